@@ -1,0 +1,203 @@
+#include "policy/decide.h"
+
+#include <string.h>
+
+static bool rate_limited(const struct renewal_task *task)
+{
+    return task->state == TASK_RETRY && refusal_parse(task->failure_reason).kind != REFUSAL_NONE;
+}
+
+/* Equal times are told apart by the id, so that the order of the list never shows. */
+static bool sooner(const struct renewal_task *a, const struct renewal_task *b)
+{
+    if (!wall_time_equal(a->due, b->due))
+        return wall_time_before(a->due, b->due);
+    return strcmp(a->id, b->id) < 0;
+}
+
+/* The latest: before that time the CA refuses whatever the others say. */
+static const struct renewal_task *find_rate_limited(const struct decision_facts *facts)
+{
+    const struct renewal_task *best = NULL;
+
+    for (size_t i = 0; i < facts->task_count; i++) {
+        const struct renewal_task *task = &facts->tasks[i];
+
+        if (!rate_limited(task))
+            continue;
+        if (!best || wall_time_before(best->due, task->due) ||
+            (wall_time_equal(best->due, task->due) && sooner(task, best)))
+            best = task;
+    }
+    return best;
+}
+
+/* The earliest task that needs no help to run in time: due by then, or already tried. */
+static const struct renewal_task *find_under_way(const struct decision_facts *facts,
+                                                 wall_time wanted)
+{
+    const struct renewal_task *best = NULL;
+
+    for (size_t i = 0; i < facts->task_count; i++) {
+        const struct renewal_task *task = &facts->tasks[i];
+        bool in_time = task->state == TASK_PENDING && !wall_time_before(wanted, task->due);
+
+        if ((in_time || task->state == TASK_RETRY) && (!best || sooner(task, best)))
+            best = task;
+    }
+    return best;
+}
+
+static const struct renewal_task *find_earliest(const struct decision_facts *facts)
+{
+    const struct renewal_task *best = NULL;
+
+    for (size_t i = 0; i < facts->task_count; i++) {
+        const struct renewal_task *task = &facts->tasks[i];
+
+        if (task->state != TASK_FAILED && (!best || sooner(task, best)))
+            best = task;
+    }
+    return best;
+}
+
+static struct decision without_task(enum outcome outcome, unsigned row, const char *why)
+{
+    return (struct decision){.outcome = outcome, .row = row, .due = WALL_TIME_NEVER, .why = why};
+}
+
+static struct decision existing(const struct renewal_task *task, unsigned row, const char *why)
+{
+    return (struct decision){
+        .outcome = OUTCOME_EXISTING, .row = row, .id = task->id, .due = task->due, .why = why};
+}
+
+static struct decision schedule(wall_time due, unsigned row, const char *why)
+{
+    return (struct decision){.outcome = OUTCOME_SCHEDULE, .row = row, .due = due, .why = why};
+}
+
+static struct decision move(const struct renewal_task *task, wall_time due, unsigned row,
+                            const char *why)
+{
+    return (struct decision){
+        .outcome = OUTCOME_MOVE, .row = row, .id = task->id, .due = due, .why = why};
+}
+
+static struct decision decide_blindly(const struct decision_facts *facts)
+{
+    if (facts->on_lookup_failure == LOOKUP_FAILURE_REFUSE)
+        return without_task(OUTCOME_REFUSE, 10, "the look-ups failed");
+    if (!facts->blind_id)
+        return without_task(OUTCOME_FORWARD, 9, "the look-ups failed");
+    return (struct decision){
+        .outcome = OUTCOME_EXISTING,
+        .row = 9,
+        .id = facts->blind_id,
+        .due = WALL_TIME_NEVER,
+        .why = "the look-ups failed, and a renewal was forwarded a short while ago",
+    };
+}
+
+static struct decision decide_fresh(const struct decision_facts *facts,
+                                    const struct renewal_task *earliest)
+{
+    if (earliest)
+        return existing(earliest, 3, "the certificate is fresh and its next renewal is queued");
+    if (facts->not_due == NOT_DUE_SCHEDULE)
+        return schedule(facts->renewal_due, 5,
+                        "the certificate is fresh; its renewal is queued for when it is due");
+    return without_task(OUTCOME_NO_OP, 4, "the certificate is fresh");
+}
+
+static struct decision decide_refused(wall_time until, const struct renewal_task *earliest)
+{
+    if (!earliest)
+        return schedule(until, 6, "the CA would refuse before then");
+    if (wall_time_equal(earliest->due, until))
+        return existing(earliest, 6, "a task is queued for when the CA no longer refuses");
+    return move(earliest, until, 6, "the CA would refuse before then");
+}
+
+static struct decision decide_due(const struct decision_facts *facts, wall_time wanted)
+{
+    const struct renewal_task *earliest = find_earliest(facts);
+    wall_time renewal_due = facts->forced ? WALL_TIME_NEVER : facts->renewal_due;
+
+    if (wall_time_before(wanted, renewal_due))
+        return decide_fresh(facts, earliest);
+    if (wall_time_before(wanted, facts->refused_until))
+        return decide_refused(facts->refused_until, earliest);
+    if (earliest)
+        return move(earliest, wanted, 7, "a renewal is due and the queued one comes later");
+    return without_task(OUTCOME_FORWARD, 8, "a renewal is due and none is queued");
+}
+
+struct decision decide(const struct decision_facts *facts)
+{
+    if (!facts->looked_up)
+        return decide_blindly(facts);
+    if (!facts->renewable)
+        return without_task(OUTCOME_FORWARD, 8, "the server has the right answer for this domain");
+
+    const struct renewal_task *limited = find_rate_limited(facts);
+    if (limited)
+        return existing(limited, 1, "the CA has refused and a task waits until it no longer does");
+
+    wall_time wanted = wall_time_later(facts->asked, facts->now);
+    const struct renewal_task *under_way = find_under_way(facts, wanted);
+    if (under_way)
+        return existing(under_way, 2, "a renewal is already on its way");
+
+    return decide_due(facts, wanted);
+}
+
+const char *outcome_name(enum outcome outcome)
+{
+    switch (outcome) {
+    case OUTCOME_FORWARD:
+        return "forward";
+    case OUTCOME_SCHEDULE:
+        return "schedule";
+    case OUTCOME_EXISTING:
+        return "existing";
+    case OUTCOME_MOVE:
+        return "move";
+    case OUTCOME_NO_OP:
+        return "noop";
+    case OUTCOME_REFUSE:
+        return "refuse";
+    }
+    return "unknown";
+}
+
+/* What one task says about H; WALL_TIME_NEVER where it was not refused. */
+static wall_time refused_by_task(const struct renewal_task *task, int64_t blind_hold_seconds)
+{
+    bool failed = task->state == TASK_FAILED;
+
+    if (!failed && task->state != TASK_RETRY)
+        return WALL_TIME_NEVER;
+
+    struct refusal refusal = refusal_parse(task->failure_reason);
+    switch (refusal.kind) {
+    case REFUSAL_NONE:
+        break;
+    case REFUSAL_SECONDS:
+        return failed ? wall_time_add(task->failed_at, refusal.seconds) : task->due;
+    case REFUSAL_SOME_TIME:
+        return wall_time_add(failed ? task->failed_at : task->seen, blind_hold_seconds);
+    }
+    return WALL_TIME_NEVER;
+}
+
+wall_time refused_until(const struct renewal_task *tasks, size_t task_count,
+                        struct issue_limit limit, const wall_time *issued, size_t issued_count,
+                        int64_t blind_hold_seconds, wall_time now)
+{
+    wall_time until = issue_limit_next(limit, issued, issued_count, now);
+
+    for (size_t i = 0; i < task_count; i++)
+        until = wall_time_later(until, refused_by_task(&tasks[i], blind_hold_seconds));
+    return until;
+}

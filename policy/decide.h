@@ -1,0 +1,87 @@
+#ifndef RENEWGATE_POLICY_DECIDE_H
+#define RENEWGATE_POLICY_DECIDE_H
+
+/*
+ * The decision table: what becomes of one held create. Facts in, decision out; the rows are
+ * numbered as in docs/decisions.md.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "policy/refusal.h"
+#include "policy/wall_time.h"
+
+enum task_state {
+    TASK_PENDING,
+    TASK_RETRY,
+    TASK_FAILED,
+};
+
+/* One AcmeRenewal task of the domain. Strings are borrowed from whoever read them. */
+struct renewal_task {
+    const char *id;
+    enum task_state state;
+    wall_time due;              /* Pending, Retry */
+    wall_time failed_at;        /* Failed */
+    wall_time seen;             /* when this failureReason was first seen by the gate */
+    const char *failure_reason; /* Retry, Failed; NULL else */
+};
+
+enum not_due_mode {
+    NOT_DUE_NOOP,
+    NOT_DUE_SCHEDULE,
+};
+
+enum lookup_failure_mode {
+    LOOKUP_FAILURE_FORWARD,
+    LOOKUP_FAILURE_REFUSE,
+};
+
+struct decision_facts {
+    wall_time now;
+    wall_time asked;       /* the create's due time; `now` where it names none or one in the past */
+    bool forced;           /* Renewgate-Force: 1, and allowed */
+    bool looked_up;        /* the look-ups succeeded; else only `now` and `blind_id` count */
+    bool renewable;        /* the domain exists and its certificates are managed automatically */
+    wall_time renewal_due; /* R; WALL_TIME_NEVER where no certificate has the exact set */
+    wall_time refused_until;          /* H; WALL_TIME_NEVER where nothing says so */
+    const struct renewal_task *tasks; /* less those that the same request destroys or rewrites */
+    size_t task_count;                /* Failed ones are passed over */
+    const char *blind_id; /* a task this gate forwarded blindly within the interval, or NULL */
+    enum not_due_mode not_due;
+    enum lookup_failure_mode on_lookup_failure;
+};
+
+enum outcome {
+    OUTCOME_FORWARD,  /* the create goes on as it is */
+    OUTCOME_SCHEDULE, /* the create goes on with `due` in place of its own time */
+    OUTCOME_EXISTING, /* answered with `task` (or `blind_id` in row 9) */
+    OUTCOME_MOVE,     /* `task` is moved to `due` and answered */
+    OUTCOME_NO_OP,    /* answered with an id that never existed */
+    OUTCOME_REFUSE,   /* answered with the server's serverUnavailable */
+};
+
+struct decision {
+    enum outcome outcome;
+    unsigned row;    /* of the table; 8 also for a domain that is not renewable */
+    const char *id;  /* EXISTING and MOVE: borrowed from the facts; else NULL */
+    wall_time due;   /* SCHEDULE and MOVE: the new time; EXISTING: the task's; else NEVER */
+    const char *why; /* a short sentence for the log; static */
+};
+
+struct decision decide(const struct decision_facts *facts);
+
+/* "forward", "schedule", "existing", "move", "noop", "refuse": the log's and the metrics' word. */
+const char *outcome_name(enum outcome outcome);
+
+/*
+ * H from the domain's own tasks (Failed ones count here) and the issue times of the stored
+ * certificates with exactly its set. A Retry after a refusal counts with its due; where the CA
+ * named no time, `seen` (failed_at where Failed) + blind_hold_seconds.
+ */
+wall_time refused_until(const struct renewal_task *tasks, size_t task_count,
+                        struct issue_limit limit, const wall_time *issued, size_t issued_count,
+                        int64_t blind_hold_seconds, wall_time now);
+
+#endif

@@ -1,0 +1,152 @@
+#include "policy/refusal.h"
+
+#include <string.h>
+
+#define ISSUE_BURST_MAX 1000
+#define ISSUE_WINDOW_MAX (INT64_C(366) * 86400)
+#define ISSUE_AGE_MAX INT64_C(1000000000000)
+
+/* Reads at least one digit; a number too large is INT64_MAX. NULL where there is no digit. */
+static const char *read_number(const char *at, int64_t *out)
+{
+    int64_t number = 0;
+    const char *start = at;
+
+    for (; *at >= '0' && *at <= '9'; at++) {
+        int digit = *at - '0';
+
+        number = number > (INT64_MAX - digit) / 10 ? INT64_MAX : number * 10 + digit;
+    }
+    *out = number;
+    return at == start ? NULL : at;
+}
+
+struct refusal refusal_parse(const char *failure_reason)
+{
+    static const char opening[] = "Rate limited. Retry after ";
+    const struct refusal none = {REFUSAL_NONE, 0};
+    struct refusal named = {REFUSAL_SECONDS, 0};
+
+    if (!failure_reason || strncmp(failure_reason, opening, sizeof opening - 1) != 0)
+        return none;
+
+    const char *rest = failure_reason + sizeof opening - 1;
+    if (strcmp(rest, "some time") == 0)
+        return (struct refusal){REFUSAL_SOME_TIME, 0};
+
+    rest = read_number(rest, &named.seconds);
+    return rest && strcmp(rest, " seconds") == 0 ? named : none;
+}
+
+/* 0 for anything that is not a unit. */
+static int64_t unit_seconds(const char *text)
+{
+    if (text[0] == '\0' || text[1] != '\0')
+        return 0;
+    switch (text[0]) {
+    case 's':
+        return 1;
+    case 'm':
+        return 60;
+    case 'h':
+        return 3600;
+    case 'd':
+        return 86400;
+    default:
+        return 0;
+    }
+}
+
+bool issue_limit_parse(const char *text, struct issue_limit *out)
+{
+    int64_t burst, length;
+
+    if (!text)
+        return false;
+    if (strcmp(text, "off") == 0) {
+        *out = (struct issue_limit){0};
+        return true;
+    }
+
+    text = read_number(text, &burst);
+    if (!text || *text != '/' || burst > ISSUE_BURST_MAX)
+        return false;
+    text = read_number(text + 1, &length);
+    if (!text)
+        return false;
+
+    int64_t unit = unit_seconds(text);
+    if (unit == 0 || length < 1 || length > ISSUE_WINDOW_MAX / unit)
+        return false;
+    *out = (struct issue_limit){.burst = (unsigned)burst, .window_seconds = length * unit};
+    return true;
+}
+
+/* An issue after `now` counts as now; ages are held below what could overflow as ticks. */
+static int64_t issue_age(wall_time issued, wall_time now)
+{
+    if (!wall_time_before(issued, now))
+        return 0;
+
+    uint64_t age = (uint64_t)now.seconds - (uint64_t)issued.seconds;
+    return age < ISSUE_AGE_MAX ? (int64_t)age : ISSUE_AGE_MAX;
+}
+
+/*
+ * The greatest age below `limit`, and how many issues have it: 0 where none is left. To walk the
+ * list once for each age needs no sorted copy, and a set has a handful of certificates, as the CA
+ * limits them and the server drops them when they expire.
+ */
+static size_t next_oldest(const wall_time *issued, size_t count, wall_time now, int64_t limit,
+                          int64_t *oldest)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        int64_t age = issue_age(issued[i], now);
+
+        if (age >= limit || (found > 0 && age < *oldest))
+            continue;
+        found = found > 0 && age == *oldest ? found + 1 : 1;
+        *oldest = age;
+    }
+    return found;
+}
+
+/*
+ * One token taken. Times are in ticks, 1/burst of a second each, so that a token's interval,
+ * window/burst, is a whole number of them; `full` is when the bucket is full again. A certificate
+ * that was issued proves that there was a token, so the bucket never owes more than one window.
+ */
+static int64_t take_token(int64_t full, int64_t issued, struct issue_limit limit)
+{
+    int64_t interval = limit.window_seconds;
+    int64_t empty = issued + interval * limit.burst;
+
+    full = (full > issued ? full : issued) + interval;
+    return full < empty ? full : empty;
+}
+
+wall_time issue_limit_next(struct issue_limit limit, const wall_time *issued, size_t count,
+                           wall_time now)
+{
+    if (limit.burst < 1 || limit.burst > ISSUE_BURST_MAX || limit.window_seconds < 1 ||
+        limit.window_seconds > ISSUE_WINDOW_MAX)
+        return WALL_TIME_NEVER;
+
+    int64_t burst = limit.burst, interval = limit.window_seconds;
+    int64_t full = -(ISSUE_AGE_MAX + 1) * burst;
+    int64_t age = ISSUE_AGE_MAX + 1;
+    size_t same_age;
+
+    while ((same_age = next_oldest(issued, count, now, age, &age)) > 0) {
+        for (size_t i = 0; i < same_age; i++)
+            full = take_token(full, -age * burst, limit);
+    }
+
+    /* The first token is back when all others of the burst are still missing. */
+    int64_t wait = full - (burst - 1) * interval;
+    if (wait <= 0)
+        return WALL_TIME_NEVER;
+    return wall_time_add(now, (wait + burst - 1) / burst);
+}

@@ -1,0 +1,51 @@
+#ifndef RENEWGATE_POLICY_REFUSAL_H
+#define RENEWGATE_POLICY_REFUSAL_H
+
+/*
+ * What the CA's refusals say about the future: the time before which it will refuse again, H in
+ * the decision table.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/wall_time.h"
+
+enum refusal_kind {
+    REFUSAL_NONE,      /* the text tells of something else */
+    REFUSAL_SECONDS,   /* "Rate limited. Retry after N seconds" */
+    REFUSAL_SOME_TIME, /* "Rate limited. Retry after some time": the CA named no time, or a date */
+};
+
+struct refusal {
+    enum refusal_kind kind;
+    int64_t seconds; /* N, with REFUSAL_SECONDS */
+};
+
+/* Reads a task's failureReason; NULL is REFUSAL_NONE. */
+struct refusal refusal_parse(const char *failure_reason);
+
+/*
+ * The CA's own token bucket for one exact set of names: `burst` certificates at once, one more
+ * every window/burst seconds. burst 0 switches it off.
+ */
+struct issue_limit {
+    unsigned burst;
+    int64_t window_seconds;
+};
+
+/*
+ * Reads "5/168h" (also d, m, s as the unit) or "off". False, and *out untouched, for any other
+ * text, for a burst above 1000 and for a window below a second or above 366 days.
+ */
+bool issue_limit_parse(const char *text, struct issue_limit *out);
+
+/*
+ * The bucket replayed over the issue times (any order; those after `now` count as now): the time
+ * of the next token when it is empty at `now`, else WALL_TIME_NEVER.
+ */
+wall_time issue_limit_next(struct issue_limit limit, const wall_time *issued, size_t count,
+                           wall_time now);
+
+#endif

@@ -1,0 +1,57 @@
+#ifndef RENEWGATE_POLICY_SAN_SET_H
+#define RENEWGATE_POLICY_SAN_SET_H
+
+/*
+ * A set of subject alternative names: of a stored certificate, or the one that the server would
+ * order for a domain. Names are kept in lower case, without a trailing dot, sorted and once each,
+ * so that two sets are equal exactly when they name the same hosts.
+ *
+ * A set owns its names; start with SAN_SET_EMPTY, end with san_set_clear().
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct san_set {
+    char **names; /* sorted by strcmp() */
+    size_t count;
+    size_t capacity;
+};
+
+#define SAN_SET_EMPTY ((struct san_set){0})
+
+/* False, and the set unchanged, when memory runs out. An empty name is left out. */
+bool san_set_add(struct san_set *set, const char *name, size_t len);
+
+bool san_set_equal(const struct san_set *a, const struct san_set *b);
+
+bool san_set_contains(const struct san_set *set, const char *name);
+
+void san_set_clear(struct san_set *set);
+
+/* AcmeProvider.challengeType. */
+enum challenge_type {
+    CHALLENGE_HTTP01,
+    CHALLENGE_TLS_ALPN01,
+    CHALLENGE_DNS01,
+    CHALLENGE_DNS_PERSIST01,
+};
+
+/* What the server builds a domain's names from. All borrowed. */
+struct naming_facts {
+    const char *domain;
+    enum challenge_type challenge;
+    const char *const *configured; /* certificateManagement.subjectAlternativeNames */
+    size_t configured_count;
+    const char *const *hostnames; /* default hostname, mail exchangers, services */
+    size_t hostname_count;
+};
+
+/*
+ * The set that the server orders for a domain. A configured name with a dot is kept, one without
+ * gets the domain behind it; where none is configured the set is the challenge's default. False,
+ * and *out empty, when memory runs out.
+ */
+bool san_set_of_domain(const struct naming_facts *facts, struct san_set *out);
+
+#endif

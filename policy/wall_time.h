@@ -1,0 +1,54 @@
+#ifndef RENEWGATE_POLICY_WALL_TIME_H
+#define RENEWGATE_POLICY_WALL_TIME_H
+
+/*
+ * Time of the wall clock, in whole seconds since 1970-01-01T00:00:00Z, as a type of its own so
+ * that it can be mixed neither with durations nor with the monotonic clock. Nothing here reads a
+ * clock: "now" is always a parameter.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    int64_t seconds;
+} wall_time;
+
+/* Before and after every time that can occur; both are left alone by wall_time_add(). */
+#define WALL_TIME_NEVER ((wall_time){INT64_MIN})
+#define WALL_TIME_FOREVER ((wall_time){INT64_MAX})
+
+/* Room for "2026-11-23T21:33:17Z" and its NUL. */
+#define WALL_TIME_TEXT_SIZE 21
+
+static inline bool wall_time_before(wall_time a, wall_time b)
+{
+    return a.seconds < b.seconds;
+}
+
+static inline bool wall_time_equal(wall_time a, wall_time b)
+{
+    return a.seconds == b.seconds;
+}
+
+static inline wall_time wall_time_later(wall_time a, wall_time b)
+{
+    return wall_time_before(a, b) ? b : a;
+}
+
+/* t + seconds, held within WALL_TIME_NEVER and WALL_TIME_FOREVER. */
+wall_time wall_time_add(wall_time t, int64_t seconds);
+
+/*
+ * Reads an RFC 3339 date-time: "Z" or a numeric offset, any fraction of a second (dropped).
+ * False, and *out untouched, where the text is anything else.
+ */
+bool wall_time_parse(const char *text, wall_time *out);
+
+/*
+ * Writes t as the server does, "2026-11-23T21:33:17Z". Years outside 0001 to 9999 and the two
+ * bounds are written as the nearest year's end.
+ */
+void wall_time_format(wall_time t, char text[static WALL_TIME_TEXT_SIZE]);
+
+#endif
