@@ -1,0 +1,798 @@
+#include "jmap/lookup.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * Stages, each one request and its answer:
+ *   facts         tasks, domains, providers, settings and, by id, the certificates known already;
+ *                 for some of the domains at a time
+ *   session       the server's own host name, once in the gate's life and only where it matters
+ *   certificates  by name, for the domains whose known certificate is not fresh
+ *   more tasks    the rest of the list, where a domain is due and no task of its own was seen
+ */
+enum stage {
+    STAGE_FACTS,
+    STAGE_SESSION,
+    STAGE_CERTIFICATES,
+    STAGE_MORE_TASKS,
+    STAGE_END,
+};
+
+/* Limits of the server's session object: 500 ids a get, 16 calls a request. */
+enum {
+    DOMAINS_A_REQUEST = 200,    /* with MEMORY_TASKS known tasks each: below 500 ids */
+    CERTIFICATES_A_REQUEST = 8, /* two calls a domain */
+    FIRST_TASKS = 100,
+    FAILED_TASKS = 100,
+    MORE_TASKS = 500,
+    MORE_TASKS_PAGES = 200, /* 100,000 tasks */
+    CERTIFICATES_OF_A_NAME = 500,
+};
+
+struct lookup {
+    struct lookup_domain *domains;
+    size_t count;
+    struct task_memory *memory;
+    wall_time now;
+    enum stage stage;
+    enum lookup_state state;
+    const char *error;
+    char *body;
+    size_t body_len;
+    size_t first, last;   /* the domains of this request: [first, last) */
+    size_t task_position; /* how far the list of tasks has been read */
+    unsigned pages;
+    bool all_tasks;    /* the list of tasks has been read to its end */
+    json_t *responses; /* array of every response read: owns all strings that were found */
+    json_t *hostnames; /* array: the server's own names */
+    bool needs_session;
+    bool reread; /* certificates are being read again, after more tasks */
+};
+
+/* Reading an answer. */
+
+static json_t *call_named(const json_t *response, const char *call_id)
+{
+    size_t i;
+    json_t *call;
+
+    json_array_foreach(json_object_get(response, "methodResponses"), i, call)
+    {
+        const char *id = json_string_value(json_array_get(call, 2));
+        if (id && strcmp(id, call_id) == 0)
+            return call;
+    }
+    return NULL;
+}
+
+static enum lookup_state fail(struct lookup *lookup, enum lookup_state state, const char *error)
+{
+    lookup->error = error;
+    return lookup->state = state;
+}
+
+/* Every call of a look-up must have been answered by its own method. */
+static enum lookup_state check_calls(struct lookup *lookup, const json_t *response)
+{
+    size_t i;
+    json_t *call, *sent = json_loadb(lookup->body, lookup->body_len, 0, NULL);
+    enum lookup_state state = LOOKUP_DONE;
+
+    json_array_foreach(json_object_get(sent, "methodCalls"), i, call)
+    {
+        json_t *answer = call_named(response, json_string_value(json_array_get(call, 2)));
+        if (!answer) {
+            state = fail(lookup, LOOKUP_FAILED, "the server left a look-up unanswered");
+            break;
+        }
+        if (json_equal(json_array_get(answer, 0), json_array_get(call, 0)))
+            continue;
+        const char *type = json_string_value(json_object_get(json_array_get(answer, 1), "type"));
+        if (type && strcmp(type, "forbidden") == 0)
+            state = fail(lookup, LOOKUP_FORBIDDEN, "the credential may not read what is needed");
+        else
+            state = fail(lookup, LOOKUP_FAILED, "the server refused a look-up");
+        break;
+    }
+    json_decref(sent);
+    return state;
+}
+
+static json_t *objects_of(const json_t *response, const char *call_id)
+{
+    return json_object_get(json_array_get(call_named(response, call_id), 1), "list");
+}
+
+static const char *string_of(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+static int domain_compare(const void *id, const void *domain)
+{
+    return strcmp(id, ((const struct lookup_domain *)domain)->id);
+}
+
+static struct lookup_domain *domain_by_id(struct lookup *lookup, const char *id)
+{
+    return id ? bsearch(id, lookup->domains, lookup->count, sizeof *lookup->domains, domain_compare)
+              : NULL;
+}
+
+/* Tasks. */
+
+static wall_time time_of(const json_t *object, const char *key, wall_time otherwise)
+{
+    const char *text = string_of(object, key);
+
+    if (text)
+        wall_time_parse(text, &otherwise);
+    return otherwise;
+}
+
+static bool has_task(const struct lookup_domain *domain, const char *id)
+{
+    for (size_t i = 0; i < domain->task_count; i++) {
+        if (strcmp(domain->tasks[i].id, id) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* When this gate first saw the CA refuse that task without naming a time. */
+static wall_time first_seen(struct lookup_domain *domain, const struct renewal_task *task,
+                            wall_time now)
+{
+    if (task->state != TASK_RETRY || refusal_parse(task->failure_reason).kind != REFUSAL_SOME_TIME)
+        return now;
+    if (strcmp(domain->known.refused_id, task->id) == 0)
+        return domain->known.refused_seen;
+    strncpy(domain->known.refused_id, task->id, OBJECT_ID_SIZE - 1);
+    domain->known.refused_seen = now;
+    return now;
+}
+
+static bool add_task(struct lookup *lookup, const json_t *object)
+{
+    const char *id = string_of(object, "id"), *type = string_of(object, "@type");
+    const json_t *status = json_object_get(object, "status");
+    const char *state = string_of(status, "@type");
+    struct lookup_domain *domain = domain_by_id(lookup, string_of(object, "domainId"));
+
+    if (!domain || !id || strlen(id) >= OBJECT_ID_SIZE || !state || has_task(domain, id) || !type ||
+        strcmp(type, "AcmeRenewal") != 0)
+        return true;
+
+    struct renewal_task *grown =
+        realloc(domain->tasks, (domain->task_count + 1) * sizeof *domain->tasks);
+    if (!grown)
+        return false;
+    domain->tasks = grown;
+
+    struct renewal_task *task = &grown[domain->task_count];
+    *task = (struct renewal_task){
+        .id = id,
+        .state = strcmp(state, "Retry") == 0    ? TASK_RETRY
+                 : strcmp(state, "Failed") == 0 ? TASK_FAILED
+                                                : TASK_PENDING,
+        .due = time_of(status, "due", lookup->now),
+        .failed_at = time_of(status, "failedAt", lookup->now),
+        .failure_reason = string_of(status, "failureReason"),
+    };
+    task->seen = first_seen(domain, task, lookup->now);
+    domain->task_count++;
+    return true;
+}
+
+static bool add_tasks(struct lookup *lookup, const json_t *response, const char *call_id)
+{
+    size_t i;
+    json_t *object;
+
+    json_array_foreach(objects_of(response, call_id), i, object)
+    {
+        if (!add_task(lookup, object))
+            return false;
+    }
+    return true;
+}
+
+static bool has_live_task(const struct lookup_domain *domain)
+{
+    for (size_t i = 0; i < domain->task_count; i++) {
+        if (domain->tasks[i].state != TASK_FAILED)
+            return true;
+    }
+    return false;
+}
+
+static void note_page(struct lookup *lookup, const json_t *response, size_t asked_for)
+{
+    json_t *query = json_array_get(call_named(response, "t"), 1);
+    size_t listed = json_array_size(json_object_get(query, "ids"));
+
+    lookup->task_position += listed;
+    lookup->all_tasks = listed < asked_for;
+}
+
+/* Certificates. */
+
+static bool is_fresh(const struct lookup_domain *domain)
+{
+    return wall_time_before(domain->asked, domain->renewal_due);
+}
+
+static bool has_exact_names(const struct lookup_domain *domain, const json_t *certificate,
+                            bool *exact)
+{
+    struct san_set names = SAN_SET_EMPTY;
+    const char *name;
+    json_t *value;
+    bool done = true;
+
+    json_object_foreach(json_object_get(certificate, "subjectAlternativeNames"), name, value)
+    {
+        done = done && san_set_add(&names, name, strlen(name));
+    }
+    *exact = done && san_set_equal(&names, &domain->names);
+    san_set_clear(&names);
+    return done;
+}
+
+static bool add_certificate(struct lookup_domain *domain, const json_t *certificate)
+{
+    wall_time begins, ends;
+    const char *id = string_of(certificate, "id");
+    const char *not_before = string_of(certificate, "notValidBefore");
+    const char *not_after = string_of(certificate, "notValidAfter");
+    bool exact;
+
+    if (!id || !not_before || !not_after || !wall_time_parse(not_before, &begins) ||
+        !wall_time_parse(not_after, &ends))
+        return true;
+    if (!has_exact_names(domain, certificate, &exact))
+        return false;
+    if (!exact)
+        return true;
+
+    wall_time *grown = realloc(domain->issued, (domain->issued_count + 1) * sizeof *domain->issued);
+    if (!grown)
+        return false;
+    domain->issued = grown;
+    grown[domain->issued_count++] = begins;
+
+    if (!domain->certificate_id || wall_time_before(domain->newest_expiry, ends)) {
+        domain->certificate_id = id;
+        domain->newest_expiry = ends;
+        domain->renewal_due = due_at(begins, ends, domain->renew_before);
+    }
+    return true;
+}
+
+static void forget_certificates(struct lookup_domain *domain)
+{
+    domain->issued_count = 0;
+    domain->certificate_id = NULL;
+    domain->renewal_due = WALL_TIME_NEVER;
+}
+
+static bool add_known_certificates(struct lookup *lookup)
+{
+    size_t r, i;
+    json_t *response, *certificate;
+
+    json_array_foreach(lookup->responses, r, response)
+    {
+        json_array_foreach(objects_of(response, "c"), i, certificate)
+        {
+            const char *id = string_of(certificate, "id");
+            for (size_t d = 0; id && d < lookup->count; d++) {
+                struct lookup_domain *domain = &lookup->domains[d];
+                if (strcmp(domain->known.certificate_id, id) == 0 && domain->names.count > 0 &&
+                    domain->issued_count == 0 && !add_certificate(domain, certificate))
+                    return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Domains. */
+
+static const json_t *object_by_id(const json_t *list, const char *id)
+{
+    size_t i;
+    json_t *object;
+
+    json_array_foreach(list, i, object)
+    {
+        const char *own = string_of(object, "id");
+        if (own && id && strcmp(own, id) == 0)
+            return object;
+    }
+    return NULL;
+}
+
+static enum challenge_type challenge_of(const json_t *provider)
+{
+    static const char *const names[] = {
+        [CHALLENGE_HTTP01] = "Http01",
+        [CHALLENGE_TLS_ALPN01] = "TlsAlpn01",
+        [CHALLENGE_DNS01] = "Dns01",
+        [CHALLENGE_DNS_PERSIST01] = "DnsPersist01",
+    };
+    const char *type = string_of(provider, "challengeType");
+
+    for (size_t i = 0; type && i < sizeof names / sizeof *names; i++) {
+        if (strcmp(type, names[i]) == 0)
+            return (enum challenge_type)i;
+    }
+    return CHALLENGE_HTTP01;
+}
+
+static void read_domain(struct lookup *lookup, struct lookup_domain *domain, const json_t *object,
+                        const json_t *providers)
+{
+    const json_t *management = json_object_get(object, "certificateManagement");
+    const char *type = string_of(management, "@type");
+    const json_t *provider = object_by_id(providers, string_of(management, "acmeProviderId"));
+    const char *part = string_of(provider, "renewBefore");
+
+    domain->name = string_of(object, "name");
+    domain->renewable = domain->name && type && strcmp(type, "Automatic") == 0 && provider != NULL;
+    domain->challenge = challenge_of(provider);
+    domain->renew_before = RENEW_BEFORE_R23;
+    if (part)
+        renew_before_parse(part, &domain->renew_before);
+    domain->configured = json_object_get(management, "subjectAlternativeNames");
+    if (domain->renewable && json_object_size(domain->configured) == 0 &&
+        (domain->challenge == CHALLENGE_HTTP01 || domain->challenge == CHALLENGE_TLS_ALPN01))
+        lookup->needs_session |= json_array_size(lookup->hostnames) == 0;
+}
+
+static void add_hostname(struct lookup *lookup, const char *hostname)
+{
+    if (hostname && *hostname)
+        json_array_append_new(lookup->hostnames, json_string(hostname));
+}
+
+/* The names that the server knows itself by; the default one comes first. */
+static void read_settings(struct lookup *lookup, const json_t *settings)
+{
+    const char *default_hostname = string_of(settings, "defaultHostname");
+    char own[HOSTNAME_SIZE];
+
+    json_array_clear(lookup->hostnames);
+    memory_recall_hostname(lookup->memory, own);
+    add_hostname(lookup, default_hostname && *default_hostname ? default_hostname : own);
+}
+
+static void read_other_hostnames(struct lookup *lookup, const json_t *settings)
+{
+    static const char *const kinds[] = {"mailExchangers", "services"};
+    const char *key;
+    json_t *value;
+
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        json_object_foreach(json_object_get(settings, kinds[k]), key, value)
+        {
+            add_hostname(lookup, string_of(value, "hostname"));
+        }
+    }
+}
+
+static bool names_of(struct lookup *lookup, struct lookup_domain *domain)
+{
+    size_t configured = json_object_size(domain->configured), i = 0;
+    size_t hostnames = json_array_size(lookup->hostnames);
+    const char **texts = calloc(configured + hostnames + 1, sizeof *texts), *key;
+    json_t *value;
+
+    if (!texts)
+        return false;
+    json_object_foreach(domain->configured, key, value)
+    {
+        texts[i++] = key;
+    }
+    for (size_t h = 0; h < hostnames; h++)
+        texts[i++] = json_string_value(json_array_get(lookup->hostnames, h));
+
+    san_set_clear(&domain->names);
+    bool done = san_set_of_domain(&(struct naming_facts){.domain = domain->name,
+                                                         .challenge = domain->challenge,
+                                                         .configured = texts,
+                                                         .configured_count = configured,
+                                                         .hostnames = texts + configured,
+                                                         .hostname_count = hostnames},
+                                  &domain->names);
+    free(texts);
+    return done;
+}
+
+static bool name_domains(struct lookup *lookup)
+{
+    for (size_t i = 0; i < lookup->count; i++) {
+        if (lookup->domains[i].renewable && !names_of(lookup, &lookup->domains[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Writing requests. */
+
+static json_t *call(const char *method, json_t *arguments, const char *call_id)
+{
+    return json_pack("[s, o, s]", method, arguments, call_id);
+}
+
+static json_t *get_of(const char *method, const char *query, const char *query_id,
+                      const char *call_id, json_t *properties)
+{
+    json_t *arguments = json_pack("{s:{s:s, s:s, s:s}}", "#ids", "resultOf", query_id, "name",
+                                  query, "path", "/ids");
+    if (properties)
+        json_object_set_new(arguments, "properties", properties);
+    return call(method, arguments, call_id);
+}
+
+static json_t *certificate_properties(void)
+{
+    return json_pack("[s, s, s]", "notValidBefore", "notValidAfter", "subjectAlternativeNames");
+}
+
+static void append_task_list(json_t *calls, size_t position, int limit)
+{
+    json_array_append_new(calls,
+                          call("x:Task/query",
+                               json_pack("{s:{s:s}, s:[{s:s, s:b}], s:I, s:i}", "filter", "@type",
+                                         "AcmeRenewal", "sort", "property", "due", "isAscending", 1,
+                                         "position", (json_int_t)position, "limit", limit),
+                               "t"));
+    json_array_append_new(calls, get_of("x:Task/get", "x:Task/query", "t", "T", NULL));
+}
+
+static void append_failed_tasks(json_t *calls)
+{
+    json_array_append_new(calls,
+                          call("x:Task/query",
+                               json_pack("{s:{s:s, s:s}, s:i}", "filter", "@type", "AcmeRenewal",
+                                         "status", "Failed", "limit", (int)FAILED_TASKS),
+                               "f"));
+    json_array_append_new(calls, get_of("x:Task/get", "x:Task/query", "f", "F", NULL));
+}
+
+static void append_settings(json_t *calls)
+{
+    json_array_append_new(calls, call("x:AcmeProvider/get",
+                                      json_pack("{s:n, s:[s, s]}", "ids", "properties",
+                                                "challengeType", "renewBefore"),
+                                      "p"));
+    json_array_append_new(calls,
+                          call("x:SystemSettings/get",
+                               json_pack("{s:[s], s:[s, s, s]}", "ids", "singleton", "properties",
+                                         "defaultHostname", "mailExchangers", "services"),
+                               "s"));
+}
+
+static void append_get(json_t *calls, const char *method, json_t *ids, json_t *properties,
+                       const char *call_id)
+{
+    json_t *arguments = json_pack("{s:o}", "ids", ids);
+
+    if (properties)
+        json_object_set_new(arguments, "properties", properties);
+    json_array_append_new(calls, call(method, arguments, call_id));
+}
+
+static void append_known(struct lookup *lookup, json_t *calls)
+{
+    json_t *ids = json_array(), *tasks = json_array(), *certificates = json_array();
+
+    for (size_t i = lookup->first; i < lookup->last; i++) {
+        const struct domain_memory *known = &lookup->domains[i].known;
+        json_array_append_new(ids, json_string(lookup->domains[i].id));
+        for (size_t t = 0; t < MEMORY_TASKS; t++) {
+            if (known->task_ids[t][0])
+                json_array_append_new(tasks, json_string(known->task_ids[t]));
+        }
+        if (known->certificate_id[0])
+            json_array_append_new(certificates, json_string(known->certificate_id));
+    }
+    append_get(calls, "x:Task/get", tasks, NULL, "k");
+    append_get(calls, "x:Domain/get", ids, json_pack("[s, s]", "name", "certificateManagement"),
+               "d");
+    append_settings(calls);
+    append_get(calls, "x:Certificate/get", certificates, certificate_properties(), "c");
+}
+
+/* The word search finds every certificate that has the word, so ask for the rarest: the longest. */
+static const char *search_name(const struct san_set *names)
+{
+    const char *longest = "";
+
+    for (size_t i = 0; i < names->count; i++) {
+        const char *name = names->names[i];
+        if (strncmp(name, "*.", 2) == 0)
+            name += 2;
+        if (strlen(name) > strlen(longest))
+            longest = name;
+    }
+    return longest;
+}
+
+static void append_certificate_search(json_t *calls, const struct lookup_domain *domain)
+{
+    char query_id[OBJECT_ID_SIZE + 2], get_id[OBJECT_ID_SIZE + 2];
+
+    snprintf(query_id, sizeof query_id, "q-%s", domain->id);
+    snprintf(get_id, sizeof get_id, "g-%s", domain->id);
+    json_array_append_new(
+        calls, call("x:Certificate/query",
+                    json_pack("{s:{s:s}, s:i}", "filter", "subjectAlternativeNames",
+                              search_name(&domain->names), "limit", (int)CERTIFICATES_OF_A_NAME),
+                    query_id));
+    json_array_append_new(calls, get_of("x:Certificate/get", "x:Certificate/query", query_id,
+                                        get_id, certificate_properties()));
+}
+
+static enum lookup_state send_calls(struct lookup *lookup, json_t *calls)
+{
+    json_t *request = json_pack("{s:[s, s], s:o}", "using", "urn:ietf:params:jmap:core",
+                                "urn:stalwart:jmap", "methodCalls", calls);
+
+    free(lookup->body);
+    lookup->body = request ? json_dumps(request, JSON_COMPACT) : NULL;
+    lookup->body_len = lookup->body ? strlen(lookup->body) : 0;
+    json_decref(request);
+    if (!lookup->body)
+        return fail(lookup, LOOKUP_FAILED, "out of memory");
+    return lookup->state = LOOKUP_SEND_API;
+}
+
+/* From stage to stage. */
+
+static enum lookup_state send_facts(struct lookup *lookup)
+{
+    json_t *calls = json_array();
+
+    lookup->last = lookup->first + DOMAINS_A_REQUEST;
+    if (lookup->last > lookup->count)
+        lookup->last = lookup->count;
+    if (lookup->first == 0) {
+        append_task_list(calls, 0, FIRST_TASKS);
+        append_failed_tasks(calls);
+    }
+    append_known(lookup, calls);
+    return send_calls(lookup, calls);
+}
+
+static bool needs_search(const struct lookup_domain *domain)
+{
+    return domain->renewable && domain->names.count > 0 && !is_fresh(domain);
+}
+
+static bool needs_more_tasks(const struct lookup *lookup)
+{
+    if (lookup->all_tasks || lookup->pages >= MORE_TASKS_PAGES)
+        return false;
+    for (size_t i = 0; i < lookup->count; i++) {
+        const struct lookup_domain *domain = &lookup->domains[i];
+        if (domain->renewable && !is_fresh(domain) && !has_live_task(domain))
+            return true;
+    }
+    return false;
+}
+
+static enum lookup_state send_more_tasks(struct lookup *lookup)
+{
+    json_t *calls = json_array();
+
+    lookup->stage = STAGE_MORE_TASKS;
+    append_task_list(calls, lookup->task_position, MORE_TASKS);
+    return send_calls(lookup, calls);
+}
+
+static enum lookup_state next_certificates(struct lookup *lookup)
+{
+    json_t *calls = json_array();
+    size_t searched = 0, i = lookup->last;
+
+    lookup->first = i;
+    for (; i < lookup->count && searched < CERTIFICATES_A_REQUEST; i++) {
+        struct lookup_domain *domain = &lookup->domains[i];
+        if (!needs_search(domain))
+            continue;
+        forget_certificates(domain);
+        append_certificate_search(calls, domain);
+        searched++;
+    }
+    lookup->last = i;
+    if (searched > 0)
+        return send_calls(lookup, calls);
+    json_decref(calls);
+
+    if (lookup->reread || !needs_more_tasks(lookup))
+        return lookup->state = LOOKUP_DONE;
+    return send_more_tasks(lookup);
+}
+
+static enum lookup_state after_names(struct lookup *lookup)
+{
+    if (!name_domains(lookup) || !add_known_certificates(lookup))
+        return fail(lookup, LOOKUP_FAILED, "out of memory");
+    lookup->stage = STAGE_CERTIFICATES;
+    lookup->last = 0;
+    return next_certificates(lookup);
+}
+
+static enum lookup_state feed_facts(struct lookup *lookup, const json_t *response)
+{
+    const json_t *providers = objects_of(response, "p");
+    const json_t *settings = json_array_get(objects_of(response, "s"), 0);
+
+    if (lookup->first == 0) {
+        if (!add_tasks(lookup, response, "T") || !add_tasks(lookup, response, "F"))
+            return fail(lookup, LOOKUP_FAILED, "out of memory");
+        note_page(lookup, response, FIRST_TASKS);
+        read_settings(lookup, settings);
+    }
+    if (!add_tasks(lookup, response, "k"))
+        return fail(lookup, LOOKUP_FAILED, "out of memory");
+    for (size_t i = lookup->first; i < lookup->last; i++) {
+        struct lookup_domain *domain = &lookup->domains[i];
+        read_domain(lookup, domain, object_by_id(objects_of(response, "d"), domain->id), providers);
+    }
+    if (lookup->last < lookup->count) {
+        lookup->first = lookup->last;
+        return send_facts(lookup);
+    }
+    read_other_hostnames(lookup, settings);
+    if (lookup->needs_session) {
+        lookup->stage = STAGE_SESSION;
+        return lookup->state = LOOKUP_SEND_SESSION;
+    }
+    return after_names(lookup);
+}
+
+static enum lookup_state feed_session(struct lookup *lookup, const json_t *response)
+{
+    const char *url = string_of(response, "apiUrl");
+    const char *host = url ? strstr(url, "://") : NULL;
+    char hostname[HOSTNAME_SIZE];
+
+    if (!host)
+        return fail(lookup, LOOKUP_FAILED, "the server's session names no address");
+    host += 3;
+    snprintf(hostname, sizeof hostname, "%.*s", (int)strcspn(host, ":/"), host);
+    memory_store_hostname(lookup->memory, hostname);
+    add_hostname(lookup, hostname);
+    return after_names(lookup);
+}
+
+static enum lookup_state feed_certificates(struct lookup *lookup, const json_t *response)
+{
+    for (size_t d = lookup->first; d < lookup->last; d++) {
+        struct lookup_domain *domain = &lookup->domains[d];
+        char get_id[OBJECT_ID_SIZE + 2];
+        size_t i;
+        json_t *certificate;
+
+        snprintf(get_id, sizeof get_id, "g-%s", domain->id);
+        json_array_foreach(objects_of(response, get_id), i, certificate)
+        {
+            if (!add_certificate(domain, certificate))
+                return fail(lookup, LOOKUP_FAILED, "out of memory");
+        }
+    }
+    return next_certificates(lookup);
+}
+
+static enum lookup_state feed_more_tasks(struct lookup *lookup, const json_t *response)
+{
+    if (!add_tasks(lookup, response, "T"))
+        return fail(lookup, LOOKUP_FAILED, "out of memory");
+    note_page(lookup, response, MORE_TASKS);
+    lookup->pages++;
+    if (needs_more_tasks(lookup))
+        return send_more_tasks(lookup);
+
+    /* These pages came after the certificates; a renewal can have finished in between. */
+    lookup->reread = true;
+    lookup->stage = STAGE_CERTIFICATES;
+    lookup->last = 0;
+    return next_certificates(lookup);
+}
+
+static enum lookup_state feed_response(struct lookup *lookup, json_t *response)
+{
+    if (lookup->stage == STAGE_SESSION)
+        return feed_session(lookup, response);
+    if (check_calls(lookup, response) != LOOKUP_DONE)
+        return lookup->state;
+    switch (lookup->stage) {
+    case STAGE_FACTS:
+        return feed_facts(lookup, response);
+    case STAGE_CERTIFICATES:
+        return feed_certificates(lookup, response);
+    default:
+        return feed_more_tasks(lookup, response);
+    }
+}
+
+enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char *body, size_t len)
+{
+    if (status == 401)
+        return fail(lookup, LOOKUP_UNAUTHORIZED, "the server does not know the credential");
+    if (status == 429)
+        return fail(lookup, LOOKUP_FAILED, "the server limits the credential's requests");
+    if (status != 200)
+        return fail(lookup, LOOKUP_FAILED, "the server did not answer a look-up with 200");
+
+    json_t *response = json_loadb(body, len, JSON_ALLOW_NUL, NULL);
+    if (!response)
+        return fail(lookup, LOOKUP_FAILED, "the server's answer to a look-up is not JSON");
+    if (json_array_append_new(lookup->responses, response) != 0)
+        return fail(lookup, LOOKUP_FAILED, "out of memory");
+    return feed_response(lookup, response);
+}
+
+struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
+                             struct task_memory *memory, wall_time now)
+{
+    struct lookup *lookup = calloc(1, sizeof *lookup);
+    if (!lookup)
+        return NULL;
+
+    *lookup = (struct lookup){
+        .domains = domains,
+        .count = count,
+        .memory = memory,
+        .now = now,
+        .responses = json_array(),
+        .hostnames = json_array(),
+    };
+    for (size_t i = 0; i < count; i++) {
+        domains[i].renewal_due = WALL_TIME_NEVER;
+        memory_recall(memory, domains[i].id, &domains[i].known);
+    }
+    if (!lookup->responses || !lookup->hostnames || send_facts(lookup) != LOOKUP_SEND_API) {
+        lookup_destroy(lookup);
+        return NULL;
+    }
+    return lookup;
+}
+
+void lookup_destroy(struct lookup *lookup)
+{
+    if (!lookup)
+        return;
+    for (size_t i = 0; i < lookup->count; i++) {
+        struct lookup_domain *domain = &lookup->domains[i];
+        san_set_clear(&domain->names);
+        free(domain->tasks);
+        free(domain->issued);
+        *domain = (struct lookup_domain){.id = domain->id, .asked = domain->asked};
+    }
+    json_decref(lookup->hostnames);
+    json_decref(lookup->responses);
+    free(lookup->body);
+    free(lookup);
+}
+
+enum lookup_state lookup_state(const struct lookup *lookup)
+{
+    return lookup->state;
+}
+
+const char *lookup_body(const struct lookup *lookup, size_t *len)
+{
+    *len = lookup->body_len;
+    return lookup->body;
+}
+
+const char *lookup_error(const struct lookup *lookup)
+{
+    return lookup->error ? lookup->error : "";
+}

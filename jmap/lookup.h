@@ -1,0 +1,76 @@
+#ifndef RENEWGATE_JMAP_LOOKUP_H
+#define RENEWGATE_JMAP_LOOKUP_H
+
+/*
+ * What a decision needs to know of its domains, read from the server: each domain's names, its
+ * tasks, its certificates. Without I/O: a look-up says what to send next and is fed the answer.
+ *
+ * Tasks are read before certificates. A finished renewal stores its certificate before its task
+ * vanishes, so that order never sees neither.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "jmap/memory.h"
+#include "policy/decide.h"
+#include "policy/due.h"
+#include "policy/san_set.h"
+
+/* One domain. `id` and `asked` are given; the rest is found. */
+struct lookup_domain {
+    const char *id;  /* canonical; borrowed */
+    wall_time asked; /* the latest due time asked for: fresh means due after it */
+
+    bool renewable;   /* exists, and its certificates are managed automatically */
+    const char *name; /* NULL where it does not exist; borrowed from the look-up */
+    struct san_set names;
+    struct renewal_task *tasks; /* live and Failed; strings are the look-up's */
+    size_t task_count;
+    wall_time renewal_due;      /* of the newest-expiring certificate with the exact set */
+    const char *certificate_id; /* that one's, NULL where there is none */
+    wall_time *issued;          /* issue times of all certificates with that set that were read */
+    size_t issued_count;
+
+    /* The look-up's own. */
+    enum challenge_type challenge;
+    enum renew_before renew_before;
+    json_t *configured;
+    wall_time newest_expiry;
+    struct domain_memory known;
+};
+
+enum lookup_state {
+    LOOKUP_SEND_API,     /* POST lookup_body() to the API endpoint */
+    LOOKUP_SEND_SESSION, /* GET the session */
+    LOOKUP_DONE,
+    LOOKUP_FORBIDDEN,    /* the credential may not read */
+    LOOKUP_UNAUTHORIZED, /* the credential is none */
+    LOOKUP_FAILED,       /* lookup_error() says why */
+};
+
+struct lookup;
+
+/*
+ * The domains, ascending by id and each once, stay the caller's and must outlive the look-up. NULL
+ * when memory runs out.
+ */
+struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
+                             struct task_memory *memory, wall_time now);
+
+/* Frees what was found as well: no string of a domain is valid after it. NULL is allowed. */
+void lookup_destroy(struct lookup *lookup);
+
+enum lookup_state lookup_state(const struct lookup *lookup);
+
+/* LOOKUP_SEND_API only; valid until the next feed. */
+const char *lookup_body(const struct lookup *lookup, size_t *len);
+
+/* A response, whole. */
+enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char *body, size_t len);
+
+/* Why it failed, in words; static. */
+const char *lookup_error(const struct lookup *lookup);
+
+#endif

@@ -1,0 +1,62 @@
+#ifndef RENEWGATE_JMAP_REQUEST_H
+#define RENEWGATE_JMAP_REQUEST_H
+
+/*
+ * A JMAP request (RFC 8620, section 3.3) and the held creates in it.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "policy/wall_time.h"
+
+struct held_create {
+    size_t call;        /* its place in methodCalls */
+    const char *key;    /* creation id; borrowed from the request */
+    const char *domain; /* canonical domain id, or "#key" made in this batch; the request's own */
+    json_t *object;     /* the create as it goes to the server; borrowed */
+    json_t *original;   /* a copy of the create as the client wrote it; owned */
+    bool asked_now;     /* no due time, or one that cannot be read */
+    wall_time asked;    /* as the client wrote it, with asked_now false */
+};
+
+struct jmap_request {
+    json_t *root;         /* changed in place by request_mask() and its like */
+    json_t *calls;        /* root's methodCalls; borrowed */
+    json_t *strings;      /* owns the creates' domain ids */
+    json_t *removed;      /* object: ids of tasks that this request destroys or rewrites */
+    bool removes_unknown; /* it destroys by a result reference */
+    bool escaped_names;   /* a method name was spelled with a JSON escape */
+    bool wants_created_ids;
+    struct held_create *creates;
+    size_t count;
+};
+
+/*
+ * Reads a request. False where it holds no create of an AcmeRenewal, is no request, or memory ran
+ * out; `out` is then empty. End with request_clear().
+ */
+bool request_parse(const char *body, size_t len, struct jmap_request *out);
+
+void request_clear(struct jmap_request *request);
+
+/* Points the create at the domain that cannot exist. False when memory ran out. */
+bool request_mask(struct held_create *create);
+
+/* Gives the create another due time. False when memory ran out. */
+bool request_set_due(struct held_create *create, wall_time due);
+
+/* Lets "#key" mean `id` in the whole batch. False when memory ran out. */
+bool request_seed(struct jmap_request *request, const char *key, const char *id);
+
+/* Lets "#key" mean "#other" in the calls after `call`. False when memory ran out. */
+bool request_alias(struct jmap_request *request, size_t call, const char *key, const char *other);
+
+/* What request_seed() put over: the client's own value for `key`, or NULL. Borrowed. */
+const char *request_own_created_id(const struct jmap_request *request, const char *key);
+
+/* The request as text, the caller's to free(); NULL when memory ran out. */
+char *request_text(const struct jmap_request *request, size_t *len);
+
+#endif
