@@ -23,19 +23,22 @@ static const char *read_number(const char *at, int64_t *out)
 
 struct refusal refusal_parse(const char *failure_reason)
 {
-    static const char opening[] = "Rate limited. Retry after ";
-    const struct refusal none = {REFUSAL_NONE, 0};
-    struct refusal named = {REFUSAL_SECONDS, 0};
+    static const char opening[] = "Rate limited", until[] = ". Retry after ";
+    struct refusal refusal = {REFUSAL_NONE, 0};
 
     if (!failure_reason || strncmp(failure_reason, opening, sizeof opening - 1) != 0)
-        return none;
+        return refusal;
 
     const char *rest = failure_reason + sizeof opening - 1;
-    if (strcmp(rest, "some time") == 0)
-        return (struct refusal){REFUSAL_SOME_TIME, 0};
+    refusal.kind = REFUSAL_SOME_TIME;
+    if (strncmp(rest, until, sizeof until - 1) != 0)
+        return refusal;
 
-    rest = read_number(rest, &named.seconds);
-    return rest && strcmp(rest, " seconds") == 0 ? named : none;
+    int64_t seconds;
+    rest = read_number(rest + sizeof until - 1, &seconds);
+    if (rest && strcmp(rest, " seconds") == 0)
+        refusal = (struct refusal){REFUSAL_SECONDS, seconds};
+    return refusal;
 }
 
 /* 0 for anything that is not a unit. */

@@ -23,7 +23,10 @@ struct refusal {
     int64_t seconds; /* N, with REFUSAL_SECONDS */
 };
 
-/* Reads a task's failureReason; NULL is REFUSAL_NONE. */
+/*
+ * Reads a task's failureReason; NULL is REFUSAL_NONE. Whatever else begins with "Rate limited" is
+ * REFUSAL_SOME_TIME, so that a server which words it anew is still held back.
+ */
 struct refusal refusal_parse(const char *failure_reason);
 
 /*
