@@ -1,103 +1,132 @@
 # renewgate: a gate for certificate renewals in front of a Stalwart mail server.
 #
-#   make              build/renewgate
-#   make BUILD=asan   build/asan/renewgate, under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make              builds build/renewgate
+#   make BUILD=asan   builds build/asan/renewgate; debug, tsan and clang likewise
+#   make help         lists the rest
 
 BUILD ?= release
 OUT := build/$(BUILD)
 VERSION := $(shell cat VERSION)
 
-# build/deps is where deploy/build-libmicrohttpd.sh puts what Debian 12 lacks.
-PKG_CONFIG := PKG_CONFIG_PATH=$(CURDIR)/build/deps/lib/pkgconfig pkg-config
-LIBRARIES := 'libmicrohttpd >= 1.0.1' libcurl jansson libcrypto
+# -- compilers and flags ---------------------------------------------------------------------------
 
-WARNINGS := -Wall -Wextra -Wpedantic -Werror
-CPPFLAGS += -I. -Itests -D_GNU_SOURCE -DRENEWGATE_VERSION='"$(VERSION)"'
-CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+FLAGS_release := -O2 -g -fPIE -fstack-protector-strong -fstack-clash-protection
+CPPFLAGS_release := -D_FORTIFY_SOURCE=2
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now
-CFLAGS_debug := -O0 -g
-CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
-               -fno-sanitize-recover=all
-LDFLAGS_asan := -fsanitize=address,undefined
-CFLAGS_tsan := -O1 -g -fsanitize=thread
-LDFLAGS_tsan := -fsanitize=thread
-CFLAGS_clang := -O2 -g
+FLAGS_debug := -O0 -g3
+FLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+FLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+FLAGS_clang := -O2 -g
+
+ifndef FLAGS_$(BUILD)
+$(error BUILD is one of release, debug, asan, tsan, clang; not "$(BUILD)")
+endif
 ifeq ($(BUILD),clang)
 CC := clang
 endif
 
-CFLAGS := -std=c11 $(WARNINGS) $(CFLAGS_$(BUILD)) $(shell $(PKG_CONFIG) --cflags $(LIBRARIES))
-LDFLAGS += $(LDFLAGS_$(BUILD))
-LDLIBS := $(shell $(PKG_CONFIG) --libs $(LIBRARIES)) \
+# build/deps is where deploy/build-libmicrohttpd.sh puts what Debian 12 lacks.
+PKG_CONFIG := PKG_CONFIG_PATH=$(CURDIR)/build/deps/lib/pkgconfig pkg-config
+PACKAGES := 'libmicrohttpd >= 1.0.1' libcurl jansson libcrypto hiredis
+
+WARNINGS := -Wall -Wextra -Wpedantic -Werror
+CPPFLAGS += -I. -D_GNU_SOURCE -DRENEWGATE_VERSION='"$(VERSION)"' $(CPPFLAGS_$(BUILD)) \
+            $(shell $(PKG_CONFIG) --silence-errors --cflags $(PACKAGES))
+CFLAGS := -std=c11 $(WARNINGS) $(FLAGS_$(BUILD))
+LDFLAGS += $(FLAGS_$(BUILD)) $(LDFLAGS_$(BUILD)) -Wl,--as-needed
+LDLIBS := $(shell $(PKG_CONFIG) --silence-errors --libs $(PACKAGES)) -lwslay \
           $(if $(wildcard build/deps/lib/libmicrohttpd.a),-lgnutls) -lpthread
 
-# Tests in which memory runs out at every call in turn.
-LDFLAGS_test_san_set := -Wl,--wrap=malloc,--wrap=realloc
+# What one unit test needs beyond that: here, memory that runs out at every call in turn.
+UNIT_LDFLAGS_test_san_set := -Wl,--wrap=malloc,--wrap=realloc
+
+# -- what there is to build ------------------------------------------------------------------------
 
 objects = $(patsubst %.c,$(OUT)/%.o,$(wildcard $(addsuffix /*.c,$(1))))
-LOGIC := $(call objects,jmap policy)
-GATE := $(call objects,proxy) $(LOGIC)
+MAIN := $(filter %/proxy/main.o,$(call objects,proxy))
+PARTS := $(filter-out $(MAIN),$(call objects,proxy jmap policy))
+ARCHIVE := $(OUT)/librenewgate.a
 STANDIN := $(call objects,tests/standin)
-UNIT := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/test_*.c))
-SOURCES := $(wildcard proxy/*.[ch] jmap/*.[ch] policy/*.[ch] tests/unit/*.[ch] tests/standin/*.[ch])
+UNIT_TESTS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
+SOURCES := $(wildcard $(foreach folder,proxy jmap policy tests/*,$(folder)/*.[ch]))
 
-PROGRAMS := $(if $(wildcard proxy/main.c),$(OUT)/renewgate) \
-            $(if $(wildcard tests/standin/main.c),$(OUT)/stalwart-standin)
+PROGRAMS := $(if $(MAIN),$(OUT)/renewgate) \
+            $(if $(shell grep -ls '^int main' tests/standin/*.c),$(OUT)/stalwart-standin)
 
-.PHONY: all programs unit-tests test unit blackbox format format-check analyse run clean help
 .DEFAULT_GOAL := all
+.PHONY: all programs unit-tests test unit blackbox format format-check analyse run clean help \
+        libraries
 
-all: programs ## build the gate (build/renewgate) and the stand-in server
-	@if [ -x $(OUT)/renewgate ]; then ln -sf $(BUILD)/renewgate build/renewgate; fi
+all: programs ## build the gate, build/renewgate, and the stand-in server of the tests
+	@$(if $(MAIN),ln -sfn $(BUILD)/renewgate build/renewgate)
 
 programs: $(PROGRAMS)
 
-unit-tests: $(UNIT)
+unit-tests: $(UNIT_TESTS:%=$(OUT)/unit/%)
 
-$(OUT)/renewgate: $(GATE)
+$(OUT)/renewgate: $(MAIN) $(ARCHIVE)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(OUT)/stalwart-standin: $(STANDIN)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(OUT)/unit/%: $(OUT)/tests/unit/%.o $(LOGIC)
+$(OUT)/unit/%: $(OUT)/tests/unit/%.o $(ARCHIVE)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $(LDFLAGS_$*) -o $@ $^ -lcmocka $(LDLIBS)
+	$(CC) $(LDFLAGS) $(UNIT_LDFLAGS_$*) -o $@ $^ -lcmocka $(LDLIBS)
 
-$(OUT)/%.o: %.c Makefile VERSION
+# Made anew, so that no object outlives its source.
+$(ARCHIVE): $(PARTS)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(OUT)/%.o: %.c Makefile VERSION | libraries
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+libraries:
+	@$(PKG_CONFIG) --print-errors --exists $(PACKAGES) || { \
+	    echo "run deploy/install-dependencies.sh, then deploy/build-libmicrohttpd.sh" >&2; exit 1; }
 
 .SECONDARY:
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
 
-test: ## everything that CI checks
-	tests/run.sh
+# -- checks ----------------------------------------------------------------------------------------
+
+test: unit blackbox ## unit and black-box tests; tests/run.sh is all that CI checks
 
 unit: ## unit tests under the sanitizers
 	@$(MAKE) --no-print-directory BUILD=asan unit-tests
-	@for t in build/asan/unit/test_*; do case $$t in *.*) ;; *) $$t || exit 1;; esac; done
+	@for test in $(UNIT_TESTS:%=build/asan/unit/%); do $$test || exit 1; done
 
-blackbox: ## black-box tests of the sanitised binaries
+blackbox: ## black-box tests of the sanitised gate; Debian's own Python has Debian's pytest
 	@$(MAKE) --no-print-directory BUILD=asan programs
 	RENEWGATE_BUILD=build/asan /usr/bin/python3 -m pytest -q tests/blackbox
 
-format: ## bring the C sources into the committed format
-	clang-format -i $(SOURCES)
+# Releases of clang-format differ in what they write; Debian 12 and 13 both have this one.
+CLANG_FORMAT ?= clang-format-19
 
-format-check:
-	clang-format --dry-run --Werror $(SOURCES)
+format: ## bring the C sources into the committed format
+	$(CLANG_FORMAT) -i $(SOURCES)
+
+format-check: ## fail where "make format" would change something
+	$(CLANG_FORMAT) --dry-run --Werror $(SOURCES)
 
 analyse: ## static analysis
+	@mkdir -p build/cppcheck
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -I. -D_GNU_SOURCE \
-	    --enable=warning,performance,portability --suppress=missingIncludeSystem \
+	    --enable=warning,performance,portability \
+	    --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
+	    --cppcheck-build-dir=build/cppcheck -j $(shell nproc) \
 	    $(wildcard proxy jmap policy tests/standin)
+
+# -- the rest --------------------------------------------------------------------------------------
 
 run: all ## start the gate; RENEWGATE_UPSTREAM_URL names the server
 	build/renewgate
 
 clean: ## remove what was built, but for build/deps
-	rm -rf build/release build/debug build/asan build/tsan build/clang build/renewgate
+	rm -rf $(filter-out build/deps,$(wildcard build/*))
 
 help: ## this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16

@@ -1,31 +1,45 @@
 #!/usr/bin/env bash
 # Installs from Debian what is needed to build the gate ("build", the default) or to test it as
-# well ("test"). For root on Debian 12 or 13; does nothing where everything is there.
+# well ("test"). For root on Debian 12 or 13; says nothing and is quick where all is there.
 set -euo pipefail
 
-packages=(build-essential ca-certificates dpkg-dev pkg-config libcurl4-openssl-dev
-    libgnutls28-dev libjansson-dev libssl-dev python3 curl)
-if [ "${1:-build}" = test ]; then
-    packages+=(clang clang-format cppcheck libcmocka-dev prometheus python3-pytest)
-fi
-# On Debian 13 the packaged libmicrohttpd will do; see build-libmicrohttpd.sh.
-if [ "$(. /etc/os-release && echo "$VERSION_ID")" -ge 13 ]; then
+packages=(build-essential ca-certificates curl debian-archive-keyring dpkg-dev libcurl4-openssl-dev
+    libgnutls28-dev libhiredis-dev libjansson-dev libssl-dev libwslay-dev pkg-config python3)
+case ${1:-build} in
+build) ;;
+test) packages+=(clang clang-format-19 cppcheck libcmocka-dev prometheus python3-pytest) ;;
+*)
+    echo "usage: $0 [build|test]" >&2
+    exit 2
+    ;;
+esac
+# Debian 13's libmicrohttpd will do; for Debian 12 there is build-libmicrohttpd.sh.
+# shellcheck source=/dev/null
+if [ "$(. /etc/os-release && echo "${VERSION_ID:-0}")" -ge 13 ]; then
     packages+=(libmicrohttpd-dev)
 fi
 
 missing=()
 for package in "${packages[@]}"; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
         missing+=("$package")
 done
-if [ "${#missing[@]}" -eq 0 ]; then
-    exit 0
+[ "${#missing[@]}" -gt 0 ] || exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+    echo "only root can install: ${missing[*]}" >&2
+    exit 1
 fi
 
-echo "installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-{
-    apt-get update
-    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
-} > "$log" 2>&1 || { tail -n 40 "$log" >&2; exit 1; }
+
+quietly() {
+    "$@" > "$log" 2>&1 || { tail -n 40 "$log" >&2; exit 1; }
+}
+
+echo "reading Debian's package lists"
+quietly apt-get -q update
+echo "installing ${missing[*]}"
+quietly apt-get -q install -y --no-install-recommends "${missing[@]}"
