@@ -35,7 +35,7 @@ CPPFLAGS += -I. -D_GNU_SOURCE -DRENEWGATE_VERSION='"$(VERSION)"' $(CPPFLAGS_$(BU
 CFLAGS := -std=c11 $(WARNINGS) $(FLAGS_$(BUILD))
 LDFLAGS += $(FLAGS_$(BUILD)) $(LDFLAGS_$(BUILD)) -Wl,--as-needed
 LDLIBS := $(shell $(PKG_CONFIG) --silence-errors --libs $(PACKAGES)) -lwslay \
-          $(if $(wildcard build/deps/lib/libmicrohttpd.a),-lgnutls) -lpthread
+          $(if $(wildcard build/deps/lib/libmicrohttpd.a),-lgnutls) -lm -lpthread
 
 # What one unit test needs beyond that: here, memory that runs out at every call in turn.
 UNIT_LDFLAGS_test_san_set := -Wl,--wrap=malloc,--wrap=realloc

@@ -1,0 +1,117 @@
+#include "tests/standin/clock.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static pthread_mutex_t clock_lock = PTHREAD_MUTEX_INITIALIZER;
+static int64_t offset_ms;
+static int64_t frozen_at_ms;
+static bool frozen;
+
+static int64_t real_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int64_t clock_now_ms(void)
+{
+    pthread_mutex_lock(&clock_lock);
+    int64_t now = frozen ? frozen_at_ms : real_ms() + offset_ms;
+    pthread_mutex_unlock(&clock_lock);
+    return now;
+}
+
+int64_t clock_now(void)
+{
+    return clock_now_ms() / 1000;
+}
+
+void clock_advance(int64_t seconds)
+{
+    pthread_mutex_lock(&clock_lock);
+    offset_ms += seconds * 1000;
+    frozen_at_ms += seconds * 1000;
+    pthread_mutex_unlock(&clock_lock);
+}
+
+void clock_set(int64_t seconds)
+{
+    pthread_mutex_lock(&clock_lock);
+    offset_ms = seconds * 1000 - real_ms();
+    frozen_at_ms = seconds * 1000;
+    pthread_mutex_unlock(&clock_lock);
+}
+
+void clock_freeze(bool freeze)
+{
+    pthread_mutex_lock(&clock_lock);
+    if (freeze && !frozen)
+        frozen_at_ms = real_ms() + offset_ms;
+    else if (!freeze && frozen)
+        offset_ms = frozen_at_ms - real_ms();
+    frozen = freeze;
+    pthread_mutex_unlock(&clock_lock);
+}
+
+bool clock_is_frozen(void)
+{
+    pthread_mutex_lock(&clock_lock);
+    bool is_frozen = frozen;
+    pthread_mutex_unlock(&clock_lock);
+    return is_frozen;
+}
+
+void clock_format(int64_t seconds, char text[CLOCK_TEXT])
+{
+    time_t when = (time_t)seconds;
+    struct tm tm;
+    if (!gmtime_r(&when, &tm) || !strftime(text, CLOCK_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm))
+        snprintf(text, CLOCK_TEXT, "0000-00-00T00:00:00Z");
+}
+
+/* Digits as long as the field has room, then the separator that belongs there. */
+static bool read_field(const char **at, int digits, int *value)
+{
+    const char *p = *at;
+    int sum = 0;
+    for (int i = 0; i < digits; i++, p++) {
+        if (*p < '0' || *p > '9')
+            return false;
+        sum = sum * 10 + (*p - '0');
+    }
+    *at = p;
+    *value = sum;
+    return true;
+}
+
+bool clock_parse(const char *text, int64_t *seconds)
+{
+    struct tm tm = {0};
+    const char *p = text;
+    int year, month, zone_hour = 0, zone_minute = 0, sign = 1;
+    if (!read_field(&p, 4, &year) || *p++ != '-' || !read_field(&p, 2, &month) || *p++ != '-' ||
+        !read_field(&p, 2, &tm.tm_mday) || *p++ != 'T' || !read_field(&p, 2, &tm.tm_hour) ||
+        *p++ != ':' || !read_field(&p, 2, &tm.tm_min) || *p++ != ':' ||
+        !read_field(&p, 2, &tm.tm_sec))
+        return false;
+    if (month < 1 || month > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 ||
+        tm.tm_min > 59 || tm.tm_sec > 59)
+        return false;
+    if (*p == '.')
+        p += 1 + strspn(p + 1, "0123456789");
+    if (*p == '+' || *p == '-') {
+        sign = *p++ == '+' ? 1 : -1;
+        if (read_field(&p, 2, &zone_hour) && *p == ':') {
+            p++;
+            (void)read_field(&p, 2, &zone_minute);
+        }
+    }
+    tm.tm_year = year - 1900;
+    tm.tm_mon = month - 1;
+    *seconds = (int64_t)timegm(&tm) - sign * (zone_hour * 3600 + zone_minute * 60);
+    return true;
+}
