@@ -1,0 +1,155 @@
+#include "proxy/admin.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/probe.h"
+
+#define MAX_CONNECTIONS 32U
+#define IDLE_SECONDS 30U
+#define PROBE_TIMEOUT_MILLISECONDS 2000
+/* The server counts requests without a credential, so it is not asked for every question. */
+#define PROBE_LIFE_MILLISECONDS 5000
+
+struct admin {
+    struct gate *gate;
+    struct MHD_Daemon *daemon;
+    pthread_mutex_t lock; /* over what follows, and over the asking itself */
+    monotonic_time asked_again_at;
+    bool reachable;
+    char error[PROBE_ERROR_SIZE];
+};
+
+struct page {
+    unsigned status;
+    const char *type;
+    struct buffer body;
+};
+
+/* Any answer but a failure of the server's own shows that it can serve clients. */
+static bool ask_server(struct admin *admin)
+{
+    struct probe_result result;
+    probe_get(admin->gate->config, "/healthz/live", NULL, PROBE_TIMEOUT_MILLISECONDS, &result);
+    bool reachable = result.status != 0 && result.status < 500;
+    if (result.status == 0)
+        snprintf(admin->error, sizeof admin->error, "%s", result.error);
+    else
+        snprintf(admin->error, sizeof admin->error, "status %u", result.status);
+    probe_clear(&result);
+    return reachable;
+}
+
+static void render_ready(struct admin *admin, struct page *page)
+{
+    if (atomic_load(&admin->gate->draining)) {
+        page->status = 503;
+        buffer_format(&page->body, "stopping\n");
+        return;
+    }
+    pthread_mutex_lock(&admin->lock);
+    monotonic_time now = clock_monotonic();
+    if (admin->asked_again_at.nanoseconds <= now.nanoseconds) {
+        admin->reachable = ask_server(admin);
+        admin->asked_again_at = monotonic_after(clock_monotonic(), PROBE_LIFE_MILLISECONDS);
+    }
+    page->status = admin->reachable ? 200 : 503;
+    if (admin->reachable)
+        buffer_format(&page->body, "ready\n");
+    else
+        buffer_format(&page->body, "the mail server cannot be reached: %s\n", admin->error);
+    pthread_mutex_unlock(&admin->lock);
+}
+
+static void render(struct admin *admin, const char *url, struct page *page)
+{
+    *page = (struct page){.status = 200, .type = "text/plain; charset=utf-8"};
+    if (strcmp(url, "/healthz") == 0) {
+        buffer_format(&page->body, "ok\n");
+    } else if (strcmp(url, "/readyz") == 0) {
+        render_ready(admin, page);
+    } else if (strcmp(url, "/metrics") == 0) {
+        page->type = "text/plain; version=0.0.4; charset=utf-8";
+        if (!metrics_render(admin->gate->metrics, &page->body))
+            page->status = 500;
+    } else {
+        page->status = 404;
+        buffer_format(&page->body, "there are /healthz, /readyz and /metrics\n");
+    }
+}
+
+static enum MHD_Result on_access(void *user, struct MHD_Connection *connection, const char *url,
+                                 const char *method, const char *version, const char *upload,
+                                 size_t *upload_len, void **context)
+{
+    (void)version;
+    (void)upload;
+    static int seen;
+    if (*context == NULL) {
+        *context = &seen;
+        return MHD_YES;
+    }
+    if (*upload_len > 0) {
+        *upload_len = 0;
+        return MHD_YES;
+    }
+    struct page page;
+    if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
+        render(user, url, &page);
+    else
+        page = (struct page){.status = 405, .type = "text/plain; charset=utf-8"};
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer_copy(page.body.len, buffer_content(&page.body));
+    buffer_clear(&page.body);
+    if (response == NULL)
+        return MHD_NO;
+    MHD_add_response_header(response, "Content-Type", page.type);
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    enum MHD_Result result = MHD_queue_response(connection, page.status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* A thread a connection: asking the server takes time, and the other pages do not wait for it. */
+static struct MHD_Daemon *start_daemon(struct admin *admin, int listener)
+{
+    return MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL, 0, NULL,
+        NULL, on_access, admin, MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT,
+        MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS,
+        MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+}
+
+struct admin *admin_start(struct gate *gate, char text[static LISTENER_TEXT_SIZE])
+{
+    struct admin *admin = calloc(1, sizeof *admin);
+    int listener = -1;
+    if (admin != NULL && listener_open(&gate->config->admin_listen, &listener, 1, text)) {
+        admin->gate = gate;
+        pthread_mutex_init(&admin->lock, NULL);
+        admin->daemon = start_daemon(admin, listener);
+        if (admin->daemon != NULL)
+            return admin;
+        pthread_mutex_destroy(&admin->lock);
+        close(listener);
+    }
+    log_event(gate->log, LOG_LEVEL_ERROR, "cannot listen for administration",
+              log_text("host", gate->config->admin_listen.host),
+              log_number("port", gate->config->admin_listen.port),
+              log_text("error", strerror(errno)));
+    free(admin);
+    return NULL;
+}
+
+void admin_stop(struct admin *admin)
+{
+    if (admin == NULL)
+        return;
+    MHD_stop_daemon(admin->daemon);
+    pthread_mutex_destroy(&admin->lock);
+    free(admin);
+}

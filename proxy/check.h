@@ -1,0 +1,13 @@
+#ifndef RENEWGATE_PROXY_CHECK_H
+#define RENEWGATE_PROXY_CHECK_H
+
+/* `renewgate --check`: is the server there, and what may the gate's own credential do? */
+
+#include <stdio.h>
+
+#include "proxy/config.h"
+
+/* Tells on `out`; the process's exit status: 0 where all is well, else 1. */
+int check_run(const struct config *config, FILE *out);
+
+#endif

@@ -1,0 +1,490 @@
+#include "proxy/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PREFIX "RENEWGATE_"
+#define SECRET_LIMIT ((size_t)16384)
+
+enum kind {
+    KIND_URL,           /* char * */
+    KIND_PATH,          /* char * */
+    KIND_AUTHORIZATION, /* char * */
+    KIND_ADDRESS,       /* struct listen_address */
+    KIND_CHOICE,        /* an enum: the index of the word */
+    KIND_SWITCH,        /* bool: the index of the word */
+    KIND_SECONDS,       /* int64_t, seconds */
+    KIND_MILLISECONDS,  /* int64_t, milliseconds */
+    KIND_SIZE,          /* size_t */
+    KIND_COUNT,         /* unsigned */
+    KIND_WORKERS,       /* unsigned, or "auto" */
+    KIND_ISSUE_LIMIT,   /* struct issue_limit */
+};
+
+struct variable {
+    const char *name; /* without the prefix */
+    enum kind kind;
+    bool required;
+    bool secret;          /* also as NAME_FILE, and never shown */
+    const char *fallback; /* as it would be written; NULL: none */
+    const char *allowed;
+    const char *help;
+    size_t offset;            /* of its member in struct config */
+    int64_t least;            /* numbers and durations, in the member's unit */
+    int64_t most;             /* the same */
+    const char *const *words; /* choices and switches, NULL at the end */
+};
+
+#define MEMBER(member) .offset = offsetof(struct config, member)
+#define WORDS(...)                                                                                 \
+    .words = (const char *const[])                                                                 \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+#define DAY_SECONDS INT64_C(86400)
+
+/* The words of a choice stand in the order of its enum. */
+static const struct variable variables[] = {
+    {"UPSTREAM_URL", KIND_URL, .required = true, MEMBER(upstream_url),
+     .allowed = "http://host[:port] or https://host[:port], without a path",
+     .help = "The mail server behind the gate."},
+    {"UPSTREAM_CA", KIND_PATH, MEMBER(upstream_ca),
+     .allowed = "a readable file of PEM certificates",
+     .help = "Whom to trust for an https:// server; the system's authorities if not set."},
+    {"UPSTREAM_TLS_VERIFY", KIND_SWITCH, MEMBER(upstream_tls_verify), .fallback = "on",
+     .allowed = "on or off", WORDS("off", "on"),
+     .help = "Whether an https:// server's certificate is verified."},
+    {"LISTEN", KIND_ADDRESS, MEMBER(listen), .fallback = "[::]:8088",
+     .allowed = "address:port, [address]:port or :port",
+     .help = "Where clients connect; [::] takes IPv4 too."},
+    {"ADMIN_LISTEN", KIND_ADDRESS, MEMBER(admin_listen), .fallback = "127.0.0.1:9088",
+     .allowed = "address:port, [address]:port or :port",
+     .help = "Where /healthz, /readyz and /metrics are."},
+    {"MODE", KIND_SWITCH, MEMBER(hold.observe), .fallback = "enforce",
+     .allowed = "enforce or observe", WORDS("enforce", "observe"),
+     .help = "observe decides and reports, and forwards every request as it came."},
+    {"NOT_DUE", KIND_CHOICE, MEMBER(hold.not_due), .fallback = "noop",
+     .allowed = "noop or schedule", WORDS("noop", "schedule"),
+     .help = "A create whose renewal is not due and has no task yet: answered as done, or made "
+             "for the time when it is due."},
+    {"FORCE", KIND_SWITCH, MEMBER(hold.force_allowed), .fallback = "deny",
+     .allowed = "deny or allow", WORDS("deny", "allow"),
+     .help = "Whether the request field \"Renewgate-Force: 1\" renews what is not due."},
+    {"ON_LOOKUP_FAILURE", KIND_CHOICE, MEMBER(hold.on_lookup_failure), .fallback = "forward",
+     .allowed = "forward or refuse", WORDS("forward", "refuse"),
+     .help = "A create whose domain could not be looked up."},
+    {"BLIND_INTERVAL", KIND_SECONDS, MEMBER(hold.blind_interval_seconds), .fallback = "1h",
+     .allowed = "a duration from 0s to 366d", .most = 366 * DAY_SECONDS,
+     .help = "How long a create that was forwarded without a look-up stands for the next such "
+             "create for its domain."},
+    {"BLIND_HOLD", KIND_SECONDS, MEMBER(hold.blind_hold_seconds), .fallback = "6h",
+     .allowed = "a duration from 0s to 366d", .most = 366 * DAY_SECONDS,
+     .help = "How long nothing is asked of a CA that refused without naming a time."},
+    {"ISSUE_LIMIT", KIND_ISSUE_LIMIT, MEMBER(hold.issue_limit), .fallback = "5/168h",
+     .allowed = "count/duration such as 5/168h, or off",
+     .help = "The CA's own limit of certificates for one exact set of names."},
+    {"SERVICE_AUTHORIZATION", KIND_AUTHORIZATION, .secret = true, MEMBER(service_authorization),
+     .allowed = "a whole Authorization value such as \"Bearer …\" or \"Basic …\"",
+     .help = "The gate's own credential, for look-ups where the caller may create but not read."},
+    {"WORKERS", KIND_WORKERS, MEMBER(workers), .fallback = "auto",
+     .allowed = "auto or a number from 1 to 64", .least = 1, .most = 64,
+     .help = "Threads that serve clients; auto is one a processor, at most 4."},
+    {"MAX_REQUEST", KIND_SIZE, MEMBER(max_request), .fallback = "10000000",
+     .allowed = "bytes from 1024 to 1000000000", .least = 1024, .most = 1000000000,
+     .help = "The largest JMAP request; other requests have no limit."},
+    {"MAX_CONNECTIONS", KIND_COUNT, MEMBER(max_connections), .fallback = "8192",
+     .allowed = "a number from 64 to 1000000", .least = 64, .most = 1000000,
+     .help = "Clients' connections at one time; more have to wait."},
+    {"CONNECT_TIMEOUT", KIND_MILLISECONDS, MEMBER(connect_timeout_ms), .fallback = "5s",
+     .allowed = "a duration from 1ms to 1h", .least = 1, .most = 3600000,
+     .help = "How long connecting to the server may take."},
+    {"LOOKUP_TIMEOUT", KIND_MILLISECONDS, MEMBER(lookup_timeout_ms), .fallback = "5s",
+     .allowed = "a duration from 1ms to 1h", .least = 1, .most = 3600000,
+     .help = "How long a look-up of the gate's own may take."},
+    {"IDLE_TIMEOUT", KIND_MILLISECONDS, MEMBER(idle_timeout_ms), .fallback = "5m",
+     .allowed = "a duration from 1s to 1d", .least = 1000, .most = 86400000,
+     .help = "How long a client may say nothing, and how long the server may take to begin its "
+             "answer; a stream that has begun has no limit."},
+    {"DRAIN_TIMEOUT", KIND_MILLISECONDS, MEMBER(drain_timeout_ms), .fallback = "10s",
+     .allowed = "a duration from 0s to 1d", .most = 86400000,
+     .help = "How long requests under way are waited for when the gate is stopped."},
+    {"LOG_LEVEL", KIND_CHOICE, MEMBER(log.level), .fallback = "info",
+     .allowed = "error, warn, info or debug", WORDS("error", "warn", "info", "debug"),
+     .help = "What is logged."},
+    {"LOG_FORMAT", KIND_CHOICE, MEMBER(log.format), .fallback = "json", .allowed = "json or logfmt",
+     WORDS("json", "logfmt"), .help = "How log lines are written."},
+};
+
+#define VARIABLE_COUNT (sizeof variables / sizeof *variables)
+
+/* Choices are stored through an int whatever their enum is. */
+_Static_assert(sizeof(enum not_due_mode) == sizeof(int), "an enum is as large as an int");
+_Static_assert(sizeof(enum lookup_failure_mode) == sizeof(int), "an enum is as large as an int");
+_Static_assert(sizeof(enum log_level) == sizeof(int), "an enum is as large as an int");
+_Static_assert(sizeof(enum log_format) == sizeof(int), "an enum is as large as an int");
+
+static bool read_number(const char *text, int64_t least, int64_t most, int64_t *out)
+{
+    if (!isdigit((unsigned char)*text))
+        return false;
+    char *end;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (errno != 0 || *end != '\0' || number < least || number > most)
+        return false;
+    *out = number;
+    return true;
+}
+
+/* "300s", "5m" and so on, in milliseconds. */
+static bool read_duration(const char *text, int64_t *milliseconds)
+{
+    static const struct {
+        const char *unit;
+        int64_t milliseconds;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    if (!isdigit((unsigned char)*text))
+        return false;
+    char *end;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (errno != 0)
+        return false;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (strcmp(end, units[i].unit) == 0 && number <= INT64_MAX / units[i].milliseconds) {
+            *milliseconds = number * units[i].milliseconds;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_seconds(const struct variable *variable, const char *text, int64_t *out)
+{
+    int64_t milliseconds;
+    if (!read_duration(text, &milliseconds) || milliseconds % 1000 != 0)
+        return false;
+    *out = milliseconds / 1000;
+    return *out >= variable->least && *out <= variable->most;
+}
+
+static bool read_milliseconds(const struct variable *variable, const char *text, int64_t *out)
+{
+    return read_duration(text, out) && *out >= variable->least && *out <= variable->most;
+}
+
+static int read_word(const struct variable *variable, const char *text)
+{
+    for (int i = 0; variable->words[i] != NULL; i++) {
+        if (strcmp(variable->words[i], text) == 0)
+            return i;
+    }
+    return -1;
+}
+
+static bool read_address(const char *text, struct listen_address *out)
+{
+    const char *host = text;
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL)
+        return false;
+    size_t host_len = (size_t)(colon - text);
+    if (*host == '[') {
+        if (host_len < 2 || colon[-1] != ']')
+            return false;
+        host++;
+        host_len -= 2;
+    } else if (memchr(host, ':', host_len) != NULL) {
+        return false; /* an IPv6 address needs its brackets */
+    }
+    int64_t port;
+    if (host_len >= sizeof out->host || !read_number(colon + 1, 0, UINT16_MAX, &port))
+        return false;
+    memcpy(out->host, host, host_len);
+    out->host[host_len] = '\0';
+    out->port = (uint16_t)port;
+    return true;
+}
+
+/* Scheme and authority and at most one slash; a copy without the slash. */
+static bool read_url(const char *text, char **out)
+{
+    size_t scheme_len = strncmp(text, "http://", 7) == 0    ? 7
+                        : strncmp(text, "https://", 8) == 0 ? 8
+                                                            : 0;
+    if (scheme_len == 0)
+        return false;
+    size_t authority_len = strcspn(text + scheme_len, "/?#@\\ \t\r\n");
+    const char *rest = text + scheme_len + authority_len;
+    if (authority_len == 0 || (strcmp(rest, "") != 0 && strcmp(rest, "/") != 0))
+        return false;
+    *out = strndup(text, scheme_len + authority_len);
+    return *out != NULL;
+}
+
+/* A scheme, a space, a credential; nothing that could end a header field. */
+static bool read_authorization(const char *text, char **out)
+{
+    size_t scheme_len = strcspn(text, " ");
+    if (scheme_len == 0 || text[scheme_len] == '\0' || text[scheme_len + 1] == '\0')
+        return false;
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+        if (*at < ' ' || *at >= 0x7f)
+            return false;
+    }
+    *out = strdup(text);
+    return *out != NULL;
+}
+
+static bool read_workers(const struct variable *variable, const char *text, unsigned *out)
+{
+    int64_t number;
+    if (strcmp(text, "auto") == 0) {
+        long processors = sysconf(_SC_NPROCESSORS_ONLN);
+        *out = processors < 1 ? 1 : processors > 4 ? 4 : (unsigned)processors;
+        return true;
+    }
+    if (!read_number(text, variable->least, variable->most, &number))
+        return false;
+    *out = (unsigned)number;
+    return true;
+}
+
+/* Reads one value into its member; false where it is not allowed. */
+static bool read_value(const struct variable *variable, const char *text, struct config *config)
+{
+    void *member = (char *)config + variable->offset;
+    int64_t number;
+    int word;
+    switch (variable->kind) {
+    case KIND_URL:
+        return read_url(text, member);
+    case KIND_PATH:
+        *(char **)member = strdup(text);
+        return *(char **)member != NULL && access(text, R_OK) == 0;
+    case KIND_AUTHORIZATION:
+        return read_authorization(text, member);
+    case KIND_ADDRESS:
+        return read_address(text, member);
+    case KIND_CHOICE:
+        word = read_word(variable, text);
+        *(int *)member = word;
+        return word >= 0;
+    case KIND_SWITCH:
+        word = read_word(variable, text);
+        *(bool *)member = word == 1;
+        return word >= 0;
+    case KIND_SECONDS:
+        return read_seconds(variable, text, member);
+    case KIND_MILLISECONDS:
+        return read_milliseconds(variable, text, member);
+    case KIND_SIZE:
+        if (!read_number(text, variable->least, variable->most, &number))
+            return false;
+        *(size_t *)member = (size_t)number;
+        return true;
+    case KIND_COUNT:
+        if (!read_number(text, variable->least, variable->most, &number))
+            return false;
+        *(unsigned *)member = (unsigned)number;
+        return true;
+    case KIND_WORKERS:
+        return read_workers(variable, text, member);
+    case KIND_ISSUE_LIMIT:
+        return issue_limit_parse(text, member);
+    }
+    return false;
+}
+
+/* The value of PREFIX name suffix in the environment; an empty one counts as not set. */
+static const char *look_up(char *const *environment, const char *name, const char *suffix)
+{
+    size_t name_len = strlen(name);
+    size_t suffix_len = strlen(suffix);
+    for (; *environment != NULL; environment++) {
+        const char *at = *environment;
+        if (strncmp(at, PREFIX, strlen(PREFIX)) != 0)
+            continue;
+        at += strlen(PREFIX);
+        if (strncmp(at, name, name_len) == 0 && strncmp(at + name_len, suffix, suffix_len) == 0 &&
+            at[name_len + suffix_len] == '=')
+            return at[name_len + suffix_len + 1] == '\0' ? NULL : at + name_len + suffix_len + 1;
+    }
+    return NULL;
+}
+
+/* A file's content without the line feeds at its end; the caller's to free(). NULL with errno. */
+static char *read_secret(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return NULL;
+    char *content = malloc(SECRET_LIMIT);
+    size_t len = content == NULL ? 0 : fread(content, 1, SECRET_LIMIT - 1, file);
+    if (content != NULL && ferror(file)) {
+        free(content);
+        content = NULL;
+    }
+    int error = errno;
+    fclose(file);
+    if (content == NULL) {
+        errno = error;
+        return NULL;
+    }
+    while (len > 0 && (content[len - 1] == '\n' || content[len - 1] == '\r'))
+        len--;
+    content[len] = '\0';
+    return content;
+}
+
+static bool complain(FILE *errors, const struct variable *variable, const char *value)
+{
+    if (value == NULL)
+        fprintf(errors, "renewgate: " PREFIX "%s is not set; it must be: %s\n", variable->name,
+                variable->allowed);
+    else if (variable->secret)
+        fprintf(errors, "renewgate: " PREFIX "%s is not allowed (not shown); allowed is: %s\n",
+                variable->name, variable->allowed);
+    else
+        fprintf(errors, "renewgate: " PREFIX "%s=\"%s\" is not allowed; allowed is: %s\n",
+                variable->name, value, variable->allowed);
+    return false;
+}
+
+/* A secret from the file that PREFIX name _FILE names. */
+static bool read_from_file(struct config *config, const struct variable *variable, const char *path,
+                           FILE *errors)
+{
+    char *content = read_secret(path);
+    if (content == NULL) {
+        fprintf(errors,
+                "renewgate: " PREFIX "%s_FILE=\"%s\" cannot be read (%s); allowed is: a "
+                "readable file\n",
+                variable->name, path, strerror(errno));
+        return false;
+    }
+    bool allowed = read_value(variable, content, config);
+    free(content);
+    return allowed || complain(errors, variable, path);
+}
+
+static bool read_variable(struct config *config, const struct variable *variable,
+                          char *const *environment, FILE *errors)
+{
+    const char *value = look_up(environment, variable->name, "");
+    const char *path = variable->secret ? look_up(environment, variable->name, "_FILE") : NULL;
+    if (value != NULL && path != NULL) {
+        fprintf(errors,
+                "renewgate: " PREFIX "%s_FILE=\"%s\" is not allowed together with " PREFIX
+                "%s; allowed is: one of the two\n",
+                variable->name, path, variable->name);
+        return false;
+    }
+    if (path != NULL)
+        return read_from_file(config, variable, path, errors);
+    if (value == NULL)
+        value = variable->fallback;
+    if (value == NULL)
+        return !variable->required || complain(errors, variable, NULL);
+    return read_value(variable, value, config) || complain(errors, variable, value);
+}
+
+static bool name_known(const char *name, size_t len)
+{
+    for (size_t i = 0; i < VARIABLE_COUNT; i++) {
+        size_t known_len = strlen(variables[i].name);
+        if (strncmp(name, variables[i].name, known_len) != 0)
+            continue;
+        if (len == known_len)
+            return true;
+        if (variables[i].secret && len == known_len + 5 &&
+            strncmp(name + known_len, "_FILE", 5) == 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Kubernetes puts the addresses of a namespace's services into every container's environment; a
+ * service named "renewgate" is told as RENEWGATE_SERVICE_HOST, RENEWGATE_PORT and so on.
+ */
+static bool name_from_kubernetes(const char *name, size_t len)
+{
+    static const char *const starts[] = {"SERVICE_HOST", "SERVICE_PORT", "PORT_"};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        if (strncmp(name, starts[i], strlen(starts[i])) == 0)
+            return true;
+    }
+    return len == 4 && strncmp(name, "PORT", 4) == 0;
+}
+
+static bool check_names(char *const *environment, FILE *errors)
+{
+    for (; *environment != NULL; environment++) {
+        if (strncmp(*environment, PREFIX, strlen(PREFIX)) != 0)
+            continue;
+        const char *name = *environment + strlen(PREFIX);
+        size_t len = strcspn(name, "=");
+        if (name_known(name, len) || name_from_kubernetes(name, len))
+            continue;
+        /* The value is left out: a misspelt name may be that of a secret. */
+        fprintf(errors,
+                "renewgate: " PREFIX "%.*s is not a known variable; allowed is: what "
+                "renewgate --help lists\n",
+                (int)len, name);
+        return false;
+    }
+    return true;
+}
+
+bool config_read(struct config *config, char *const *environment, FILE *errors)
+{
+    *config = (struct config){0};
+    bool fine = check_names(environment, errors);
+    for (size_t i = 0; fine && i < VARIABLE_COUNT; i++)
+        fine = read_variable(config, &variables[i], environment, errors);
+    config->hold.has_service_credential = config->service_authorization != NULL;
+    if (!fine)
+        config_clear(config);
+    return fine;
+}
+
+void config_clear(struct config *config)
+{
+    free(config->upstream_url);
+    free(config->upstream_ca);
+    free(config->service_authorization);
+    *config = (struct config){0};
+}
+
+void config_print_help(FILE *out)
+{
+    for (size_t i = 0; i < VARIABLE_COUNT; i++) {
+        const struct variable *variable = &variables[i];
+        fprintf(out, "  " PREFIX "%s%s\n", variable->name,
+                variable->secret ? ", or " PREFIX "…_FILE: a file that holds it" : "");
+        fprintf(out, "      %s\n", variable->help);
+        fprintf(out, "      %s; default: %s\n", variable->allowed,
+                variable->required           ? "none, must be set"
+                : variable->fallback == NULL ? "not set"
+                                             : variable->fallback);
+    }
+}
+
+void config_print_reference(FILE *out)
+{
+    fputs("| variable | default | allowed | |\n|---|---|---|---|\n", out);
+    for (size_t i = 0; i < VARIABLE_COUNT; i++) {
+        const struct variable *variable = &variables[i];
+        const char *tick = variable->fallback == NULL ? "" : "`";
+        fprintf(out, "| `" PREFIX "%s`%s | %s%s%s | %s | %s |\n", variable->name,
+                variable->secret ? ", `…_FILE`" : "", tick,
+                variable->required           ? "required"
+                : variable->fallback == NULL ? "not set"
+                                             : variable->fallback,
+                tick, variable->allowed, variable->help);
+    }
+}

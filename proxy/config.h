@@ -1,0 +1,56 @@
+#ifndef RENEWGATE_PROXY_CONFIG_H
+#define RENEWGATE_PROXY_CONFIG_H
+
+/*
+ * Configuration: environment variables only, all named RENEWGATE_*. One table in config.c says
+ * what there is; reading, --help, the reference page and the check of unknown names are made of it.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "jmap/hold.h"
+#include "proxy/log.h"
+
+/* Where to listen: a host name or address, "" for every address, and a port. */
+struct listen_address {
+    char host[256];
+    uint16_t port; /* 0: any */
+};
+
+struct config {
+    char *upstream_url; /* scheme and authority, without a trailing slash */
+    char *upstream_ca;  /* path, or NULL for the system's */
+    bool upstream_tls_verify;
+    struct listen_address listen;
+    struct listen_address admin_listen;
+    char *service_authorization; /* a whole Authorization value, or NULL */
+    struct hold_settings hold;
+    unsigned workers;
+    unsigned max_connections;
+    size_t max_request;         /* bytes */
+    int64_t connect_timeout_ms; /* this and the others: milliseconds, above 0 */
+    int64_t lookup_timeout_ms;
+    int64_t idle_timeout_ms;
+    int64_t drain_timeout_ms;
+    struct log log;
+};
+
+/*
+ * Reads the configuration from `environment` (as main() gets it). False after one line on `errors`
+ * that names the variable, its value (never a secret's), and what is allowed; `config` is then
+ * cleared. End with config_clear().
+ */
+bool config_read(struct config *config, char *const *environment, FILE *errors);
+
+void config_clear(struct config *config);
+
+/* One entry a variable, for --help. */
+void config_print_help(FILE *out);
+
+/* The same as a Markdown table, for the reference page. */
+void config_print_reference(FILE *out);
+
+#endif

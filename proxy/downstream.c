@@ -1,0 +1,576 @@
+#include "proxy/downstream.h"
+
+#include <arpa/inet.h>
+#include <microhttpd.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Header fields of a request or an answer must fit into it, and an upload is read in its pieces. */
+#define CONNECTION_MEMORY ((size_t)65536)
+#define STREAM_BLOCK ((size_t)32768)
+/* How long a request is idle before its client's presence is looked after. */
+#define PATIENCE_NANOSECONDS NANOSECONDS_PER_SECOND
+
+struct downstream {
+    struct MHD_Daemon *daemon;
+    struct loop *loop;
+    struct loop_source source;
+    int epoll; /* libmicrohttpd's own */
+    const struct downstream_handler *handler;
+    void *user;
+    bool needs_run;
+    bool draining;
+    monotonic_time due;
+    struct incoming *requests;
+    size_t request_count;
+};
+
+/* One connection's own. */
+struct client {
+    char peer[INET6_ADDRSTRLEN];
+    char *target;
+    size_t target_len;
+    size_t target_capacity;
+};
+
+struct incoming {
+    struct downstream *downstream;
+    struct incoming *next; /* in downstream->requests */
+    struct incoming *previous;
+    struct MHD_Connection *connection;
+    struct arena arena;
+    struct arrival arrival;
+    void *object;
+    bool body_ended;
+    bool ready;
+    bool aborted;
+    bool suspended;
+    monotonic_time suspended_at;
+    struct loop_source watch;
+    bool watched; /* its socket is in the loop */
+    bool gone;    /* gone() was called */
+};
+
+/* ---- suspending and resuming ---- */
+
+static int socket_of(struct incoming *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info == NULL ? -1 : info->connect_fd;
+}
+
+static void suspend(struct incoming *request)
+{
+    request->suspended = true;
+    request->suspended_at = clock_monotonic();
+    MHD_suspend_connection(request->connection);
+}
+
+static void end_watch(struct incoming *request)
+{
+    if (request->watched)
+        loop_forget(request->downstream->loop, socket_of(request));
+    request->watched = false;
+}
+
+static void resume(struct incoming *request)
+{
+    if (!request->suspended)
+        return;
+    end_watch(request);
+    request->suspended = false;
+    request->downstream->needs_run = true;
+    MHD_resume_connection(request->connection);
+}
+
+static void on_watch(void *user, uint32_t events)
+{
+    (void)events;
+    struct incoming *request = user;
+    end_watch(request);
+    request->gone = true;
+    request->downstream->handler->gone(request->object);
+}
+
+/* A dead client's host would otherwise hold a stream for ever. */
+static void keep_alive(int file)
+{
+    const struct {
+        int level, name, value;
+    } options[] = {
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 60},
+        {IPPROTO_TCP, TCP_KEEPINTVL, 15},
+        {IPPROTO_TCP, TCP_KEEPCNT, 4},
+    };
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        setsockopt(file, options[i].level, options[i].name, &options[i].value, sizeof(int));
+}
+
+/*
+ * libmicrohttpd does not look at the socket of a suspended connection. A closed sending side counts
+ * as leaving only once the request is whole: before that, bytes may still lie there unread.
+ */
+static void begin_watch(struct incoming *request)
+{
+    int file = socket_of(request);
+    uint32_t events = (request->body_ended ? (uint32_t)EPOLLRDHUP : 0) | (uint32_t)EPOLLONESHOT;
+    request->watch = (struct loop_source){on_watch, request};
+    if (file < 0 || !loop_watch(request->downstream->loop, file, events, &request->watch))
+        return;
+    request->watched = true;
+    keep_alive(file);
+}
+
+void downstream_tick(struct downstream *downstream)
+{
+    monotonic_time now = clock_monotonic();
+    for (struct incoming *request = downstream->requests; request != NULL;
+         request = request->next) {
+        if (request->suspended && !request->watched && !request->gone &&
+            monotonic_elapsed(request->suspended_at, now) >= PATIENCE_NANOSECONDS)
+            begin_watch(request);
+    }
+}
+
+struct arena *incoming_arena(struct incoming *request)
+{
+    return &request->arena;
+}
+
+void incoming_ready(struct incoming *request)
+{
+    request->ready = true;
+    resume(request);
+}
+
+void incoming_resume(struct incoming *request)
+{
+    resume(request);
+}
+
+void incoming_abort(struct incoming *request)
+{
+    request->aborted = true;
+    resume(request);
+}
+
+/* ---- connections ---- */
+
+static void format_peer(const struct sockaddr *address, char peer[static INET6_ADDRSTRLEN])
+{
+    strcpy(peer, "unknown");
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *four = (const void *)address;
+        inet_ntop(AF_INET, &four->sin_addr, peer, INET6_ADDRSTRLEN);
+    } else if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *six = (const void *)address;
+        if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+            inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], peer, INET6_ADDRSTRLEN);
+        else
+            inet_ntop(AF_INET6, &six->sin6_addr, peer, INET6_ADDRSTRLEN);
+    }
+}
+
+static void on_connection(void *user, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    (void)user;
+    struct client *client = *context;
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (client != NULL)
+            free(client->target);
+        free(client);
+        *context = NULL;
+        return;
+    }
+    client = calloc(1, sizeof *client);
+    *context = client;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (client != NULL && info != NULL && info->client_addr != NULL)
+        format_peer(info->client_addr, client->peer);
+}
+
+static struct client *client_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info == NULL ? NULL : info->socket_context;
+}
+
+/*
+ * The only sight of the raw target: libmicrohttpd decodes it in place afterwards. It is kept with
+ * the connection, since not every request that comes so far reaches the handler and its end.
+ */
+static void *on_target(void *user, const char *target, struct MHD_Connection *connection)
+{
+    (void)user;
+    struct client *client = client_of(connection);
+    if (client == NULL)
+        return NULL;
+    size_t len = strlen(target);
+    if (len + 1 > client->target_capacity) {
+        char *bytes = realloc(client->target, len + 1);
+        client->target_len = 0;
+        if (bytes == NULL)
+            return NULL;
+        client->target = bytes;
+        client->target_capacity = len + 1;
+    }
+    memcpy(client->target, target, len + 1);
+    client->target_len = len;
+    return NULL;
+}
+
+/* Nothing here reads decoded targets, so none is decoded. */
+static size_t leave_escaped(void *user, struct MHD_Connection *connection, char *text)
+{
+    (void)user;
+    (void)connection;
+    return strlen(text);
+}
+
+/* ---- requests ---- */
+
+static enum MHD_Result count_field(void *user, enum MHD_ValueKind kind, const char *name,
+                                   size_t name_len, const char *value, size_t value_len)
+{
+    (void)kind;
+    (void)name;
+    (void)name_len;
+    (void)value;
+    (void)value_len;
+    ++*(size_t *)user;
+    return MHD_YES;
+}
+
+static enum MHD_Result add_field(void *user, enum MHD_ValueKind kind, const char *name,
+                                 size_t name_len, const char *value, size_t value_len)
+{
+    (void)kind;
+    struct field_list *list = user;
+    list->fields[list->count++] = (struct field){.name = name,
+                                                 .name_len = name_len,
+                                                 .value = value == NULL ? "" : value,
+                                                 .value_len = value == NULL ? 0 : value_len};
+    return MHD_YES;
+}
+
+static bool collect_fields(struct incoming *request)
+{
+    size_t count = 0;
+    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, count_field, &count);
+    struct field_list *list = &request->arrival.fields;
+    list->fields = arena_alloc(&request->arena, count * sizeof *list->fields);
+    if (list->fields == NULL)
+        return false;
+    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, add_field, list);
+    return true;
+}
+
+static void link_incoming(struct incoming *request)
+{
+    struct downstream *downstream = request->downstream;
+    request->next = downstream->requests;
+    if (request->next != NULL)
+        request->next->previous = request;
+    downstream->requests = request;
+    downstream->request_count++;
+}
+
+static void unlink_incoming(struct incoming *request)
+{
+    struct downstream *downstream = request->downstream;
+    if (request->previous != NULL)
+        request->previous->next = request->next;
+    else
+        downstream->requests = request->next;
+    if (request->next != NULL)
+        request->next->previous = request->previous;
+    downstream->request_count--;
+}
+
+static struct incoming *incoming_create(struct downstream *downstream,
+                                        struct MHD_Connection *connection, const char *method)
+{
+    struct client *client = client_of(connection);
+    if (client == NULL || client->target_len == 0)
+        return NULL;
+    struct incoming *request = calloc(1, sizeof *request);
+    if (request == NULL)
+        return NULL;
+    request->downstream = downstream;
+    request->connection = connection;
+    request->arrival.method = method;
+    request->arrival.peer = client->peer;
+    request->arrival.target_len = client->target_len;
+    request->arrival.target = arena_copy(&request->arena, client->target, client->target_len);
+    if (request->arrival.target == NULL || !collect_fields(request)) {
+        arena_clear(&request->arena);
+        free(request);
+        return NULL;
+    }
+    link_incoming(request);
+    return request;
+}
+
+static void incoming_destroy(struct incoming *request)
+{
+    end_watch(request);
+    if (request->object != NULL)
+        request->downstream->handler->closed(request->object);
+    unlink_incoming(request);
+    arena_clear(&request->arena);
+    free(request);
+}
+
+static void on_completed(void *user, struct MHD_Connection *connection, void **context,
+                         enum MHD_RequestTerminationCode code)
+{
+    (void)user;
+    (void)connection;
+    (void)code;
+    struct incoming *request = *context;
+    if (request != NULL)
+        incoming_destroy(request);
+    *context = NULL;
+}
+
+/* ---- answers ---- */
+
+static ssize_t on_content(void *user, uint64_t position, char *into, size_t max)
+{
+    (void)position;
+    struct incoming *request = user;
+    if (request->aborted)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    size_t len = 0;
+    switch (request->downstream->handler->content(request->object, into, max, &len)) {
+    case CONTENT_BYTES:
+        return (ssize_t)len;
+    case CONTENT_LATER:
+        suspend(request);
+        return 0;
+    case CONTENT_END:
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    case CONTENT_FAIL:
+        break;
+    }
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static struct MHD_Response *create_response(struct incoming *request, const struct answer *answer)
+{
+    uint64_t len = answer->len == LENGTH_UNKNOWN ? MHD_SIZE_UNKNOWN : answer->len;
+    switch (answer->kind) {
+    case ANSWER_EMPTY:
+        return MHD_create_response_empty((enum MHD_ResponseFlags)(
+            MHD_RF_HEAD_ONLY_RESPONSE | MHD_RF_INSANITY_HEADER_CONTENT_LENGTH));
+    case ANSWER_WHOLE:
+        return MHD_create_response_from_buffer_static(answer->len, answer->body);
+    case ANSWER_STREAM:
+        return MHD_create_response_from_callback(len, STREAM_BLOCK, on_content, request, NULL);
+    }
+    return NULL;
+}
+
+/*
+ * libmicrohttpd would put Content-Length last; with this flag it stays where the server had it.
+ * Fields without a value cannot be told to it and are left out.
+ */
+static bool add_fields(struct MHD_Response *response, const struct answer *answer)
+{
+    MHD_set_response_options(response, MHD_RF_INSANITY_HEADER_CONTENT_LENGTH, MHD_RO_END);
+    if (answer->kind == ANSWER_EMPTY)
+        MHD_set_response_options(response,
+                                 (enum MHD_ResponseFlags)(MHD_RF_HEAD_ONLY_RESPONSE |
+                                                          MHD_RF_INSANITY_HEADER_CONTENT_LENGTH),
+                                 MHD_RO_END);
+    for (size_t i = 0; i < answer->fields.count; i++) {
+        const struct field *field = &answer->fields.fields[i];
+        if (field->value_len > 0 &&
+            MHD_add_response_header(response, field->name, field->value) != MHD_YES)
+            return false;
+    }
+    return !answer->close || MHD_add_response_header(response, "Connection", "close") == MHD_YES;
+}
+
+static enum MHD_Result queue_answer(struct incoming *request)
+{
+    struct answer answer = {0};
+    if (!request->downstream->handler->answer(request->object, &answer))
+        return MHD_NO;
+    answer.close = answer.close || request->downstream->draining;
+    struct MHD_Response *response = create_response(request, &answer);
+    if (response == NULL)
+        return MHD_NO;
+    enum MHD_Result result = MHD_NO;
+    if (add_fields(response, &answer))
+        result = MHD_queue_response(request->connection, answer.status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result begin_request(struct downstream *downstream,
+                                     struct MHD_Connection *connection, const char *method,
+                                     void **context)
+{
+    struct incoming *request = incoming_create(downstream, connection, method);
+    *context = request;
+    if (request == NULL)
+        return MHD_NO;
+    request->object = downstream->handler->head(downstream->user, request, &request->arrival);
+    if (request->object == NULL)
+        return MHD_NO;
+    return request->ready ? queue_answer(request) : MHD_YES;
+}
+
+/*
+ * libmicrohttpd calls this for the head, for every piece of the body, and for its end; after a
+ * resume, again for where it was suspended.
+ */
+static enum MHD_Result on_access(void *user, struct MHD_Connection *connection, const char *url,
+                                 const char *method, const char *version, const char *upload,
+                                 size_t *upload_len, void **context)
+{
+    (void)url;
+    (void)version;
+    struct incoming *request = *context;
+    if (request == NULL)
+        return begin_request(user, connection, method, context);
+    if (request->aborted)
+        return MHD_NO;
+    const struct downstream_handler *handler = request->downstream->handler;
+    if (*upload_len > 0) {
+        *upload_len -= handler->body(request->object, upload, *upload_len);
+        if (*upload_len > 0 && !request->aborted)
+            suspend(request);
+        return request->aborted ? MHD_NO : MHD_YES;
+    }
+    if (!request->body_ended) {
+        request->body_ended = true;
+        handler->body_end(request->object);
+    }
+    if (request->aborted)
+        return MHD_NO;
+    if (request->ready)
+        return queue_answer(request);
+    suspend(request);
+    return MHD_YES;
+}
+
+/* ---- the whole ---- */
+
+static void on_ready(void *user, uint32_t events)
+{
+    (void)events;
+    struct downstream *downstream = user;
+    downstream->needs_run = true;
+}
+
+static struct MHD_Daemon *start_daemon(struct downstream *downstream,
+                                       const struct downstream_settings *settings, int listener)
+{
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+    unsigned idle_seconds = (unsigned)(settings->idle_timeout_ms / 1000);
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, on_access, downstream, MHD_OPTION_LISTEN_SOCKET, listener,
+        MHD_OPTION_CONNECTION_LIMIT, settings->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
+        idle_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
+        MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped,
+        NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, NULL, MHD_OPTION_END);
+}
+
+struct downstream *downstream_create(const struct downstream_settings *settings, int listener,
+                                     struct loop *loop, const struct downstream_handler *handler,
+                                     void *user)
+{
+    struct downstream *downstream = calloc(1, sizeof *downstream);
+    if (downstream == NULL) {
+        close(listener);
+        return NULL;
+    }
+    *downstream = (struct downstream){.loop = loop,
+                                      .source = {on_ready, downstream},
+                                      .handler = handler,
+                                      .user = user,
+                                      .needs_run = true,
+                                      .due = MONOTONIC_NEVER};
+    downstream->daemon = start_daemon(downstream, settings, listener);
+    if (downstream->daemon == NULL) {
+        close(listener);
+        free(downstream);
+        return NULL;
+    }
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(downstream->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    if (info == NULL || !loop_watch(loop, info->epoll_fd, EPOLLIN, &downstream->source)) {
+        downstream_destroy(downstream);
+        return NULL;
+    }
+    downstream->epoll = info->epoll_fd;
+    return downstream;
+}
+
+void downstream_abort(struct downstream *downstream)
+{
+    for (struct incoming *request = downstream->requests; request != NULL; request = request->next)
+        incoming_abort(request);
+}
+
+void downstream_destroy(struct downstream *downstream)
+{
+    if (downstream == NULL)
+        return;
+    /* A daemon must not be stopped while a connection is suspended. */
+    downstream_drain(downstream);
+    downstream_abort(downstream);
+    MHD_run(downstream->daemon);
+    MHD_stop_daemon(downstream->daemon);
+    free(downstream);
+}
+
+monotonic_time downstream_due(const struct downstream *downstream)
+{
+    return downstream->needs_run ? clock_monotonic() : downstream->due;
+}
+
+void downstream_run(struct downstream *downstream)
+{
+    monotonic_time now = clock_monotonic();
+    if (!downstream->needs_run && now.nanoseconds < downstream->due.nanoseconds)
+        return;
+    downstream->needs_run = false;
+    MHD_run(downstream->daemon);
+    uint64_t milliseconds;
+    bool waits = MHD_get_timeout64(downstream->daemon, &milliseconds) == MHD_YES;
+    if (waits && milliseconds == 0)
+        downstream->needs_run = true;
+    downstream->due = waits ? monotonic_after(now, (int64_t)milliseconds) : MONOTONIC_NEVER;
+}
+
+void downstream_drain(struct downstream *downstream)
+{
+    if (downstream->draining)
+        return;
+    /* Whoever is in the queue already is still served. */
+    MHD_run(downstream->daemon);
+    downstream->draining = true;
+    int listener = MHD_quiesce_daemon(downstream->daemon);
+    if (listener >= 0)
+        close(listener);
+    downstream->needs_run = true;
+}
+
+size_t downstream_open_requests(const struct downstream *downstream)
+{
+    return downstream->request_count;
+}

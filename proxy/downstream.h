@@ -1,0 +1,120 @@
+#ifndef RENEWGATE_PROXY_DOWNSTREAM_H
+#define RENEWGATE_PROXY_DOWNSTREAM_H
+
+/*
+ * The clients' side of one worker: its listening socket, its connections, and the requests on
+ * them, one at a time on each. Bodies are streams in both directions with back-pressure. Nothing
+ * here knows what the bytes mean.
+ *
+ * Handlers are called from downstream_run() only, but for gone(), which the loop's events call.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/arena.h"
+#include "proxy/clock.h"
+#include "proxy/field.h"
+#include "proxy/loop.h"
+
+struct downstream;
+struct incoming;
+
+/* A request's head. Lives as long as the request. */
+struct arrival {
+    const char *method;
+    const char *target; /* as the client wrote it */
+    size_t target_len;
+    struct field_list fields; /* in their order, as the client wrote them */
+    const char *peer;         /* the client's address, without the port */
+};
+
+#define LENGTH_UNKNOWN SIZE_MAX
+
+enum answer_kind {
+    ANSWER_EMPTY,  /* no content, whatever Content-Length says: HEAD, 204, 304 */
+    ANSWER_WHOLE,  /* body and len */
+    ANSWER_STREAM, /* asked for by content(); len bytes or LENGTH_UNKNOWN */
+};
+
+struct answer {
+    unsigned status;
+    struct field_list fields; /* end-to-end ones; borrowed during the call */
+    enum answer_kind kind;
+    const char *body; /* borrowed until closed() */
+    size_t len;
+    bool close; /* the connection ends with it */
+};
+
+enum content_result {
+    CONTENT_BYTES,
+    CONTENT_LATER, /* nothing now: incoming_resume() when there is */
+    CONTENT_END,
+    CONTENT_FAIL, /* the connection is broken off, so that the client sees it is not whole */
+};
+
+struct downstream_handler {
+    /* A request has come; returns the handler's object for it, or NULL to break off. */
+    void *(*head)(void *user, struct incoming *request, const struct arrival *arrival);
+    /* The next of its body; returns how much was taken. Fewer than len: incoming_resume() later. */
+    size_t (*body)(void *object, const char *bytes, size_t len);
+    void (*body_end)(void *object);
+    /* What to answer, after incoming_ready(). False: break off. */
+    bool (*answer)(void *object, struct answer *out);
+    enum content_result (*content)(void *object, char *into, size_t max, size_t *len);
+    /* The client seems to have left while nothing could be sent to it; called once at most. */
+    void (*gone)(void *object);
+    /* The last call: answered or broken off. The request and its arena are gone after it. */
+    void (*closed)(void *object);
+};
+
+struct downstream_settings {
+    unsigned max_connections;
+    int64_t idle_timeout_ms;
+};
+
+/*
+ * Takes over `listener`, a bound and listening socket, and closes it in the end. NULL when it
+ * cannot be started (`listener` is then closed). The loop must outlive it.
+ */
+struct downstream *downstream_create(const struct downstream_settings *settings, int listener,
+                                     struct loop *loop, const struct downstream_handler *handler,
+                                     void *user);
+
+/* Breaks off what is left. NULL is allowed. */
+void downstream_destroy(struct downstream *downstream);
+
+/* When downstream_run() must be called at the latest. */
+monotonic_time downstream_due(const struct downstream *downstream);
+
+void downstream_run(struct downstream *downstream);
+
+/* Looks for clients that have left; about once a second. */
+void downstream_tick(struct downstream *downstream);
+
+/* Accepts nothing more, and ends every connection with its current answer. */
+void downstream_drain(struct downstream *downstream);
+
+/* Breaks off every request. */
+void downstream_abort(struct downstream *downstream);
+
+/* How many requests are open. */
+size_t downstream_open_requests(const struct downstream *downstream);
+
+/* What belongs to the request, and dies with it. */
+struct arena *incoming_arena(struct incoming *request);
+
+/*
+ * The answer can be asked for. In head() that ends the request early, with its body unread; later
+ * on, it waits until the body has been taken.
+ */
+void incoming_ready(struct incoming *request);
+
+/* Goes on after a short body() or CONTENT_LATER. */
+void incoming_resume(struct incoming *request);
+
+/* Breaks the connection off. */
+void incoming_abort(struct incoming *request);
+
+#endif

@@ -1,0 +1,646 @@
+#include "proxy/exchange.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "proxy/outgoing.h"
+#include "proxy/reply.h"
+#include "proxy/vetting.h"
+
+/* Smaller bodies are sent on in one piece with their head. */
+#define SMALL_BODY ((size_t)65536)
+/* How much of a stream lies here at most, each way, before its sender has to wait. */
+#define STREAM_FULL ((size_t)131072)
+#define STREAM_LOW ((size_t)32768)
+/* How much of a body that nobody needs any more is read, so that its client reads the answer. */
+#define UNNEEDED_LIMIT ((size_t)256 << 20)
+/* The largest answer to a request with held creates; those are read whole. */
+#define ANSWER_LIMIT ((size_t)64 << 20)
+
+#define API_TARGET "/jmap/"
+#define SESSION_TARGET "/jmap/session"
+
+/* Each state says what is waited for. */
+enum exchange_state {
+    EXCHANGE_GATHERING, /* the rest of the client's request, which is needed whole */
+    EXCHANGE_RELAYING,  /* the head of the server's answer (or its end, where that is all) */
+    EXCHANGE_STREAMING, /* the rest of the server's answer */
+    EXCHANGE_ASKING,    /* the whole answer to a request of the hold */
+    EXCHANGE_WAITING,   /* another exchange's flight */
+    EXCHANGE_ANSWERING, /* the client, to take the answer */
+    EXCHANGE_BROKEN,    /* the client, to see that there is no more */
+};
+
+struct exchange {
+    struct exchange_context *context;
+    struct incoming *incoming;
+    const struct arrival *arrival;
+    struct arena *arena;
+    enum exchange_state state;
+    monotonic_time began;
+
+    bool is_call; /* a POST to the API endpoint */
+    struct body_frame frame;
+    struct buffer upload; /* of the client's body: all, or what is not sent on yet */
+    bool upload_ended;
+    size_t unneeded; /* bytes of the body that nobody needed */
+
+    struct transfer *transfer;     /* in RELAYING, STREAMING and ASKING */
+    struct buffer received;        /* of the server's body: all, or what is not passed on yet */
+    struct answer answer;          /* status 0: none yet */
+    enum upstream_failure failure; /* of the client's own request */
+
+    struct hold *hold;
+    struct hold_context hold_context;
+    struct hold_request asked;    /* in ASKING */
+    unsigned lookup_status;       /* of the answer to a look-up */
+    struct buffer lookup_content; /* the same's body */
+    monotonic_time asked_at;
+    bool own_sent; /* the client's own request has gone to the server */
+    struct letter wake;
+};
+
+static void relay(struct exchange *exchange);
+static void drive(struct exchange *exchange, enum hold_step step);
+
+/* ---- answers ---- */
+
+/* The answer is complete; it goes out once the client's body is in. */
+static void answer_with(struct exchange *exchange, bool made)
+{
+    exchange->state = EXCHANGE_ANSWERING;
+    if (made)
+        incoming_ready(exchange->incoming);
+    else
+        incoming_abort(exchange->incoming);
+}
+
+static void answer_failure(struct exchange *exchange, enum upstream_failure failure)
+{
+    exchange->failure = failure;
+    answer_with(exchange, reply_upstream_failure(failure, exchange->arena, &exchange->answer));
+}
+
+/* The server's body, all of it here, as the answer's. */
+static void answer_received(struct exchange *exchange)
+{
+    exchange->answer.body = buffer_content(&exchange->received);
+    exchange->answer.len = exchange->received.len;
+    answer_with(exchange, true);
+}
+
+static void note_failure(struct exchange *exchange, enum upstream_failure failure,
+                         const char *detail)
+{
+    metrics_count_upstream_failure(exchange->context->gate->metrics, failure);
+    log_event(exchange->context->gate->log, LOG_LEVEL_WARN, "request to the server failed",
+              log_text("kind", upstream_failure_name(failure)), log_text("detail", detail),
+              log_text("method", exchange->arrival->method),
+              log_text("peer", exchange->arrival->peer));
+}
+
+/* True for answers that have no content, whatever their length says (RFC 9112, section 6.3). */
+static bool has_no_content(const struct exchange *exchange, unsigned status)
+{
+    return status == 204 || status == 304 || strcmp(exchange->arrival->method, "HEAD") == 0;
+}
+
+/* Takes over the head of the answer to the client's own request. */
+static bool take_head(struct exchange *exchange, const struct upstream_head *head)
+{
+    struct answer *answer = &exchange->answer;
+    *answer = (struct answer){.status = head->status};
+    if (field_count(&head->fields, "Content-Length") > 1 ||
+        !outgoing_answer_fields(&head->fields, exchange->arena, &answer->fields))
+        return false;
+    answer->kind = has_no_content(exchange, head->status) ? ANSWER_EMPTY : ANSWER_WHOLE;
+    return true;
+}
+
+/* ---- relaying ---- */
+
+static bool on_relay_head(void *user, const struct upstream_head *head)
+{
+    struct exchange *exchange = user;
+    if (!take_head(exchange, head))
+        return false;
+    /* Where the head is all, the end is near and the connection better kept. */
+    if (exchange->answer.kind == ANSWER_EMPTY)
+        return true;
+    exchange->state = EXCHANGE_STREAMING;
+    incoming_ready(exchange->incoming);
+    return true;
+}
+
+static enum data_result on_relay_data(void *user, const char *bytes, size_t len)
+{
+    struct exchange *exchange = user;
+    if (exchange->received.len >= STREAM_FULL)
+        return DATA_LATER;
+    if (!buffer_append(&exchange->received, bytes, len))
+        return DATA_FAIL;
+    incoming_resume(exchange->incoming);
+    return DATA_TAKEN;
+}
+
+static enum pull_result on_relay_pull(void *user, char *into, size_t max, size_t *len)
+{
+    struct exchange *exchange = user;
+    *len = buffer_take(&exchange->upload, into, max);
+    if (exchange->upload.len < STREAM_LOW && !exchange->upload_ended)
+        incoming_resume(exchange->incoming);
+    if (*len > 0)
+        return PULL_BYTES;
+    return exchange->upload_ended ? PULL_END : PULL_LATER;
+}
+
+static void on_relay_done(void *user, enum upstream_failure failure, const char *detail)
+{
+    struct exchange *exchange = user;
+    bool begun = exchange->state == EXCHANGE_STREAMING;
+    exchange->transfer = NULL;
+    /* Whoever still sends a body must not wait for room that never comes. */
+    incoming_resume(exchange->incoming);
+    if (failure == UPSTREAM_FINE) {
+        answer_received(exchange);
+        return;
+    }
+    note_failure(exchange, failure, detail);
+    exchange->failure = failure;
+    if (begun)
+        exchange->state = EXCHANGE_BROKEN;
+    else
+        answer_failure(exchange, failure);
+}
+
+static const struct transfer_handler relay_handler = {
+    .head = on_relay_head,
+    .data = on_relay_data,
+    .pull = on_relay_pull,
+    .done = on_relay_done,
+};
+
+static enum body_kind relay_body_kind(const struct exchange *exchange)
+{
+    if (!exchange->frame.present || strcmp(exchange->arrival->method, "HEAD") == 0)
+        return BODY_NONE;
+    if (exchange->upload_ended)
+        return BODY_WHOLE;
+    return exchange->frame.len == LENGTH_UNKNOWN ? BODY_CHUNKS : BODY_STREAM;
+}
+
+/* The client's request goes to the server as it is: what is here of its body, the rest as it comes.
+ */
+static void relay(struct exchange *exchange)
+{
+    struct upstream_request request = {
+        .method = exchange->arrival->method,
+        .target = exchange->arrival->target,
+        .body_kind = relay_body_kind(exchange),
+        .arena = exchange->arena,
+    };
+    size_t length = 0;
+    if (request.body_kind == BODY_WHOLE) {
+        request.body = buffer_content(&exchange->upload);
+        request.len = length = exchange->upload.len;
+    } else if (request.body_kind != BODY_NONE) {
+        request.len = length = exchange->frame.len;
+    }
+    exchange->state = EXCHANGE_RELAYING;
+    if (outgoing_relay_fields(exchange->arrival, length, exchange->arena, &request.fields))
+        exchange->transfer =
+            transfer_start(exchange->context->upstream, &request, &relay_handler, exchange);
+    if (exchange->transfer == NULL)
+        answer_failure(exchange, UPSTREAM_MEMORY);
+}
+
+/* ---- holding ---- */
+
+static wall_time hold_now(void *user)
+{
+    (void)user;
+    return clock_wall();
+}
+
+/* From any thread, with the flights locked. */
+static void hold_wake(void *user)
+{
+    struct exchange *exchange = user;
+    mailbox_post(exchange->context->mailbox, &exchange->wake);
+}
+
+static void on_woken(void *user)
+{
+    struct exchange *exchange = user;
+    if (exchange->state == EXCHANGE_WAITING)
+        drive(exchange, hold_woken(exchange->hold));
+}
+
+static void hold_reported(void *user, const struct hold_report *report)
+{
+    struct exchange *exchange = user;
+    const struct gate *gate = exchange->context->gate;
+    int64_t elapsed = monotonic_elapsed(exchange->began, clock_monotonic());
+    bool reached = report->observed || strcmp(report->outcome, "forward") == 0 ||
+                   strcmp(report->outcome, "schedule") == 0;
+    metrics_count_decision(gate->metrics, report->outcome, reached);
+    log_event(gate->log, LOG_LEVEL_INFO, "decision", log_text("domain_id", report->domain_id),
+              log_text("domain", report->domain_name), log_text("outcome", report->outcome),
+              log_number("row", report->row), log_text("why", report->why),
+              log_text("id", report->id), log_flag("observed", report->observed),
+              log_time("due", report->due), log_time("renewal_due", report->renewal_due),
+              log_time("refused_until", report->refused_until),
+              log_number("microseconds", elapsed / 1000),
+              log_text("peer", exchange->arrival->peer));
+}
+
+static bool forced(const struct arrival *arrival)
+{
+    const struct field *field = field_find(&arrival->fields, "Renewgate-Force");
+    return field != NULL && strcmp(field->value, "1") == 0;
+}
+
+/* False where the request holds nothing after all. */
+static bool open_hold(struct exchange *exchange)
+{
+    const struct gate *gate = exchange->context->gate;
+    exchange->hold_context = (struct hold_context){
+        .settings = &gate->config->hold,
+        .flights = gate->flights,
+        .memory = gate->memory,
+        .forced = forced(exchange->arrival),
+        .now = hold_now,
+        .wake = hold_wake,
+        .report = hold_reported,
+        .user = exchange,
+    };
+    exchange->hold =
+        hold_open(&exchange->hold_context, buffer_content(&exchange->upload), exchange->upload.len);
+    return exchange->hold != NULL;
+}
+
+static bool on_hold_head(void *user, const struct upstream_head *head)
+{
+    struct exchange *exchange = user;
+    if (exchange->asked.keep_headers)
+        return take_head(exchange, head);
+    exchange->lookup_status = head->status;
+    return true;
+}
+
+static struct buffer *asked_content(struct exchange *exchange)
+{
+    return exchange->asked.keep_headers ? &exchange->received : &exchange->lookup_content;
+}
+
+static enum data_result on_hold_data(void *user, const char *bytes, size_t len)
+{
+    struct buffer *content = asked_content(user);
+    if (len > ANSWER_LIMIT - content->len)
+        return DATA_FAIL;
+    return buffer_append(content, bytes, len) ? DATA_TAKEN : DATA_FAIL;
+}
+
+static enum pull_result on_hold_pull(void *user, char *into, size_t max, size_t *len)
+{
+    (void)user;
+    (void)into;
+    (void)max;
+    (void)len;
+    return PULL_FAIL; /* a hold's requests are whole */
+}
+
+static void on_hold_done(void *user, enum upstream_failure failure, const char *detail)
+{
+    struct exchange *exchange = user;
+    exchange->transfer = NULL;
+    if (exchange->asked.is_lookup)
+        metrics_count_lookup(exchange->context->gate->metrics,
+                             monotonic_elapsed(exchange->asked_at, clock_monotonic()));
+    if (failure == UPSTREAM_FINE) {
+        const struct buffer *content = asked_content(exchange);
+        unsigned status =
+            exchange->asked.keep_headers ? exchange->answer.status : exchange->lookup_status;
+        drive(exchange, hold_feed(exchange->hold, status, buffer_content(content), content->len));
+        return;
+    }
+    note_failure(exchange, failure, detail);
+    if (exchange->asked.keep_headers)
+        exchange->failure = failure;
+    drive(exchange, hold_feed_failure(exchange->hold));
+}
+
+static const struct transfer_handler hold_handler = {
+    .head = on_hold_head,
+    .data = on_hold_data,
+    .pull = on_hold_pull,
+    .done = on_hold_done,
+};
+
+static bool asked_fields(struct exchange *exchange, struct field_list *out)
+{
+    const struct hold_request *asked = &exchange->asked;
+    if (asked->keep_headers)
+        return outgoing_relay_fields(exchange->arrival, asked->len, exchange->arena, out);
+    const char *authorization = asked->credential == HOLD_AS_SERVICE
+                                    ? exchange->context->gate->config->service_authorization
+                                    : NULL;
+    return outgoing_lookup_fields(exchange->arrival, authorization, exchange->arena, out);
+}
+
+/* Sends what the hold asks for; false when memory runs out. */
+static bool ask(struct exchange *exchange)
+{
+    const struct config *config = exchange->context->gate->config;
+    exchange->asked = hold_request(exchange->hold);
+    const struct hold_request *asked = &exchange->asked;
+    struct upstream_request request = {
+        .method = asked->is_session ? "GET" : "POST",
+        .target = asked->keep_headers ? exchange->arrival->target
+                  : asked->is_session ? SESSION_TARGET
+                                      : API_TARGET,
+        .body_kind = asked->is_session ? BODY_NONE : BODY_WHOLE,
+        .body = asked->body,
+        .len = asked->len,
+        .timeout_ms = asked->is_lookup ? config->lookup_timeout_ms : 0,
+        .arena = exchange->arena,
+    };
+    exchange->state = EXCHANGE_ASKING;
+    exchange->own_sent = exchange->own_sent || asked->keep_headers;
+    exchange->asked_at = clock_monotonic();
+    buffer_clear(asked_content(exchange));
+    if (asked_fields(exchange, &request.fields))
+        exchange->transfer =
+            transfer_start(exchange->context->upstream, &request, &hold_handler, exchange);
+    return exchange->transfer != NULL;
+}
+
+/* Another body in the place of the server's, under the server's own head. */
+static bool replace_content(struct exchange *exchange, const struct hold_answer *answer)
+{
+    buffer_clear(&exchange->received);
+    return buffer_append(&exchange->received, answer->body, answer->len) &&
+           outgoing_set_length(&exchange->answer.fields, answer->len, exchange->arena);
+}
+
+/*
+ * The hold has decided. It is closed at once, before the client takes its answer: others wait for
+ * its flights.
+ */
+static void answer_from_hold(struct exchange *exchange)
+{
+    struct hold_answer answer = hold_answer(exchange->hold);
+    bool made = true;
+    if (exchange->failure == UPSTREAM_FINE && answer.own_status != 0) {
+        const char *body = arena_copy(exchange->arena, answer.body, answer.len);
+        made = body != NULL && reply_body(answer.own_status, answer.own_type, body, answer.len,
+                                          exchange->arena, &exchange->answer);
+    } else if (exchange->failure == UPSTREAM_FINE && !answer.as_received) {
+        made = replace_content(exchange, &answer);
+    }
+    hold_close(exchange->hold);
+    exchange->hold = NULL;
+    if (exchange->failure != UPSTREAM_FINE)
+        answer_failure(exchange, exchange->failure);
+    else if (!made)
+        answer_failure(exchange, UPSTREAM_MEMORY);
+    else if (answer.own_status != 0)
+        answer_with(exchange, true);
+    else
+        answer_received(exchange);
+}
+
+/* Does what the hold says until something has to be waited for. */
+static void drive(struct exchange *exchange, enum hold_step step)
+{
+    while (step == HOLD_SEND && !ask(exchange)) {
+        if (exchange->asked.keep_headers)
+            exchange->failure = UPSTREAM_MEMORY;
+        step = hold_feed_failure(exchange->hold);
+    }
+    if (step == HOLD_WAIT)
+        exchange->state = EXCHANGE_WAITING;
+    else if (step == HOLD_DONE)
+        answer_from_hold(exchange);
+}
+
+/* ---- the client's side ---- */
+
+static bool targets_api(const struct arrival *arrival)
+{
+    struct target_path path = vetting_target_path(arrival);
+    return strcmp(arrival->method, "POST") == 0 && hold_is_endpoint(path.text, path.len);
+}
+
+static bool is_encoded(const struct arrival *arrival)
+{
+    const struct field *coding = field_find(&arrival->fields, "Content-Encoding");
+    return coding != NULL && strcasecmp(coding->value, "identity") != 0;
+}
+
+/* A call must be readable, or a create in it would pass unseen. True where it was refused. */
+static bool refuse_call(struct exchange *exchange)
+{
+    size_t limit = exchange->context->gate->config->max_request;
+    bool made;
+    if (is_encoded(exchange->arrival))
+        made = reply_problem(415, "Unsupported Media Type",
+                             "A JMAP request must not have a Content-Encoding.", exchange->arena,
+                             &exchange->answer);
+    else if (exchange->frame.len != LENGTH_UNKNOWN && exchange->frame.len > limit)
+        made = reply_too_large(limit, exchange->arena, &exchange->answer);
+    else
+        return false;
+    /* A client that does not wait for leave to send reads no answer before it has sent. */
+    if (made && field_find(&exchange->arrival->fields, "Expect") == NULL)
+        exchange->state = EXCHANGE_ANSWERING;
+    else
+        answer_with(exchange, made);
+    return true;
+}
+
+static void begin(struct exchange *exchange)
+{
+    const char *fault = vetting_fault(exchange->arrival);
+    if (fault != NULL) {
+        answer_with(exchange,
+                    reply_problem(400, "Bad Request", fault, exchange->arena, &exchange->answer));
+        exchange->answer.close = true;
+        return;
+    }
+    exchange->frame = vetting_body_frame(exchange->arrival);
+    exchange->is_call = targets_api(exchange->arrival);
+    if (exchange->is_call && refuse_call(exchange))
+        return;
+    if (!exchange->frame.present)
+        relay(exchange);
+    else if (exchange->is_call || exchange->frame.len <= SMALL_BODY)
+        exchange->state = EXCHANGE_GATHERING;
+    else
+        relay(exchange);
+}
+
+static void *on_arrival(void *user, struct incoming *incoming, const struct arrival *arrival)
+{
+    struct exchange_context *context = user;
+    struct exchange *exchange = arena_alloc(incoming_arena(incoming), sizeof *exchange);
+    if (exchange == NULL)
+        return NULL;
+    *exchange = (struct exchange){
+        .context = context,
+        .incoming = incoming,
+        .arrival = arrival,
+        .arena = incoming_arena(incoming),
+        .began = clock_monotonic(),
+        .wake = {.open = on_woken, .user = exchange},
+    };
+    metrics_exchange_began(context->gate->metrics);
+    metrics_count_request(context->gate->metrics, arrival->method);
+    begin(exchange);
+    return exchange;
+}
+
+static size_t gather(struct exchange *exchange, const char *bytes, size_t len)
+{
+    size_t limit = exchange->is_call ? exchange->context->gate->config->max_request : SMALL_BODY;
+    if (len > limit - exchange->upload.len) {
+        buffer_clear(&exchange->upload);
+        answer_with(exchange, reply_too_large(limit, exchange->arena, &exchange->answer));
+    } else if (!buffer_append(&exchange->upload, bytes, len)) {
+        answer_failure(exchange, UPSTREAM_MEMORY);
+    }
+    return len;
+}
+
+static size_t pass_on(struct exchange *exchange, const char *bytes, size_t len)
+{
+    size_t room = STREAM_FULL - exchange->upload.len;
+    if (len > room)
+        len = room;
+    if (!buffer_append(&exchange->upload, bytes, len)) {
+        incoming_abort(exchange->incoming);
+        return 0;
+    }
+    transfer_resume(exchange->transfer);
+    return len;
+}
+
+static size_t on_body(void *object, const char *bytes, size_t len)
+{
+    struct exchange *exchange = object;
+    if (exchange->state == EXCHANGE_GATHERING)
+        return gather(exchange, bytes, len);
+    if (exchange->transfer != NULL && strcmp(exchange->arrival->method, "HEAD") != 0)
+        return pass_on(exchange, bytes, len);
+    exchange->unneeded += len;
+    if (exchange->unneeded > UNNEEDED_LIMIT)
+        incoming_abort(exchange->incoming);
+    return len;
+}
+
+static void on_body_end(void *object)
+{
+    struct exchange *exchange = object;
+    exchange->upload_ended = true;
+    if (exchange->state == EXCHANGE_GATHERING) {
+        const char *body = buffer_content(&exchange->upload);
+        if (exchange->is_call && hold_may_contain_create(body, exchange->upload.len) &&
+            open_hold(exchange))
+            drive(exchange, hold_step(exchange->hold));
+        else
+            relay(exchange);
+    } else if (exchange->state == EXCHANGE_ANSWERING) {
+        incoming_ready(exchange->incoming);
+    } else if (exchange->transfer != NULL) {
+        transfer_resume(exchange->transfer);
+    }
+}
+
+static bool on_answer(void *object, struct answer *out)
+{
+    struct exchange *exchange = object;
+    struct answer *answer = &exchange->answer;
+    if (exchange->state == EXCHANGE_BROKEN &&
+        !reply_upstream_failure(exchange->failure, exchange->arena, answer))
+        return false;
+    *out = *answer;
+    if (exchange->state == EXCHANGE_STREAMING) {
+        const struct field *length = field_find(&answer->fields, "Content-Length");
+        out->kind = ANSWER_STREAM;
+        if (length == NULL || !field_read_length(length->value, &out->len))
+            out->len = LENGTH_UNKNOWN;
+    }
+    return true;
+}
+
+static enum content_result on_content(void *object, char *into, size_t max, size_t *len)
+{
+    struct exchange *exchange = object;
+    *len = buffer_take(&exchange->received, into, max);
+    if (exchange->received.len < STREAM_LOW && exchange->transfer != NULL)
+        transfer_resume(exchange->transfer);
+    if (*len > 0)
+        return CONTENT_BYTES;
+    switch (exchange->state) {
+    case EXCHANGE_ANSWERING:
+        return CONTENT_END;
+    case EXCHANGE_BROKEN:
+        return CONTENT_FAIL;
+    default:
+        return CONTENT_LATER;
+    }
+}
+
+/*
+ * The client has left. What it asked for is called off, but for a request with held creates that
+ * has gone out: what came of it is what those wait for who asked for the same.
+ */
+static void on_gone(void *object)
+{
+    struct exchange *exchange = object;
+    if (exchange->own_sent && exchange->hold != NULL)
+        return;
+    incoming_abort(exchange->incoming);
+}
+
+static void log_exchange(const struct exchange *exchange)
+{
+    const struct arrival *arrival = exchange->arrival;
+    /* A query can carry a credential. */
+    char path[256];
+    size_t len = strcspn(arrival->target, "?#");
+    if (len >= sizeof path)
+        len = sizeof path - 1;
+    memcpy(path, arrival->target, len);
+    path[len] = '\0';
+    int64_t elapsed = monotonic_elapsed(exchange->began, clock_monotonic());
+    log_event(exchange->context->gate->log, LOG_LEVEL_DEBUG, "exchange",
+              log_text("method", arrival->method), log_text("path", path),
+              log_number("status", exchange->answer.status),
+              log_number("microseconds", elapsed / 1000), log_text("peer", arrival->peer));
+}
+
+static void on_closed(void *object)
+{
+    struct exchange *exchange = object;
+    struct exchange_context *context = exchange->context;
+    transfer_cancel(exchange->transfer);
+    hold_close(exchange->hold);
+    mailbox_withdraw(context->mailbox, &exchange->wake);
+    buffer_clear(&exchange->upload);
+    buffer_clear(&exchange->received);
+    buffer_clear(&exchange->lookup_content);
+    metrics_exchange_ended(context->gate->metrics);
+    log_exchange(exchange);
+}
+
+const struct downstream_handler exchange_handler = {
+    .head = on_arrival,
+    .body = on_body,
+    .body_end = on_body_end,
+    .answer = on_answer,
+    .content = on_content,
+    .gone = on_gone,
+    .closed = on_closed,
+};

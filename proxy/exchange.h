@@ -1,0 +1,32 @@
+#ifndef RENEWGATE_PROXY_EXCHANGE_H
+#define RENEWGATE_PROXY_EXCHANGE_H
+
+/*
+ * One exchange, from a request's arrival to the end of its answer: relayed as a stream both ways,
+ * or, when it is a JMAP request that holds creates, driven through a hold (jmap/hold.h).
+ *
+ *     GATHERING --> ASKING <--> WAITING        a hold's requests; another's flight
+ *         |            |
+ *         v            v
+ *     RELAYING      ANSWERING                  the server has it; all of the answer is here
+ *         |            ^
+ *         v            |
+ *     STREAMING -------+--> BROKEN             the answer is on its way; it broke off
+ */
+
+#include "proxy/downstream.h"
+#include "proxy/gate.h"
+#include "proxy/mailbox.h"
+#include "proxy/upstream.h"
+
+/* Where a worker's exchanges live. All borrowed for as long as there are any. */
+struct exchange_context {
+    struct gate *gate;
+    struct upstream *upstream;
+    struct mailbox *mailbox;
+};
+
+/* The downstream's handler; its user is a struct exchange_context. */
+extern const struct downstream_handler exchange_handler;
+
+#endif

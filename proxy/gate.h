@@ -1,0 +1,26 @@
+#ifndef RENEWGATE_PROXY_GATE_H
+#define RENEWGATE_PROXY_GATE_H
+
+/*
+ * What all threads of the process share. Made and ended by main(); everything in it is either
+ * constant while the workers run or safe for threads.
+ */
+
+#include <stdatomic.h>
+
+#include "proxy/config.h"
+#include "proxy/metrics.h"
+
+struct flight_table; /* jmap/flight.h */
+struct task_memory;  /* jmap/memory.h */
+
+struct gate {
+    const struct config *config;
+    const struct log *log;
+    struct metrics *metrics;
+    struct flight_table *flights;
+    struct task_memory *memory;
+    atomic_bool draining; /* the process is being stopped */
+};
+
+#endif

@@ -1,0 +1,173 @@
+#include <curl/curl.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "jmap/flight.h"
+#include "jmap/memory.h"
+#include "proxy/admin.h"
+#include "proxy/check.h"
+#include "proxy/listener.h"
+#include "proxy/version.h"
+#include "proxy/worker.h"
+
+#define WORKERS_LIMIT 64
+#define EXIT_CONFIGURATION 2
+
+static void print_help(void)
+{
+    puts("renewgate " RENEWGATE_VERSION ": a gate for certificate renewals in front of a Stalwart "
+         "mail server\n\n"
+         "  renewgate                   run until SIGTERM or SIGINT\n"
+         "  renewgate --check           try the configuration, the server and the credential\n"
+         "  renewgate --help            this text\n"
+         "  renewgate --help-markdown   the variables as a table\n"
+         "  renewgate --version\n\n"
+         "Environment variables (durations: 500ms, 30s, 5m, 1h, 7d; empty counts as not set):\n");
+    config_print_help(stdout);
+}
+
+/* The signals that stop the process, and none other; workers inherit that they are blocked. */
+static void block_signals(sigset_t *stops)
+{
+    sigemptyset(stops);
+    sigaddset(stops, SIGTERM);
+    sigaddset(stops, SIGINT);
+    pthread_sigmask(SIG_BLOCK, stops, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* A relayed request needs a file on each side. */
+static void raise_file_limit(const struct gate *gate)
+{
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)gate->config->max_connections * 2 + 256;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= wanted)
+        return;
+    log_event(gate->log, LOG_LEVEL_WARN, "fewer open files are allowed than connections may need",
+              log_number("allowed", (int64_t)limit.rlim_cur),
+              log_number("wanted", (int64_t)wanted));
+}
+
+static size_t start_workers(struct gate *gate, struct worker **workers, char *text)
+{
+    size_t count = gate->config->workers;
+    int sockets[WORKERS_LIMIT];
+    if (!listener_open(&gate->config->listen, sockets, count, text)) {
+        log_event(gate->log, LOG_LEVEL_ERROR, "cannot listen for clients",
+                  log_text("host", gate->config->listen.host),
+                  log_number("port", gate->config->listen.port),
+                  log_text("error", strerror(errno)));
+        return 0;
+    }
+    size_t started = 0;
+    while (started < count && (workers[started] = worker_start(gate, sockets[started])) != NULL)
+        started++;
+    for (size_t i = started + 1; i < count; i++)
+        close(sockets[i]);
+    return started;
+}
+
+static void stop_workers(struct worker **workers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        worker_stop(workers[i]);
+    for (size_t i = 0; i < count; i++)
+        worker_join(workers[i]);
+}
+
+static void serve(struct gate *gate, const sigset_t *stops, const char *listen,
+                  const char *admin_listen)
+{
+    const struct config *config = gate->config;
+    log_event(gate->log, LOG_LEVEL_INFO, "ready", log_text("listen", listen),
+              log_text("admin_listen", admin_listen), log_text("upstream", config->upstream_url),
+              log_text("mode", config->hold.observe ? "observe" : "enforce"),
+              log_number("workers", config->workers), log_text("version", RENEWGATE_VERSION));
+    int number = 0;
+    while (sigwait(stops, &number) != 0)
+        ;
+    atomic_store(&gate->draining, true);
+    log_event(gate->log, LOG_LEVEL_INFO, "stopping", log_text("signal", strsignal(number)),
+              log_number("drain_milliseconds", config->drain_timeout_ms));
+}
+
+/* Between signals: starts everything, waits, ends everything in the opposite order. */
+static int run(struct gate *gate, const sigset_t *stops)
+{
+    char listen[LISTENER_TEXT_SIZE];
+    char admin_listen[LISTENER_TEXT_SIZE];
+    struct worker *workers[WORKERS_LIMIT];
+    raise_file_limit(gate);
+    struct admin *admin = admin_start(gate, admin_listen);
+    if (admin == NULL)
+        return EXIT_FAILURE;
+    size_t started = start_workers(gate, workers, listen);
+    bool fine = started == gate->config->workers;
+    if (fine)
+        serve(gate, stops, listen, admin_listen);
+    stop_workers(workers, started);
+    admin_stop(admin);
+    if (fine)
+        log_event(gate->log, LOG_LEVEL_INFO, "stopped", log_number("workers", (int64_t)started));
+    return fine ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int run_gate(const struct config *config)
+{
+    sigset_t stops;
+    block_signals(&stops);
+    struct metrics metrics = {0};
+    struct gate gate = {
+        .config = config,
+        .log = &config->log,
+        .metrics = &metrics,
+        .flights = flight_table_create(),
+        .memory = task_memory_create(),
+    };
+    int status = EXIT_FAILURE;
+    if (gate.flights != NULL && gate.memory != NULL)
+        status = run(&gate, &stops);
+    else
+        fputs("renewgate: out of memory\n", stderr);
+    task_memory_destroy(gate.memory);
+    flight_table_destroy(gate.flights);
+    return status;
+}
+
+int main(int count, char **arguments)
+{
+    const char *option = count > 1 ? arguments[1] : "";
+    if (count == 2 && strcmp(option, "--help") == 0) {
+        print_help();
+        return EXIT_SUCCESS;
+    }
+    if (count == 2 && strcmp(option, "--help-markdown") == 0) {
+        config_print_reference(stdout);
+        return EXIT_SUCCESS;
+    }
+    if (count == 2 && strcmp(option, "--version") == 0) {
+        puts("renewgate " RENEWGATE_VERSION);
+        return EXIT_SUCCESS;
+    }
+    bool check = count == 2 && strcmp(option, "--check") == 0;
+    if (count > 1 && !check) {
+        fprintf(stderr, "renewgate: \"%s\" is not understood; see renewgate --help\n", option);
+        return EXIT_CONFIGURATION;
+    }
+    struct config config;
+    if (!config_read(&config, environ, stderr))
+        return EXIT_CONFIGURATION;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    int status = check ? check_run(&config, stdout) : run_gate(&config);
+    curl_global_cleanup();
+    config_clear(&config);
+    return status;
+}

@@ -1,0 +1,148 @@
+#include "proxy/metrics.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "proxy/clock.h"
+#include "proxy/version.h"
+
+static const char *const outcome_names[METRICS_OUTCOMES] = {
+    [METRICS_FORWARD] = "forward", [METRICS_SCHEDULE] = "schedule", [METRICS_EXISTING] = "existing",
+    [METRICS_MOVE] = "move",       [METRICS_NO_OP] = "noop",        [METRICS_REFUSE] = "refuse",
+};
+
+/* Methods are counted by name only where the set stays small: clients can invent any. */
+static const char *const method_names[METRICS_METHODS] = {
+    "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "other",
+};
+
+/* Upper bounds of the look-up histogram, in milliseconds. */
+static const unsigned bucket_limits[METRICS_BUCKETS] = {
+    1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000,
+};
+
+static void count(counter *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static uint64_t value(const counter *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void metrics_count_decision(struct metrics *metrics, const char *outcome, bool reached)
+{
+    for (size_t i = 0; i < METRICS_OUTCOMES; i++) {
+        if (strcmp(outcome_names[i], outcome) == 0)
+            count(&metrics->decisions[i]);
+    }
+    if (reached)
+        count(&metrics->forwards);
+}
+
+void metrics_count_request(struct metrics *metrics, const char *method)
+{
+    size_t i = 0;
+    while (i < METRICS_METHODS - 1 && strcmp(method_names[i], method) != 0)
+        i++;
+    count(&metrics->requests[i]);
+}
+
+void metrics_count_lookup(struct metrics *metrics, int64_t nanoseconds)
+{
+    size_t i = 0;
+    while (i < METRICS_BUCKETS && nanoseconds > bucket_limits[i] * NANOSECONDS_PER_MILLISECOND)
+        i++;
+    count(&metrics->lookups);
+    count(&metrics->lookup_buckets[i]);
+    atomic_fetch_add_explicit(&metrics->lookup_nanoseconds, (uint64_t)nanoseconds,
+                              memory_order_relaxed);
+}
+
+void metrics_count_upstream_failure(struct metrics *metrics, enum upstream_failure failure)
+{
+    count(&metrics->upstream_errors[failure]);
+}
+
+void metrics_exchange_began(struct metrics *metrics)
+{
+    atomic_fetch_add_explicit(&metrics->in_flight, 1, memory_order_relaxed);
+}
+
+void metrics_exchange_ended(struct metrics *metrics)
+{
+    atomic_fetch_sub_explicit(&metrics->in_flight, 1, memory_order_relaxed);
+}
+
+static bool render_head(struct buffer *out, const char *name, const char *type, const char *help)
+{
+    return buffer_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static bool render_single(struct buffer *out, const char *name, const char *help,
+                          const counter *counter)
+{
+    return render_head(out, name, "counter", help) &&
+           buffer_format(out, "%s %" PRIu64 "\n", name, value(counter));
+}
+
+/* A counter a label value; `names[i]` NULL is passed over. */
+static bool render_labelled(struct buffer *out, const char *name, const char *label,
+                            const char *help, const char *const *names, const counter *counters,
+                            size_t count)
+{
+    bool fine = render_head(out, name, "counter", help);
+    for (size_t i = 0; fine && i < count; i++) {
+        if (names[i] != NULL)
+            fine = buffer_format(out, "%s{%s=\"%s\"} %" PRIu64 "\n", name, label, names[i],
+                                 value(&counters[i]));
+    }
+    return fine;
+}
+
+static bool render_lookup_seconds(const struct metrics *metrics, struct buffer *out)
+{
+    static const char name[] = "renewgate_lookup_seconds";
+    bool fine = render_head(out, name, "histogram", "Time that a look-up took.");
+    uint64_t sum = 0;
+    for (size_t i = 0; fine && i < METRICS_BUCKETS; i++) {
+        sum += value(&metrics->lookup_buckets[i]);
+        fine = buffer_format(out, "%s_bucket{le=\"%u.%03u\"} %" PRIu64 "\n", name,
+                             bucket_limits[i] / 1000, bucket_limits[i] % 1000, sum);
+    }
+    sum += value(&metrics->lookup_buckets[METRICS_BUCKETS]);
+    uint64_t nanoseconds = value(&metrics->lookup_nanoseconds);
+    return fine && buffer_format(out,
+                                 "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %" PRIu64 ".%09" PRIu64
+                                 "\n%s_count %" PRIu64 "\n",
+                                 name, sum, name, nanoseconds / (uint64_t)NANOSECONDS_PER_SECOND,
+                                 nanoseconds % (uint64_t)NANOSECONDS_PER_SECOND, name, sum);
+}
+
+bool metrics_render(const struct metrics *metrics, struct buffer *out)
+{
+    const char *failures[UPSTREAM_FAILURES];
+    for (size_t i = 0; i < UPSTREAM_FAILURES; i++)
+        failures[i] = i == UPSTREAM_FINE ? NULL : upstream_failure_name((enum upstream_failure)i);
+    return render_labelled(out, "renewgate_decisions_total", "outcome",
+                           "Held creates by what became of them.", outcome_names,
+                           metrics->decisions, METRICS_OUTCOMES) &&
+           render_single(out, "renewgate_forwards_total",
+                         "Held creates that went to the server as real ones.",
+                         &metrics->forwards) &&
+           render_single(out, "renewgate_lookup_requests_total",
+                         "Requests that the gate made to look something up.", &metrics->lookups) &&
+           render_lookup_seconds(metrics, out) &&
+           render_labelled(out, "renewgate_requests_total", "method", "Requests by method.",
+                           method_names, metrics->requests, METRICS_METHODS) &&
+           render_labelled(out, "renewgate_upstream_errors_total", "kind",
+                           "Requests to the server that failed, by how.", failures,
+                           metrics->upstream_errors, UPSTREAM_FAILURES) &&
+           render_head(out, "renewgate_exchanges_in_flight", "gauge",
+                       "Requests that are being answered now.") &&
+           buffer_format(out, "renewgate_exchanges_in_flight %" PRIdFAST64 "\n",
+                         atomic_load(&metrics->in_flight)) &&
+           render_head(out, "renewgate_build_info", "gauge", "The gate's version.") &&
+           buffer_format(out, "renewgate_build_info{version=\"%s\"} 1\n", RENEWGATE_VERSION);
+}

@@ -1,0 +1,56 @@
+#ifndef RENEWGATE_PROXY_METRICS_H
+#define RENEWGATE_PROXY_METRICS_H
+
+/*
+ * The process's counters, counted by all threads without locks, and their text for Prometheus.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proxy/buffer.h"
+#include "proxy/upstream.h"
+
+enum metrics_outcome {
+    METRICS_FORWARD,
+    METRICS_SCHEDULE,
+    METRICS_EXISTING,
+    METRICS_MOVE,
+    METRICS_NO_OP,
+    METRICS_REFUSE,
+    METRICS_OUTCOMES,
+};
+
+#define METRICS_METHODS 9 /* eight known ones and "other" */
+#define METRICS_BUCKETS 12
+
+typedef atomic_uint_fast64_t counter;
+
+struct metrics {
+    counter decisions[METRICS_OUTCOMES];
+    counter forwards;
+    counter lookups;
+    counter lookup_buckets[METRICS_BUCKETS + 1]; /* each for itself; the last for all above */
+    counter lookup_nanoseconds;
+    counter requests[METRICS_METHODS];
+    counter upstream_errors[UPSTREAM_FAILURES];
+    atomic_int_fast64_t in_flight;
+};
+
+/* A decision by its outcome's name; `reached` when the create goes to the server as a real one. */
+void metrics_count_decision(struct metrics *metrics, const char *outcome, bool reached);
+
+void metrics_count_request(struct metrics *metrics, const char *method);
+
+void metrics_count_lookup(struct metrics *metrics, int64_t nanoseconds);
+
+void metrics_count_upstream_failure(struct metrics *metrics, enum upstream_failure failure);
+
+void metrics_exchange_began(struct metrics *metrics);
+void metrics_exchange_ended(struct metrics *metrics);
+
+/* Appends the text exposition format; false when memory runs out. */
+bool metrics_render(const struct metrics *metrics, struct buffer *out);
+
+#endif

@@ -1,0 +1,93 @@
+#include "proxy/outgoing.h"
+
+#include <string.h>
+
+#include "proxy/forwarding.h"
+
+static bool list_create(struct arena *arena, size_t capacity, struct field_list *out)
+{
+    *out = (struct field_list){0};
+    out->fields = arena_alloc(arena, capacity * sizeof *out->fields);
+    return out->fields != NULL;
+}
+
+static struct forwarding forwarding_of(const struct arrival *arrival)
+{
+    const struct field *host = field_find(&arrival->fields, "Host");
+    return (struct forwarding){
+        .peer = arrival->peer, .scheme = "http", .host = host == NULL ? NULL : host->value};
+}
+
+/* Fields that are between the client and the gate. Expect has been answered by then. */
+static bool stays_here(const struct arrival *arrival, const struct field *field)
+{
+    return field_is_hop_by_hop(&arrival->fields, field) || forwarding_is_own(field) ||
+           field_is(field, "Expect") || field_is(field, "Renewgate-Force");
+}
+
+bool outgoing_set_length(struct field_list *fields, size_t len, struct arena *arena)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        if (!field_is(&fields->fields[i], "Content-Length"))
+            continue;
+        const char *text = arena_format(arena, "%zu", len);
+        if (text == NULL)
+            return false;
+        fields->fields[i].value = text;
+        fields->fields[i].value_len = strlen(text);
+    }
+    return true;
+}
+
+bool outgoing_relay_fields(const struct arrival *arrival, size_t len, struct arena *arena,
+                           struct field_list *out)
+{
+    if (!list_create(arena, arrival->fields.count + FORWARDING_FIELDS, out))
+        return false;
+    for (size_t i = 0; i < arrival->fields.count; i++) {
+        const struct field *field = &arrival->fields.fields[i];
+        bool dropped = len == LENGTH_UNKNOWN && field_is(field, "Content-Length");
+        if (!dropped && !stays_here(arrival, field))
+            out->fields[out->count++] = *field;
+    }
+    struct forwarding forwarding = forwarding_of(arrival);
+    return outgoing_set_length(out, len, arena) &&
+           forwarding_add(&forwarding, &arrival->fields, arena, out);
+}
+
+bool outgoing_lookup_fields(const struct arrival *arrival, const char *authorization,
+                            struct arena *arena, struct field_list *out)
+{
+    if (!list_create(arena, arrival->fields.count + 3 + FORWARDING_FIELDS, out))
+        return false;
+    const struct field *host = field_find(&arrival->fields, "Host");
+    if (host != NULL)
+        out->fields[out->count++] = *host;
+    out->fields[out->count++] = field_of("Content-Type", "application/json");
+    if (authorization != NULL) {
+        out->fields[out->count++] = field_of("Authorization", authorization);
+        return true;
+    }
+    for (size_t i = 0; i < arrival->fields.count; i++) {
+        if (field_is(&arrival->fields.fields[i], "Authorization"))
+            out->fields[out->count++] = arrival->fields.fields[i];
+    }
+    struct forwarding forwarding = forwarding_of(arrival);
+    return forwarding_add(&forwarding, &arrival->fields, arena, out);
+}
+
+bool outgoing_answer_fields(const struct field_list *received, struct arena *arena,
+                            struct field_list *out)
+{
+    if (!list_create(arena, received->count, out))
+        return false;
+    /* Where both are there, the length is not that of the content (RFC 9112, section 6.3). */
+    bool chunked = field_find(received, "Transfer-Encoding") != NULL;
+    for (size_t i = 0; i < received->count; i++) {
+        const struct field *field = &received->fields[i];
+        if (!field_is_hop_by_hop(received, field) &&
+            !(chunked && field_is(field, "Content-Length")))
+            out->fields[out->count++] = *field;
+    }
+    return true;
+}

@@ -1,0 +1,90 @@
+#include "proxy/vetting.h"
+
+#include <string.h>
+#include <strings.h>
+
+static const char *names_fault(const struct field_list *fields)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        if (!field_name_valid(fields->fields[i].name, fields->fields[i].name_len))
+            return "A header field's name is not valid.";
+    }
+    return NULL;
+}
+
+static const char *framing_fault(const struct field_list *fields)
+{
+    const struct field *length = field_find(fields, "Content-Length");
+    const struct field *coding = field_find(fields, "Transfer-Encoding");
+    size_t unused;
+    if (field_count(fields, "Content-Length") > 1)
+        return "Content-Length is there more than once.";
+    if (field_count(fields, "Transfer-Encoding") > 1)
+        return "Transfer-Encoding is there more than once.";
+    if (length != NULL && coding != NULL)
+        return "Content-Length and Transfer-Encoding exclude each other.";
+    if (length != NULL && !field_read_length(length->value, &unused))
+        return "Content-Length is not a number.";
+    if (coding != NULL && strcasecmp(coding->value, "chunked") != 0)
+        return "The only transfer coding that is taken is chunked.";
+    return NULL;
+}
+
+/* An absolute target's authority begins here; NULL for the other forms. */
+static const char *authority_of(const char *target)
+{
+    if (strncasecmp(target, "http://", 7) == 0)
+        return target + 7;
+    if (strncasecmp(target, "https://", 8) == 0)
+        return target + 8;
+    return NULL;
+}
+
+static const char *line_fault(const struct arrival *arrival)
+{
+    if (!field_name_valid(arrival->method, strlen(arrival->method)))
+        return "The method's name is not valid.";
+    if (strcmp(arrival->method, "CONNECT") == 0)
+        return "CONNECT is not served here.";
+    for (size_t i = 0; i < arrival->target_len; i++) {
+        unsigned char c = (unsigned char)arrival->target[i];
+        if (c <= ' ' || c == 0x7f)
+            return "The request target has a character that it must not have.";
+    }
+    if (arrival->target[0] != '/' && strcmp(arrival->target, "*") != 0 &&
+        authority_of(arrival->target) == NULL)
+        return "The request target is neither a path nor a URL.";
+    return NULL;
+}
+
+const char *vetting_fault(const struct arrival *arrival)
+{
+    const char *fault = line_fault(arrival);
+    if (fault == NULL)
+        fault = names_fault(&arrival->fields);
+    if (fault == NULL)
+        fault = framing_fault(&arrival->fields);
+    if (fault == NULL && field_count(&arrival->fields, "Host") > 1)
+        fault = "Host is there more than once.";
+    return fault;
+}
+
+struct body_frame vetting_body_frame(const struct arrival *arrival)
+{
+    if (field_find(&arrival->fields, "Transfer-Encoding") != NULL)
+        return (struct body_frame){.present = true, .len = LENGTH_UNKNOWN};
+    const struct field *length = field_find(&arrival->fields, "Content-Length");
+    size_t len = 0;
+    if (length != NULL)
+        field_read_length(length->value, &len);
+    return (struct body_frame){.present = len > 0, .len = len};
+}
+
+struct target_path vetting_target_path(const struct arrival *arrival)
+{
+    const char *text = arrival->target;
+    const char *authority = authority_of(text);
+    if (authority != NULL)
+        text = authority + strcspn(authority, "/?#");
+    return (struct target_path){.text = text, .len = strcspn(text, "#")};
+}

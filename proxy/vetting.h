@@ -1,0 +1,36 @@
+#ifndef RENEWGATE_PROXY_VETTING_H
+#define RENEWGATE_PROXY_VETTING_H
+
+/*
+ * What a request must be before it goes on: framed in one way only, so that the gate and the
+ * server cannot disagree where it ends (RFC 9112, section 6.3), and with names that are names.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "proxy/downstream.h"
+
+/* What is wrong with the request, in words for its sender; NULL where nothing is. */
+const char *vetting_fault(const struct arrival *arrival);
+
+/* How a vetted request's body is framed. */
+struct body_frame {
+    bool present;
+    size_t len; /* LENGTH_UNKNOWN when it comes in chunks */
+};
+
+struct body_frame vetting_body_frame(const struct arrival *arrival);
+
+/*
+ * The part of a request target that the server routes by: without the scheme and authority of an
+ * absolute one, and without what follows a "#". Borrowed from the target.
+ */
+struct target_path {
+    const char *text; /* does not end in NUL */
+    size_t len;
+};
+
+struct target_path vetting_target_path(const struct arrival *arrival);
+
+#endif

@@ -1,0 +1,180 @@
+#include "proxy/worker.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/downstream.h"
+#include "proxy/exchange.h"
+#include "proxy/loop.h"
+#include "proxy/mailbox.h"
+#include "proxy/upstream.h"
+
+#define TICK_MILLISECONDS 1000
+/* How often one side is run for the other's sake before files are looked at again. */
+#define ROUNDS 8
+
+struct worker {
+    struct gate *gate;
+    struct loop loop;
+    struct mailbox mailbox;
+    struct upstream *upstream;
+    struct downstream *downstream;
+    struct exchange_context context;
+    struct letter stop;
+    bool stopping;
+    monotonic_time give_up; /* when what is still under way is broken off */
+    monotonic_time tick;
+    pthread_t thread;
+};
+
+static void on_stop(void *user)
+{
+    struct worker *worker = user;
+    worker->stopping = true;
+}
+
+static void tick(struct worker *worker, monotonic_time now)
+{
+    if (now.nanoseconds < worker->tick.nanoseconds)
+        return;
+    worker->tick = monotonic_after(now, TICK_MILLISECONDS);
+    upstream_tick(worker->upstream);
+    downstream_tick(worker->downstream);
+}
+
+static bool due(monotonic_time time)
+{
+    return time.nanoseconds <= clock_monotonic().nanoseconds;
+}
+
+/*
+ * What one side does makes work for the other: a request that has come is sent at once, an answer
+ * that has come goes out at once.
+ */
+static void run_sides(struct worker *worker)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        upstream_run(worker->upstream);
+        downstream_run(worker->downstream);
+        if (!due(upstream_due(worker->upstream)) && !due(downstream_due(worker->downstream)))
+            return;
+    }
+}
+
+static int wait_milliseconds(const struct worker *worker)
+{
+    monotonic_time until =
+        monotonic_earlier(upstream_due(worker->upstream), downstream_due(worker->downstream));
+    until = monotonic_earlier(until, worker->tick);
+    int64_t milliseconds = monotonic_milliseconds_until(clock_monotonic(), until);
+    return milliseconds > INT_MAX ? INT_MAX : (int)milliseconds;
+}
+
+/* True when the worker may end. */
+static bool drained(struct worker *worker, monotonic_time now)
+{
+    if (!worker->stopping)
+        return false;
+    if (worker->give_up.nanoseconds == MONOTONIC_NEVER.nanoseconds) {
+        worker->give_up = monotonic_after(now, worker->gate->config->drain_timeout_ms);
+        downstream_drain(worker->downstream);
+    }
+    size_t left = downstream_open_requests(worker->downstream);
+    if (left == 0)
+        return true;
+    if (now.nanoseconds < worker->give_up.nanoseconds)
+        return false;
+    log_event(worker->gate->log, LOG_LEVEL_WARN, "requests broken off at the stop",
+              log_number("requests", (int64_t)left));
+    return true;
+}
+
+static void *run(void *user)
+{
+    struct worker *worker = user;
+    while (!drained(worker, clock_monotonic())) {
+        run_sides(worker);
+        tick(worker, clock_monotonic());
+        loop_wait(&worker->loop, wait_milliseconds(worker));
+    }
+    /* Breaking requests off needs the upstream and the mailbox, so the clients' side goes first. */
+    downstream_destroy(worker->downstream);
+    upstream_destroy(worker->upstream);
+    worker->downstream = NULL;
+    worker->upstream = NULL;
+    return NULL;
+}
+
+static bool create_sides(struct worker *worker, int listener)
+{
+    const struct config *config = worker->gate->config;
+    const struct upstream_settings upstream = {
+        .url = config->upstream_url,
+        .ca = config->upstream_ca,
+        .tls_verify = config->upstream_tls_verify,
+        .connect_timeout_ms = config->connect_timeout_ms,
+        .idle_timeout_ms = config->idle_timeout_ms,
+    };
+    const struct downstream_settings downstream = {
+        .max_connections = (config->max_connections + config->workers - 1) / config->workers,
+        .idle_timeout_ms = config->idle_timeout_ms,
+    };
+    worker->upstream = upstream_create(&upstream, &worker->loop);
+    if (worker->upstream == NULL) {
+        close(listener);
+        return false;
+    }
+    worker->context = (struct exchange_context){
+        .gate = worker->gate, .upstream = worker->upstream, .mailbox = &worker->mailbox};
+    worker->downstream = downstream_create(&downstream, listener, &worker->loop, &exchange_handler,
+                                           &worker->context);
+    return worker->downstream != NULL;
+}
+
+static void destroy(struct worker *worker)
+{
+    downstream_destroy(worker->downstream);
+    upstream_destroy(worker->upstream);
+    mailbox_close(&worker->mailbox);
+    loop_close(&worker->loop);
+    free(worker);
+}
+
+struct worker *worker_start(struct gate *gate, int listener)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (worker == NULL) {
+        close(listener);
+        return NULL;
+    }
+    worker->gate = gate;
+    worker->stop = (struct letter){.open = on_stop, .user = worker};
+    worker->give_up = MONOTONIC_NEVER;
+    worker->tick = monotonic_after(clock_monotonic(), TICK_MILLISECONDS);
+    worker->loop.epoll = -1;
+    worker->mailbox.event = -1;
+    bool open = loop_open(&worker->loop) && mailbox_open(&worker->mailbox, &worker->loop);
+    if (!open)
+        close(listener);
+    if (open && create_sides(worker, listener) &&
+        pthread_create(&worker->thread, NULL, run, worker) == 0)
+        return worker;
+    log_event(gate->log, LOG_LEVEL_ERROR, "a worker cannot be started",
+              log_text("error", strerror(errno)));
+    destroy(worker);
+    return NULL;
+}
+
+void worker_stop(struct worker *worker)
+{
+    mailbox_post(&worker->mailbox, &worker->stop);
+}
+
+void worker_join(struct worker *worker)
+{
+    pthread_join(worker->thread, NULL);
+    destroy(worker);
+}

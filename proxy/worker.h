@@ -1,0 +1,24 @@
+#ifndef RENEWGATE_PROXY_WORKER_H
+#define RENEWGATE_PROXY_WORKER_H
+
+/*
+ * A worker: one thread with one epoll loop that drives both sides of its own exchanges.
+ */
+
+#include "proxy/gate.h"
+
+struct worker;
+
+/*
+ * Starts a worker on a listening socket, which it takes over (and closes even when it cannot
+ * start). NULL with a line in the log. The gate must outlive it.
+ */
+struct worker *worker_start(struct gate *gate, int listener);
+
+/* From any thread: accept nothing more, finish what is under way within DRAIN_TIMEOUT. */
+void worker_stop(struct worker *worker);
+
+/* Waits for its end after worker_stop(), and frees it. */
+void worker_join(struct worker *worker);
+
+#endif
