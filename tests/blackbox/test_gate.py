@@ -1,0 +1,474 @@
+"""What the gate does with creates of AcmeRenewal tasks, on both servers' behaviour."""
+
+import datetime
+import json
+
+import pytest
+
+from gate import Gate, basic
+from world import standin  # noqa: F401
+
+NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+
+
+def stamp(time):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def days(count):
+    """The time that many days from now."""
+    return stamp(NOW + datetime.timedelta(days=count))
+
+
+FRESH = {"notValidBefore": days(-3), "notValidAfter": days(87)}
+DUE = {"notValidBefore": days(-64), "notValidAfter": days(26)}
+EXPIRED = {"notValidBefore": days(-100), "notValidAfter": days(-10)}
+SOON = stamp(NOW - datetime.timedelta(minutes=10))
+LATER = days(190)
+TASK = "jp173xlcamqa"
+NO_OP = "p33"
+
+
+def domain(id="b", name="example.org", names=("mail",), provider="c", kind="Automatic"):
+    management = {"@type": kind}
+    if kind == "Automatic":
+        management |= {"acmeProviderId": provider,
+                       "subjectAlternativeNames": {name: True for name in names}}
+    return {"id": id, "name": name, "certificateManagement": management}
+
+
+def certificate(dates, names=("mail.example.org",), **members):
+    return {**dates, "subjectAlternativeNames": {name: True for name in names},
+            "issuer": "CN=Test CA", **members}
+
+
+def task(due=SOON, domain="b", id=TASK, **status):
+    return {"id": id, "@type": "AcmeRenewal", "domainId": domain,
+            "status": {"@type": "Pending", "createdAt": SOON, "due": due, **status}}
+
+
+def retry(due, reason="Rate limited. Retry after 604553 seconds", **members):
+    return task(due, **{"@type": "Retry", "attemptNumber": 1, "failureReason": reason}, **members)
+
+
+def state(certificates=(), tasks=(), domains=None, challenge="Http01", renew_before="R23",
+          **members):
+    return {
+        "hostname": "mail.example.org",
+        "providers": [{"id": "c", "challengeType": challenge, "renewBefore": renew_before,
+                       "maxRetries": 10, "directory": "https://localhost/dir"}],
+        "domains": domains or [domain()],
+        "certificates": list(certificates),
+        "tasks": list(tasks),
+        "runner": {"enabled": False},
+        **members,
+    }
+
+
+@pytest.fixture
+def gate(standin):
+    """The gate in its default settings."""
+    with Gate(standin.port) as gate:
+        yield gate
+
+
+def live_tasks(standin):
+    return [task for task in standin.state()["tasks"] if task["status"]["@type"] != "Failed"]
+
+
+# The rows of the decision table.
+
+def test_fresh_is_a_no_op_with_the_same_id_however_often(standin, gate):
+    standin.put_state(state([certificate(FRESH)]))
+    ids = {gate.renew() for _ in range(97)}
+    assert len(ids) == 1
+    assert ids.pop().startswith(NO_OP)
+    assert standin.state()["tasks"] == []
+
+
+def test_the_no_op_reads_as_a_finished_task(standin, gate):
+    standin.put_state(state([certificate(FRESH)]))
+    id = gate.renew()
+    (_, answer), = gate.call(["x:Task/get", {"ids": [id]}])
+    assert answer["list"] == [] and answer["notFound"] == [id]
+
+
+@pytest.mark.parametrize("stored", [
+    [], [certificate(DUE)], [certificate(EXPIRED)],
+    [certificate(FRESH, ["example.org"])],
+    [certificate(FRESH, ["mail.example.org", "www.example.org"])],
+], ids=["none", "due", "expired", "other names", "more names"])
+def test_due_is_forwarded_once(standin, gate, stored):
+    standin.put_state(state(stored))
+    ids = {gate.renew() for _ in range(20)}
+    assert len(ids) == 1
+    assert [task["id"] for task in standin.state()["tasks"]] == list(ids)
+
+
+@pytest.mark.parametrize("stored", [
+    [certificate(EXPIRED), certificate(DUE), certificate(FRESH)],
+    [certificate(FRESH, ["MAIL.example.org."])],
+], ids=["older duplicates", "other spelling"])
+def test_fresh_is_fresh(standin, gate, stored):
+    standin.put_state(state(stored))
+    assert gate.renew().startswith(NO_OP)
+
+
+def test_names_in_another_order(standin, gate):
+    names = ["b.example.org", "a.example.org", "c.example.org"]
+    standin.put_state(state([certificate(FRESH, names)],
+                            domains=[domain(names=("c", "a", "b.example.org"))]))
+    assert gate.renew().startswith(NO_OP)
+
+
+DEFAULT_NAMES = ["mta-sts.example.org", "ua-auto-config.example.org", "autoconfig.example.org",
+                 "autodiscover.example.org"]
+
+
+@pytest.mark.parametrize("challenge, settings, names", [
+    ("Http01", {}, DEFAULT_NAMES + ["mail.example.org"]),
+    ("TlsAlpn01", {"defaultHostname": "mx.example.net"}, DEFAULT_NAMES),
+    ("Http01", {"defaultHostname": "mx.example.net",
+                "mailExchangers": {"0": {"hostname": "mx1.example.org", "priority": 10},
+                                   "1": {"hostname": "mx.other.test", "priority": 20}},
+                "services": {"imap": {"hostname": "imap.example.org", "cleartext": False},
+                             "jmap": {"hostname": None, "cleartext": False}}},
+     DEFAULT_NAMES + ["mx1.example.org", "imap.example.org"]),
+    ("Dns01", {}, ["*.example.org", "example.org"]),
+    ("DnsPersist01", {}, ["*.example.org", "example.org"]),
+])
+def test_default_names(standin, gate, challenge, settings, names):
+    standin.put_state(state([certificate(FRESH, names)], domains=[domain(names=())],
+                            challenge=challenge, settings=settings))
+    assert gate.renew().startswith(NO_OP)
+    standin.put_state(state([certificate(FRESH, names[1:])], domains=[domain(names=())],
+                            challenge=challenge, settings=settings))
+    assert not gate.renew().startswith(NO_OP)
+
+
+@pytest.mark.parametrize("part, due_day", [("R12", 45), ("R23", 60), ("R34", 67.5), ("R45", 72)])
+def test_renew_before(standin, gate, part, due_day):
+    """A certificate of ninety days, asked for an hour before and after it becomes due."""
+    begins = NOW - datetime.timedelta(days=due_day)
+    for hour, fresh in ((1, True), (-1, False)):
+        dates = {"notValidBefore": stamp(begins + datetime.timedelta(hours=hour)),
+                 "notValidAfter": stamp(begins + datetime.timedelta(hours=hour, days=90))}
+        standin.put_state(state([certificate(dates)], renew_before=part))
+        assert gate.renew().startswith(NO_OP) == fresh
+
+
+def test_a_running_task_is_the_answer(standin, gate):
+    standin.put_state(state([certificate(DUE)], [task(SOON)]))
+    assert gate.renew() == TASK
+    assert len(standin.state()["tasks"]) == 1
+
+
+def test_a_far_task_is_pulled_forward(standin, gate):
+    standin.put_state(state([certificate(EXPIRED)], [task(LATER)]))
+    assert gate.renew() == TASK
+    only, = standin.state()["tasks"]
+    assert only["status"]["due"] < LATER
+
+
+def test_a_queued_task_of_a_fresh_domain_is_the_answer(standin, gate):
+    standin.put_state(state([certificate(FRESH)], [task(LATER)]))
+    assert gate.renew() == TASK
+    only, = standin.state()["tasks"]
+    assert only["status"]["due"] == LATER
+
+
+def test_a_rate_limited_task_is_the_answer(standin, gate):
+    standin.put_state(state([certificate(DUE)], [retry(days(6))]))
+    assert gate.renew() == TASK
+    assert len(standin.state()["tasks"]) == 1
+
+
+def test_a_failed_refusal_holds_the_next_task_back(standin, gate):
+    failed = {"id": TASK, "@type": "AcmeRenewal", "domainId": "b", "status": {
+        "@type": "Failed", "createdAt": SOON, "failedAt": SOON,
+        "failedAttemptNumber": 10, "failureReason": "Rate limited. Retry after 604800 seconds"}}
+    standin.put_state(state([certificate(DUE)], [failed]))
+    id = gate.renew()
+    made, = live_tasks(standin)
+    assert made["id"] == id
+    assert made["status"]["due"] == \
+        stamp(NOW - datetime.timedelta(minutes=10) + datetime.timedelta(days=7))
+
+
+def test_a_failed_task_is_no_task(standin, gate):
+    failed = {"id": TASK, "@type": "AcmeRenewal", "domainId": "b", "status": {
+        "@type": "Failed", "createdAt": SOON, "failedAt": SOON, "failedAttemptNumber": 0,
+        "failureReason": "not due"}}
+    standin.put_state(state([certificate(DUE)], [failed]))
+    assert gate.renew() != TASK
+    assert len(live_tasks(standin)) == 1
+
+
+def test_not_due_can_be_scheduled(standin):
+    standin.put_state(state([certificate(FRESH)]))
+    with Gate(standin.port, NOT_DUE="schedule") as gate:
+        first, second = gate.renew(), gate.renew()
+    assert first == second
+    only, = standin.state()["tasks"]
+    assert only["status"]["due"] == days(57)
+
+
+def test_a_time_asked_for_in_the_future(standin, gate):
+    standin.put_state(state([certificate(FRESH)]))
+    id = gate.renew(status={"@type": "Pending", "due": LATER})
+    only, = standin.state()["tasks"]
+    assert only["id"] == id and only["status"]["due"] == LATER
+
+
+def test_a_time_asked_for_in_the_past_is_now(standin, gate):
+    standin.put_state(state([certificate(FRESH)]))
+    assert gate.renew(status={"@type": "Pending", "due": "2020-01-01T00:00:00Z"}).startswith(NO_OP)
+
+
+def test_force(standin):
+    standin.put_state(state([certificate(FRESH)]))
+    with Gate(standin.port) as gate:
+        assert gate.renew(headers={"Renewgate-Force": "1"}).startswith(NO_OP)
+    with Gate(standin.port, FORCE="allow") as gate:
+        ids = {gate.renew(headers={"Renewgate-Force": "1"}) for _ in range(5)}
+        assert len(ids) == 1 and not ids.pop().startswith(NO_OP)
+    assert len(standin.state()["tasks"]) == 1
+
+
+def test_a_manual_domain_gets_the_servers_answer(standin, gate):
+    standin.put_state(state(domains=[domain(kind="Manual")]))
+    gate.renew()
+    assert len(standin.state()["tasks"]) == 1
+
+
+# Failures of look-ups.
+
+LOOKUP = "x:Task/query"
+
+
+@pytest.mark.parametrize("fault", [
+    {"status": 503, "body": "no"}, {"status": 429, "body": "{}"}, {"close": True},
+    {"garbage": True}, {"method_error": "forbidden"}, {"method_error": "serverFail"},
+], ids=lambda fault: "-".join(map(str, fault.values())))
+def test_failed_lookups(standin, fault):
+    standin.put_state(state([certificate(FRESH)]))
+    standin.fault(match=LOOKUP, times=10, **fault)
+    with Gate(standin.port) as gate:
+        ids = {gate.renew() for _ in range(5)}
+        assert len(ids) == 1
+        assert len(standin.state()["tasks"]) == 1
+    with Gate(standin.port, ON_LOOKUP_FAILURE="refuse") as gate:
+        assert gate.renew()["type"] == "serverUnavailable"
+    assert len(standin.state()["tasks"]) == 1
+
+
+def test_a_lookup_that_hangs(standin):
+    standin.put_state(state([certificate(FRESH)]))
+    standin.fault(match=LOOKUP, hang=True, times=1)
+    with Gate(standin.port, LOOKUP_TIMEOUT="1s") as gate:
+        gate.renew()
+    assert len(standin.state()["tasks"]) == 1
+
+
+def test_a_server_that_is_gone_and_comes_back(standin, gate):
+    standin.put_state(state([certificate(FRESH)]))
+    port = standin.port
+    standin.stop()
+    status, body = gate.post({"using": [], "methodCalls": []})
+    assert status == 502 and body["status"] == 502 and body["type"] == "about:blank"
+    standin.start(port)
+    standin.put_state(state([certificate(FRESH)]))
+    assert gate.renew().startswith(NO_OP)
+
+
+# Permissions.
+
+def test_who_may_not_create_learns_nothing(standin, gate):
+    standin.put_state(state([certificate(DUE)], [task(LATER)]))
+    assert gate.renew(user="reader") == standin_error(standin, "reader")
+    only, = standin.state()["tasks"]
+    assert only["status"]["due"] == LATER
+
+
+def standin_error(standin, user):
+    body = {"using": [], "methodCalls": [
+        ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "b"}}}, "c0"]]}
+    answer = standin.post(body, user=user)
+    return answer["methodResponses"][0][1]["notCreated"]["k"]
+
+
+def test_wrong_credentials(standin, gate):
+    standin.put_state(state([certificate(FRESH)]))
+    body = {"using": [], "methodCalls": [
+        ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "b"}}}, "c0"]]}
+    for authorization in (basic("admin", "wrong"), ""):
+        status, answer = gate.post(body, headers={"Authorization": authorization})
+        assert status == 401 and answer["title"] == "Unauthorized"
+    assert standin.state()["tasks"] == []
+
+
+def test_who_may_create_but_not_read(standin):
+    standin.put_state(state([certificate(FRESH)]))
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin")) as gate:
+        assert gate.renew(user="blind").startswith(NO_OP)
+    assert standin.state()["tasks"] == []
+    with Gate(standin.port) as gate:
+        ids = {gate.renew(user="blind") for _ in range(3)}
+        assert len(ids) == 1
+    assert len(standin.state()["tasks"]) == 1
+
+
+# Answers and references.
+
+CREATE = {"@type": "AcmeRenewal", "domainId": "b"}
+
+
+def test_every_error_is_the_servers_own(standin, gate):
+    standin.put_state(state([certificate(FRESH)]))
+    creates = {
+        "unknown-domain": {"@type": "AcmeRenewal", "domainId": "jzzzzzzzzzzzz"},
+        "null-like-domain": {"@type": "AcmeRenewal", "domainId": "p333333333333"},
+        "no-domain": {"@type": "AcmeRenewal"},
+        "bad-id": {"@type": "AcmeRenewal", "domainId": "!!"},
+        "extra-property": {"@type": "AcmeRenewal", "domainId": "b", "foo": 1},
+        "bad-status": {"@type": "AcmeRenewal", "domainId": "b", "status": {"@type": "Pending",
+                                                                         "due": "soon"}},
+        "no-type": {"domainId": "b"},
+        "bad-type": {"@type": "Nope", "domainId": "b"},
+        "not-object": 7,
+    }
+    body = {"using": [], "methodCalls": [["x:Task/set", {"create": creates}, "u"]]}
+    _, through = gate.post(body)
+    assert through == standin.post(body)
+
+
+def test_destroy_and_create_in_one_call(standin, gate):
+    standin.put_state(state([certificate(DUE)], [task(SOON)]))
+    (_, answer), = gate.call(["x:Task/set", {"destroy": [TASK], "create": {"k": CREATE}}])
+    assert answer["created"]["k"]["id"] != TASK
+
+
+def test_references_and_created_ids(standin, gate):
+    standin.put_state(state([certificate(FRESH)], [task(LATER)]))
+    set_and_get = [["x:Task/set", {"create": {"k": CREATE}}], ["x:Task/get", {"ids": ["#k"]}]]
+    _, (_, answer) = gate.call(*set_and_get)
+    assert [found["id"] for found in answer["list"]] == [TASK]
+
+    calls = [[*call, f"c{i}"] for i, call in enumerate(set_and_get)]
+    _, answer = gate.post({"using": [], "methodCalls": calls})
+    assert "createdIds" not in answer
+    _, answer = gate.post({"using": [], "methodCalls": calls, "createdIds": {"mine": "b"}})
+    assert answer["createdIds"] == {"mine": "b", "k": TASK}
+
+
+def test_twins_in_one_request(standin, gate):
+    standin.put_state(state())
+    (_, one), (_, two), (_, got) = gate.call(
+        ["x:Task/set", {"create": {"k": CREATE, "l": CREATE}}],
+        ["x:Task/set", {"create": {"m": CREATE}}], ["x:Task/get", {"ids": ["#m"]}])
+    only, = standin.state()["tasks"]
+    assert {made["id"] for made in [*one["created"].values(), *two["created"].values()]} == \
+        {only["id"]}
+    assert [found["id"] for found in got["list"]] == [only["id"]]
+
+
+def test_a_domain_made_in_the_same_batch(standin, gate):
+    standin.put_state(state())
+    (_, made), (_, answer) = gate.call(
+        ["x:Domain/set", {"create": {"d": {"name": "new.test"}}}],
+        ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "#d"}}}])
+    assert made["created"]["d"]["id"] in [t["domainId"] for t in standin.state()["tasks"]]
+    assert answer["created"]["k"]["id"]
+
+
+def test_other_creates_pass(standin, gate):
+    standin.put_state(state([certificate(FRESH)]))
+    dns = {"@type": "DnsManagement", "domainId": "b", "updateRecords": {"tlsa": True}}
+    (_, answer), = gate.call(["x:Task/set", {"create": {"k": CREATE, "dns": dns}}])
+    assert answer["created"]["k"]["id"].startswith(NO_OP)
+    assert [t["@type"] for t in standin.state()["tasks"]] == ["DnsManagement"]
+
+
+@pytest.mark.parametrize("target", ["/jmap", "/jmap/", "/jmap//", "/jmap//any/thing", "/jmap/?a=b"])
+def test_every_path_of_the_endpoint(standin, gate, target):
+    standin.put_state(state([certificate(FRESH)]))
+    body = {"using": [], "methodCalls": [["x:Task/set", {"create": {"k": CREATE}}, "c"]]}
+    _, answer = gate.post(body, target=target)
+    assert answer["methodResponses"][0][1]["created"]["k"]["id"].startswith(NO_OP)
+
+
+@pytest.mark.parametrize("spelling", [
+    rb'{"using":[],"methodCalls":[["x:Task/set",{"create":{"k":{"@type":"\u0041cmeRenewal",'
+    rb'"domainId":"b"}}},"c"]]}',
+    rb'{"using":[],"methodCalls":[["x:Task\/set",{"create":{"k":{"@type":"AcmeRenewal",'
+    rb'"domainId":"b"}}},"c"]]}',
+    rb'{"using":[],"methodCalls":[["x:Task/set",{"create":{"k":{"@type":"Nope","@type":'
+    rb'"AcmeRenewal","domainId":"z","domainId":"\u0062"}}},"c"]]}',
+])
+def test_every_spelling_of_the_json(standin, gate, spelling):
+    standin.put_state(state([certificate(FRESH)]))
+    status, answer = gate.post(spelling)
+    if status == 200:
+        assert answer["methodResponses"][0][1]["created"]["k"]["id"].startswith(NO_OP)
+    else:
+        assert answer["type"] == "urn:ietf:params:jmap:error:notRequest"
+    assert standin.state()["tasks"] == []
+
+
+def test_a_chunked_request(standin, gate):
+    standin.put_state(state([certificate(FRESH)]))
+    body = json.dumps({"using": [], "methodCalls": [
+        ["x:Task/set", {"create": {"k": CREATE}}, "c"]]}).encode()
+    chunks = (body[i:i + 7] for i in range(0, len(body), 7))
+    status, _, content = gate.request("POST", "/jmap/", chunks, {
+        "Content-Type": "application/json", "Authorization": basic("admin")})
+    assert status == 200
+    assert json.loads(content)["methodResponses"][0][1]["created"]["k"]["id"].startswith(NO_OP)
+
+
+def test_many_creates_in_a_batch(standin, gate):
+    names = [f"d{i}.test" for i in range(120)]
+    ids = ["b" + "bcdefghijklmnop"[i // 15] + "bcdefghijklmnop"[i % 15] for i in range(120)]
+    fresh = [certificate(FRESH, [f"mail.{name}"]) for name in names[:60]]
+    standin.put_state(state(fresh, domains=[domain(id, name) for id, name in zip(ids, names)]))
+    creates = {f"k{i}": {"@type": "AcmeRenewal", "domainId": id} for i, id in enumerate(ids)}
+    (_, answer), = gate.call(["x:Task/set", {"create": creates}])
+    assert set(answer["created"]) == set(creates)
+    assert sum(made["id"].startswith(NO_OP) for made in answer["created"].values()) == 60
+    assert len(standin.state()["tasks"]) == 60
+
+
+def test_requests_without_a_create_keep_their_bytes(standin, gate):
+    standin.put_state(state())
+    body = b'{ "using" :[], "methodCalls":[["Core/echo",{"a":1e0,"b":"\\u00e4 AcmeRenewal"},"x"]]}'
+    gate.post(body)
+    assert standin.log()[-1]["body"].encode() == body
+
+
+# What it says of itself.
+
+def test_observing_changes_nothing(standin):
+    standin.put_state(state([certificate(FRESH)]))
+    with Gate(standin.port, MODE="observe") as gate:
+        assert not gate.renew().startswith(NO_OP)
+        said = [line for line in gate.log() if line.get("outcome")]
+    assert len(standin.state()["tasks"]) == 1
+    assert said[-1]["outcome"] == "noop"
+
+
+def test_each_decision_is_one_line_without_a_credential(standin, gate):
+    standin.put_state(state([certificate(FRESH)]))
+    id = gate.renew()
+    line, = [line for line in gate.log() if line.get("outcome")]
+    assert line["outcome"] == "noop" and line["id"] == id and line["domain"] == "example.org"
+    assert "secret" not in "\n".join(gate.lines) and basic("admin") not in "\n".join(gate.lines)
+
+
+def test_admin_pages(standin, gate):
+    standin.put_state(state([certificate(FRESH)]))
+    gate.renew()
+    assert gate.admin("/healthz")[0] == 200
+    assert gate.admin("/readyz")[0] == 200
+    status, metrics = gate.admin("/metrics")
+    assert status == 200
+    assert 'renewgate_decisions_total{outcome="noop"} 1' in metrics
