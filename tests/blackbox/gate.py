@@ -8,6 +8,7 @@ import pathlib
 import signal
 import subprocess
 import threading
+import time
 
 BUILD = pathlib.Path(os.environ.get("RENEWGATE_BUILD", "build/debug")).resolve()
 USING = ["urn:ietf:params:jmap:core", "urn:stalwart:jmap"]
@@ -68,10 +69,15 @@ class Gate:
         assert status == 0, f"exit status {status}\n{text}"
         return status
 
-    def log(self, message=None):
-        """The log so far, as dictionaries."""
-        lines = [json.loads(line) for line in self.lines if line.startswith("{")]
-        return [line for line in lines if message in (None, line.get("msg"))]
+    def decisions(self, count):
+        """The first `count` decisions in the log, once they are there; a line may be on its way."""
+        for _ in range(500):
+            lines = [json.loads(line) for line in list(self.lines) if line.startswith("{")]
+            found = [line for line in lines if "outcome" in line]
+            if len(found) >= count:
+                return found
+            time.sleep(0.01)
+        raise AssertionError("no such decision in the log:\n" + "\n".join(self.lines))
 
     def request(self, method, target, body=None, headers=None, port=None):
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
