@@ -1,0 +1,125 @@
+"""What the person who runs the gate meets: its words, its refusals, its end."""
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from gate import BUILD, Gate, basic
+from test_gate import CREATE, FRESH, certificate, state
+from world import standin  # noqa: F401
+
+
+def run(*arguments, **settings):
+    environment = {key: value for key, value in os.environ.items()
+                   if not key.startswith("RENEWGATE_")}
+    environment.update({"RENEWGATE_" + key: value for key, value in settings.items()})
+    return subprocess.run([BUILD / "renewgate", *arguments], env=environment, timeout=30,
+                          capture_output=True, text=True)
+
+
+def test_help_and_version():
+    assert "RENEWGATE_UPSTREAM_URL" in run("--help").stdout
+    version = run("--version")
+    assert version.returncode == 0 and version.stdout.startswith("renewgate 0.")
+
+
+@pytest.mark.parametrize("name, value", [
+    ("UPSTREAM_URL", "ftp://x"), ("UPSTREAM_URL", "http://x/path"), ("MODE", "maybe"),
+    ("NOT_DUE", "no"), ("FORCE", "yes"), ("ON_LOOKUP_FAILURE", "x"), ("BLIND_INTERVAL", "5"),
+    ("BLIND_HOLD", "-1h"), ("ISSUE_LIMIT", "5"), ("WORKERS", "0"), ("MAX_REQUEST", "lots"),
+    ("CONNECT_TIMEOUT", "0s"), ("LOOKUP_TIMEOUT", "soon"), ("LISTEN", "here"),
+    ("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml"), ("SWEEPS", "on"),
+])
+def test_a_wrong_value_stops_the_start_with_one_line(name, value):
+    settings = {"UPSTREAM_URL": "http://127.0.0.1:1", name: value}
+    ended = run(**settings)
+    line, = ended.stderr.splitlines()
+    assert ended.returncode == 2
+    assert f"RENEWGATE_{name}" in line and "allowed" in line
+
+
+def test_a_secret_is_not_shown_and_can_come_from_a_file(tmp_path):
+    ended = run(UPSTREAM_URL="http://127.0.0.1:1", SERVICE_AUTHORIZATION="hunter2\n")
+    assert ended.returncode == 2 and "hunter2" not in ended.stderr
+    missing = run(UPSTREAM_URL="http://127.0.0.1:1",
+                  SERVICE_AUTHORIZATION_FILE=str(tmp_path / "absent"))
+    assert missing.returncode == 2 and "SERVICE_AUTHORIZATION_FILE" in missing.stderr
+
+
+def test_check(standin):
+    url = f"http://127.0.0.1:{standin.port}"
+    fine = run("--check", UPSTREAM_URL=url, SERVICE_AUTHORIZATION=basic("admin"))
+    assert fine.returncode == 0, fine.stdout + fine.stderr
+    wrong = run("--check", UPSTREAM_URL=url, SERVICE_AUTHORIZATION=basic("admin", "wrong"))
+    assert wrong.returncode == 1
+    assert run("--check", UPSTREAM_URL="http://127.0.0.1:1").returncode == 1
+
+
+def test_metrics_please_promtool(standin):
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is not installed")
+    standin.put_state(state([certificate(FRESH)]))
+    with Gate(standin.port) as gate:
+        gate.renew()
+        _, metrics = gate.admin("/metrics")
+    checked = subprocess.run(["promtool", "check", "metrics"], input=metrics, text=True,
+                             capture_output=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_what_is_under_way_is_finished_at_the_end(standin):
+    standin.put_state(state([certificate(FRESH)]))
+    standin.fault(match="x:Task/set", delay_ms=1500, times=1)
+    answers = []
+    gate = Gate(standin.port)
+    request = threading.Thread(target=lambda: answers.append(gate.renew()))
+    request.start()
+    time.sleep(0.5)
+    gate.process.send_signal(signal.SIGTERM)
+    request.join(20)
+    assert gate.stop() == 0
+    assert answers and answers[0].startswith("p33")
+
+
+def test_the_end_does_not_wait_for_ever(standin):
+    standin.put_state(state([certificate(FRESH)]))
+    standin.fault(match="x:Task/set", hang=True, times=1)
+    gate = Gate(standin.port, DRAIN_TIMEOUT="1s")
+    body = {"using": [], "methodCalls": [["x:Task/set", {"create": {"k": CREATE}}, "c"]]}
+
+    def ask():
+        with pytest.raises(Exception):
+            gate.post(body)
+
+    request = threading.Thread(target=ask)
+    request.start()
+    time.sleep(0.5)
+    assert gate.stop() == 0
+    request.join(20)
+
+
+def test_a_server_that_never_answers(standin):
+    standin.put_state(state())
+    standin.fault(match="Core/echo", hang=True, times=1)
+    with Gate(standin.port, IDLE_TIMEOUT="1s") as gate:
+        status, problem = gate.post({"using": [], "methodCalls": [["Core/echo", {}, "c"]]})
+        assert (status, problem["status"]) == (504, 504)
+        assert gate.post({"using": [], "methodCalls": []})[0] == 200
+
+
+def test_readiness_follows_the_server(standin):
+    with Gate(standin.port) as gate:
+        assert gate.admin("/readyz")[0] == 200
+        standin.stop()
+        for _ in range(100):
+            if gate.admin("/readyz")[0] == 503:
+                break
+            time.sleep(0.1)
+        assert gate.admin("/readyz")[0] == 503
+        assert gate.admin("/healthz")[0] == 200
+        standin.start()
