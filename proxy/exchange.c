@@ -363,6 +363,7 @@ static bool ask(struct exchange *exchange)
         .body_kind = asked->is_session ? BODY_NONE : BODY_WHOLE,
         .body = asked->body,
         .len = asked->len,
+        .once = !asked->is_lookup,
         .timeout_ms = asked->is_lookup ? config->lookup_timeout_ms : 0,
         .arena = exchange->arena,
     };

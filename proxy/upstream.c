@@ -482,7 +482,7 @@ static bool set_body(CURL *easy, const struct upstream_request *request)
     bool stream = request->body_kind == BODY_STREAM || request->body_kind == BODY_CHUNKS;
     curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     /* A stream cannot be sent twice, so it must not meet a connection that is being closed. */
-    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, stream ? 1L : 0L);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, stream || request->once ? 1L : 0L);
     switch (request->body_kind) {
     case BODY_NONE:
         if (strcmp(request->method, "HEAD") == 0)

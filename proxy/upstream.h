@@ -60,6 +60,7 @@ struct upstream_request {
     enum body_kind body_kind;
     const char *body;
     size_t len;
+    bool once; /* never sent again, not even where a kept connection turns out to be closed */
     int64_t timeout_ms;  /* for the whole transfer; 0: none */
     struct arena *arena; /* takes the answer's head among other things; outlives the transfer */
 };

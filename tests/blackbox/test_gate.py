@@ -281,6 +281,17 @@ def test_a_server_that_is_gone_and_comes_back(standin, gate):
     assert gate.renew().startswith(NO_OP)
 
 
+def test_a_create_is_never_sent_twice(standin, gate):
+    """The server does what it was asked and its connection, a used one, ends without an answer."""
+    standin.put_state(state())
+    gate.call(["Core/echo", {}])
+    standin.fault(match="x:Task/set", close=True, after=True, times=1)
+    status, problem = gate.post({"using": [], "methodCalls": [
+        ["x:Task/set", {"create": {"k": CREATE}}, "c"]]})
+    assert (status, problem["status"]) == (502, 502)
+    assert len(standin.state()["tasks"]) == 1
+
+
 # Permissions.
 
 def test_who_may_not_create_learns_nothing(standin, gate):
