@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -110,7 +111,7 @@ struct store {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* the runner waits for it */
     enum version version;
-    volatile bool stopping;
+    atomic_bool stopping;
 
     struct map tasks; /* by id */
     struct ordered tasks_by_due;
