@@ -49,7 +49,7 @@ struct incoming {
     bool ready;
     bool aborted;
     bool suspended;
-    monotonic_time suspended_at;
+    monotonic_time touched; /* when it was suspended, or its body last came */
     struct loop_source watch;
     bool watched; /* its socket is in the loop */
     bool gone;    /* gone() was called */
@@ -57,44 +57,44 @@ struct incoming {
 
 /* ---- suspending and resuming ---- */
 
-static int socket_of(struct incoming *request)
+static int socket_of(struct incoming *incoming)
 {
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        MHD_get_connection_info(incoming->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     return info == NULL ? -1 : info->connect_fd;
 }
 
-static void suspend(struct incoming *request)
+static void suspend(struct incoming *incoming)
 {
-    request->suspended = true;
-    request->suspended_at = clock_monotonic();
-    MHD_suspend_connection(request->connection);
+    incoming->suspended = true;
+    incoming->touched = clock_monotonic();
+    MHD_suspend_connection(incoming->connection);
 }
 
-static void end_watch(struct incoming *request)
+static void end_watch(struct incoming *incoming)
 {
-    if (request->watched)
-        loop_forget(request->downstream->loop, socket_of(request));
-    request->watched = false;
+    if (incoming->watched)
+        loop_forget(incoming->downstream->loop, socket_of(incoming));
+    incoming->watched = false;
 }
 
-static void resume(struct incoming *request)
+static void resume(struct incoming *incoming)
 {
-    if (!request->suspended)
+    if (!incoming->suspended)
         return;
-    end_watch(request);
-    request->suspended = false;
-    request->downstream->needs_run = true;
-    MHD_resume_connection(request->connection);
+    end_watch(incoming);
+    incoming->suspended = false;
+    incoming->downstream->needs_run = true;
+    MHD_resume_connection(incoming->connection);
 }
 
 static void on_watch(void *user, uint32_t events)
 {
     (void)events;
-    struct incoming *request = user;
-    end_watch(request);
-    request->gone = true;
-    request->downstream->handler->gone(request->object);
+    struct incoming *incoming = user;
+    end_watch(incoming);
+    incoming->gone = true;
+    incoming->downstream->handler->gone(incoming->object);
 }
 
 /* A dead client's host would otherwise hold a stream for ever. */
@@ -116,48 +116,63 @@ static void keep_alive(int file)
  * libmicrohttpd does not look at the socket of a suspended connection. A closed sending side counts
  * as leaving only once the request is whole: before that, bytes may still lie there unread.
  */
-static void begin_watch(struct incoming *request)
+static void begin_watch(struct incoming *incoming)
 {
-    int file = socket_of(request);
-    uint32_t events = (request->body_ended ? (uint32_t)EPOLLRDHUP : 0) | (uint32_t)EPOLLONESHOT;
-    request->watch = (struct loop_source){on_watch, request};
-    if (file < 0 || !loop_watch(request->downstream->loop, file, events, &request->watch))
+    int file = socket_of(incoming);
+    uint32_t events = (incoming->body_ended ? (uint32_t)EPOLLRDHUP : 0) | (uint32_t)EPOLLONESHOT;
+    incoming->watch = (struct loop_source){on_watch, incoming};
+    if (file < 0 || !loop_watch(incoming->downstream->loop, file, events, &incoming->watch))
         return;
-    request->watched = true;
+    incoming->watched = true;
     keep_alive(file);
+}
+
+/*
+ * libmicrohttpd misses the end of a connection that came together with the last bytes of it: it
+ * waits for an edge that has been. Shutting the socket down makes it look again.
+ */
+static void look_after_sender(struct incoming *incoming)
+{
+    char byte;
+    int file = socket_of(incoming);
+    if (file >= 0 && recv(file, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+        shutdown(file, SHUT_RDWR);
 }
 
 void downstream_tick(struct downstream *downstream)
 {
     monotonic_time now = clock_monotonic();
-    for (struct incoming *request = downstream->requests; request != NULL;
-         request = request->next) {
-        if (request->suspended && !request->watched && !request->gone &&
-            monotonic_elapsed(request->suspended_at, now) >= PATIENCE_NANOSECONDS)
-            begin_watch(request);
+    for (struct incoming *incoming = downstream->requests; incoming != NULL;
+         incoming = incoming->next) {
+        if (monotonic_elapsed(incoming->touched, now) < PATIENCE_NANOSECONDS)
+            continue;
+        if (incoming->suspended && !incoming->watched && !incoming->gone)
+            begin_watch(incoming);
+        else if (!incoming->suspended && !incoming->body_ended)
+            look_after_sender(incoming);
     }
 }
 
-struct arena *incoming_arena(struct incoming *request)
+struct arena *incoming_arena(struct incoming *incoming)
 {
-    return &request->arena;
+    return &incoming->arena;
 }
 
-void incoming_ready(struct incoming *request)
+void incoming_ready(struct incoming *incoming)
 {
-    request->ready = true;
-    resume(request);
+    incoming->ready = true;
+    resume(incoming);
 }
 
-void incoming_resume(struct incoming *request)
+void incoming_resume(struct incoming *incoming)
 {
-    resume(request);
+    resume(incoming);
 }
 
-void incoming_abort(struct incoming *request)
+void incoming_abort(struct incoming *incoming)
 {
-    request->aborted = true;
-    resume(request);
+    incoming->aborted = true;
+    resume(incoming);
 }
 
 /* ---- connections ---- */
@@ -262,37 +277,37 @@ static enum MHD_Result add_field(void *user, enum MHD_ValueKind kind, const char
     return MHD_YES;
 }
 
-static bool collect_fields(struct incoming *request)
+static bool collect_fields(struct incoming *incoming)
 {
     size_t count = 0;
-    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, count_field, &count);
-    struct field_list *list = &request->arrival.fields;
-    list->fields = arena_alloc(&request->arena, count * sizeof *list->fields);
+    MHD_get_connection_values_n(incoming->connection, MHD_HEADER_KIND, count_field, &count);
+    struct field_list *list = &incoming->arrival.fields;
+    list->fields = arena_alloc(&incoming->arena, count * sizeof *list->fields);
     if (list->fields == NULL)
         return false;
-    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, add_field, list);
+    MHD_get_connection_values_n(incoming->connection, MHD_HEADER_KIND, add_field, list);
     return true;
 }
 
-static void link_incoming(struct incoming *request)
+static void link_incoming(struct incoming *incoming)
 {
-    struct downstream *downstream = request->downstream;
-    request->next = downstream->requests;
-    if (request->next != NULL)
-        request->next->previous = request;
-    downstream->requests = request;
+    struct downstream *downstream = incoming->downstream;
+    incoming->next = downstream->requests;
+    if (incoming->next != NULL)
+        incoming->next->previous = incoming;
+    downstream->requests = incoming;
     downstream->request_count++;
 }
 
-static void unlink_incoming(struct incoming *request)
+static void unlink_incoming(struct incoming *incoming)
 {
-    struct downstream *downstream = request->downstream;
-    if (request->previous != NULL)
-        request->previous->next = request->next;
+    struct downstream *downstream = incoming->downstream;
+    if (incoming->previous != NULL)
+        incoming->previous->next = incoming->next;
     else
-        downstream->requests = request->next;
-    if (request->next != NULL)
-        request->next->previous = request->previous;
+        downstream->requests = incoming->next;
+    if (incoming->next != NULL)
+        incoming->next->previous = incoming->previous;
     downstream->request_count--;
 }
 
@@ -302,32 +317,32 @@ static struct incoming *incoming_create(struct downstream *downstream,
     struct client *client = client_of(connection);
     if (client == NULL || client->target_len == 0)
         return NULL;
-    struct incoming *request = calloc(1, sizeof *request);
-    if (request == NULL)
+    struct incoming *incoming = calloc(1, sizeof *incoming);
+    if (incoming == NULL)
         return NULL;
-    request->downstream = downstream;
-    request->connection = connection;
-    request->arrival.method = method;
-    request->arrival.peer = client->peer;
-    request->arrival.target_len = client->target_len;
-    request->arrival.target = arena_copy(&request->arena, client->target, client->target_len);
-    if (request->arrival.target == NULL || !collect_fields(request)) {
-        arena_clear(&request->arena);
-        free(request);
+    incoming->downstream = downstream;
+    incoming->connection = connection;
+    incoming->arrival.method = method;
+    incoming->arrival.peer = client->peer;
+    incoming->arrival.target_len = client->target_len;
+    incoming->arrival.target = arena_copy(&incoming->arena, client->target, client->target_len);
+    if (incoming->arrival.target == NULL || !collect_fields(incoming)) {
+        arena_clear(&incoming->arena);
+        free(incoming);
         return NULL;
     }
-    link_incoming(request);
-    return request;
+    link_incoming(incoming);
+    return incoming;
 }
 
-static void incoming_destroy(struct incoming *request)
+static void incoming_destroy(struct incoming *incoming)
 {
-    end_watch(request);
-    if (request->object != NULL)
-        request->downstream->handler->closed(request->object);
-    unlink_incoming(request);
-    arena_clear(&request->arena);
-    free(request);
+    end_watch(incoming);
+    if (incoming->object != NULL)
+        incoming->downstream->handler->closed(incoming->object);
+    unlink_incoming(incoming);
+    arena_clear(&incoming->arena);
+    free(incoming);
 }
 
 static void on_completed(void *user, struct MHD_Connection *connection, void **context,
@@ -336,9 +351,9 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
     (void)user;
     (void)connection;
     (void)code;
-    struct incoming *request = *context;
-    if (request != NULL)
-        incoming_destroy(request);
+    struct incoming *incoming = *context;
+    if (incoming != NULL)
+        incoming_destroy(incoming);
     *context = NULL;
 }
 
@@ -347,15 +362,15 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
 static ssize_t on_content(void *user, uint64_t position, char *into, size_t max)
 {
     (void)position;
-    struct incoming *request = user;
-    if (request->aborted)
+    struct incoming *incoming = user;
+    if (incoming->aborted)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     size_t len = 0;
-    switch (request->downstream->handler->content(request->object, into, max, &len)) {
+    switch (incoming->downstream->handler->content(incoming->object, into, max, &len)) {
     case CONTENT_BYTES:
         return (ssize_t)len;
     case CONTENT_LATER:
-        suspend(request);
+        suspend(incoming);
         return 0;
     case CONTENT_END:
         return MHD_CONTENT_READER_END_OF_STREAM;
@@ -365,7 +380,7 @@ static ssize_t on_content(void *user, uint64_t position, char *into, size_t max)
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-static struct MHD_Response *create_response(struct incoming *request, const struct answer *answer)
+static struct MHD_Response *create_response(struct incoming *incoming, const struct answer *answer)
 {
     uint64_t len = answer->len == LENGTH_UNKNOWN ? MHD_SIZE_UNKNOWN : answer->len;
     switch (answer->kind) {
@@ -375,7 +390,7 @@ static struct MHD_Response *create_response(struct incoming *request, const stru
     case ANSWER_WHOLE:
         return MHD_create_response_from_buffer_static(answer->len, answer->body);
     case ANSWER_STREAM:
-        return MHD_create_response_from_callback(len, STREAM_BLOCK, on_content, request, NULL);
+        return MHD_create_response_from_callback(len, STREAM_BLOCK, on_content, incoming, NULL);
     }
     return NULL;
 }
@@ -401,18 +416,18 @@ static bool add_fields(struct MHD_Response *response, const struct answer *answe
     return !answer->close || MHD_add_response_header(response, "Connection", "close") == MHD_YES;
 }
 
-static enum MHD_Result queue_answer(struct incoming *request)
+static enum MHD_Result queue_answer(struct incoming *incoming)
 {
     struct answer answer = {0};
-    if (!request->downstream->handler->answer(request->object, &answer))
+    if (!incoming->downstream->handler->answer(incoming->object, &answer))
         return MHD_NO;
-    answer.close = answer.close || request->downstream->draining;
-    struct MHD_Response *response = create_response(request, &answer);
+    answer.close = answer.close || incoming->downstream->draining;
+    struct MHD_Response *response = create_response(incoming, &answer);
     if (response == NULL)
         return MHD_NO;
     enum MHD_Result result = MHD_NO;
     if (add_fields(response, &answer))
-        result = MHD_queue_response(request->connection, answer.status, response);
+        result = MHD_queue_response(incoming->connection, answer.status, response);
     MHD_destroy_response(response);
     return result;
 }
@@ -421,14 +436,14 @@ static enum MHD_Result begin_request(struct downstream *downstream,
                                      struct MHD_Connection *connection, const char *method,
                                      void **context)
 {
-    struct incoming *request = incoming_create(downstream, connection, method);
-    *context = request;
-    if (request == NULL)
+    struct incoming *incoming = incoming_create(downstream, connection, method);
+    *context = incoming;
+    if (incoming == NULL)
         return MHD_NO;
-    request->object = downstream->handler->head(downstream->user, request, &request->arrival);
-    if (request->object == NULL)
+    incoming->object = downstream->handler->head(downstream->user, incoming, &incoming->arrival);
+    if (incoming->object == NULL)
         return MHD_NO;
-    return request->ready ? queue_answer(request) : MHD_YES;
+    return incoming->ready ? queue_answer(incoming) : MHD_YES;
 }
 
 /*
@@ -441,27 +456,28 @@ static enum MHD_Result on_access(void *user, struct MHD_Connection *connection, 
 {
     (void)url;
     (void)version;
-    struct incoming *request = *context;
-    if (request == NULL)
+    struct incoming *incoming = *context;
+    if (incoming == NULL)
         return begin_request(user, connection, method, context);
-    if (request->aborted)
+    if (incoming->aborted)
         return MHD_NO;
-    const struct downstream_handler *handler = request->downstream->handler;
+    const struct downstream_handler *handler = incoming->downstream->handler;
+    incoming->touched = clock_monotonic();
     if (*upload_len > 0) {
-        *upload_len -= handler->body(request->object, upload, *upload_len);
-        if (*upload_len > 0 && !request->aborted)
-            suspend(request);
-        return request->aborted ? MHD_NO : MHD_YES;
+        *upload_len -= handler->body(incoming->object, upload, *upload_len);
+        if (*upload_len > 0 && !incoming->aborted)
+            suspend(incoming);
+        return incoming->aborted ? MHD_NO : MHD_YES;
     }
-    if (!request->body_ended) {
-        request->body_ended = true;
-        handler->body_end(request->object);
+    if (!incoming->body_ended) {
+        incoming->body_ended = true;
+        handler->body_end(incoming->object);
     }
-    if (request->aborted)
+    if (incoming->aborted)
         return MHD_NO;
-    if (request->ready)
-        return queue_answer(request);
-    suspend(request);
+    if (incoming->ready)
+        return queue_answer(incoming);
+    suspend(incoming);
     return MHD_YES;
 }
 
@@ -522,8 +538,9 @@ struct downstream *downstream_create(const struct downstream_settings *settings,
 
 void downstream_abort(struct downstream *downstream)
 {
-    for (struct incoming *request = downstream->requests; request != NULL; request = request->next)
-        incoming_abort(request);
+    for (struct incoming *incoming = downstream->requests; incoming != NULL;
+         incoming = incoming->next)
+        incoming_abort(incoming);
 }
 
 void downstream_destroy(struct downstream *downstream)

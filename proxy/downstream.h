@@ -56,7 +56,7 @@ enum content_result {
 
 struct downstream_handler {
     /* A request has come; returns the handler's object for it, or NULL to break off. */
-    void *(*head)(void *user, struct incoming *request, const struct arrival *arrival);
+    void *(*head)(void *user, struct incoming *incoming, const struct arrival *arrival);
     /* The next of its body; returns how much was taken. Fewer than len: incoming_resume() later. */
     size_t (*body)(void *object, const char *bytes, size_t len);
     void (*body_end)(void *object);
@@ -103,18 +103,18 @@ void downstream_abort(struct downstream *downstream);
 size_t downstream_open_requests(const struct downstream *downstream);
 
 /* What belongs to the request, and dies with it. */
-struct arena *incoming_arena(struct incoming *request);
+struct arena *incoming_arena(struct incoming *incoming);
 
 /*
  * The answer can be asked for. In head() that ends the request early, with its body unread; later
  * on, it waits until the body has been taken.
  */
-void incoming_ready(struct incoming *request);
+void incoming_ready(struct incoming *incoming);
 
 /* Goes on after a short body() or CONTENT_LATER. */
-void incoming_resume(struct incoming *request);
+void incoming_resume(struct incoming *incoming);
 
 /* Breaks the connection off. */
-void incoming_abort(struct incoming *request);
+void incoming_abort(struct incoming *incoming);
 
 #endif
