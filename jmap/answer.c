@@ -3,40 +3,49 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/json_text.h"
 #include "policy/no_op_id.h"
 
+/* A response of a call has its id, and its name or "error". */
 static bool call_is_answered_by(const json_t *call, const json_t *response)
 {
-    return json_equal(json_array_get(call, 2), json_array_get(response, 2));
+    const char *name = json_string_value(json_array_get(response, 0));
+
+    return name && json_equal(json_array_get(call, 2), json_array_get(response, 2)) &&
+           (strcmp(name, "error") == 0 ||
+            json_equal(json_array_get(call, 0), json_array_get(response, 0)));
 }
 
 /*
  * Pairs calls with responses in their order. A call can have more than one response (RFC 8620,
- * section 3.4); its own comes first.
+ * section 3.4), and several calls can have one id; a call's own response has its name.
  */
-static void pair_calls(struct jmap_answer *answer, const struct jmap_request *request,
-                       const json_t *responses)
+static void pair_calls(struct jmap_answer *answer, const json_t *calls, const json_t *responses)
 {
-    size_t at = 0;
+    size_t next = 0;
 
     for (size_t i = 0; i < answer->call_count; i++) {
-        const json_t *call = json_array_get(request->calls, i);
+        const json_t *call = json_array_get(calls, i);
+        size_t at = next;
         while (at < json_array_size(responses) &&
                !call_is_answered_by(call, json_array_get(responses, at)))
             at++;
-        json_t *response = json_array_get(responses, at++);
+        json_t *response = json_array_get(responses, at);
         const char *name = json_string_value(json_array_get(response, 0));
-        if (name && strcmp(name, "x:Task/set") == 0)
+        if (response)
+            next = at + 1;
+        if (name && strcmp(name, "x:Task/set") == 0 && json_is_object(json_array_get(response, 1)))
             answer->sets[i] = json_array_get(response, 1);
     }
 }
 
-bool answer_parse(const char *body, size_t len, const struct jmap_request *request,
-                  struct jmap_answer *out)
+bool answer_parse(const char *body, size_t len, const json_t *calls, struct jmap_answer *out)
 {
+    bool no_memory;
+
     *out = (struct jmap_answer){
-        .root = json_loadb(body, len, JSON_ALLOW_NUL, NULL),
-        .call_count = json_array_size(request->calls),
+        .root = json_text_read(body, len, JSON_ALLOW_NUL, NULL, &no_memory),
+        .call_count = json_array_size(calls),
     };
     json_t *responses = json_object_get(out->root, "methodResponses");
     out->sets = calloc(out->call_count + 1, sizeof *out->sets);
@@ -44,7 +53,7 @@ bool answer_parse(const char *body, size_t len, const struct jmap_request *reque
         answer_clear(out);
         return false;
     }
-    pair_calls(out, request, responses);
+    pair_calls(out, calls, responses);
     return true;
 }
 
@@ -104,7 +113,7 @@ static bool set_entry(json_t *set, const char *member, const char *key, json_t *
 {
     json_t *entries = json_object_get(set, member);
 
-    if (!entries) {
+    if (!json_is_object(entries)) {
         entries = json_object();
         if (json_object_set_new(set, member, entries) != 0) {
             json_decref(value);
@@ -139,7 +148,7 @@ bool answer_set_created_id(struct jmap_answer *answer, const char *key, const ch
 {
     json_t *ids = json_object_get(answer->root, "createdIds");
 
-    if (id)
+    if (id && json_is_object(ids))
         return json_object_set_new(ids, key, json_string(id)) == 0;
     json_object_del(ids, key);
     return true;

@@ -11,17 +11,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "jmap/request.h"
-
 struct jmap_answer {
     json_t *root;  /* changed in place */
     json_t **sets; /* for each method call: the arguments of its x:Task/set answer, or NULL */
     size_t call_count;
 };
 
-/* False where the bytes are no answer to the request, or memory ran out; `out` is then empty. */
-bool answer_parse(const char *body, size_t len, const struct jmap_request *request,
-                  struct jmap_answer *out);
+/* False where the bytes are no answer to the calls, or memory ran out; `out` is then empty. */
+bool answer_parse(const char *body, size_t len, const json_t *calls, struct jmap_answer *out);
 
 void answer_clear(struct jmap_answer *answer);
 

@@ -1,11 +1,13 @@
 #include "jmap/hold.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "jmap/answer.h"
 #include "jmap/flight.h"
+#include "jmap/json_text.h"
 #include "jmap/lookup.h"
 #include "jmap/memory.h"
 #include "jmap/request.h"
@@ -27,15 +29,16 @@ enum verdict_state {
     VERDICT_REJECTED,    /* the server's error is the answer */
     VERDICT_UNAVAILABLE, /* the gate's own error is the answer */
     VERDICT_RESEND,
+    VERDICT_TWIN, /* what the first create for the domain gets is the answer */
 };
 
-#define NONE SIZE_MAX
+/* A request may name as many domains as the server's limits let it: 16 calls, 500 creates each. */
+#define DOMAINS_MAX 8000
 
 /* What becomes of one held create. */
 struct verdict {
     struct decision decision;
     enum verdict_state state;
-    size_t same_as; /* an earlier create for the same domain, or NONE */
     bool masked;
     char id[OBJECT_ID_SIZE]; /* known before or after; or "" */
     const char *error;       /* with VERDICT_REJECTED; borrowed from an answer */
@@ -47,7 +50,7 @@ struct domain {
     struct lookup_domain *facts; /* NULL where another request settled it, or nothing is known */
     struct flight_place place;
     bool shared;  /* another request settled it: place.result */
-    size_t first; /* its first create */
+    size_t first; /* its first create; once judged, the first that the server did not reject */
 };
 
 struct hold {
@@ -67,13 +70,15 @@ struct hold {
     wall_time now;
     enum phase phase;
     enum hold_step step;
-    bool changed;      /* the request is not the client's bytes any more */
-    bool no_memory;    /* the request could not be written */
-    bool unauthorized; /* the server knows no such caller: its own answer will say so */
-    char *out;         /* what is being sent */
+    bool changed;         /* the request is not the client's bytes any more */
+    bool masked;          /* at least one create in it points at no domain */
+    bool unauthorized;    /* the server knows no such caller: its own answer will say so */
+    const char *own_body; /* a problem document that is the answer, or NULL */
+    char *out;            /* what is being sent; NULL in the main phase: the client's bytes */
     size_t out_len;
     struct jmap_answer answer;
     bool has_answer;
+    json_t *sent; /* the calls of the gate's own that are being sent */
     struct jmap_answer resent;
     char *text; /* the answer in the gate's words, or NULL */
     size_t text_len;
@@ -87,6 +92,27 @@ static enum hold_step enter(struct hold *hold, enum phase phase, enum hold_step 
 {
     hold->phase = phase;
     return hold->step = step;
+}
+
+#define PROBLEM(detail)                                                                            \
+    "{\"type\":\"about:blank\",\"status\":503,\"title\":\"Service "                                \
+    "Unavailable\",\"detail\":\"" detail "\"}"
+
+static const char no_memory[] = PROBLEM("The gateway is out of memory.");
+static const char no_answer[] = PROBLEM("The server's answer could not be read.");
+
+/* Stands for a hold for which there was no memory. */
+static struct hold exhausted = {
+    .phase = PHASE_DONE,
+    .step = HOLD_DONE,
+    .own_body = no_memory,
+};
+
+/* Better no answer than an order too many. */
+static enum hold_step give_up(struct hold *hold)
+{
+    hold->own_body = no_memory;
+    return enter(hold, PHASE_DONE, HOLD_DONE);
 }
 
 /* Opening. */
@@ -107,11 +133,20 @@ static struct domain *domain_of(const struct hold *hold, const struct held_creat
                    sizeof *hold->domains, domain_order);
 }
 
+static void note_asked(struct hold *hold)
+{
+    for (size_t i = 0; i < hold->request.count; i++) {
+        const struct held_create *create = &hold->request.creates[i];
+        struct domain *domain = domain_of(hold, create);
+        domain->asked = wall_time_later(domain->asked, asked_time(hold, create));
+    }
+}
+
 static bool list_domains(struct hold *hold)
 {
     size_t count = hold->request.count, kept = 0;
 
-    hold->domains = calloc(count, sizeof *hold->domains);
+    hold->domains = calloc(count + 1, sizeof *hold->domains);
     if (!hold->domains)
         return false;
     for (size_t i = 0; i < count; i++)
@@ -122,11 +157,9 @@ static bool list_domains(struct hold *hold)
             hold->domains[kept++] = hold->domains[i];
     }
     hold->domain_count = kept;
-    for (size_t i = count; i-- > 0;) {
-        struct domain *domain = domain_of(hold, &hold->request.creates[i]);
-        domain->asked = wall_time_later(domain->asked, asked_time(hold, &hold->request.creates[i]));
-        domain->first = i;
-    }
+    for (size_t i = count; i-- > 0;)
+        domain_of(hold, &hold->request.creates[i])->first = i;
+    note_asked(hold);
     return true;
 }
 
@@ -172,7 +205,10 @@ static enum hold_step take_flights(struct hold *hold)
             continue;
         domain->place.wake = context->wake;
         domain->place.user = context->user;
-        if (flight_join(context->flights, domain->id, &domain->place) == FLIGHT_WAITING)
+        enum flight_join joined = flight_join(context->flights, domain->id, &domain->place);
+        if (joined == FLIGHT_NO_MEMORY)
+            return give_up(hold);
+        if (joined == FLIGHT_WAITING)
             return enter(hold, PHASE_FLIGHTS, HOLD_WAIT);
     }
     return start_lookup(hold);
@@ -182,6 +218,9 @@ enum hold_step hold_woken(struct hold *hold)
 {
     struct domain *domain = &hold->domains[hold->next_flight];
 
+    /* A task that the leader had made is due now, which is later than when this hold was opened. */
+    hold->now = hold->context->now(hold->context->user);
+    note_asked(hold);
     if (result_serves(hold, domain)) {
         domain->shared = true;
         hold->next_flight++;
@@ -214,17 +253,25 @@ static enum hold_step lookup_ended(struct hold *hold, const char *error)
     return decide_all(hold);
 }
 
+/* Not row 9, which forwards: that the gate has no memory must not cost an order. */
+static enum hold_step lookup_exhausted(struct hold *hold)
+{
+    return hold->context->settings->observe ? lookup_ended(hold, "out of memory") : give_up(hold);
+}
+
 static enum hold_step start_lookup(struct hold *hold)
 {
     lookup_destroy(hold->lookup);
     hold->lookup = NULL;
     if (!list_facts(hold))
-        return lookup_ended(hold, "out of memory");
+        return lookup_exhausted(hold);
     if (hold->fact_count == 0)
         return lookup_ended(hold, NULL);
+    if (hold->fact_count > DOMAINS_MAX)
+        return lookup_ended(hold, "more domains than a request can have creates for");
     hold->lookup = lookup_create(hold->facts, hold->fact_count, hold->context->memory, hold->now);
     if (!hold->lookup)
-        return lookup_ended(hold, "out of memory");
+        return lookup_exhausted(hold);
     return enter(hold, PHASE_LOOKUP, HOLD_SEND);
 }
 
@@ -252,6 +299,8 @@ static enum hold_step feed_lookup(struct hold *hold, unsigned status, const char
     case LOOKUP_UNAUTHORIZED:
         hold->unauthorized = as_caller;
         break;
+    case LOOKUP_NO_MEMORY:
+        return lookup_exhausted(hold);
     case LOOKUP_FAILED:
         break;
     }
@@ -321,6 +370,7 @@ static struct decision decide_create(struct hold *hold, const struct held_create
     struct verdict *verdict = &hold->verdicts[create - hold->request.creates];
     if (decision.id)
         strncpy(verdict->id, decision.id, OBJECT_ID_SIZE - 1);
+    decision.id = NULL; /* it does not outlive the facts */
     return decision;
 }
 
@@ -343,9 +393,7 @@ static void decide_one(struct hold *hold, size_t i)
     const struct domain *domain = domain_of(hold, create);
     struct verdict *verdict = &hold->verdicts[i];
 
-    verdict->same_as = NONE;
     if (domain->first != i) {
-        verdict->same_as = domain->first;
         verdict->decision = (struct decision){.outcome = OUTCOME_EXISTING,
                                               .row = 2,
                                               .due = WALL_TIME_NEVER,
@@ -372,16 +420,16 @@ static bool mask(struct hold *hold, size_t i)
 {
     struct held_create *create = &hold->request.creates[i];
     struct verdict *verdict = &hold->verdicts[i];
+    size_t first = domain_of(hold, create)->first;
 
-    verdict->masked = true;
-    hold->changed = true;
+    verdict->masked = hold->masked = hold->changed = true;
     if (!request_mask(create))
         return false;
     if (verdict->id[0])
-        return request_seed(&hold->request, create->key, verdict->id);
-    if (verdict->same_as != NONE)
+        return request_seed(&hold->request, create->call, create->key, verdict->id);
+    if (first != i)
         return request_alias(&hold->request, create->call, create->key,
-                             hold->request.creates[verdict->same_as].key);
+                             hold->request.creates[first].key);
     return true;
 }
 
@@ -412,12 +460,7 @@ static enum hold_step send_main(struct hold *hold)
             written = hold->out != NULL;
         }
     }
-    if (!written) {
-        /* Better no answer than an order too many. */
-        hold->no_memory = true;
-        return enter(hold, PHASE_DONE, HOLD_DONE);
-    }
-    return enter(hold, PHASE_MAIN, HOLD_SEND);
+    return written ? enter(hold, PHASE_MAIN, HOLD_SEND) : give_up(hold);
 }
 
 static enum hold_step decide_all(struct hold *hold)
@@ -425,6 +468,38 @@ static enum hold_step decide_all(struct hold *hold)
     for (size_t i = 0; i < hold->request.count; i++)
         decide_one(hold, i);
     return send_main(hold);
+}
+
+/* What the decision makes of a create that the server let pass as far as its domain. */
+static enum verdict_state accepted_state(const struct verdict *verdict)
+{
+    switch (verdict->decision.outcome) {
+    case OUTCOME_REFUSE:
+        return VERDICT_UNAVAILABLE;
+    case OUTCOME_FORWARD:
+    case OUTCOME_SCHEDULE:
+        return VERDICT_RESEND;
+    default:
+        return VERDICT_ANSWERED;
+    }
+}
+
+static void judge_masked(struct hold *hold, size_t i)
+{
+    struct domain *domain = domain_of(hold, &hold->request.creates[i]);
+    const struct verdict *first = &hold->verdicts[domain->first];
+    struct verdict *verdict = &hold->verdicts[i];
+
+    if (domain->first != i && first->state != VERDICT_REJECTED) {
+        verdict->state = VERDICT_TWIN;
+        return;
+    }
+    if (domain->first != i) {
+        verdict->decision = first->decision;
+        memcpy(verdict->id, first->id, OBJECT_ID_SIZE);
+        domain->first = i;
+    }
+    verdict->state = accepted_state(verdict);
 }
 
 static void judge(struct hold *hold, size_t i)
@@ -435,22 +510,63 @@ static void judge(struct hold *hold, size_t i)
 
     if (id) {
         verdict->state = VERDICT_ANSWERED;
-        strncpy(verdict->id, id, OBJECT_ID_SIZE - 1);
-    } else if (!verdict->masked || !answer_is_masked(&hold->answer, create->call, create->key)) {
+        snprintf(verdict->id, OBJECT_ID_SIZE, "%s", id);
+    } else if (verdict->masked && answer_is_masked(&hold->answer, create->call, create->key)) {
+        judge_masked(hold, i);
+    } else {
         verdict->state = VERDICT_REJECTED;
         verdict->error = answer_error_type(&hold->answer, create->call, create->key);
-    } else if (verdict->decision.outcome == OUTCOME_REFUSE) {
-        verdict->state = VERDICT_UNAVAILABLE;
-    } else if (verdict->same_as != NONE) {
-        const struct verdict *first = &hold->verdicts[verdict->same_as];
-        memcpy(verdict->id, first->id, OBJECT_ID_SIZE);
-        if (first->state == VERDICT_UNAVAILABLE)
-            verdict->state = VERDICT_UNAVAILABLE;
-        else
-            verdict->state = verdict->id[0] ? VERDICT_ANSWERED : VERDICT_RESEND;
-    } else {
-        verdict->state = VERDICT_ANSWERED;
     }
+}
+
+/* Requests of the gate's own, one call for each of the client's so that its limits hold here too.
+ */
+
+static json_t *account_of(const json_t *call)
+{
+    return json_object_get(json_array_get(call, 1), "accountId");
+}
+
+typedef bool put_entry(const struct hold *hold, size_t i, json_t *entries);
+
+static json_t *calls_of(const struct hold *hold, const char *member, put_entry *put)
+{
+    json_t *calls = json_array();
+    bool done = calls != NULL;
+    size_t i = 0;
+
+    for (size_t c = 0; done && c < json_array_size(hold->request.calls); c++) {
+        const json_t *call = json_array_get(hold->request.calls, c);
+        json_t *entries = json_object();
+        for (; done && i < hold->request.count && hold->request.creates[i].call == c; i++)
+            done = entries && put(hold, i, entries);
+        json_t *written =
+            json_object_size(entries) > 0
+                ? json_pack("[s, {s:O*, s:O}, O]", "x:Task/set", "accountId", account_of(call),
+                            member, entries, json_array_get(call, 2))
+                : json_pack("[s, {}, O]", "Core/echo", json_array_get(call, 2));
+        json_decref(entries);
+        done = json_array_append_new(calls, written) == 0 && done;
+    }
+    if (done)
+        return calls;
+    json_decref(calls);
+    return NULL;
+}
+
+static bool write_calls(struct hold *hold, const char *member, put_entry *put)
+{
+    json_t *using = json_object_get(hold->request.root, "using");
+
+    json_decref(hold->sent);
+    hold->sent = calls_of(hold, member, put);
+    json_t *request =
+        hold->sent ? json_pack("{s:O*, s:O}", "using", using, "methodCalls", hold->sent) : NULL;
+    free(hold->out);
+    hold->out = request ? json_dumps(request, JSON_COMPACT) : NULL;
+    hold->out_len = hold->out ? strlen(hold->out) : 0;
+    json_decref(request);
+    return hold->out != NULL;
 }
 
 /* Moves. */
@@ -460,40 +576,15 @@ static bool awaits_move(const struct verdict *verdict)
     return verdict->decision.outcome == OUTCOME_MOVE && verdict->state == VERDICT_ANSWERED;
 }
 
-static json_t *account_of(const struct hold *hold, const struct held_create *create)
+static bool put_move(const struct hold *hold, size_t i, json_t *updates)
 {
-    json_t *arguments = json_array_get(json_array_get(hold->request.calls, create->call), 1);
-
-    return json_object_get(arguments, "accountId");
-}
-
-static bool write_calls(struct hold *hold, json_t *calls)
-{
-    json_t *using = json_object_get(hold->request.root, "using");
-    json_t *request = json_pack("{s:O*, s:o}", "using", using, "methodCalls", calls);
-
-    free(hold->out);
-    hold->out = request ? json_dumps(request, JSON_COMPACT) : NULL;
-    hold->out_len = hold->out ? strlen(hold->out) : 0;
-    json_decref(request);
-    return hold->out != NULL;
-}
-
-/* One update a call: the limits of the batch (16 calls, 500 creates) leave room for one a call. */
-static bool write_moves(struct hold *hold)
-{
-    json_t *updates = json_object(), *account = NULL;
+    const struct verdict *verdict = &hold->verdicts[i];
     char due[WALL_TIME_TEXT_SIZE];
 
-    for (size_t i = 0; i < hold->request.count; i++) {
-        if (!awaits_move(&hold->verdicts[i]))
-            continue;
-        account = account_of(hold, &hold->request.creates[i]);
-        wall_time_format(hold->verdicts[i].decision.due, due);
-        json_object_set_new(updates, hold->verdicts[i].id, json_pack("{s:s}", "status/due", due));
-    }
-    return write_calls(hold, json_pack("[[s, {s:O*, s:o}, s]]", "x:Task/set", "accountId", account,
-                                       "update", updates, "m"));
+    if (!awaits_move(verdict))
+        return true;
+    wall_time_format(verdict->decision.due, due);
+    return json_object_set_new(updates, verdict->id, json_pack("{s:s}", "status/due", due)) == 0;
 }
 
 static bool any_move(const struct hold *hold)
@@ -524,55 +615,95 @@ static void fail_resends(struct hold *hold)
 
 static enum hold_step send_resends(struct hold *hold);
 
+/* The server updates no task that is running: then it is due already, and the answer. */
+static bool is_running(const json_t *refusal)
+{
+    const char *why = json_string_value(json_object_get(refusal, "description"));
+
+    return why && strstr(why, "currently being processed");
+}
+
+static void judge_move(struct hold *hold, size_t i, const json_t *set)
+{
+    struct verdict *verdict = &hold->verdicts[i];
+    const json_t *refusal = json_object_get(json_object_get(set, "notUpdated"), verdict->id);
+    const char *type = json_string_value(json_object_get(refusal, "type"));
+
+    if (json_object_get(json_object_get(set, "updated"), verdict->id) || is_running(refusal))
+        return;
+    verdict->id[0] = '\0';
+    if (type && strcmp(type, "notFound") == 0) {
+        /* It ran or was destroyed since it was read; whether a renewal is due must be read anew. */
+        verdict->state = VERDICT_UNAVAILABLE;
+        return;
+    }
+    verdict->state = VERDICT_RESEND;
+    verdict->decision.outcome = OUTCOME_FORWARD;
+    verdict->decision.due = WALL_TIME_NEVER;
+    verdict->decision.why = "the task could not be moved";
+}
+
+/* Without an answer the task may have been moved or not: forwarding could make it two. */
 static enum hold_step feed_moves(struct hold *hold, unsigned status, const char *body, size_t len)
 {
-    json_t *answer = status == 200 ? json_loadb(body, len, 0, NULL) : NULL;
-    json_t *call = json_array_get(json_object_get(answer, "methodResponses"), 0);
-    json_t *updated = json_object_get(json_array_get(call, 1), "updated");
+    struct jmap_answer moved = {.root = NULL};
+    bool answered = status == 200 && answer_parse(body, len, hold->sent, &moved);
 
     for (size_t i = 0; i < hold->request.count; i++) {
         struct verdict *verdict = &hold->verdicts[i];
-        if (awaits_move(verdict) && !json_object_get(updated, verdict->id)) {
-            verdict->id[0] = '\0';
-            verdict->state = VERDICT_RESEND;
-            verdict->decision.outcome = OUTCOME_FORWARD;
-            verdict->decision.due = WALL_TIME_NEVER;
-            verdict->decision.why = "the task could not be moved";
-        }
+        if (!awaits_move(verdict))
+            continue;
+        if (answered)
+            judge_move(hold, i, moved.sets[hold->request.creates[i].call]);
+        else
+            verdict->state = VERDICT_UNAVAILABLE;
     }
-    json_decref(answer);
+    answer_clear(&moved);
     return send_resends(hold);
 }
 
 /* Creates that are forwarded after all. */
 
-static bool write_resends(struct hold *hold)
+/* The id that the client's request gave to something that it made. */
+static const char *made_id(const struct hold *hold, const char *key)
 {
-    json_t *calls = json_array();
+    size_t i;
+    json_t *call;
+    const char *id = NULL;
 
-    for (size_t call = 0; call < json_array_size(hold->request.calls); call++) {
-        json_t *creates = json_object(), *account = NULL;
-        for (size_t i = 0; i < hold->request.count; i++) {
-            const struct held_create *create = &hold->request.creates[i];
-            if (create->call != call || hold->verdicts[i].state != VERDICT_RESEND ||
-                create->original == NULL)
-                continue;
-            account = account_of(hold, create);
-            json_object_set(creates, create->key, create->original);
-        }
-        const json_t *method = json_array_get(hold->request.calls, call);
-        json_array_append_new(calls,
-                              json_pack("[s, {s:O*, s:o}, O]", "x:Task/set", "accountId", account,
-                                        "create", creates, json_array_get(method, 2)));
+    json_array_foreach(json_object_get(hold->answer.root, "methodResponses"), i, call)
+    {
+        const json_t *created = json_object_get(json_array_get(call, 1), "created");
+        const char *own = json_string_value(json_object_get(json_object_get(created, key), "id"));
+        id = own ? own : id;
     }
-    return write_calls(hold, calls);
+    return id;
+}
+
+static bool put_resend(const struct hold *hold, size_t i, json_t *creates)
+{
+    const struct held_create *create = &hold->request.creates[i];
+    const struct verdict *verdict = &hold->verdicts[i];
+
+    if (verdict->state != VERDICT_RESEND)
+        return true;
+    struct held_create again = {.object = json_text_copy(create->original)};
+    const char *domain = create->domain[0] == '#' ? made_id(hold, create->domain + 1) : NULL;
+    bool done =
+        again.object &&
+        (!domain || json_object_set_new(again.object, "domainId", json_string(domain)) == 0) &&
+        (verdict->decision.outcome != OUTCOME_SCHEDULE ||
+         request_set_due(&again, verdict->decision.due)) &&
+        json_object_set(creates, create->key, again.object) == 0;
+    json_decref(again.object);
+    return done;
 }
 
 static enum hold_step send_resends(struct hold *hold)
 {
     if (!any_resend(hold))
         return finish(hold);
-    if (!write_resends(hold)) {
+    if (!write_calls(hold, "create", put_resend)) {
         fail_resends(hold);
         return finish(hold);
     }
@@ -587,9 +718,8 @@ static void judge_resent(struct hold *hold, size_t i)
 
     verdict->masked = false;
     if (id) {
-        strncpy(verdict->id, id, OBJECT_ID_SIZE - 1);
+        snprintf(verdict->id, OBJECT_ID_SIZE, "%s", id);
         verdict->state = VERDICT_ANSWERED;
-        verdict->decision.outcome = OUTCOME_FORWARD;
         return;
     }
     verdict->error = answer_error_type(&hold->resent, create->call, create->key);
@@ -598,7 +728,7 @@ static void judge_resent(struct hold *hold, size_t i)
 
 static enum hold_step feed_resends(struct hold *hold, unsigned status, const char *body, size_t len)
 {
-    if (status != 200 || !answer_parse(body, len, &hold->request, &hold->resent)) {
+    if (status != 200 || !answer_parse(body, len, hold->sent, &hold->resent)) {
         fail_resends(hold);
         return finish(hold);
     }
@@ -611,7 +741,9 @@ static enum hold_step feed_resends(struct hold *hold, unsigned status, const cha
 
 static enum hold_step feed_main(struct hold *hold, unsigned status, const char *body, size_t len)
 {
-    hold->has_answer = status == 200 && answer_parse(body, len, &hold->request, &hold->answer);
+    hold->has_answer = status == 200 && answer_parse(body, len, hold->request.calls, &hold->answer);
+    if (hold->masked && status == 200 && !hold->has_answer)
+        hold->own_body = no_answer;
     if (!hold->has_answer || hold->unauthorized)
         return finish(hold);
     for (size_t i = 0; i < hold->request.count; i++)
@@ -620,7 +752,7 @@ static enum hold_step feed_main(struct hold *hold, unsigned status, const char *
         return finish(hold);
     if (!any_move(hold))
         return send_resends(hold);
-    if (!write_moves(hold))
+    if (!write_calls(hold, "update", put_move))
         return feed_moves(hold, 0, NULL, 0);
     return enter(hold, PHASE_MOVE, HOLD_SEND);
 }
@@ -635,9 +767,11 @@ static json_t *unavailable(void)
 
 static json_t *resent_error(const struct hold *hold, const struct held_create *create)
 {
-    json_t *set = hold->resent.sets ? hold->resent.sets[create->call] : NULL;
+    size_t first = domain_of(hold, create)->first;
+    const struct held_create *resent = &hold->request.creates[first];
+    json_t *set = hold->resent.sets ? hold->resent.sets[resent->call] : NULL;
 
-    return json_incref(json_object_get(json_object_get(set, "notCreated"), create->key));
+    return json_incref(json_object_get(json_object_get(set, "notCreated"), resent->key));
 }
 
 static bool write_answer_of(struct hold *hold, size_t i)
@@ -646,7 +780,6 @@ static bool write_answer_of(struct hold *hold, size_t i)
     const struct verdict *verdict = &hold->verdicts[i];
     struct jmap_answer *answer = &hold->answer;
     bool was_masked = answer_is_masked(answer, create->call, create->key);
-    const char *known = request_own_created_id(&hold->request, create->key);
     bool done = true;
 
     if (was_masked && verdict->state == VERDICT_ANSWERED)
@@ -655,11 +788,12 @@ static bool write_answer_of(struct hold *hold, size_t i)
         done = answer_set_error(answer, create->call, create->key,
                                 verdict->state == VERDICT_REJECTED ? resent_error(hold, create)
                                                                    : unavailable());
+    if (!done || !hold->request.wants_created_ids)
+        return done;
     if (verdict->state == VERDICT_ANSWERED)
-        known = verdict->id;
-    if (done && hold->request.wants_created_ids)
-        done = answer_set_created_id(answer, create->key, known);
-    return done;
+        return answer_set_created_id(answer, create->key, verdict->id);
+    return request_has_own_id(&hold->request, create->key) ||
+           answer_set_created_id(answer, create->key, NULL);
 }
 
 static void write_answer(struct hold *hold)
@@ -672,6 +806,23 @@ static void write_answer(struct hold *hold)
         answer_drop_created_ids(&hold->answer);
     if (done)
         hold->text = answer_text(&hold->answer, &hold->text_len);
+    if (!hold->text)
+        hold->own_body = no_memory;
+}
+
+/* Twins get what the first of them got. */
+static void settle_twins(struct hold *hold)
+{
+    for (size_t i = 0; i < hold->request.count; i++) {
+        const struct domain *domain = domain_of(hold, &hold->request.creates[i]);
+        const struct verdict *first = &hold->verdicts[domain->first];
+        struct verdict *verdict = &hold->verdicts[i];
+        if (verdict->state != VERDICT_TWIN)
+            continue;
+        verdict->state = first->state;
+        verdict->error = first->error;
+        memcpy(verdict->id, first->id, OBJECT_ID_SIZE);
+    }
 }
 
 /* What is remembered, told and reported. */
@@ -691,17 +842,22 @@ static void remember(struct hold *hold, const struct domain *domain)
 {
     const struct verdict *verdict = &hold->verdicts[domain->first];
     const struct lookup_domain *facts = domain->facts;
+    bool seen = facts && !hold->lookup_error && facts->renewable;
+    bool made = verdict->state == VERDICT_ANSWERED && !verdict->masked;
     struct domain_memory known;
 
+    /* Names that a client made up are not worth the room. */
+    if (!seen && !made)
+        return;
     memory_recall(hold->context->memory, domain->id, &known);
-    if (facts && !hold->lookup_error && facts->renewable) {
+    if (seen) {
         remember_live_tasks(&known, facts);
         strncpy(known.certificate_id, facts->certificate_id ? facts->certificate_id : "",
                 OBJECT_ID_SIZE - 1);
         memcpy(known.refused_id, facts->known.refused_id, OBJECT_ID_SIZE);
         known.refused_seen = facts->known.refused_seen;
     }
-    if (verdict->state == VERDICT_ANSWERED && !verdict->masked) {
+    if (made) {
         memcpy(known.forwarded_id, verdict->id, OBJECT_ID_SIZE);
         known.forwarded_at = hold->now;
         memcpy(known.task_ids[MEMORY_TASKS - 1], verdict->id, OBJECT_ID_SIZE);
@@ -754,9 +910,8 @@ static void report(const struct hold *hold, size_t i)
 
 static enum hold_step finish(struct hold *hold)
 {
-    bool untouched = hold->context->settings->observe || hold->unauthorized;
-
-    if (hold->has_answer && hold->changed && !untouched)
+    settle_twins(hold);
+    if (hold->has_answer && hold->masked)
         write_answer(hold);
     for (size_t i = 0; i < hold->domain_count; i++) {
         struct domain *domain = &hold->domains[i];
@@ -771,27 +926,60 @@ static enum hold_step finish(struct hold *hold)
 
 /* The driver's side. */
 
+/*
+ * The server might read a create where this gate cannot: in strings that it passes over and does
+ * not check, in numbers of any size. A text with anything before it is JSON to neither, and the
+ * server says so as it says it to everybody.
+ */
+static enum hold_step send_unreadable(struct hold *hold)
+{
+    hold->out = malloc(hold->len + 1);
+    if (!hold->out)
+        return give_up(hold);
+    hold->out[0] = '!';
+    memcpy(hold->out + 1, hold->body, hold->len);
+    hold->out_len = hold->len + 1;
+    hold->changed = true;
+    return enter(hold, PHASE_MAIN, HOLD_SEND);
+}
+
+static bool start(struct hold *hold, enum request_kind kind)
+{
+    hold->verdicts = calloc(hold->request.count + 1, sizeof *hold->verdicts);
+    if (!hold->verdicts || !list_domains(hold))
+        return false;
+    if (kind == REQUEST_UNREADABLE)
+        send_unreadable(hold);
+    else if (hold->context->settings->observe)
+        start_lookup(hold);
+    else
+        take_flights(hold);
+    return true;
+}
+
 struct hold *hold_open(const struct hold_context *context, const char *body, size_t len)
 {
-    struct hold *hold = calloc(1, sizeof *hold);
-    if (!hold)
-        return NULL;
+    bool observe = context->settings->observe;
+    struct jmap_request request;
+    enum request_kind kind = request_parse(body, len, &request);
 
+    if (kind == REQUEST_PASSES || (observe && request.count == 0))
+        return NULL;
+    struct hold *hold = kind == REQUEST_NO_MEMORY ? NULL : calloc(1, sizeof *hold);
+    if (!hold) {
+        request_clear(&request);
+        return observe ? NULL : &exhausted;
+    }
     hold->context = context;
     hold->body = body;
     hold->len = len;
     hold->now = context->now(context->user);
-    if (request_parse(body, len, &hold->request))
-        hold->verdicts = calloc(hold->request.count, sizeof *hold->verdicts);
-    if (!hold->verdicts || !list_domains(hold)) {
-        hold_close(hold);
-        return NULL;
-    }
-    if (context->settings->observe)
-        start_lookup(hold);
-    else
-        take_flights(hold);
-    return hold;
+    hold->request = request;
+    hold->changed = request.repeated_keys;
+    if (start(hold, kind))
+        return hold;
+    hold_close(hold);
+    return observe ? NULL : &exhausted;
 }
 
 enum hold_step hold_step(const struct hold *hold)
@@ -813,7 +1001,7 @@ struct hold_request hold_request(const struct hold *hold)
 
     if (lookup) {
         request.body = lookup_body(hold->lookup, &request.len);
-    } else if (main && !hold->changed) {
+    } else if (main && !hold->out) {
         request.body = hold->body;
         request.len = hold->len;
     }
@@ -845,15 +1033,11 @@ enum hold_step hold_feed_failure(struct hold *hold)
 
 struct hold_answer hold_answer(const struct hold *hold)
 {
-    static const char no_memory[] = "{\"type\":\"about:blank\",\"status\":503,"
-                                    "\"title\":\"Service Unavailable\","
-                                    "\"detail\":\"The gateway is out of memory.\"}";
-
-    if (hold->no_memory)
+    if (hold->own_body)
         return (struct hold_answer){.own_status = 503,
                                     .own_type = "application/problem+json",
-                                    .body = no_memory,
-                                    .len = sizeof no_memory - 1};
+                                    .body = hold->own_body,
+                                    .len = strlen(hold->own_body)};
     return (struct hold_answer){
         .as_received = !hold->text,
         .body = hold->text,
@@ -865,7 +1049,7 @@ void hold_close(struct hold *hold)
 {
     static const struct flight_result nothing = {.settled = false};
 
-    if (!hold)
+    if (!hold || hold == &exhausted)
         return;
     for (size_t i = 0; i < hold->domain_count; i++)
         flight_leave(hold->context->flights, &hold->domains[i].place, &nothing);
@@ -873,6 +1057,7 @@ void hold_close(struct hold *hold)
     answer_clear(&hold->answer);
     answer_clear(&hold->resent);
     request_clear(&hold->request);
+    json_decref(hold->sent);
     free(hold->facts);
     free(hold->domains);
     free(hold->verdicts);

@@ -104,8 +104,9 @@ bool hold_is_endpoint(const char *target, size_t len);
 bool hold_may_contain_create(const char *body, size_t len);
 
 /*
- * Opens a hold on a request's body, which is borrowed until hold_close(). NULL when it holds no
- * create after all (or memory ran out): the bytes then go on unchanged.
+ * Opens a hold on a request's body, which is borrowed until hold_close(). NULL when there is
+ * nothing to decide: the bytes then go on unchanged. Where memory runs out the hold is one that is
+ * HOLD_DONE with a 503; in observe mode NULL.
  */
 struct hold *hold_open(const struct hold_context *context, const char *body, size_t len);
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/json_text.h"
+
 /*
  * Stages, each one request and its answer:
  *   facts         tasks, domains, providers, settings and, by id, the certificates known already;
@@ -39,6 +41,8 @@ struct lookup {
     enum stage stage;
     enum lookup_state state;
     const char *error;
+    json_t *calls;   /* the method calls of this request */
+    bool incomplete; /* memory ran out while they were written */
     char *body;
     size_t body_len;
     size_t first, last;   /* the domains of this request: [first, last) */
@@ -73,30 +77,43 @@ static enum lookup_state fail(struct lookup *lookup, enum lookup_state state, co
     return lookup->state = state;
 }
 
+/* A get answers with a list, a query with ids. */
+static bool has_shape_of(const json_t *answer, const char *method)
+{
+    const char *member = strstr(method, "/get") ? "list" : "ids";
+
+    return json_is_array(json_object_get(json_array_get(answer, 1), member));
+}
+
+static enum lookup_state check_call(struct lookup *lookup, const json_t *call, const json_t *answer)
+{
+    const char *method = json_string_value(json_array_get(call, 0));
+
+    if (!answer)
+        return fail(lookup, LOOKUP_FAILED, "the server left a look-up unanswered");
+    if (json_equal(json_array_get(answer, 0), json_array_get(call, 0)))
+        return has_shape_of(answer, method)
+                   ? LOOKUP_DONE
+                   : fail(lookup, LOOKUP_FAILED, "the server's answer to a look-up has no list");
+    const char *type = json_string_value(json_object_get(json_array_get(answer, 1), "type"));
+    if (type && strcmp(type, "forbidden") == 0)
+        return fail(lookup, LOOKUP_FORBIDDEN, "the credential may not read what is needed");
+    return fail(lookup, LOOKUP_FAILED, "the server refused a look-up");
+}
+
 /* Every call of a look-up must have been answered by its own method. */
 static enum lookup_state check_calls(struct lookup *lookup, const json_t *response)
 {
-    size_t i;
-    json_t *call, *sent = json_loadb(lookup->body, lookup->body_len, 0, NULL);
     enum lookup_state state = LOOKUP_DONE;
+    size_t i;
+    json_t *call;
 
-    json_array_foreach(json_object_get(sent, "methodCalls"), i, call)
+    json_array_foreach(lookup->calls, i, call)
     {
-        json_t *answer = call_named(response, json_string_value(json_array_get(call, 2)));
-        if (!answer) {
-            state = fail(lookup, LOOKUP_FAILED, "the server left a look-up unanswered");
-            break;
-        }
-        if (json_equal(json_array_get(answer, 0), json_array_get(call, 0)))
-            continue;
-        const char *type = json_string_value(json_object_get(json_array_get(answer, 1), "type"));
-        if (type && strcmp(type, "forbidden") == 0)
-            state = fail(lookup, LOOKUP_FORBIDDEN, "the credential may not read what is needed");
-        else
-            state = fail(lookup, LOOKUP_FAILED, "the server refused a look-up");
-        break;
+        const char *call_id = json_string_value(json_array_get(call, 2));
+        if (state == LOOKUP_DONE)
+            state = check_call(lookup, call, call_named(response, call_id));
     }
-    json_decref(sent);
     return state;
 }
 
@@ -278,6 +295,7 @@ static void forget_certificates(struct lookup_domain *domain)
     domain->renewal_due = WALL_TIME_NEVER;
 }
 
+/* The n-th response holds the facts of the n-th lot of domains. */
 static bool add_known_certificates(struct lookup *lookup)
 {
     size_t r, i;
@@ -288,7 +306,8 @@ static bool add_known_certificates(struct lookup *lookup)
         json_array_foreach(objects_of(response, "c"), i, certificate)
         {
             const char *id = string_of(certificate, "id");
-            for (size_t d = 0; id && d < lookup->count; d++) {
+            size_t first = r * DOMAINS_A_REQUEST, last = first + DOMAINS_A_REQUEST;
+            for (size_t d = first; id && d < last && d < lookup->count; d++) {
                 struct lookup_domain *domain = &lookup->domains[d];
                 if (strcmp(domain->known.certificate_id, id) == 0 && domain->names.count > 0 &&
                     domain->issued_count == 0 && !add_certificate(domain, certificate))
@@ -352,24 +371,24 @@ static void read_domain(struct lookup *lookup, struct lookup_domain *domain, con
         lookup->needs_session |= json_array_size(lookup->hostnames) == 0;
 }
 
-static void add_hostname(struct lookup *lookup, const char *hostname)
+static bool add_hostname(struct lookup *lookup, const char *hostname)
 {
-    if (hostname && *hostname)
-        json_array_append_new(lookup->hostnames, json_string(hostname));
+    return !hostname || !*hostname ||
+           json_array_append_new(lookup->hostnames, json_string(hostname)) == 0;
 }
 
 /* The names that the server knows itself by; the default one comes first. */
-static void read_settings(struct lookup *lookup, const json_t *settings)
+static bool read_settings(struct lookup *lookup, const json_t *settings)
 {
     const char *default_hostname = string_of(settings, "defaultHostname");
     char own[HOSTNAME_SIZE];
 
     json_array_clear(lookup->hostnames);
     memory_recall_hostname(lookup->memory, own);
-    add_hostname(lookup, default_hostname && *default_hostname ? default_hostname : own);
+    return add_hostname(lookup, default_hostname && *default_hostname ? default_hostname : own);
 }
 
-static void read_other_hostnames(struct lookup *lookup, const json_t *settings)
+static bool read_other_hostnames(struct lookup *lookup, const json_t *settings)
 {
     static const char *const kinds[] = {"mailExchangers", "services"};
     const char *key;
@@ -378,9 +397,11 @@ static void read_other_hostnames(struct lookup *lookup, const json_t *settings)
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         json_object_foreach(json_object_get(settings, kinds[k]), key, value)
         {
-            add_hostname(lookup, string_of(value, "hostname"));
+            if (!add_hostname(lookup, string_of(value, "hostname")))
+                return false;
         }
     }
+    return true;
 }
 
 static bool names_of(struct lookup *lookup, struct lookup_domain *domain)
@@ -422,19 +443,20 @@ static bool name_domains(struct lookup *lookup)
 
 /* Writing requests. */
 
-static json_t *call(const char *method, json_t *arguments, const char *call_id)
+static void append_call(struct lookup *lookup, const char *method, json_t *arguments,
+                        const char *call_id)
 {
-    return json_pack("[s, o, s]", method, arguments, call_id);
+    if (json_array_append_new(lookup->calls, json_pack("[s, o, s]", method, arguments, call_id)))
+        lookup->incomplete = true;
 }
 
-static json_t *get_of(const char *method, const char *query, const char *query_id,
-                      const char *call_id, json_t *properties)
+static void append_get_of(struct lookup *lookup, const char *method, const char *query,
+                          const char *query_id, const char *call_id)
 {
-    json_t *arguments = json_pack("{s:{s:s, s:s, s:s}}", "#ids", "resultOf", query_id, "name",
-                                  query, "path", "/ids");
-    if (properties)
-        json_object_set_new(arguments, "properties", properties);
-    return call(method, arguments, call_id);
+    append_call(lookup, method,
+                json_pack("{s:{s:s, s:s, s:s}}", "#ids", "resultOf", query_id, "name", query,
+                          "path", "/ids"),
+                call_id);
 }
 
 static json_t *certificate_properties(void)
@@ -442,69 +464,64 @@ static json_t *certificate_properties(void)
     return json_pack("[s, s, s]", "notValidBefore", "notValidAfter", "subjectAlternativeNames");
 }
 
-static void append_task_list(json_t *calls, size_t position, int limit)
+static void append_task_list(struct lookup *lookup, size_t position, int limit)
 {
-    json_array_append_new(calls,
-                          call("x:Task/query",
-                               json_pack("{s:{s:s}, s:[{s:s, s:b}], s:I, s:i}", "filter", "@type",
-                                         "AcmeRenewal", "sort", "property", "due", "isAscending", 1,
-                                         "position", (json_int_t)position, "limit", limit),
-                               "t"));
-    json_array_append_new(calls, get_of("x:Task/get", "x:Task/query", "t", "T", NULL));
+    append_call(lookup, "x:Task/query",
+                json_pack("{s:{s:s}, s:[{s:s, s:b}], s:I, s:i}", "filter", "@type", "AcmeRenewal",
+                          "sort", "property", "due", "isAscending", 1, "position",
+                          (json_int_t)position, "limit", limit),
+                "t");
+    append_get_of(lookup, "x:Task/get", "x:Task/query", "t", "T");
 }
 
-static void append_failed_tasks(json_t *calls)
+static void append_failed_tasks(struct lookup *lookup)
 {
-    json_array_append_new(calls,
-                          call("x:Task/query",
-                               json_pack("{s:{s:s, s:s}, s:i}", "filter", "@type", "AcmeRenewal",
-                                         "status", "Failed", "limit", (int)FAILED_TASKS),
-                               "f"));
-    json_array_append_new(calls, get_of("x:Task/get", "x:Task/query", "f", "F", NULL));
+    append_call(lookup, "x:Task/query",
+                json_pack("{s:{s:s, s:s}, s:i}", "filter", "@type", "AcmeRenewal", "status",
+                          "Failed", "limit", (int)FAILED_TASKS),
+                "f");
+    append_get_of(lookup, "x:Task/get", "x:Task/query", "f", "F");
 }
 
-static void append_settings(json_t *calls)
+static void append_settings(struct lookup *lookup)
 {
-    json_array_append_new(calls, call("x:AcmeProvider/get",
-                                      json_pack("{s:n, s:[s, s]}", "ids", "properties",
-                                                "challengeType", "renewBefore"),
-                                      "p"));
-    json_array_append_new(calls,
-                          call("x:SystemSettings/get",
-                               json_pack("{s:[s], s:[s, s, s]}", "ids", "singleton", "properties",
-                                         "defaultHostname", "mailExchangers", "services"),
-                               "s"));
+    append_call(lookup, "x:AcmeProvider/get",
+                json_pack("{s:n, s:[s, s]}", "ids", "properties", "challengeType", "renewBefore"),
+                "p");
+    append_call(lookup, "x:SystemSettings/get",
+                json_pack("{s:[s], s:[s, s, s]}", "ids", "singleton", "properties",
+                          "defaultHostname", "mailExchangers", "services"),
+                "s");
 }
 
-static void append_get(json_t *calls, const char *method, json_t *ids, json_t *properties,
-                       const char *call_id)
+static bool add_id(json_t *ids, const char *id)
 {
-    json_t *arguments = json_pack("{s:o}", "ids", ids);
-
-    if (properties)
-        json_object_set_new(arguments, "properties", properties);
-    json_array_append_new(calls, call(method, arguments, call_id));
+    return !id[0] || json_array_append_new(ids, json_string(id)) == 0;
 }
 
-static void append_known(struct lookup *lookup, json_t *calls)
+static void append_known(struct lookup *lookup)
 {
     json_t *ids = json_array(), *tasks = json_array(), *certificates = json_array();
+    bool listed = true;
 
     for (size_t i = lookup->first; i < lookup->last; i++) {
         const struct domain_memory *known = &lookup->domains[i].known;
-        json_array_append_new(ids, json_string(lookup->domains[i].id));
-        for (size_t t = 0; t < MEMORY_TASKS; t++) {
-            if (known->task_ids[t][0])
-                json_array_append_new(tasks, json_string(known->task_ids[t]));
-        }
-        if (known->certificate_id[0])
-            json_array_append_new(certificates, json_string(known->certificate_id));
+        listed = add_id(ids, lookup->domains[i].id) && listed;
+        for (size_t t = 0; t < MEMORY_TASKS; t++)
+            listed = add_id(tasks, known->task_ids[t]) && listed;
+        listed = add_id(certificates, known->certificate_id) && listed;
     }
-    append_get(calls, "x:Task/get", tasks, NULL, "k");
-    append_get(calls, "x:Domain/get", ids, json_pack("[s, s]", "name", "certificateManagement"),
-               "d");
-    append_settings(calls);
-    append_get(calls, "x:Certificate/get", certificates, certificate_properties(), "c");
+    if (!listed)
+        lookup->incomplete = true;
+    append_call(lookup, "x:Task/get", json_pack("{s:o}", "ids", tasks), "k");
+    append_call(
+        lookup, "x:Domain/get",
+        json_pack("{s:o, s:[s, s]}", "ids", ids, "properties", "name", "certificateManagement"),
+        "d");
+    append_settings(lookup);
+    append_call(
+        lookup, "x:Certificate/get",
+        json_pack("{s:o, s:o}", "ids", certificates, "properties", certificate_properties()), "c");
 }
 
 /* The word search finds every certificate that has the word, so ask for the rarest: the longest. */
@@ -522,32 +539,41 @@ static const char *search_name(const struct san_set *names)
     return longest;
 }
 
-static void append_certificate_search(json_t *calls, const struct lookup_domain *domain)
+static void append_certificate_search(struct lookup *lookup, const struct lookup_domain *domain)
 {
     char query_id[OBJECT_ID_SIZE + 2], get_id[OBJECT_ID_SIZE + 2];
 
     snprintf(query_id, sizeof query_id, "q-%s", domain->id);
     snprintf(get_id, sizeof get_id, "g-%s", domain->id);
-    json_array_append_new(
-        calls, call("x:Certificate/query",
-                    json_pack("{s:{s:s}, s:i}", "filter", "subjectAlternativeNames",
-                              search_name(&domain->names), "limit", (int)CERTIFICATES_OF_A_NAME),
-                    query_id));
-    json_array_append_new(calls, get_of("x:Certificate/get", "x:Certificate/query", query_id,
-                                        get_id, certificate_properties()));
+    append_call(lookup, "x:Certificate/query",
+                json_pack("{s:{s:s}, s:i}", "filter", "subjectAlternativeNames",
+                          search_name(&domain->names), "limit", (int)CERTIFICATES_OF_A_NAME),
+                query_id);
+    append_call(lookup, "x:Certificate/get",
+                json_pack("{s:{s:s, s:s, s:s}, s:o}", "#ids", "resultOf", query_id, "name",
+                          "x:Certificate/query", "path", "/ids", "properties",
+                          certificate_properties()),
+                get_id);
 }
 
-static enum lookup_state send_calls(struct lookup *lookup, json_t *calls)
+static void begin_calls(struct lookup *lookup)
 {
-    json_t *request = json_pack("{s:[s, s], s:o}", "using", "urn:ietf:params:jmap:core",
-                                "urn:stalwart:jmap", "methodCalls", calls);
+    json_decref(lookup->calls);
+    lookup->calls = json_array();
+    lookup->incomplete = !lookup->calls;
+}
+
+static enum lookup_state send_calls(struct lookup *lookup)
+{
+    json_t *request = json_pack("{s:[s, s], s:O}", "using", "urn:ietf:params:jmap:core",
+                                "urn:stalwart:jmap", "methodCalls", lookup->calls);
 
     free(lookup->body);
-    lookup->body = request ? json_dumps(request, JSON_COMPACT) : NULL;
+    lookup->body = request && !lookup->incomplete ? json_dumps(request, JSON_COMPACT) : NULL;
     lookup->body_len = lookup->body ? strlen(lookup->body) : 0;
     json_decref(request);
     if (!lookup->body)
-        return fail(lookup, LOOKUP_FAILED, "out of memory");
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return lookup->state = LOOKUP_SEND_API;
 }
 
@@ -555,17 +581,16 @@ static enum lookup_state send_calls(struct lookup *lookup, json_t *calls)
 
 static enum lookup_state send_facts(struct lookup *lookup)
 {
-    json_t *calls = json_array();
-
     lookup->last = lookup->first + DOMAINS_A_REQUEST;
     if (lookup->last > lookup->count)
         lookup->last = lookup->count;
+    begin_calls(lookup);
     if (lookup->first == 0) {
-        append_task_list(calls, 0, FIRST_TASKS);
-        append_failed_tasks(calls);
+        append_task_list(lookup, 0, FIRST_TASKS);
+        append_failed_tasks(lookup);
     }
-    append_known(lookup, calls);
-    return send_calls(lookup, calls);
+    append_known(lookup);
+    return send_calls(lookup);
 }
 
 static bool needs_search(const struct lookup_domain *domain)
@@ -587,31 +612,29 @@ static bool needs_more_tasks(const struct lookup *lookup)
 
 static enum lookup_state send_more_tasks(struct lookup *lookup)
 {
-    json_t *calls = json_array();
-
     lookup->stage = STAGE_MORE_TASKS;
-    append_task_list(calls, lookup->task_position, MORE_TASKS);
-    return send_calls(lookup, calls);
+    begin_calls(lookup);
+    append_task_list(lookup, lookup->task_position, MORE_TASKS);
+    return send_calls(lookup);
 }
 
 static enum lookup_state next_certificates(struct lookup *lookup)
 {
-    json_t *calls = json_array();
     size_t searched = 0, i = lookup->last;
 
+    begin_calls(lookup);
     lookup->first = i;
     for (; i < lookup->count && searched < CERTIFICATES_A_REQUEST; i++) {
         struct lookup_domain *domain = &lookup->domains[i];
         if (!needs_search(domain))
             continue;
         forget_certificates(domain);
-        append_certificate_search(calls, domain);
+        append_certificate_search(lookup, domain);
         searched++;
     }
     lookup->last = i;
     if (searched > 0)
-        return send_calls(lookup, calls);
-    json_decref(calls);
+        return send_calls(lookup);
 
     if (lookup->reread || !needs_more_tasks(lookup))
         return lookup->state = LOOKUP_DONE;
@@ -621,7 +644,7 @@ static enum lookup_state next_certificates(struct lookup *lookup)
 static enum lookup_state after_names(struct lookup *lookup)
 {
     if (!name_domains(lookup) || !add_known_certificates(lookup))
-        return fail(lookup, LOOKUP_FAILED, "out of memory");
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     lookup->stage = STAGE_CERTIFICATES;
     lookup->last = 0;
     return next_certificates(lookup);
@@ -634,12 +657,13 @@ static enum lookup_state feed_facts(struct lookup *lookup, const json_t *respons
 
     if (lookup->first == 0) {
         if (!add_tasks(lookup, response, "T") || !add_tasks(lookup, response, "F"))
-            return fail(lookup, LOOKUP_FAILED, "out of memory");
+            return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
         note_page(lookup, response, FIRST_TASKS);
-        read_settings(lookup, settings);
+        if (!read_settings(lookup, settings))
+            return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     }
     if (!add_tasks(lookup, response, "k"))
-        return fail(lookup, LOOKUP_FAILED, "out of memory");
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     for (size_t i = lookup->first; i < lookup->last; i++) {
         struct lookup_domain *domain = &lookup->domains[i];
         read_domain(lookup, domain, object_by_id(objects_of(response, "d"), domain->id), providers);
@@ -648,7 +672,8 @@ static enum lookup_state feed_facts(struct lookup *lookup, const json_t *respons
         lookup->first = lookup->last;
         return send_facts(lookup);
     }
-    read_other_hostnames(lookup, settings);
+    if (!read_other_hostnames(lookup, settings))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     if (lookup->needs_session) {
         lookup->stage = STAGE_SESSION;
         return lookup->state = LOOKUP_SEND_SESSION;
@@ -666,8 +691,9 @@ static enum lookup_state feed_session(struct lookup *lookup, const json_t *respo
         return fail(lookup, LOOKUP_FAILED, "the server's session names no address");
     host += 3;
     snprintf(hostname, sizeof hostname, "%.*s", (int)strcspn(host, ":/"), host);
+    if (!add_hostname(lookup, hostname))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     memory_store_hostname(lookup->memory, hostname);
-    add_hostname(lookup, hostname);
     return after_names(lookup);
 }
 
@@ -683,7 +709,7 @@ static enum lookup_state feed_certificates(struct lookup *lookup, const json_t *
         json_array_foreach(objects_of(response, get_id), i, certificate)
         {
             if (!add_certificate(domain, certificate))
-                return fail(lookup, LOOKUP_FAILED, "out of memory");
+                return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
         }
     }
     return next_certificates(lookup);
@@ -692,7 +718,7 @@ static enum lookup_state feed_certificates(struct lookup *lookup, const json_t *
 static enum lookup_state feed_more_tasks(struct lookup *lookup, const json_t *response)
 {
     if (!add_tasks(lookup, response, "T"))
-        return fail(lookup, LOOKUP_FAILED, "out of memory");
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     note_page(lookup, response, MORE_TASKS);
     lookup->pages++;
     if (needs_more_tasks(lookup))
@@ -730,11 +756,14 @@ enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char
     if (status != 200)
         return fail(lookup, LOOKUP_FAILED, "the server did not answer a look-up with 200");
 
-    json_t *response = json_loadb(body, len, JSON_ALLOW_NUL, NULL);
+    bool no_memory;
+    json_t *response = json_text_read(body, len, JSON_ALLOW_NUL, NULL, &no_memory);
+    if (no_memory)
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     if (!response)
         return fail(lookup, LOOKUP_FAILED, "the server's answer to a look-up is not JSON");
     if (json_array_append_new(lookup->responses, response) != 0)
-        return fail(lookup, LOOKUP_FAILED, "out of memory");
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return feed_response(lookup, response);
 }
 
@@ -775,6 +804,7 @@ void lookup_destroy(struct lookup *lookup)
         free(domain->issued);
         *domain = (struct lookup_domain){.id = domain->id, .asked = domain->asked};
     }
+    json_decref(lookup->calls);
     json_decref(lookup->hostnames);
     json_decref(lookup->responses);
     free(lookup->body);

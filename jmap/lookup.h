@@ -47,7 +47,8 @@ enum lookup_state {
     LOOKUP_DONE,
     LOOKUP_FORBIDDEN,    /* the credential may not read */
     LOOKUP_UNAUTHORIZED, /* the credential is none */
-    LOOKUP_FAILED,       /* lookup_error() says why */
+    LOOKUP_NO_MEMORY,
+    LOOKUP_FAILED, /* lookup_error() says why */
 };
 
 struct lookup;

@@ -3,15 +3,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "jmap/json_text.h"
 #include "jmap/object_id.h"
 #include "policy/no_op_id.h"
 
 #define TASK_SET "x:Task/set"
 
+/* NULL for what is no string and for one with a NUL in it, which equals no text of ours. */
+static const char *text_of(const json_t *value)
+{
+    const char *text = json_string_value(value);
+
+    return text && strlen(text) == json_string_length(value) ? text : NULL;
+}
+
 static bool string_is(const json_t *value, const char *text)
 {
-    return json_is_string(value) && strcmp(json_string_value(value), text) == 0;
+    const char *own = text_of(value);
+
+    return own && strcmp(own, text) == 0;
 }
 
 /* The arguments of a call when it is an x:Task/set, else NULL. */
@@ -47,36 +59,43 @@ static const char *resolve(const struct jmap_request *request, size_t call, cons
 {
     if (id[0] != '#' || made_in_batch(request->calls, call, id + 1))
         return id;
-    json_t *known = json_object_get(json_object_get(request->root, "createdIds"), id + 1);
-    return json_is_string(known) ? json_string_value(known) : id;
+    const char *known =
+        text_of(json_object_get(json_object_get(request->root, "createdIds"), id + 1));
+    return known ? known : id;
 }
 
 /*
- * Brings a domain id into the one spelling that all others are compared with. NULL where the
- * server would not read it, or memory ran out: the create then passes.
+ * Brings a domain id into the one spelling that all others are compared with. `key` is NULL where
+ * the server would not read it: the create then passes. False when memory ran out.
  */
-static const char *domain_key(struct jmap_request *request, size_t call, const json_t *domain_id)
+static bool domain_key(struct jmap_request *request, size_t call, const json_t *domain_id,
+                       const char **key)
 {
     char canonical[OBJECT_ID_SIZE];
-    const char *text = json_string_value(domain_id);
+    const char *text = text_of(domain_id);
 
+    *key = NULL;
     if (!text)
-        return NULL;
+        return true;
     text = resolve(request, call, text);
     if (text[0] != '#') {
         if (!object_id_parse(text, canonical))
-            return NULL;
+            return true;
         text = canonical;
     }
     json_t *owned = json_string(text);
     if (!owned || json_array_append_new(request->strings, owned) != 0)
-        return NULL;
-    return json_string_value(owned);
+        return false;
+    *key = json_string_value(owned);
+    return true;
 }
 
 static bool add_create(struct jmap_request *request, size_t call, const char *key, json_t *object)
 {
-    const char *domain = domain_key(request, call, json_object_get(object, "domainId"));
+    const char *domain;
+
+    if (!domain_key(request, call, json_object_get(object, "domainId"), &domain))
+        return false;
     if (!domain)
         return true;
 
@@ -93,13 +112,13 @@ static bool add_create(struct jmap_request *request, size_t call, const char *ke
         .key = key,
         .domain = domain,
         .object = object,
-        .original = json_deep_copy(object),
+        .original = json_text_copy(object),
         .asked_now = true,
     };
     if (!create->original)
         return false;
-    if (json_is_string(due))
-        create->asked_now = !wall_time_parse(json_string_value(due), &create->asked);
+    if (text_of(due))
+        create->asked_now = !wall_time_parse(text_of(due), &create->asked);
     request->count++;
     return true;
 }
@@ -144,7 +163,7 @@ static bool find_removed(struct jmap_request *request)
             request->removes_unknown = true;
         json_array_foreach(json_object_get(arguments, "destroy"), j, id)
         {
-            if (json_is_string(id) && !note_removed(request, i, json_string_value(id)))
+            if (text_of(id) && !note_removed(request, i, text_of(id)))
                 return false;
         }
         json_object_foreach(json_object_get(arguments, "update"), key, patch)
@@ -177,22 +196,81 @@ static bool has_escaped_names(const char *body, size_t len, const json_t *calls)
     return written < named;
 }
 
-bool request_parse(const char *body, size_t len, struct jmap_request *out)
+static bool is_escaped(const char *at, const char *end, char letter)
 {
-    *out = (struct jmap_request){
-        .root = json_loadb(body, len, JSON_ALLOW_NUL, NULL),
-        .strings = json_array(),
-        .removed = json_object(),
-    };
-    out->calls = json_object_get(out->root, "methodCalls");
-    if (json_is_array(out->calls) && out->strings && out->removed && find_creates(out) &&
-        out->count > 0 && find_removed(out)) {
-        out->wants_created_ids = json_is_object(json_object_get(out->root, "createdIds"));
-        out->escaped_names = has_escaped_names(body, len, out->calls);
-        return true;
+    char escape[7];
+
+    if (end - at < 6 || at[0] != '\\' || at[1] != 'u')
+        return false;
+    snprintf(escape, sizeof escape, "\\u%04x", (unsigned)letter);
+    return strncasecmp(at, escape, 6) == 0;
+}
+
+/* Whether the word of a create is in the text, each letter as itself or as a \u escape. */
+static bool names_creates(const char *body, size_t len)
+{
+    static const char word[] = "AcmeRenewal";
+    const char *end = body + len;
+
+    for (const char *start = body; start < end; start++) {
+        const char *at = start;
+        size_t letter = 0;
+        while (letter < sizeof word - 1 && at < end &&
+               (*at == word[letter] || is_escaped(at, end, word[letter])))
+            at += *at == word[letter++] ? 1 : 6;
+        if (letter == sizeof word - 1)
+            return true;
     }
-    request_clear(out);
     return false;
+}
+
+static enum request_kind load(const char *body, size_t len, struct jmap_request *out)
+{
+    const size_t flags = JSON_ALLOW_NUL;
+    json_error_t error = {.line = 0};
+    bool no_memory;
+
+    out->root = json_text_read(body, len, flags | JSON_REJECT_DUPLICATES, &error, &no_memory);
+    if (!out->root && !no_memory && json_error_code(&error) == json_error_duplicate_key) {
+        out->repeated_keys = true;
+        out->root = json_text_read(body, len, flags, NULL, &no_memory);
+    }
+    if (out->root)
+        return REQUEST_HELD;
+    return no_memory ? REQUEST_NO_MEMORY : REQUEST_UNREADABLE;
+}
+
+static enum request_kind read_calls(const char *body, size_t len, struct jmap_request *out)
+{
+    json_t *own_ids = json_object_get(out->root, "createdIds");
+
+    out->calls = json_object_get(out->root, "methodCalls");
+    if (!json_is_array(out->calls))
+        return out->repeated_keys ? REQUEST_HELD : REQUEST_PASSES;
+    out->strings = json_array();
+    out->removed = json_object();
+    out->aliases = json_array();
+    out->wants_created_ids = json_is_object(own_ids);
+    out->own_ids = out->wants_created_ids ? json_text_copy(own_ids) : NULL;
+    if (!out->strings || !out->removed || !out->aliases ||
+        (out->wants_created_ids && !out->own_ids) || !find_creates(out) || !find_removed(out))
+        return REQUEST_NO_MEMORY;
+    out->escaped_names = has_escaped_names(body, len, out->calls);
+    return out->count > 0 || out->repeated_keys ? REQUEST_HELD : REQUEST_PASSES;
+}
+
+enum request_kind request_parse(const char *body, size_t len, struct jmap_request *out)
+{
+    *out = (struct jmap_request){0};
+    if (!names_creates(body, len))
+        return REQUEST_PASSES;
+
+    enum request_kind kind = load(body, len, out);
+    if (kind == REQUEST_HELD)
+        kind = read_calls(body, len, out);
+    if (kind != REQUEST_HELD)
+        request_clear(out);
+    return kind;
 }
 
 void request_clear(struct jmap_request *request)
@@ -200,6 +278,8 @@ void request_clear(struct jmap_request *request)
     for (size_t i = 0; i < request->count; i++)
         json_decref(request->creates[i].original);
     free(request->creates);
+    json_decref(request->aliases);
+    json_decref(request->own_ids);
     json_decref(request->removed);
     json_decref(request->strings);
     json_decref(request->root);
@@ -220,82 +300,84 @@ bool request_set_due(struct held_create *create, wall_time due)
                                json_pack("{s:s, s:s}", "@type", "Pending", "due", text)) == 0;
 }
 
-/* A copy of what the client gave, made before the first seed overwrites it. */
-#define OWN_CREATED_IDS "renewgate:createdIds"
+static bool note_alias(struct jmap_request *request, size_t call, const char *key, json_t *meaning)
+{
+    return json_array_append_new(request->aliases,
+                                 json_pack("[I, s, o]", (json_int_t)call, key, meaning)) == 0;
+}
 
-bool request_seed(struct jmap_request *request, const char *key, const char *id)
+bool request_has_own_id(const struct jmap_request *request, const char *key)
+{
+    return json_object_get(request->own_ids, key) != NULL;
+}
+
+bool request_seed(struct jmap_request *request, size_t call, const char *key, const char *id)
 {
     json_t *seeded = json_object_get(request->root, "createdIds");
 
-    if (!json_is_object(seeded)) {
+    if (request_has_own_id(request, key))
+        return note_alias(request, call, key, json_string(id));
+    if (!seeded || json_is_null(seeded)) {
         seeded = json_object();
         if (json_object_set_new(request->root, "createdIds", seeded) != 0)
             return false;
-    } else if (!json_object_get(request->removed, OWN_CREATED_IDS) &&
-               json_object_set_new(request->removed, OWN_CREATED_IDS, json_deep_copy(seeded)) !=
-                   0) {
-        return false;
     }
-    return json_object_set_new(seeded, key, json_string(id)) == 0;
-}
-
-const char *request_own_created_id(const struct jmap_request *request, const char *key)
-{
-    json_t *own = json_object_get(request->removed, OWN_CREATED_IDS);
-
-    return json_string_value(json_object_get(own, key));
-}
-
-static bool is_reference_to(const char *text, const char *key)
-{
-    return text && text[0] == '#' && strcmp(text + 1, key) == 0;
-}
-
-static bool rename_reference(json_t *object, const char *from, const char *to)
-{
-    json_t *value = json_object_get(object, from);
-
-    return !value ||
-           (json_object_set(object, to, value) == 0 && json_object_del(object, from) == 0);
-}
-
-/* Rewrites references in the two places in which tasks are named: lists of ids, keys of updates. */
-static bool alias_in_arguments(json_t *arguments, const char *key, const char *from, const char *to)
-{
-    static const char *const lists[] = {"ids", "destroy"};
-
-    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
-        json_t *list = json_object_get(arguments, lists[l]);
-        for (size_t i = 0; i < json_array_size(list); i++) {
-            if (is_reference_to(json_string_value(json_array_get(list, i)), key) &&
-                json_array_set_new(list, i, json_string(to)) != 0)
-                return false;
-        }
-    }
-    return rename_reference(json_object_get(arguments, "update"), from, to);
+    /* What is neither is left for the server to refuse. */
+    return !json_is_object(seeded) || json_object_set_new(seeded, key, json_string(id)) == 0;
 }
 
 bool request_alias(struct jmap_request *request, size_t call, const char *key, const char *other)
 {
-    char *from = NULL, *to = NULL;
-    bool done = asprintf(&from, "#%s", key) >= 0 && asprintf(&to, "#%s", other) >= 0;
+    return note_alias(request, call, key, json_sprintf("#%s", other));
+}
 
-    for (size_t i = call + 1; done && i < json_array_size(request->calls); i++) {
-        json_t *method = json_array_get(request->calls, i);
-        const char *name = json_string_value(json_array_get(method, 0));
-        json_t *arguments = json_array_get(method, 1);
-        if (name && strncmp(name, "x:Task/", 7) == 0 && json_is_object(arguments))
-            done = alias_in_arguments(arguments, key, from, to);
+/* The server reads references to tasks in lists of ids; those in `destroy` it passes over. */
+static bool resolve_ids(json_t *ids, const json_t *meanings)
+{
+    for (size_t i = 0; i < json_array_size(ids); i++) {
+        const char *id = text_of(json_array_get(ids, i));
+        json_t *meaning = id && id[0] == '#' ? json_object_get(meanings, id + 1) : NULL;
+        if (meaning && json_array_set(ids, i, meaning) != 0)
+            return false;
     }
-    free(from);
-    free(to);
+    return true;
+}
+
+/* One pass over the calls, however many aliases there are: a key means what it was given last. */
+static bool resolve_aliases(struct jmap_request *request)
+{
+    json_t *meanings = json_object(), *call, *value;
+    size_t next = 0, i;
+    const char *key;
+    bool done = meanings != NULL;
+
+    json_array_foreach(request->calls, i, call)
+    {
+        const char *name = text_of(json_array_get(call, 0));
+        json_t *arguments = json_array_get(call, 1);
+        if (done && name && strncmp(name, "x:Task/", 7) == 0)
+            done = resolve_ids(json_object_get(arguments, "ids"), meanings);
+        json_object_foreach(json_object_get(arguments, "create"), key, value)
+        {
+            json_object_del(meanings, key);
+        }
+        for (; done && next < json_array_size(request->aliases); next++) {
+            const json_t *alias = json_array_get(request->aliases, next);
+            if ((size_t)json_integer_value(json_array_get(alias, 0)) != i)
+                break;
+            done = json_object_set(meanings, json_string_value(json_array_get(alias, 1)),
+                                   json_array_get(alias, 2)) == 0;
+        }
+    }
+    json_decref(meanings);
     return done;
 }
 
-char *request_text(const struct jmap_request *request, size_t *len)
+char *request_text(struct jmap_request *request, size_t *len)
 {
     size_t flags = JSON_COMPACT | (request->escaped_names ? JSON_ESCAPE_SLASH : 0);
-    char *text = json_dumps(request->root, flags);
+    bool resolved = json_array_size(request->aliases) == 0 || resolve_aliases(request);
+    char *text = resolved ? json_dumps(request->root, flags) : NULL;
 
     *len = text ? strlen(text) : 0;
     return text;

@@ -26,18 +26,29 @@ struct jmap_request {
     json_t *calls;        /* root's methodCalls; borrowed */
     json_t *strings;      /* owns the creates' domain ids */
     json_t *removed;      /* object: ids of tasks that this request destroys or rewrites */
+    json_t *own_ids;      /* the client's createdIds before the first seed, or NULL */
+    json_t *aliases;      /* array of [call, key, meaning], ascending by call */
     bool removes_unknown; /* it destroys by a result reference */
     bool escaped_names;   /* a method name was spelled with a JSON escape */
+    bool repeated_keys;   /* an object names a key twice: to be written anew, see request_parse() */
     bool wants_created_ids;
     struct held_create *creates;
     size_t count;
 };
 
+enum request_kind {
+    REQUEST_PASSES,     /* whatever the server makes of it, no create of an AcmeRenewal is in it */
+    REQUEST_HELD,       /* `out` is filled; end with request_clear() */
+    REQUEST_UNREADABLE, /* the server might read a create in it where this gate cannot */
+    REQUEST_NO_MEMORY,
+};
+
 /*
- * Reads a request. False where it holds no create of an AcmeRenewal, is no request, or memory ran
- * out; `out` is then empty. End with request_clear().
+ * Reads a request. `out` is empty but for REQUEST_HELD. Of a repeated key the last value counts
+ * here, while the server makes both of two creates of one name: such a request is held even if no
+ * create is left in it, and goes to the server only as it was read.
  */
-bool request_parse(const char *body, size_t len, struct jmap_request *out);
+enum request_kind request_parse(const char *body, size_t len, struct jmap_request *out);
 
 void request_clear(struct jmap_request *request);
 
@@ -47,16 +58,19 @@ bool request_mask(struct held_create *create);
 /* Gives the create another due time. False when memory ran out. */
 bool request_set_due(struct held_create *create, wall_time due);
 
-/* Lets "#key" mean `id` in the whole batch. False when memory ran out. */
-bool request_seed(struct jmap_request *request, const char *key, const char *id);
+/*
+ * Lets "#key" mean `id` in the whole batch; in the calls after `call` only, where the client gave
+ * the key a meaning of its own. False when memory ran out.
+ */
+bool request_seed(struct jmap_request *request, size_t call, const char *key, const char *id);
 
 /* Lets "#key" mean "#other" in the calls after `call`. False when memory ran out. */
 bool request_alias(struct jmap_request *request, size_t call, const char *key, const char *other);
 
-/* What request_seed() put over: the client's own value for `key`, or NULL. Borrowed. */
-const char *request_own_created_id(const struct jmap_request *request, const char *key);
+/* Whether the client itself said what "#key" means. */
+bool request_has_own_id(const struct jmap_request *request, const char *key);
 
-/* The request as text, the caller's to free(); NULL when memory ran out. */
-char *request_text(const struct jmap_request *request, size_t *len);
+/* The request as text, the caller's to free(), aliases resolved; NULL when memory ran out. */
+char *request_text(struct jmap_request *request, size_t *len);
 
 #endif

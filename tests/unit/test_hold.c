@@ -1,6 +1,5 @@
 /*
- * A hold from its request's bytes to its answer's, against a server in a few lines: it answers
- * look-ups from a table and a masked create as the recording set-create-errors does.
+ * A hold from its request's bytes to its answer's, against a server in a few lines.
  */
 
 #include <setjmp.h>
@@ -17,20 +16,9 @@
 #include "jmap/flight.h"
 #include "jmap/hold.h"
 #include "jmap/memory.h"
-#include "policy/no_op_id.h"
+#include "tests/unit/task_server.h"
 
 #define NOW "2026-11-23T12:00:00Z"
-
-struct server {
-    const char *task;       /* a task object as JSON, or NULL */
-    const char *not_before; /* of the one certificate, or NULL */
-    const char *not_after;
-    const char *create_error; /* type of the error that every create gets, or NULL */
-    bool forbids_reads;
-    bool refuses_moves;
-    unsigned lookups, creates, moves;
-    char last_request[4096];
-};
 
 struct world {
     struct hold_settings settings;
@@ -61,109 +49,6 @@ static void keep_report(void *user, const struct hold_report *report)
 
     snprintf(world->outcome, sizeof world->outcome, "%s", report->outcome);
     world->row = report->row;
-}
-
-static json_t *answer_get(const struct server *server, const char *name, const char *call_id,
-                          const json_t *arguments)
-{
-    json_t *list = json_array();
-
-    if (strcmp(name, "x:Task/get") == 0 && strcmp(call_id, "T") == 0 && server->task)
-        json_array_append_new(list, json_loads(server->task, 0, NULL));
-    if (strcmp(name, "x:Domain/get") == 0)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:{s:s, s:s, s:{s:b}}}", "id", "b",
-                                              "name", "example.org", "certificateManagement",
-                                              "@type", "Automatic", "acmeProviderId", "jp1",
-                                              "subjectAlternativeNames", "mail", 1));
-    if (strcmp(name, "x:AcmeProvider/get") == 0)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "id", "jp1", "challengeType",
-                                              "Http01", "renewBefore", "R23"));
-    if (strcmp(name, "x:Certificate/get") == 0 && server->not_before &&
-        json_array_size(json_object_get(arguments, "ids")) == 0)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:{s:b}}", "id", "jpcert",
-                                              "notValidBefore", server->not_before, "notValidAfter",
-                                              server->not_after, "subjectAlternativeNames",
-                                              "mail.example.org", 1));
-    return json_pack("{s:s, s:o, s:[]}", "accountId", "d", "list", list, "notFound");
-}
-
-static json_t *answer_create(struct server *server, const json_t *create)
-{
-    const char *domain = json_string_value(json_object_get(create, "domainId"));
-
-    if (server->create_error)
-        return json_pack("{s:s}", "type", server->create_error);
-    if (strcmp(domain, IMPOSSIBLE_DOMAIN_ID) == 0)
-        return json_pack("{s:s, s:{s:s, s:s}}", "type", "invalidForeignKey", "objectId", "object",
-                         "Domain", "id", domain);
-    server->creates++;
-    return NULL;
-}
-
-static json_t *answer_set(struct server *server, const json_t *arguments)
-{
-    json_t *answer = json_pack("{s:s}", "accountId", "d"), *value;
-    json_t *created = json_object(), *not_created = json_object();
-    const char *key;
-
-    json_object_foreach(json_object_get(arguments, "create"), key, value)
-    {
-        json_t *error = answer_create(server, value);
-        if (error)
-            json_object_set_new(not_created, key, error);
-        else
-            json_object_set_new(created, key, json_pack("{s:s}", "id", "jpnew"));
-    }
-    json_object_foreach(json_object_get(arguments, "update"), key, value)
-    {
-        server->moves++;
-        json_object_set_new(answer, server->refuses_moves ? "notUpdated" : "updated",
-                            json_pack("{s:n}", key));
-    }
-    if (json_object_size(created))
-        json_object_set(answer, "created", created);
-    if (json_object_size(not_created))
-        json_object_set(answer, "notCreated", not_created);
-    json_decref(created);
-    json_decref(not_created);
-    return answer;
-}
-
-static json_t *answer_call(struct server *server, const json_t *call)
-{
-    const char *name = json_string_value(json_array_get(call, 0));
-    const char *call_id = json_string_value(json_array_get(call, 2));
-    json_t *arguments = json_array_get(call, 1), *answer;
-
-    if (server->forbids_reads && strcmp(name, "x:Task/set") != 0)
-        return json_pack("[s, {s:s}, s]", "error", "type", "forbidden", call_id);
-    if (strcmp(name, "x:Task/set") == 0)
-        answer = answer_set(server, arguments);
-    else if (strstr(name, "/query"))
-        answer = json_pack("{s:[]}", "ids");
-    else
-        answer = answer_get(server, name, call_id, arguments);
-    return json_pack("[s, o, s]", name, answer, call_id);
-}
-
-static char *serve(struct server *server, const char *body, size_t len)
-{
-    json_t *request = json_loadb(body, len, 0, NULL), *call, *responses = json_array();
-    size_t i;
-
-    assert_non_null(request);
-    json_array_foreach(json_object_get(request, "methodCalls"), i, call)
-    {
-        json_array_append_new(responses, answer_call(server, call));
-    }
-    json_t *answer = json_pack("{s:o, s:s}", "methodResponses", responses, "sessionState", "s");
-    json_t *ids = json_object_get(request, "createdIds");
-    if (ids)
-        json_object_set(answer, "createdIds", ids);
-    char *text = json_dumps(answer, JSON_COMPACT);
-    json_decref(answer);
-    json_decref(request);
-    return text;
 }
 
 /* Drives a hold to its end, or to where it waits; the answer is the caller's to free. */
@@ -439,6 +324,190 @@ static void requests_without_a_create_are_no_holds(void **state)
         assert_null(hold_open(&world->context, bodies[i], strlen(bodies[i])));
 }
 
+#define RENEWAL(key, more) "\"" key "\":{\"@type\":\"AcmeRenewal\",\"domainId\":\"b\"" more "}"
+#define SET(creates) "[\"x:Task/set\",{\"create\":{" creates "}},\"t\"]"
+#define BATCH(calls) "{\"using\":[],\"methodCalls\":[" calls "]}"
+#define LATER_TASK                                                                                 \
+    "{\"id\":\"jpold\",\"@type\":\"AcmeRenewal\",\"domainId\":\"b\",\"status\":{\"@type\":"        \
+    "\"Pending\",\"due\":\"2027-11-23T11:59:00Z\"}}"
+
+static void twins_of_a_rejected_create_make_one_task(void **state)
+{
+    struct world *world = *state;
+    char *got = ask(
+        world, BATCH(SET(RENEWAL("k", ",\"bogus\":1") "," RENEWAL("l", "") "," RENEWAL("m", ""))));
+
+    assert_int_equal(world->server.creates, 1);
+    assert_non_null(strstr(got, "\"k\":{\"type\":\"invalidProperties\"}"));
+    assert_non_null(strstr(got, "\"l\":{\"id\":\"jpnew\"}"));
+    assert_non_null(strstr(got, "\"m\":{\"id\":\"jpnew\"}"));
+    free(got);
+}
+
+static void a_twin_of_a_rejected_create_moves_the_task(void **state)
+{
+    struct world *world = *state;
+
+    world->server.task = LATER_TASK;
+    char *got = ask(world, BATCH(SET(RENEWAL("k", ",\"bogus\":1") "," RENEWAL("l", ""))));
+    assert_int_equal(world->server.moves, 1);
+    assert_non_null(strstr(got, "\"l\":{\"id\":\"jpold\"}"));
+    free(got);
+}
+
+static void twins_share_what_replaces_a_refused_move(void **state)
+{
+    struct world *world = *state;
+
+    world->server.task = LATER_TASK;
+    world->server.refuses_moves = true;
+    char *got = ask(world, BATCH(SET(RENEWAL("k", "") "," RENEWAL("l", ""))));
+    assert_int_equal(world->server.creates, 1);
+    assert_non_null(strstr(got, "\"k\":{\"id\":\"jpnew\"}"));
+    assert_non_null(strstr(got, "\"l\":{\"id\":\"jpnew\"}"));
+    free(got);
+}
+
+static void a_running_task_is_the_answer_and_a_vanished_one_is_read_anew(void **state)
+{
+    struct world *world = *state;
+
+    world->server.task = LATER_TASK;
+    world->server.refuses_moves = true;
+    world->server.move_refusal = "{\"type\":\"forbidden\",\"description\":\"Task is currently "
+                                 "being processed and cannot be updated\"}";
+    expect(world, CREATE, CREATED("jpold"));
+    world->server.move_refusal = "{\"type\":\"notFound\"}";
+    char *got = ask(world, CREATE);
+    assert_non_null(strstr(got, "serverUnavailable"));
+    assert_int_equal(world->server.creates, 0);
+    free(got);
+}
+
+static void an_unanswered_move_makes_no_second_task(void **state)
+{
+    struct world *world = *state;
+
+    world->server.task = LATER_TASK;
+    struct hold *hold = hold_open(&world->context, CREATE, strlen(CREATE));
+    while (!strstr(hold_request(hold).body, "status/due")) {
+        struct hold_request request = hold_request(hold);
+        char *text = serve(&world->server, request.body, request.len);
+        hold_feed(hold, 200, text, strlen(text));
+        free(text);
+    }
+    assert_int_equal(hold_feed_failure(hold), HOLD_DONE);
+    assert_non_null(strstr(hold_answer(hold).body, "serverUnavailable"));
+    hold_close(hold);
+}
+
+static void a_clients_own_reference_keeps_its_meaning(void **state)
+{
+    struct world *world = *state;
+    static const char body[] = "{\"using\":[],\"createdIds\":{\"k\":\"c\"},\"methodCalls\":[" SET(
+        RENEWAL("k", "")) ",[\"x:Task/get\",{\"ids\":[\"#k\"]},\"g\"]]}";
+
+    make_fresh(&world->server);
+    char *got = ask(world, body);
+    assert_non_null(strstr(world->server.last_request, "\"createdIds\":{\"k\":\"c\"}"));
+    assert_non_null(strstr(world->server.last_request, "\"ids\":[\"p33"));
+    assert_non_null(strstr(got, "\"createdIds\":{\"k\":\"p33"));
+    free(got);
+    world->server.create_error = "forbidden";
+    got = ask(world, body);
+    assert_non_null(strstr(got, "\"createdIds\":{\"k\":\"c\"}"));
+    free(got);
+}
+
+static void what_only_the_server_might_read_is_json_to_neither(void **state)
+{
+    struct world *world = *state;
+    static const char *const members[] = {
+        "\"a\":18446744073709551615",
+        "\"a\":1e999",
+        "\"a\":\"\\ud800\"",
+        "\"a\\u0000\":1",
+        "\"a\":\"\xff\"",
+    };
+
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        char body[512];
+        snprintf(body, sizeof body, "{%s,\"methodCalls\":[%s]}", members[i],
+                 SET("\"k\":{\"@type\":\"\\u0041cmeRenewal\",\"domainId\":\"b\"}"));
+        struct hold *hold = hold_open(&world->context, body, strlen(body));
+        assert_non_null(hold);
+        assert_int_equal(hold_request(hold).body[0], '!');
+        assert_true(hold_request(hold).keep_headers);
+        assert_int_equal(hold_feed(hold, 400, "{}", 2), HOLD_DONE);
+        assert_true(hold_answer(hold).as_received);
+        hold_close(hold);
+        world->settings.observe = true;
+        assert_null(hold_open(&world->context, body, strlen(body)));
+        world->settings.observe = false;
+    }
+}
+
+static void of_repeated_keys_one_create_is_left(void **state)
+{
+    struct world *world = *state;
+
+    expect(world, BATCH(SET(RENEWAL("k", "") "," RENEWAL("k", ""))), CREATED("jpnew"));
+    assert_int_equal(world->server.creates, 1);
+    assert_string_equal(world->server.last_request, CREATE);
+    free(
+        ask(world, BATCH(SET(RENEWAL("k", "") ",\"k\":{\"@type\":\"Other\",\"domainId\":\"b\"}"))));
+    assert_null(strstr(world->server.last_request, "AcmeRenewal"));
+}
+
+static void an_answer_that_cannot_be_read_is_a_503_where_ids_are_missing_in_it(void **state)
+{
+    struct world *world = *state;
+    unsigned status[2];
+
+    for (size_t fresh = 0; fresh < 2; fresh++) {
+        if (fresh)
+            make_fresh(&world->server);
+        struct hold *hold = hold_open(&world->context, CREATE, strlen(CREATE));
+        while (!hold_request(hold).keep_headers) {
+            struct hold_request request = hold_request(hold);
+            char *text = serve(&world->server, request.body, request.len);
+            hold_feed(hold, 200, text, strlen(text));
+            free(text);
+        }
+        assert_int_equal(hold_feed(hold, 200, "[", 1), HOLD_DONE);
+        status[fresh] = hold_answer(hold).own_status;
+        hold_close(hold);
+    }
+    assert_int_equal(status[0], 0);
+    assert_int_equal(status[1], 503);
+}
+
+static void nonsense_in_a_lookup_is_a_failed_lookup(void **state)
+{
+    struct world *world = *state;
+    static const char *const answers[] = {
+        "",
+        "7",
+        "[]",
+        "{}",
+        "{\"methodResponses\":{}}",
+        "{\"methodResponses\":[7,[],[[]]]}",
+        "{\"methodResponses\":[[\"x:Task/query\",{\"ids\":7},\"t\"]]}",
+        "{\"methodResponses\":[[\"x:Task/get\",{\"list\":{}},\"T\"]]}",
+    };
+
+    world->settings.on_lookup_failure = LOOKUP_FAILURE_REFUSE;
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        struct hold *hold = hold_open(&world->context, CREATE, strlen(CREATE));
+        hold_feed(hold, 200, answers[i], strlen(answers[i]));
+        char *got = drive(world, hold);
+        if (!strstr(got, "serverUnavailable"))
+            fail_msg("%s: %s", answers[i], got);
+        free(got);
+        hold_close(hold);
+    }
+}
+
 static void the_endpoint_has_an_empty_second_segment(void **state)
 {
     static const struct {
@@ -489,6 +558,16 @@ int main(void)
         WORLD_TEST(a_waiter_may_leave_and_a_leader_may_die),
         WORLD_TEST(references_are_seeded_and_taken_out_again),
         WORLD_TEST(requests_without_a_create_are_no_holds),
+        WORLD_TEST(twins_of_a_rejected_create_make_one_task),
+        WORLD_TEST(a_twin_of_a_rejected_create_moves_the_task),
+        WORLD_TEST(twins_share_what_replaces_a_refused_move),
+        WORLD_TEST(a_running_task_is_the_answer_and_a_vanished_one_is_read_anew),
+        WORLD_TEST(an_unanswered_move_makes_no_second_task),
+        WORLD_TEST(a_clients_own_reference_keeps_its_meaning),
+        WORLD_TEST(what_only_the_server_might_read_is_json_to_neither),
+        WORLD_TEST(of_repeated_keys_one_create_is_left),
+        WORLD_TEST(an_answer_that_cannot_be_read_is_a_503_where_ids_are_missing_in_it),
+        WORLD_TEST(nonsense_in_a_lookup_is_a_failed_lookup),
         cmocka_unit_test(the_endpoint_has_an_empty_second_segment),
     };
 

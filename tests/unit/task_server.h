@@ -1,0 +1,138 @@
+#ifndef RENEWGATE_TESTS_UNIT_TASK_SERVER_H
+#define RENEWGATE_TESTS_UNIT_TASK_SERVER_H
+
+/*
+ * A server in a few lines: it answers look-ups from a table and a masked create as the recording
+ * set-create-errors does.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/no_op_id.h"
+
+struct server {
+    const char *task;       /* a task object as JSON, or NULL */
+    const char *not_before; /* of the one certificate, or NULL */
+    const char *not_after;
+    const char *create_error; /* type of the error that every create gets, or NULL */
+    bool forbids_reads;
+    bool refuses_moves;
+    const char *move_refusal; /* a set error as JSON, or NULL */
+    unsigned lookups, creates, moves;
+    char last_request[4096];
+};
+
+static json_t *answer_get(const struct server *server, const char *name, const char *call_id,
+                          const json_t *arguments)
+{
+    json_t *list = json_array();
+
+    if (strcmp(name, "x:Task/get") == 0 && strcmp(call_id, "T") == 0 && server->task)
+        json_array_append_new(list, json_loads(server->task, 0, NULL));
+    if (strcmp(name, "x:Domain/get") == 0)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:{s:s, s:s, s:{s:b}}}", "id", "b",
+                                              "name", "example.org", "certificateManagement",
+                                              "@type", "Automatic", "acmeProviderId", "jp1",
+                                              "subjectAlternativeNames", "mail", 1));
+    if (strcmp(name, "x:AcmeProvider/get") == 0)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "id", "jp1", "challengeType",
+                                              "Http01", "renewBefore", "R23"));
+    if (strcmp(name, "x:Certificate/get") == 0 && server->not_before &&
+        json_array_size(json_object_get(arguments, "ids")) == 0)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:{s:b}}", "id", "jpcert",
+                                              "notValidBefore", server->not_before, "notValidAfter",
+                                              server->not_after, "subjectAlternativeNames",
+                                              "mail.example.org", 1));
+    return json_pack("{s:s, s:o, s:[]}", "accountId", "d", "list", list, "notFound");
+}
+
+static json_t *answer_create(struct server *server, const json_t *create)
+{
+    const char *domain = json_string_value(json_object_get(create, "domainId"));
+
+    if (json_object_get(create, "bogus"))
+        return json_pack("{s:s}", "type", "invalidProperties");
+    if (server->create_error)
+        return json_pack("{s:s}", "type", server->create_error);
+    if (strcmp(domain, IMPOSSIBLE_DOMAIN_ID) == 0)
+        return json_pack("{s:s, s:{s:s, s:s}}", "type", "invalidForeignKey", "objectId", "object",
+                         "Domain", "id", domain);
+    server->creates++;
+    return NULL;
+}
+
+static json_t *answer_set(struct server *server, const json_t *arguments)
+{
+    json_t *answer = json_pack("{s:s}", "accountId", "d"), *value;
+    json_t *created = json_object(), *not_created = json_object();
+    const char *key;
+
+    json_object_foreach(json_object_get(arguments, "create"), key, value)
+    {
+        json_t *error = answer_create(server, value);
+        if (error)
+            json_object_set_new(not_created, key, error);
+        else
+            json_object_set_new(created, key, json_pack("{s:s}", "id", "jpnew"));
+    }
+    json_object_foreach(json_object_get(arguments, "update"), key, value)
+    {
+        server->moves++;
+        json_object_set_new(answer, server->refuses_moves ? "notUpdated" : "updated",
+                            json_pack("{s:o}", key,
+                                      server->move_refusal
+                                          ? json_loads(server->move_refusal, 0, NULL)
+                                          : json_null()));
+    }
+    if (json_object_size(created))
+        json_object_set(answer, "created", created);
+    if (json_object_size(not_created))
+        json_object_set(answer, "notCreated", not_created);
+    json_decref(created);
+    json_decref(not_created);
+    return answer;
+}
+
+static json_t *answer_call(struct server *server, const json_t *call)
+{
+    const char *name = json_string_value(json_array_get(call, 0));
+    const char *call_id = json_string_value(json_array_get(call, 2));
+    json_t *arguments = json_array_get(call, 1), *answer;
+
+    if (server->forbids_reads && strcmp(name, "x:Task/set") != 0)
+        return json_pack("[s, {s:s}, s]", "error", "type", "forbidden", call_id);
+    if (strcmp(name, "x:Task/set") == 0)
+        answer = answer_set(server, arguments);
+    else if (strstr(name, "/query"))
+        answer = json_pack("{s:[]}", "ids");
+    else
+        answer = answer_get(server, name, call_id, arguments);
+    return json_pack("[s, o, s]", name, answer, call_id);
+}
+
+static char *serve(struct server *server, const char *body, size_t len)
+{
+    json_t *request = json_loadb(body, len, 0, NULL), *call, *responses;
+    size_t i;
+
+    if (!request)
+        return strdup("not JSON");
+    responses = json_array();
+    json_array_foreach(json_object_get(request, "methodCalls"), i, call)
+    {
+        json_array_append_new(responses, answer_call(server, call));
+    }
+    json_t *answer = json_pack("{s:o, s:s}", "methodResponses", responses, "sessionState", "s");
+    json_t *ids = json_object_get(request, "createdIds");
+    if (ids)
+        json_object_set(answer, "createdIds", ids);
+    char *text = json_dumps(answer, JSON_COMPACT);
+    json_decref(answer);
+    json_decref(request);
+    return text;
+}
+
+#endif
