@@ -55,8 +55,8 @@ PROGRAMS := $(if $(MAIN),$(OUT)/renewgate) \
             $(if $(shell grep -ls '^int main' tests/standin/*.c),$(OUT)/stalwart-standin)
 
 .DEFAULT_GOAL := all
-.PHONY: all programs unit-tests test unit blackbox format format-check analyse run clean help \
-        libraries
+.PHONY: all programs unit-tests test unit blackbox format format-check analyse docs install \
+        uninstall dist run clean help libraries
 
 all: programs ## build the gate, build/renewgate, and the stand-in server of the tests
 	@$(if $(MAIN),ln -sfn $(BUILD)/renewgate build/renewgate)
@@ -120,6 +120,45 @@ analyse: ## static analysis
 	    --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
 	    --cppcheck-build-dir=build/cppcheck -j $(shell nproc) \
 	    $(wildcard proxy jmap policy tests/standin)
+
+# -- documents, installation, release ---------------------------------------------------------------
+
+REFERENCE := docs/configuration.md
+MAN := build/renewgate.8
+
+docs: all $(MAN) ## write the reference page and the man page from the table of variables
+	@sed -i '/^<!-- made by/q' $(REFERENCE)
+	@{ echo; build/renewgate --help-markdown; } >> $(REFERENCE)
+
+$(MAN): docs/renewgate.8.scd docs/variables.awk $(OUT)/renewgate
+	@$(OUT)/renewgate --help-markdown | awk -f docs/variables.awk > $@.variables
+	@sed -e '/^@VARIABLES@/{r $@.variables' -e 'd}' docs/renewgate.8.scd | scdoc > $@
+	@rm $@.variables
+
+prefix ?= /usr/local
+sbindir ?= $(prefix)/sbin
+mandir ?= $(prefix)/share/man
+INSTALL ?= install
+
+install: all $(MAN) ## install the gate and its man page; DESTDIR and prefix are heeded
+	$(INSTALL) -D -m 755 $(OUT)/renewgate $(DESTDIR)$(sbindir)/renewgate
+	$(INSTALL) -D -m 644 $(MAN) $(DESTDIR)$(mandir)/man8/renewgate.8
+	$(INSTALL) -D -m 644 deploy/completion/renewgate.bash \
+	    $(DESTDIR)$(prefix)/share/bash-completion/completions/renewgate
+	$(INSTALL) -D -m 644 deploy/completion/_renewgate \
+	    $(DESTDIR)$(prefix)/share/zsh/site-functions/_renewgate
+
+uninstall: ## remove what "make install" installed
+	rm -f $(DESTDIR)$(sbindir)/renewgate $(DESTDIR)$(mandir)/man8/renewgate.8 \
+	    $(DESTDIR)$(prefix)/share/bash-completion/completions/renewgate \
+	    $(DESTDIR)$(prefix)/share/zsh/site-functions/_renewgate
+
+# The commit alone decides every byte: its files, its time, no name of whoever made it.
+dist: ## the same tarball from the same commit on every machine, in build/
+	@mkdir -p build
+	git -c tar.umask=0022 archive --format=tar --prefix=renewgate-$(VERSION)/ HEAD | gzip -9n \
+	    > build/renewgate-$(VERSION).tar.gz
+	@cd build && sha256sum renewgate-$(VERSION).tar.gz
 
 # -- the rest --------------------------------------------------------------------------------------
 

@@ -1,0 +1,73 @@
+"""The documents say what is so: variables, links, commands."""
+
+import re
+import subprocess
+
+import pytest
+
+from gate import BUILD
+from standin import ROOT
+
+PAGES = sorted(page for page in ROOT.glob("**/*.md") if "build" not in page.parts)
+
+
+def fences(page):
+    """The shell commands that a page shows, line by line."""
+    for block in re.findall(r"^ *```sh\n(.*?)^ *```", page.read_text(), re.M | re.S):
+        for line in re.sub(r"\\\n", " ", block).splitlines():
+            yield line.split(" #")[0].strip()
+
+
+def anchors(page):
+    """What GitHub makes of a page's headings."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    for heading in re.findall(r"^#+ (.+)$", text, re.M):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_the_reference_page_is_the_programs_own_table():
+    table = subprocess.run([BUILD / "renewgate", "--help-markdown"], capture_output=True,
+                           text=True, check=True).stdout
+    page = (ROOT / "docs/configuration.md").read_text()
+    assert page.endswith("do not edit below -->\n\n" + table), 'run "make docs"'
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path) if path else page
+        assert linked.exists(), target
+        if anchor and linked.suffix == ".md":
+            assert anchor in set(anchors(linked)), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_name_what_is_there(page):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    help_text = subprocess.run([BUILD / "renewgate", "--help"], capture_output=True, text=True,
+                               check=True).stdout
+    for line in fences(page):
+        for script in re.findall(r"(?:^|[\s;&])((?:deploy|tests)/[\w./-]+)", line):
+            assert (ROOT / script).exists(), line
+        for name in re.findall(r"\bRENEWGATE_([A-Z_]+)=", line):
+            assert f"RENEWGATE_{name.removesuffix('_FILE')}" in help_text or name == "BUILD", line
+        for option in re.findall(r"(?:^|/|\s)renewgate (--[a-z-]+|[a-z]+)", line):
+            assert f"renewgate {option}" in help_text, line
+        if line.startswith("make "):
+            for word in line.split("#")[0].split()[1:]:
+                assert "=" in word or word.startswith("-") or word in targets, line
+
+
+def test_the_man_page_is_well_formed(tmp_path):
+    """scdoc takes it, with every variable in it."""
+    page = tmp_path / "renewgate.8"
+    subprocess.run(["make", "-s", f"BUILD={BUILD.name}", f"MAN={page}", str(page)], cwd=ROOT,
+                   check=True, capture_output=True)
+    text = page.read_text().replace("\\_", "_").replace("\\-", "-")
+    names = re.findall(r"RENEWGATE_[A-Z_]+", subprocess.run(
+        [BUILD / "renewgate", "--help-markdown"], capture_output=True, text=True).stdout)
+    assert names
+    assert [name for name in names if name not in text] == []
