@@ -56,7 +56,7 @@ PROGRAMS := $(if $(MAIN),$(OUT)/renewgate) \
 
 .DEFAULT_GOAL := all
 .PHONY: all programs unit-tests test unit blackbox format format-check analyse docs install \
-        uninstall dist run clean help libraries
+        uninstall dist deb run clean help libraries
 
 all: programs ## build the gate, build/renewgate, and the stand-in server of the tests
 	@$(if $(MAIN),ln -sfn $(BUILD)/renewgate build/renewgate)
@@ -140,7 +140,7 @@ sbindir ?= $(prefix)/sbin
 mandir ?= $(prefix)/share/man
 INSTALL ?= install
 
-install: all $(MAN) ## install the gate and its man page; DESTDIR and prefix are heeded
+install: $(OUT)/renewgate $(MAN) ## install the gate and its man page; DESTDIR and prefix are heeded
 	$(INSTALL) -D -m 755 $(OUT)/renewgate $(DESTDIR)$(sbindir)/renewgate
 	$(INSTALL) -D -m 644 $(MAN) $(DESTDIR)$(mandir)/man8/renewgate.8
 	$(INSTALL) -D -m 644 deploy/completion/renewgate.bash \
@@ -159,6 +159,9 @@ dist: ## the same tarball from the same commit on every machine, in build/
 	git -c tar.umask=0022 archive --format=tar --prefix=renewgate-$(VERSION)/ HEAD | gzip -9n \
 	    > build/renewgate-$(VERSION).tar.gz
 	@cd build && sha256sum renewgate-$(VERSION).tar.gz
+
+deb: ## build the Debian package and look it over with lintian
+	deploy/build-deb.sh
 
 # -- the rest --------------------------------------------------------------------------------------
 
