@@ -1,21 +1,14 @@
 """The gate under test: the real binary, on a port of its own, in front of a stand-in."""
 
-import base64
 import http.client
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import threading
 import time
 
-BUILD = pathlib.Path(os.environ.get("RENEWGATE_BUILD", "build/debug")).resolve()
-USING = ["urn:ietf:params:jmap:core", "urn:stalwart:jmap"]
-
-
-def basic(name, password="secret"):
-    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+from standin import USING, basic, binary
 
 
 class Gate:
@@ -31,7 +24,7 @@ class Gate:
             "RENEWGATE_WORKERS": "1",
         })
         environment.update({"RENEWGATE_" + key: str(value) for key, value in settings.items()})
-        self.process = subprocess.Popen([BUILD / "renewgate"], env=environment,
+        self.process = subprocess.Popen([binary("renewgate")], env=environment,
                                         stderr=subprocess.PIPE, text=True)
         self.lines = []
         ready = self._wait_until_ready()

@@ -63,17 +63,17 @@ def exchange(port, method, target, body=None, headers=(), timeout=30):
 
 
 class Standin:
-    def __init__(self, version="v0.16.18", state=None, listen="127.0.0.1:0"):
+    def __init__(self, version="v0.16.18", state=None):
         self.version = version
-        self.listen = listen
         self.initial = state
         self.process = None
         self.port = self.control_port = None
 
     def start(self):
+        """With nothing in it but its initial state; once more means on the same port."""
         self.process = subprocess.Popen(
             [binary("stalwart-standin"), "--version-like", self.version]
-            + ["--listen", self.listen, "--control", "127.0.0.1:0"],
+            + ["--listen", f"127.0.0.1:{self.port or 0}", "--control", "127.0.0.1:0"],
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from gate import Gate, basic
-from world import standin  # noqa: F401
+from gate import Gate
+from standin import basic
 
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
 
@@ -79,7 +79,7 @@ def live_tasks(standin):
 # The rows of the decision table.
 
 def test_fresh_is_a_no_op_with_the_same_id_however_often(standin, gate):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     ids = {gate.renew() for _ in range(97)}
     assert len(ids) == 1
     assert ids.pop().startswith(NO_OP)
@@ -87,7 +87,7 @@ def test_fresh_is_a_no_op_with_the_same_id_however_often(standin, gate):
 
 
 def test_the_no_op_reads_as_a_finished_task(standin, gate):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     id = gate.renew()
     (_, answer), = gate.call(["x:Task/get", {"ids": [id]}])
     assert answer["list"] == [] and answer["notFound"] == [id]
@@ -99,7 +99,7 @@ def test_the_no_op_reads_as_a_finished_task(standin, gate):
     [certificate(FRESH, ["mail.example.org", "www.example.org"])],
 ], ids=["none", "due", "expired", "other names", "more names"])
 def test_due_is_forwarded_once(standin, gate, stored):
-    standin.put_state(state(stored))
+    standin.put_state(**state(stored))
     ids = {gate.renew() for _ in range(20)}
     assert len(ids) == 1
     assert [task["id"] for task in standin.state()["tasks"]] == list(ids)
@@ -110,13 +110,13 @@ def test_due_is_forwarded_once(standin, gate, stored):
     [certificate(FRESH, ["MAIL.example.org."])],
 ], ids=["older duplicates", "other spelling"])
 def test_fresh_is_fresh(standin, gate, stored):
-    standin.put_state(state(stored))
+    standin.put_state(**state(stored))
     assert gate.renew().startswith(NO_OP)
 
 
 def test_names_in_another_order(standin, gate):
     names = ["b.example.org", "a.example.org", "c.example.org"]
-    standin.put_state(state([certificate(FRESH, names)],
+    standin.put_state(**state([certificate(FRESH, names)],
                             domains=[domain(names=("c", "a", "b.example.org"))]))
     assert gate.renew().startswith(NO_OP)
 
@@ -138,10 +138,10 @@ DEFAULT_NAMES = ["mta-sts.example.org", "ua-auto-config.example.org", "autoconfi
     ("DnsPersist01", {}, ["*.example.org", "example.org"]),
 ])
 def test_default_names(standin, gate, challenge, settings, names):
-    standin.put_state(state([certificate(FRESH, names)], domains=[domain(names=())],
+    standin.put_state(**state([certificate(FRESH, names)], domains=[domain(names=())],
                             challenge=challenge, settings=settings))
     assert gate.renew().startswith(NO_OP)
-    standin.put_state(state([certificate(FRESH, names[1:])], domains=[domain(names=())],
+    standin.put_state(**state([certificate(FRESH, names[1:])], domains=[domain(names=())],
                             challenge=challenge, settings=settings))
     assert not gate.renew().startswith(NO_OP)
 
@@ -153,32 +153,32 @@ def test_renew_before(standin, gate, part, due_day):
     for hour, fresh in ((1, True), (-1, False)):
         dates = {"notValidBefore": stamp(begins + datetime.timedelta(hours=hour)),
                  "notValidAfter": stamp(begins + datetime.timedelta(hours=hour, days=90))}
-        standin.put_state(state([certificate(dates)], renew_before=part))
+        standin.put_state(**state([certificate(dates)], renew_before=part))
         assert gate.renew().startswith(NO_OP) == fresh
 
 
 def test_a_running_task_is_the_answer(standin, gate):
-    standin.put_state(state([certificate(DUE)], [task(SOON)]))
+    standin.put_state(**state([certificate(DUE)], [task(SOON)]))
     assert gate.renew() == TASK
     assert len(standin.state()["tasks"]) == 1
 
 
 def test_a_far_task_is_pulled_forward(standin, gate):
-    standin.put_state(state([certificate(EXPIRED)], [task(LATER)]))
+    standin.put_state(**state([certificate(EXPIRED)], [task(LATER)]))
     assert gate.renew() == TASK
     only, = standin.state()["tasks"]
     assert only["status"]["due"] < LATER
 
 
 def test_a_queued_task_of_a_fresh_domain_is_the_answer(standin, gate):
-    standin.put_state(state([certificate(FRESH)], [task(LATER)]))
+    standin.put_state(**state([certificate(FRESH)], [task(LATER)]))
     assert gate.renew() == TASK
     only, = standin.state()["tasks"]
     assert only["status"]["due"] == LATER
 
 
 def test_a_rate_limited_task_is_the_answer(standin, gate):
-    standin.put_state(state([certificate(DUE)], [retry(days(6))]))
+    standin.put_state(**state([certificate(DUE)], [retry(days(6))]))
     assert gate.renew() == TASK
     assert len(standin.state()["tasks"]) == 1
 
@@ -187,7 +187,7 @@ def test_a_failed_refusal_holds_the_next_task_back(standin, gate):
     failed = {"id": TASK, "@type": "AcmeRenewal", "domainId": "b", "status": {
         "@type": "Failed", "createdAt": SOON, "failedAt": SOON,
         "failedAttemptNumber": 10, "failureReason": "Rate limited. Retry after 604800 seconds"}}
-    standin.put_state(state([certificate(DUE)], [failed]))
+    standin.put_state(**state([certificate(DUE)], [failed]))
     id = gate.renew()
     made, = live_tasks(standin)
     assert made["id"] == id
@@ -199,13 +199,13 @@ def test_a_failed_task_is_no_task(standin, gate):
     failed = {"id": TASK, "@type": "AcmeRenewal", "domainId": "b", "status": {
         "@type": "Failed", "createdAt": SOON, "failedAt": SOON, "failedAttemptNumber": 0,
         "failureReason": "not due"}}
-    standin.put_state(state([certificate(DUE)], [failed]))
+    standin.put_state(**state([certificate(DUE)], [failed]))
     assert gate.renew() != TASK
     assert len(live_tasks(standin)) == 1
 
 
 def test_not_due_can_be_scheduled(standin):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     with Gate(standin.port, NOT_DUE="schedule") as gate:
         first, second = gate.renew(), gate.renew()
     assert first == second
@@ -214,19 +214,19 @@ def test_not_due_can_be_scheduled(standin):
 
 
 def test_a_time_asked_for_in_the_future(standin, gate):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     id = gate.renew(status={"@type": "Pending", "due": LATER})
     only, = standin.state()["tasks"]
     assert only["id"] == id and only["status"]["due"] == LATER
 
 
 def test_a_time_asked_for_in_the_past_is_now(standin, gate):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     assert gate.renew(status={"@type": "Pending", "due": "2020-01-01T00:00:00Z"}).startswith(NO_OP)
 
 
 def test_force(standin):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     with Gate(standin.port) as gate:
         assert gate.renew(headers={"Renewgate-Force": "1"}).startswith(NO_OP)
     with Gate(standin.port, FORCE="allow") as gate:
@@ -236,7 +236,7 @@ def test_force(standin):
 
 
 def test_a_manual_domain_gets_the_servers_answer(standin, gate):
-    standin.put_state(state(domains=[domain(kind="Manual")]))
+    standin.put_state(**state(domains=[domain(kind="Manual")]))
     gate.renew()
     assert len(standin.state()["tasks"]) == 1
 
@@ -251,7 +251,7 @@ LOOKUP = "x:Task/query"
     {"garbage": True}, {"method_error": "forbidden"}, {"method_error": "serverFail"},
 ], ids=lambda fault: "-".join(map(str, fault.values())))
 def test_failed_lookups(standin, fault):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     standin.fault(match=LOOKUP, times=10, **fault)
     with Gate(standin.port) as gate:
         ids = {gate.renew() for _ in range(5)}
@@ -263,7 +263,7 @@ def test_failed_lookups(standin, fault):
 
 
 def test_a_lookup_that_hangs(standin):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     standin.fault(match=LOOKUP, hang=True, times=1)
     with Gate(standin.port, LOOKUP_TIMEOUT="1s") as gate:
         gate.renew()
@@ -271,19 +271,18 @@ def test_a_lookup_that_hangs(standin):
 
 
 def test_a_server_that_is_gone_and_comes_back(standin, gate):
-    standin.put_state(state([certificate(FRESH)]))
-    port = standin.port
+    standin.put_state(**state([certificate(FRESH)]))
     standin.stop()
     status, body = gate.post({"using": [], "methodCalls": []})
     assert status == 502 and body["status"] == 502 and body["type"] == "about:blank"
-    standin.start(port)
-    standin.put_state(state([certificate(FRESH)]))
+    standin.start()
+    standin.put_state(**state([certificate(FRESH)]))
     assert gate.renew().startswith(NO_OP)
 
 
 def test_a_create_is_never_sent_twice(standin, gate):
     """The server does what it was asked and its connection, a used one, ends without an answer."""
-    standin.put_state(state())
+    standin.put_state(**state())
     gate.call(["Core/echo", {}])
     standin.fault(match="x:Task/set", close=True, after=True, times=1)
     status, problem = gate.post({"using": [], "methodCalls": [
@@ -295,21 +294,19 @@ def test_a_create_is_never_sent_twice(standin, gate):
 # Permissions.
 
 def test_who_may_not_create_learns_nothing(standin, gate):
-    standin.put_state(state([certificate(DUE)], [task(LATER)]))
+    standin.put_state(**state([certificate(DUE)], [task(LATER)]))
     assert gate.renew(user="reader") == standin_error(standin, "reader")
     only, = standin.state()["tasks"]
     assert only["status"]["due"] == LATER
 
 
 def standin_error(standin, user):
-    body = {"using": [], "methodCalls": [
-        ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "b"}}}, "c0"]]}
-    answer = standin.post(body, user=user)
-    return answer["methodResponses"][0][1]["notCreated"]["k"]
+    (_, answer, _), = standin.post([["x:Task/set", {"create": {"k": CREATE}}, "c0"]], user)
+    return answer["notCreated"]["k"]
 
 
 def test_wrong_credentials(standin, gate):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     body = {"using": [], "methodCalls": [
         ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "b"}}}, "c0"]]}
     for authorization in (basic("admin", "wrong"), ""):
@@ -319,7 +316,7 @@ def test_wrong_credentials(standin, gate):
 
 
 def test_who_may_create_but_not_read(standin):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin")) as gate:
         assert gate.renew(user="blind").startswith(NO_OP)
     assert standin.state()["tasks"] == []
@@ -335,7 +332,7 @@ CREATE = {"@type": "AcmeRenewal", "domainId": "b"}
 
 
 def test_every_error_is_the_servers_own(standin, gate):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     creates = {
         "unknown-domain": {"@type": "AcmeRenewal", "domainId": "jzzzzzzzzzzzz"},
         "null-like-domain": {"@type": "AcmeRenewal", "domainId": "p333333333333"},
@@ -350,17 +347,17 @@ def test_every_error_is_the_servers_own(standin, gate):
     }
     body = {"using": [], "methodCalls": [["x:Task/set", {"create": creates}, "u"]]}
     _, through = gate.post(body)
-    assert through == standin.post(body)
+    assert through == standin.batch(body["methodCalls"], using=[])
 
 
 def test_destroy_and_create_in_one_call(standin, gate):
-    standin.put_state(state([certificate(DUE)], [task(SOON)]))
+    standin.put_state(**state([certificate(DUE)], [task(SOON)]))
     (_, answer), = gate.call(["x:Task/set", {"destroy": [TASK], "create": {"k": CREATE}}])
     assert answer["created"]["k"]["id"] != TASK
 
 
 def test_references_and_created_ids(standin, gate):
-    standin.put_state(state([certificate(FRESH)], [task(LATER)]))
+    standin.put_state(**state([certificate(FRESH)], [task(LATER)]))
     set_and_get = [["x:Task/set", {"create": {"k": CREATE}}], ["x:Task/get", {"ids": ["#k"]}]]
     _, (_, answer) = gate.call(*set_and_get)
     assert [found["id"] for found in answer["list"]] == [TASK]
@@ -373,7 +370,7 @@ def test_references_and_created_ids(standin, gate):
 
 
 def test_twins_in_one_request(standin, gate):
-    standin.put_state(state())
+    standin.put_state(**state())
     (_, one), (_, two), (_, got) = gate.call(
         ["x:Task/set", {"create": {"k": CREATE, "l": CREATE}}],
         ["x:Task/set", {"create": {"m": CREATE}}], ["x:Task/get", {"ids": ["#m"]}])
@@ -384,7 +381,7 @@ def test_twins_in_one_request(standin, gate):
 
 
 def test_a_domain_made_in_the_same_batch(standin, gate):
-    standin.put_state(state())
+    standin.put_state(**state())
     (_, made), (_, answer) = gate.call(
         ["x:Domain/set", {"create": {"d": {"name": "new.test"}}}],
         ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "#d"}}}])
@@ -393,7 +390,7 @@ def test_a_domain_made_in_the_same_batch(standin, gate):
 
 
 def test_other_creates_pass(standin, gate):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     dns = {"@type": "DnsManagement", "domainId": "b", "updateRecords": {"tlsa": True}}
     (_, answer), = gate.call(["x:Task/set", {"create": {"k": CREATE, "dns": dns}}])
     assert answer["created"]["k"]["id"].startswith(NO_OP)
@@ -402,7 +399,7 @@ def test_other_creates_pass(standin, gate):
 
 @pytest.mark.parametrize("target", ["/jmap", "/jmap/", "/jmap//", "/jmap//any/thing", "/jmap/?a=b"])
 def test_every_path_of_the_endpoint(standin, gate, target):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     body = {"using": [], "methodCalls": [["x:Task/set", {"create": {"k": CREATE}}, "c"]]}
     _, answer = gate.post(body, target=target)
     assert answer["methodResponses"][0][1]["created"]["k"]["id"].startswith(NO_OP)
@@ -417,7 +414,7 @@ def test_every_path_of_the_endpoint(standin, gate, target):
     rb'"AcmeRenewal","domainId":"z","domainId":"\u0062"}}},"c"]]}',
 ])
 def test_every_spelling_of_the_json(standin, gate, spelling):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     status, answer = gate.post(spelling)
     if status == 200:
         assert answer["methodResponses"][0][1]["created"]["k"]["id"].startswith(NO_OP)
@@ -427,7 +424,7 @@ def test_every_spelling_of_the_json(standin, gate, spelling):
 
 
 def test_a_chunked_request(standin, gate):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     body = json.dumps({"using": [], "methodCalls": [
         ["x:Task/set", {"create": {"k": CREATE}}, "c"]]}).encode()
     chunks = (body[i:i + 7] for i in range(0, len(body), 7))
@@ -441,7 +438,7 @@ def test_many_creates_in_a_batch(standin, gate):
     names = [f"d{i}.test" for i in range(120)]
     ids = ["b" + "bcdefghijklmnop"[i // 15] + "bcdefghijklmnop"[i % 15] for i in range(120)]
     fresh = [certificate(FRESH, [f"mail.{name}"]) for name in names[:60]]
-    standin.put_state(state(fresh, domains=[domain(id, name) for id, name in zip(ids, names)]))
+    standin.put_state(**state(fresh, domains=[domain(id, name) for id, name in zip(ids, names)]))
     creates = {f"k{i}": {"@type": "AcmeRenewal", "domainId": id} for i, id in enumerate(ids)}
     (_, answer), = gate.call(["x:Task/set", {"create": creates}])
     assert set(answer["created"]) == set(creates)
@@ -450,7 +447,7 @@ def test_many_creates_in_a_batch(standin, gate):
 
 
 def test_requests_without_a_create_keep_their_bytes(standin, gate):
-    standin.put_state(state())
+    standin.put_state(**state())
     body = b'{ "using" :[], "methodCalls":[["Core/echo",{"a":1e0,"b":"\\u00e4 AcmeRenewal"},"x"]]}'
     gate.post(body)
     assert standin.log()[-1]["body"].encode() == body
@@ -459,7 +456,7 @@ def test_requests_without_a_create_keep_their_bytes(standin, gate):
 # What it says of itself.
 
 def test_observing_changes_nothing(standin):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     with Gate(standin.port, MODE="observe") as gate:
         assert not gate.renew().startswith(NO_OP)
         said, = gate.decisions(1)
@@ -468,7 +465,7 @@ def test_observing_changes_nothing(standin):
 
 
 def test_each_decision_is_one_line_without_a_credential(standin, gate):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     id = gate.renew()
     line, = gate.decisions(1)
     assert line["outcome"] == "noop" and line["id"] == id and line["domain"] == "example.org"
@@ -476,7 +473,7 @@ def test_each_decision_is_one_line_without_a_credential(standin, gate):
 
 
 def test_admin_pages(standin, gate):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     gate.renew()
     assert gate.admin("/healthz")[0] == 200
     assert gate.admin("/readyz")[0] == 200

@@ -9,16 +9,16 @@ import time
 
 import pytest
 
-from gate import BUILD, Gate, basic
+from gate import Gate
+from standin import basic, binary
 from test_gate import CREATE, FRESH, certificate, state
-from world import standin  # noqa: F401
 
 
 def run(*arguments, **settings):
     environment = {key: value for key, value in os.environ.items()
                    if not key.startswith("RENEWGATE_")}
     environment.update({"RENEWGATE_" + key: value for key, value in settings.items()})
-    return subprocess.run([BUILD / "renewgate", *arguments], env=environment, timeout=30,
+    return subprocess.run([binary("renewgate"), *arguments], env=environment, timeout=30,
                           capture_output=True, text=True)
 
 
@@ -63,7 +63,7 @@ def test_check(standin):
 def test_metrics_please_promtool(standin):
     if not shutil.which("promtool"):
         pytest.skip("promtool is not installed")
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     with Gate(standin.port) as gate:
         gate.renew()
         _, metrics = gate.admin("/metrics")
@@ -73,7 +73,7 @@ def test_metrics_please_promtool(standin):
 
 
 def test_what_is_under_way_is_finished_at_the_end(standin):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     standin.fault(match="x:Task/set", delay_ms=1500, times=1)
     answers = []
     gate = Gate(standin.port)
@@ -87,7 +87,7 @@ def test_what_is_under_way_is_finished_at_the_end(standin):
 
 
 def test_the_end_does_not_wait_for_ever(standin):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     standin.fault(match="x:Task/set", hang=True, times=1)
     gate = Gate(standin.port, DRAIN_TIMEOUT="1s")
     body = {"using": [], "methodCalls": [["x:Task/set", {"create": {"k": CREATE}}, "c"]]}
@@ -104,7 +104,7 @@ def test_the_end_does_not_wait_for_ever(standin):
 
 
 def test_a_server_that_never_answers(standin):
-    standin.put_state(state())
+    standin.put_state(**state())
     standin.fault(match="Core/echo", hang=True, times=1)
     with Gate(standin.port, IDLE_TIMEOUT="1s") as gate:
         status, problem = gate.post({"using": [], "methodCalls": [["Core/echo", {}, "c"]]})

@@ -6,7 +6,6 @@ import pytest
 
 from gate import Gate
 from test_gate import DUE, FRESH, NO_OP, certificate, domain, live_tasks, state
-from world import standin  # noqa: F401
 
 pytestmark = pytest.mark.workers
 
@@ -18,7 +17,7 @@ def at_once(count, call):
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_two_hundred_creates_for_one_due_domain_make_one_task(standin, workers):
-    standin.put_state(state([certificate(DUE)]))
+    standin.put_state(**state([certificate(DUE)]))
     with Gate(standin.port, WORKERS=workers) as gate:
         ids = at_once(200, lambda _: gate.renew())
     only, = live_tasks(standin)
@@ -29,7 +28,7 @@ def test_many_domains_at_once(standin):
     ids = ["c", "d", "f", "g", "h", "i", "j", "k", "l", "m"]
     domains = [domain(id, f"{id}.test", provider="c") for id in ids]
     fresh = [certificate(FRESH, [f"mail.{id}.test"]) for id in ids[5:]]
-    standin.put_state(state(fresh, domains=domains))
+    standin.put_state(**state(fresh, domains=domains))
     with Gate(standin.port, WORKERS=2) as gate:
         answers = at_once(100, lambda i: (ids[i % 10], gate.renew(ids[i % 10])))
     for id in ids:
@@ -41,7 +40,7 @@ def test_many_domains_at_once(standin):
 
 def test_requests_that_share_domains_do_not_wait_for_each_other_for_ever(standin):
     ids = ["c", "d", "f", "g"]
-    standin.put_state(state(domains=[domain(id, f"{id}.test", provider="c") for id in ids]))
+    standin.put_state(**state(domains=[domain(id, f"{id}.test", provider="c") for id in ids]))
 
     def call(gate, i):
         order = ids[i % 4:] + ids[:i % 4]
