@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/certificate_search.h"
 #include "jmap/json_text.h"
 
 /*
@@ -11,7 +12,7 @@
  *   facts         tasks, domains, providers, settings and, by id, the certificates known already;
  *                 for some of the domains at a time
  *   session       the server's own host name, once in the gate's life and only where it matters
- *   certificates  by name, for the domains whose known certificate is not fresh
+ *   certificates  a search, for the domains whose known certificate is not fresh
  *   more tasks    the rest of the list, where a domain is due and no task of its own was seen
  */
 enum stage {
@@ -24,13 +25,11 @@ enum stage {
 
 /* Limits of the server's session object: 500 ids a get, 16 calls a request. */
 enum {
-    DOMAINS_A_REQUEST = 200,    /* with MEMORY_TASKS known tasks each: below 500 ids */
-    CERTIFICATES_A_REQUEST = 8, /* two calls a domain */
+    DOMAINS_A_REQUEST = 200, /* with MEMORY_TASKS known tasks each: below 500 ids */
     FIRST_TASKS = 100,
     FAILED_TASKS = 100,
     MORE_TASKS = 500,
     MORE_TASKS_PAGES = 200, /* 100,000 tasks */
-    CERTIFICATES_OF_A_NAME = 500,
 };
 
 struct lookup {
@@ -49,10 +48,12 @@ struct lookup {
     size_t task_position; /* how far the list of tasks has been read */
     unsigned pages;
     bool all_tasks;    /* the list of tasks has been read to its end */
-    json_t *responses; /* array of every response read: owns all strings that were found */
+    json_t *responses; /* array: owns all strings that were found, but for those of the search */
     json_t *hostnames; /* array: the server's own names */
     bool needs_session;
-    bool reread; /* certificates are being read again, after more tasks */
+    bool reread;                /* certificates are being read again, after more tasks */
+    size_t stored_certificates; /* 0: not asked for */
+    struct certificate_search search;
 };
 
 /* Reading an answer. */
@@ -241,60 +242,6 @@ static bool is_fresh(const struct lookup_domain *domain)
     return wall_time_before(domain->asked, domain->renewal_due);
 }
 
-static bool has_exact_names(const struct lookup_domain *domain, const json_t *certificate,
-                            bool *exact)
-{
-    struct san_set names = SAN_SET_EMPTY;
-    const char *name;
-    json_t *value;
-    bool done = true;
-
-    json_object_foreach(json_object_get(certificate, "subjectAlternativeNames"), name, value)
-    {
-        done = done && san_set_add(&names, name, strlen(name));
-    }
-    *exact = done && san_set_equal(&names, &domain->names);
-    san_set_clear(&names);
-    return done;
-}
-
-static bool add_certificate(struct lookup_domain *domain, const json_t *certificate)
-{
-    wall_time begins, ends;
-    const char *id = string_of(certificate, "id");
-    const char *not_before = string_of(certificate, "notValidBefore");
-    const char *not_after = string_of(certificate, "notValidAfter");
-    bool exact;
-
-    if (!id || !not_before || !not_after || !wall_time_parse(not_before, &begins) ||
-        !wall_time_parse(not_after, &ends))
-        return true;
-    if (!has_exact_names(domain, certificate, &exact))
-        return false;
-    if (!exact)
-        return true;
-
-    wall_time *grown = realloc(domain->issued, (domain->issued_count + 1) * sizeof *domain->issued);
-    if (!grown)
-        return false;
-    domain->issued = grown;
-    grown[domain->issued_count++] = begins;
-
-    if (!domain->certificate_id || wall_time_before(domain->newest_expiry, ends)) {
-        domain->certificate_id = id;
-        domain->newest_expiry = ends;
-        domain->renewal_due = due_at(begins, ends, domain->renew_before);
-    }
-    return true;
-}
-
-static void forget_certificates(struct lookup_domain *domain)
-{
-    domain->issued_count = 0;
-    domain->certificate_id = NULL;
-    domain->renewal_due = WALL_TIME_NEVER;
-}
-
 /* The n-th response holds the facts of the n-th lot of domains. */
 static bool add_known_certificates(struct lookup *lookup)
 {
@@ -310,7 +257,7 @@ static bool add_known_certificates(struct lookup *lookup)
             for (size_t d = first; id && d < last && d < lookup->count; d++) {
                 struct lookup_domain *domain = &lookup->domains[d];
                 if (strcmp(domain->known.certificate_id, id) == 0 && domain->names.count > 0 &&
-                    domain->issued_count == 0 && !add_certificate(domain, certificate))
+                    domain->issued_count == 0 && !certificate_add(domain, certificate))
                     return false;
             }
         }
@@ -459,11 +406,6 @@ static void append_get_of(struct lookup *lookup, const char *method, const char 
                 call_id);
 }
 
-static json_t *certificate_properties(void)
-{
-    return json_pack("[s, s, s]", "notValidBefore", "notValidAfter", "subjectAlternativeNames");
-}
-
 static void append_task_list(struct lookup *lookup, size_t position, int limit)
 {
     append_call(lookup, "x:Task/query",
@@ -524,36 +466,10 @@ static void append_known(struct lookup *lookup)
         json_pack("{s:o, s:o}", "ids", certificates, "properties", certificate_properties()), "c");
 }
 
-/* The word search finds every certificate that has the word, so ask for the rarest: the longest. */
-static const char *search_name(const struct san_set *names)
+static void append_certificate_count(struct lookup *lookup)
 {
-    const char *longest = "";
-
-    for (size_t i = 0; i < names->count; i++) {
-        const char *name = names->names[i];
-        if (strncmp(name, "*.", 2) == 0)
-            name += 2;
-        if (strlen(name) > strlen(longest))
-            longest = name;
-    }
-    return longest;
-}
-
-static void append_certificate_search(struct lookup *lookup, const struct lookup_domain *domain)
-{
-    char query_id[OBJECT_ID_SIZE + 2], get_id[OBJECT_ID_SIZE + 2];
-
-    snprintf(query_id, sizeof query_id, "q-%s", domain->id);
-    snprintf(get_id, sizeof get_id, "g-%s", domain->id);
     append_call(lookup, "x:Certificate/query",
-                json_pack("{s:{s:s}, s:i}", "filter", "subjectAlternativeNames",
-                          search_name(&domain->names), "limit", (int)CERTIFICATES_OF_A_NAME),
-                query_id);
-    append_call(lookup, "x:Certificate/get",
-                json_pack("{s:{s:s, s:s, s:s}, s:o}", "#ids", "resultOf", query_id, "name",
-                          "x:Certificate/query", "path", "/ids", "properties",
-                          certificate_properties()),
-                get_id);
+                json_pack("{s:b, s:i}", "calculateTotal", 1, "limit", 1), "n");
 }
 
 static void begin_calls(struct lookup *lookup)
@@ -588,6 +504,8 @@ static enum lookup_state send_facts(struct lookup *lookup)
     if (lookup->first == 0) {
         append_task_list(lookup, 0, FIRST_TASKS);
         append_failed_tasks(lookup);
+        if (lookup->count > CERTIFICATE_SEARCHES)
+            append_certificate_count(lookup);
     }
     append_known(lookup);
     return send_calls(lookup);
@@ -620,20 +538,10 @@ static enum lookup_state send_more_tasks(struct lookup *lookup)
 
 static enum lookup_state next_certificates(struct lookup *lookup)
 {
-    size_t searched = 0, i = lookup->last;
-
     begin_calls(lookup);
-    lookup->first = i;
-    for (; i < lookup->count && searched < CERTIFICATES_A_REQUEST; i++) {
-        struct lookup_domain *domain = &lookup->domains[i];
-        if (!needs_search(domain))
-            continue;
-        forget_certificates(domain);
-        append_certificate_search(lookup, domain);
-        searched++;
-    }
-    lookup->last = i;
-    if (searched > 0)
+    if (!certificate_search_write(&lookup->search, lookup->calls))
+        lookup->incomplete = true;
+    if (lookup->incomplete || json_array_size(lookup->calls) > 0)
         return send_calls(lookup);
 
     if (lookup->reread || !needs_more_tasks(lookup))
@@ -641,13 +549,28 @@ static enum lookup_state next_certificates(struct lookup *lookup)
     return send_more_tasks(lookup);
 }
 
+static enum lookup_state search_certificates(struct lookup *lookup)
+{
+    lookup->stage = STAGE_CERTIFICATES;
+    if (!certificate_search_begin(&lookup->search, lookup->domains, lookup->count, needs_search,
+                                  lookup->stored_certificates))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    return next_certificates(lookup);
+}
+
 static enum lookup_state after_names(struct lookup *lookup)
 {
     if (!name_domains(lookup) || !add_known_certificates(lookup))
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
-    lookup->stage = STAGE_CERTIFICATES;
-    lookup->last = 0;
-    return next_certificates(lookup);
+    return search_certificates(lookup);
+}
+
+static void note_certificate_count(struct lookup *lookup, const json_t *response)
+{
+    json_int_t total =
+        json_integer_value(json_object_get(json_array_get(call_named(response, "n"), 1), "total"));
+
+    lookup->stored_certificates = total > 0 ? (size_t)total : 0;
 }
 
 static enum lookup_state feed_facts(struct lookup *lookup, const json_t *response)
@@ -659,6 +582,7 @@ static enum lookup_state feed_facts(struct lookup *lookup, const json_t *respons
         if (!add_tasks(lookup, response, "T") || !add_tasks(lookup, response, "F"))
             return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
         note_page(lookup, response, FIRST_TASKS);
+        note_certificate_count(lookup, response);
         if (!read_settings(lookup, settings))
             return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     }
@@ -699,19 +623,8 @@ static enum lookup_state feed_session(struct lookup *lookup, const json_t *respo
 
 static enum lookup_state feed_certificates(struct lookup *lookup, const json_t *response)
 {
-    for (size_t d = lookup->first; d < lookup->last; d++) {
-        struct lookup_domain *domain = &lookup->domains[d];
-        char get_id[OBJECT_ID_SIZE + 2];
-        size_t i;
-        json_t *certificate;
-
-        snprintf(get_id, sizeof get_id, "g-%s", domain->id);
-        json_array_foreach(objects_of(response, get_id), i, certificate)
-        {
-            if (!add_certificate(domain, certificate))
-                return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
-        }
-    }
+    if (!certificate_search_read(&lookup->search, response))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return next_certificates(lookup);
 }
 
@@ -726,9 +639,7 @@ static enum lookup_state feed_more_tasks(struct lookup *lookup, const json_t *re
 
     /* These pages came after the certificates; a renewal can have finished in between. */
     lookup->reread = true;
-    lookup->stage = STAGE_CERTIFICATES;
-    lookup->last = 0;
-    return next_certificates(lookup);
+    return search_certificates(lookup);
 }
 
 static enum lookup_state feed_response(struct lookup *lookup, json_t *response)
@@ -762,9 +673,13 @@ enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     if (!response)
         return fail(lookup, LOOKUP_FAILED, "the server's answer to a look-up is not JSON");
-    if (json_array_append_new(lookup->responses, response) != 0)
-        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
-    return feed_response(lookup, response);
+    /* Of certificates the search keeps what is needed; there can be very many. */
+    bool kept =
+        lookup->stage == STAGE_CERTIFICATES || json_array_append(lookup->responses, response) == 0;
+    enum lookup_state state =
+        kept ? feed_response(lookup, response) : fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    json_decref(response);
+    return state;
 }
 
 struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
@@ -804,6 +719,7 @@ void lookup_destroy(struct lookup *lookup)
         free(domain->issued);
         *domain = (struct lookup_domain){.id = domain->id, .asked = domain->asked};
     }
+    certificate_search_end(&lookup->search);
     json_decref(lookup->calls);
     json_decref(lookup->hostnames);
     json_decref(lookup->responses);

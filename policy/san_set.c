@@ -111,15 +111,19 @@ static bool add_below(struct san_set *set, const char *label, const char *domain
     return add_owned(set, name);
 }
 
+int san_set_compare(const struct san_set *a, const struct san_set *b)
+{
+    for (size_t i = 0; i < a->count && i < b->count; i++) {
+        int order = strcmp(a->names[i], b->names[i]);
+        if (order != 0)
+            return order;
+    }
+    return (a->count > b->count) - (a->count < b->count);
+}
+
 bool san_set_equal(const struct san_set *a, const struct san_set *b)
 {
-    if (a->count != b->count)
-        return false;
-    for (size_t i = 0; i < a->count; i++) {
-        if (strcmp(a->names[i], b->names[i]) != 0)
-            return false;
-    }
-    return true;
+    return san_set_compare(a, b) == 0;
 }
 
 static bool same_folded(const char *a, const char *b, size_t len)

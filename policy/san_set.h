@@ -23,6 +23,9 @@ struct san_set {
 /* False, and the set unchanged, when memory runs out. An empty name is left out. */
 bool san_set_add(struct san_set *set, const char *name, size_t len);
 
+/* Below, at or above 0, as strcmp(): an order among sets, 0 where they are equal. */
+int san_set_compare(const struct san_set *a, const struct san_set *b);
+
 bool san_set_equal(const struct san_set *a, const struct san_set *b);
 
 bool san_set_contains(const struct san_set *set, const char *name);
