@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "jmap/problem.h"
 #include "proxy/outgoing.h"
 #include "proxy/reply.h"
 #include "proxy/vetting.h"
@@ -28,6 +29,7 @@ enum exchange_state {
     EXCHANGE_STREAMING, /* the rest of the server's answer */
     EXCHANGE_ASKING,    /* the whole answer to a request of the hold */
     EXCHANGE_WAITING,   /* another exchange's flight */
+    EXCHANGE_QUEUED,    /* a turn at the server, for a request of the hold */
     EXCHANGE_ANSWERING, /* the client, to take the answer */
     EXCHANGE_BROKEN,    /* the client, to see that there is no more */
 };
@@ -59,9 +61,12 @@ struct exchange {
     monotonic_time asked_at;
     bool own_sent; /* the client's own request has gone to the server */
     struct letter wake;
+    struct turn turn; /* for `asked` */
 };
 
 static void relay(struct exchange *exchange);
+static bool send_asked(struct exchange *exchange);
+static enum hold_step asking_failed(struct exchange *exchange);
 static void drive(struct exchange *exchange, enum hold_step step);
 
 /* ---- answers ---- */
@@ -230,11 +235,19 @@ static void hold_wake(void *user)
     mailbox_post(exchange->context->mailbox, &exchange->wake);
 }
 
+static void on_turn(void *user)
+{
+    struct exchange *exchange = user;
+    mailbox_post(exchange->context->mailbox, &exchange->wake);
+}
+
 static void on_woken(void *user)
 {
     struct exchange *exchange = user;
     if (exchange->state == EXCHANGE_WAITING)
         drive(exchange, hold_woken(exchange->hold));
+    else if (exchange->state == EXCHANGE_QUEUED && !exchange->turn.waiting && !send_asked(exchange))
+        drive(exchange, asking_failed(exchange));
 }
 
 static void hold_reported(void *user, const struct hold_report *report)
@@ -311,6 +324,20 @@ static enum pull_result on_hold_pull(void *user, char *into, size_t max, size_t 
     return PULL_FAIL; /* a hold's requests are whole */
 }
 
+/* True where the server has too many of the caller's requests already: it goes again later. */
+static bool wait_for_turn(struct exchange *exchange, enum upstream_failure failure, unsigned status,
+                          const struct buffer *content)
+{
+    const struct exchange_context *context = exchange->context;
+    if (failure == UPSTREAM_FINE &&
+        problem_is_crowd(status, buffer_content(content), content->len)) {
+        exchange->state = EXCHANGE_QUEUED;
+        return turn_wait(context->turns, &exchange->turn, context->gate->config->idle_timeout_ms);
+    }
+    turn_end(context->turns, &exchange->turn);
+    return false;
+}
+
 static void on_hold_done(void *user, enum upstream_failure failure, const char *detail)
 {
     struct exchange *exchange = user;
@@ -318,10 +345,12 @@ static void on_hold_done(void *user, enum upstream_failure failure, const char *
     if (exchange->asked.is_lookup)
         metrics_count_lookup(exchange->context->gate->metrics,
                              monotonic_elapsed(exchange->asked_at, clock_monotonic()));
+    const struct buffer *content = asked_content(exchange);
+    unsigned status =
+        exchange->asked.keep_headers ? exchange->answer.status : exchange->lookup_status;
+    if (wait_for_turn(exchange, failure, status, content))
+        return;
     if (failure == UPSTREAM_FINE) {
-        const struct buffer *content = asked_content(exchange);
-        unsigned status =
-            exchange->asked.keep_headers ? exchange->answer.status : exchange->lookup_status;
         drive(exchange, hold_feed(exchange->hold, status, buffer_content(content), content->len));
         return;
     }
@@ -338,22 +367,43 @@ static const struct transfer_handler hold_handler = {
     .done = on_hold_done,
 };
 
+/* The gate's own credential where it is to be used, else NULL. */
+static const char *service_authorization(const struct exchange *exchange)
+{
+    return exchange->asked.credential == HOLD_AS_SERVICE
+               ? exchange->context->gate->config->service_authorization
+               : NULL;
+}
+
 static bool asked_fields(struct exchange *exchange, struct field_list *out)
 {
     const struct hold_request *asked = &exchange->asked;
     if (asked->keep_headers)
         return outgoing_relay_fields(exchange->arrival, asked->len, exchange->arena, out);
-    const char *authorization = asked->credential == HOLD_AS_SERVICE
-                                    ? exchange->context->gate->config->service_authorization
-                                    : NULL;
+    const char *authorization = service_authorization(exchange);
     return outgoing_lookup_fields(exchange->arrival, authorization, exchange->arena, out);
 }
 
-/* Sends what the hold asks for; false when memory runs out. */
+static bool take_turn(struct exchange *exchange)
+{
+    const struct field *own = field_find(&exchange->arrival->fields, "Authorization");
+    const char *credential = service_authorization(exchange);
+    if (credential == NULL)
+        credential = own == NULL ? "" : own->value;
+    return turn_take(exchange->context->turns, &exchange->turn, credential);
+}
+
+/* Sends what the hold asks for, now or when it is its turn; false when memory runs out. */
 static bool ask(struct exchange *exchange)
 {
-    const struct config *config = exchange->context->gate->config;
     exchange->asked = hold_request(exchange->hold);
+    exchange->state = EXCHANGE_QUEUED;
+    return !take_turn(exchange) || send_asked(exchange);
+}
+
+static bool send_asked(struct exchange *exchange)
+{
+    const struct config *config = exchange->context->gate->config;
     const struct hold_request *asked = &exchange->asked;
     struct upstream_request request = {
         .method = asked->is_session ? "GET" : "POST",
@@ -412,14 +462,20 @@ static void answer_from_hold(struct exchange *exchange)
         answer_received(exchange);
 }
 
+/* There was no memory to send what the hold asked for. */
+static enum hold_step asking_failed(struct exchange *exchange)
+{
+    turn_end(exchange->context->turns, &exchange->turn);
+    if (exchange->asked.keep_headers)
+        exchange->failure = UPSTREAM_MEMORY;
+    return hold_feed_failure(exchange->hold);
+}
+
 /* Does what the hold says until something has to be waited for. */
 static void drive(struct exchange *exchange, enum hold_step step)
 {
-    while (step == HOLD_SEND && !ask(exchange)) {
-        if (exchange->asked.keep_headers)
-            exchange->failure = UPSTREAM_MEMORY;
-        step = hold_feed_failure(exchange->hold);
-    }
+    while (step == HOLD_SEND && !ask(exchange))
+        step = asking_failed(exchange);
     if (step == HOLD_WAIT)
         exchange->state = EXCHANGE_WAITING;
     else if (step == HOLD_DONE)
@@ -495,6 +551,7 @@ static void *on_arrival(void *user, struct incoming *incoming, const struct arri
         .arena = incoming_arena(incoming),
         .began = clock_monotonic(),
         .wake = {.open = on_woken, .user = exchange},
+        .turn = {.go = on_turn, .user = exchange},
     };
     metrics_exchange_began(context->gate->metrics);
     metrics_count_request(context->gate->metrics, arrival->method);
@@ -627,6 +684,7 @@ static void on_closed(void *object)
     struct exchange *exchange = object;
     struct exchange_context *context = exchange->context;
     transfer_cancel(exchange->transfer);
+    turn_end(context->turns, &exchange->turn);
     hold_close(exchange->hold);
     mailbox_withdraw(context->mailbox, &exchange->wake);
     buffer_clear(&exchange->upload);

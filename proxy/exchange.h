@@ -5,7 +5,7 @@
  * One exchange, from a request's arrival to the end of its answer: relayed as a stream both ways,
  * or, when it is a JMAP request that holds creates, driven through a hold (jmap/hold.h).
  *
- *     GATHERING --> ASKING <--> WAITING        a hold's requests; another's flight
+ *     GATHERING --> ASKING <--> WAITING        a hold's requests; another's flight, or a turn
  *         |            |
  *         v            v
  *     RELAYING      ANSWERING                  the server has it; all of the answer is here
@@ -17,6 +17,7 @@
 #include "proxy/downstream.h"
 #include "proxy/gate.h"
 #include "proxy/mailbox.h"
+#include "proxy/turn.h"
 #include "proxy/upstream.h"
 
 /* Where a worker's exchanges live. All borrowed for as long as there are any. */
@@ -24,6 +25,7 @@ struct exchange_context {
     struct gate *gate;
     struct upstream *upstream;
     struct mailbox *mailbox;
+    struct turns *turns;
 };
 
 /* The downstream's handler; its user is a struct exchange_context. */

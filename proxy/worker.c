@@ -22,6 +22,7 @@ struct worker {
     struct mailbox mailbox;
     struct upstream *upstream;
     struct downstream *downstream;
+    struct turns *turns;
     struct exchange_context context;
     struct letter stop;
     bool stopping;
@@ -43,6 +44,7 @@ static void tick(struct worker *worker, monotonic_time now)
     worker->tick = monotonic_after(now, TICK_MILLISECONDS);
     upstream_tick(worker->upstream);
     downstream_tick(worker->downstream);
+    turns_tick(worker->turns);
 }
 
 static bool due(monotonic_time time)
@@ -123,12 +125,17 @@ static bool create_sides(struct worker *worker, int listener)
         .idle_timeout_ms = config->idle_timeout_ms,
     };
     worker->upstream = upstream_create(&upstream, &worker->loop);
-    if (worker->upstream == NULL) {
+    worker->turns = turns_create();
+    if (worker->upstream == NULL || worker->turns == NULL) {
         close(listener);
         return false;
     }
     worker->context = (struct exchange_context){
-        .gate = worker->gate, .upstream = worker->upstream, .mailbox = &worker->mailbox};
+        .gate = worker->gate,
+        .upstream = worker->upstream,
+        .mailbox = &worker->mailbox,
+        .turns = worker->turns,
+    };
     worker->downstream = downstream_create(&downstream, listener, &worker->loop, &exchange_handler,
                                            &worker->context);
     return worker->downstream != NULL;
@@ -138,6 +145,7 @@ static void destroy(struct worker *worker)
 {
     downstream_destroy(worker->downstream);
     upstream_destroy(worker->upstream);
+    turns_destroy(worker->turns);
     mailbox_close(&worker->mailbox);
     loop_close(&worker->loop);
     free(worker);

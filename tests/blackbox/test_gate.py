@@ -1,7 +1,9 @@
 """What the gate does with creates of AcmeRenewal tasks, on both servers' behaviour."""
 
+import concurrent.futures
 import datetime
 import json
+import time
 
 import pytest
 
@@ -289,6 +291,41 @@ def test_a_create_is_never_sent_twice(standin, gate):
         ["x:Task/set", {"create": {"k": CREATE}}, "c"]]})
     assert (status, problem["status"]) == (502, 502)
     assert len(standin.state()["tasks"]) == 1
+
+
+ECHO = [["Core/echo", {}, "c"]]
+
+
+@pytest.fixture
+def taken(standin):
+    """A server that takes one request at a time and is busy with it; ends that one."""
+    standin.put_state(**state([certificate(FRESH)]), max_concurrent_requests=1)
+    standin.fault(match="Core/echo", hang=True, times=1)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        busy = pool.submit(standin.post, ECHO)
+        while not standin.log():
+            time.sleep(0.01)
+        yield standin.clear_faults
+        standin.clear_faults()
+        assert busy.exception()
+
+
+def test_a_create_waits_while_the_server_takes_no_more_of_its_caller(standin, taken):
+    with Gate(standin.port) as gate, concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = pool.submit(gate.renew)
+        while standin.counters()["http_requests"] < 2:
+            time.sleep(0.01)
+        taken()
+        assert waiting.result(30).startswith(NO_OP)
+
+
+def test_a_create_does_not_wait_for_ever(standin, taken):
+    with Gate(standin.port, IDLE_TIMEOUT="1s") as gate:
+        status, refusal = gate.post({"using": [], "methodCalls": [
+            ["x:Task/set", {"create": {"k": CREATE}}, "c"]]})
+        assert status == 400 and refusal["limit"] == "maxConcurrentRequests"
+        taken()
+        assert gate.renew()
 
 
 # Permissions.

@@ -24,6 +24,17 @@ def test_two_hundred_creates_for_one_due_domain_make_one_task(standin, workers):
     assert set(ids) == {only["id"]}
 
 
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_caller_with_few_requests_at_once_is_never_refused(standin, workers):
+    """The server takes four requests of a user at a time; two hundred want the same."""
+    standin.put_state(**state([certificate(DUE)]), max_concurrent_requests=4)
+    standin.fault(match="x:Task", delay_ms=20, times=100000)
+    with Gate(standin.port, WORKERS=workers) as gate:
+        ids = at_once(200, lambda _: gate.renew())
+    only, = live_tasks(standin)
+    assert set(ids) == {only["id"]}
+
+
 def test_many_domains_at_once(standin):
     ids = ["c", "d", "f", "g", "h", "i", "j", "k", "l", "m"]
     domains = [domain(id, f"{id}.test", provider="c") for id in ids]

@@ -327,6 +327,25 @@ bool http_suffer(const struct fault *fault)
     return !fault->close && !fault->hang;
 }
 
+/*
+ * Suffers as one of the user's requests. Who has as many as may be does not suffer: the refusal
+ * comes at once.
+ */
+static bool suffer_in_place(const struct request *request, const struct fault *fault)
+{
+    struct answer refusal = {0};
+    pthread_mutex_lock(&store.lock);
+    bool limited = store.max_concurrent > 0;
+    pthread_mutex_unlock(&store.lock);
+    char *name = limited ? let_in(request, &refusal) : NULL;
+    bool refused = limited && !name;
+    bool goes_on = refused || http_suffer(fault);
+    if (name)
+        let_go(name);
+    free(refusal.body);
+    return goes_on;
+}
+
 static void spoil(const struct fault *fault, struct answer *answer)
 {
     answer->truncate = fault->truncate;
@@ -360,7 +379,7 @@ void http_answer(struct request *request, struct answer *answer)
                  request->body, request->len);
     bool faulty = fault_take(request->target, request->body, request->len, &fault);
     bool before = faulty && !fault.after;
-    if (before && !http_suffer(&fault)) {
+    if (before && !suffer_in_place(request, &fault)) {
         answer->close = true;
     } else {
         bool replaced = before && (fault.garbage || fault.status || fault.body);
