@@ -144,13 +144,21 @@ bool answer_set_error(struct jmap_answer *answer, size_t call, const char *key, 
     return set_entry(answer->sets[call], "notCreated", key, error);
 }
 
+/* The server's createdIds are the last member, and left out when they are empty. */
 bool answer_set_created_id(struct jmap_answer *answer, const char *key, const char *id)
 {
     json_t *ids = json_object_get(answer->root, "createdIds");
 
-    if (id && json_is_object(ids))
+    if (id && !json_is_object(ids)) {
+        ids = json_object();
+        if (json_object_set_new(answer->root, "createdIds", ids) != 0)
+            return false;
+    }
+    if (id)
         return json_object_set_new(ids, key, json_string(id)) == 0;
     json_object_del(ids, key);
+    if (json_object_size(ids) == 0)
+        json_object_del(answer->root, "createdIds");
     return true;
 }
 

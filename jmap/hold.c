@@ -788,12 +788,16 @@ static bool write_answer_of(struct hold *hold, size_t i)
         done = answer_set_error(answer, create->call, create->key,
                                 verdict->state == VERDICT_REJECTED ? resent_error(hold, create)
                                                                    : unavailable());
-    if (!done || !hold->request.wants_created_ids)
-        return done;
-    if (verdict->state == VERDICT_ANSWERED)
-        return answer_set_created_id(answer, create->key, verdict->id);
-    return request_has_own_id(&hold->request, create->key) ||
-           answer_set_created_id(answer, create->key, NULL);
+    return done;
+}
+
+/* As the server: what was made last under a key is what it means. */
+static bool write_created_id(struct hold *hold, const char *key)
+{
+    const char *id = made_id(hold, key);
+
+    return (!id && request_has_own_id(&hold->request, key)) ||
+           answer_set_created_id(&hold->answer, key, id);
 }
 
 static void write_answer(struct hold *hold)
@@ -802,6 +806,8 @@ static void write_answer(struct hold *hold)
 
     for (size_t i = 0; done && i < hold->request.count; i++)
         done = write_answer_of(hold, i);
+    for (size_t i = 0; done && hold->request.wants_created_ids && i < hold->request.count; i++)
+        done = write_created_id(hold, hold->request.creates[i].key);
     if (!hold->request.wants_created_ids)
         answer_drop_created_ids(&hold->answer);
     if (done)

@@ -44,9 +44,10 @@ static bool is_renewal(const json_t *create)
            !string_is(json_object_get(status, "@type"), "Failed");
 }
 
-static bool made_in_batch(const json_t *calls, size_t before, const char *key)
+/* Whether one of the calls in [first, last) makes something under the key. */
+static bool made_in_batch(const json_t *calls, size_t first, size_t last, const char *key)
 {
-    for (size_t i = 0; i < before; i++) {
+    for (size_t i = first; i < last; i++) {
         json_t *arguments = json_array_get(json_array_get(calls, i), 1);
         if (json_object_get(json_object_get(arguments, "create"), key))
             return true;
@@ -57,7 +58,7 @@ static bool made_in_batch(const json_t *calls, size_t before, const char *key)
 /* Follows "#key" through the client's createdIds, unless this batch makes `key` itself. */
 static const char *resolve(const struct jmap_request *request, size_t call, const char *id)
 {
-    if (id[0] != '#' || made_in_batch(request->calls, call, id + 1))
+    if (id[0] != '#' || made_in_batch(request->calls, 0, call, id + 1))
         return id;
     const char *known =
         text_of(json_object_get(json_object_get(request->root, "createdIds"), id + 1));
@@ -311,11 +312,18 @@ bool request_has_own_id(const struct jmap_request *request, const char *key)
     return json_object_get(request->own_ids, key) != NULL;
 }
 
+/* Whether another call makes something under the key too: what it means changes on the way. */
+static bool is_made_elsewhere(const struct jmap_request *request, size_t call, const char *key)
+{
+    return made_in_batch(request->calls, 0, call, key) ||
+           made_in_batch(request->calls, call + 1, json_array_size(request->calls), key);
+}
+
 bool request_seed(struct jmap_request *request, size_t call, const char *key, const char *id)
 {
     json_t *seeded = json_object_get(request->root, "createdIds");
 
-    if (request_has_own_id(request, key))
+    if (request_has_own_id(request, key) || is_made_elsewhere(request, call, key))
         return note_alias(request, call, key, json_string(id));
     if (!seeded || json_is_null(seeded)) {
         seeded = json_object();

@@ -59,8 +59,9 @@ bool request_mask(struct held_create *create);
 bool request_set_due(struct held_create *create, wall_time due);
 
 /*
- * Lets "#key" mean `id` in the whole batch; in the calls after `call` only, where the client gave
- * the key a meaning of its own. False when memory ran out.
+ * Lets "#key" mean `id` in the whole batch; in the calls after `call` only, where the key has
+ * another meaning too: the client gave it one, or another call makes something under it. False when
+ * memory ran out.
  */
 bool request_seed(struct jmap_request *request, size_t call, const char *key, const char *id);
 

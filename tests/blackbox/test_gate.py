@@ -406,6 +406,58 @@ def test_references_and_created_ids(standin, gate):
     assert answer["createdIds"] == {"mine": "b", "k": TASK}
 
 
+@pytest.mark.parametrize("given", [None, {}, {"k": "b"}])
+def test_one_key_in_two_calls(standin, gate, given):
+    """From call to call a reference means what was made last under its key."""
+    names = {"b": "example.org", "c": "c.test"}
+    other = "jp173xlcamqb"
+    standin.put_state(**state([certificate(FRESH), certificate(FRESH, ["mail.c.test"])],
+                              [task(LATER), task(LATER, "c", other)],
+                              domains=[domain(id, name) for id, name in names.items()]))
+    made = [["x:Task/set", {"create": {"k": {**CREATE, "domainId": id}}}, id] for id in names]
+    read = [["x:Task/get", {"ids": ["#k"]}, id] for id in names]
+    body = {"using": [], "methodCalls": [made[0], read[0], made[1], read[1]]}
+    _, answer = gate.post(body if given is None else {**body, "createdIds": given})
+    first, second = (answer["methodResponses"][i][1]["list"][0]["id"] for i in (1, 3))
+    assert (first, second) == (TASK, other)
+    assert answer.get("createdIds") == (None if given is None else {"k": other})
+
+
+def test_one_key_for_a_domain_and_its_renewal(standin, gate):
+    standin.put_state(**state([certificate(FRESH)], [task(LATER)]))
+    new = {"create": {"k": {"name": "new.test"}}}
+    body = {"using": [], "createdIds": {}, "methodCalls": [
+        ["x:Domain/set", new, "0"], ["x:Task/set", {"create": {"k": CREATE}}, "1"],
+        ["x:Task/get", {"ids": ["#k"]}, "2"]]}
+    _, answer = gate.post(body)
+    assert answer["methodResponses"][2][1]["list"][0]["id"] == TASK
+    assert answer["createdIds"] == {"k": TASK}
+    new["create"]["k"]["name"] = "other.test"
+    body["methodCalls"][0], body["methodCalls"][1] = body["methodCalls"][1::-1]
+    _, answer = gate.post(body)
+    assert answer["createdIds"] == {"k": answer["methodResponses"][1][1]["created"]["k"]["id"]}
+
+
+def test_one_key_made_and_then_refused(standin, gate):
+    standin.put_state(**state([certificate(FRESH)], [task(LATER)]))
+    wrong = {**CREATE, "wrong": 1}
+    _, answer = gate.post({"using": [], "createdIds": {}, "methodCalls": [
+        ["x:Task/set", {"create": {"k": CREATE}}, "0"], ["x:Task/set", {"create": {"k": wrong}}, "1"],
+        ["x:Task/get", {"ids": ["#k"]}, "2"]]})
+    assert "notCreated" in answer["methodResponses"][1][1]
+    assert answer["methodResponses"][2][1]["list"][0]["id"] == TASK
+    assert answer["createdIds"] == {"k": TASK}
+
+
+def test_created_ids_of_nothing_are_left_out(standin, gate):
+    standin.put_state(**state([certificate(FRESH)]))
+    body = {"using": [], "createdIds": {}, "methodCalls": [
+        ["x:Task/set", {"create": {"k": {**CREATE, "wrong": 1}}}, "0"]]}
+    _, answer = gate.post(body)
+    assert answer == standin.batch(body["methodCalls"], created_ids={}, using=[])
+    assert "createdIds" not in answer
+
+
 def test_twins_in_one_request(standin, gate):
     standin.put_state(**state())
     (_, one), (_, two), (_, got) = gate.call(
