@@ -143,7 +143,7 @@ void ca_open_books(const json_t *orders)
     json_object_foreach((json_t *)orders, key, value)
     {
         char *copy = text_copy(key);
-        const char *names[CA_MAX_NAMES];
+        const char *names[CA_MAX_NAMES] = {NULL};
         size_t count = 0;
         char *rest = copy, *name;
         while (count < CA_MAX_NAMES && (name = strsep(&rest, ",")))
