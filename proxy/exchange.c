@@ -4,9 +4,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "jmap/problem.h"
+#include "proxy/holding.h"
 #include "proxy/outgoing.h"
 #include "proxy/reply.h"
+#include "proxy/report.h"
 #include "proxy/vetting.h"
 
 /* Smaller bodies are sent on in one piece with their head. */
@@ -16,20 +17,13 @@
 #define STREAM_LOW ((size_t)32768)
 /* How much of a body that nobody needs any more is read, so that its client reads the answer. */
 #define UNNEEDED_LIMIT ((size_t)256 << 20)
-/* The largest answer to a request with held creates; those are read whole. */
-#define ANSWER_LIMIT ((size_t)64 << 20)
-
-#define API_TARGET "/jmap/"
-#define SESSION_TARGET "/jmap/session"
 
 /* Each state says what is waited for. */
 enum exchange_state {
     EXCHANGE_GATHERING, /* the rest of the client's request, which is needed whole */
     EXCHANGE_RELAYING,  /* the head of the server's answer (or its end, where that is all) */
     EXCHANGE_STREAMING, /* the rest of the server's answer */
-    EXCHANGE_ASKING,    /* the whole answer to a request of the hold */
-    EXCHANGE_WAITING,   /* another exchange's flight */
-    EXCHANGE_QUEUED,    /* a turn at the server, for a request of the hold */
+    EXCHANGE_HOLDING,   /* what the hold decides */
     EXCHANGE_ANSWERING, /* the client, to take the answer */
     EXCHANGE_BROKEN,    /* the client, to see that there is no more */
 };
@@ -48,26 +42,13 @@ struct exchange {
     bool upload_ended;
     size_t unneeded; /* bytes of the body that nobody needed */
 
-    struct transfer *transfer;     /* in RELAYING, STREAMING and ASKING */
+    struct transfer *transfer;     /* of the client's own request */
     struct buffer received;        /* of the server's body: all, or what is not passed on yet */
     struct answer answer;          /* status 0: none yet */
     enum upstream_failure failure; /* of the client's own request */
 
-    struct hold *hold;
-    struct hold_context hold_context;
-    struct hold_request asked;    /* in ASKING */
-    unsigned lookup_status;       /* of the answer to a look-up */
-    struct buffer lookup_content; /* the same's body */
-    monotonic_time asked_at;
-    bool own_sent; /* the client's own request has gone to the server */
-    struct letter wake;
-    struct turn turn; /* for `asked` */
+    struct holding holding; /* open in HOLDING */
 };
-
-static void relay(struct exchange *exchange);
-static bool send_asked(struct exchange *exchange);
-static enum hold_step asking_failed(struct exchange *exchange);
-static void drive(struct exchange *exchange, enum hold_step step);
 
 /* ---- answers ---- */
 
@@ -93,16 +74,6 @@ static void answer_received(struct exchange *exchange)
     exchange->answer.body = buffer_content(&exchange->received);
     exchange->answer.len = exchange->received.len;
     answer_with(exchange, true);
-}
-
-static void note_failure(struct exchange *exchange, enum upstream_failure failure,
-                         const char *detail)
-{
-    metrics_count_upstream_failure(exchange->context->gate->metrics, failure);
-    log_event(exchange->context->gate->log, LOG_LEVEL_WARN, "request to the server failed",
-              log_text("kind", upstream_failure_name(failure)), log_text("detail", detail),
-              log_text("method", exchange->arrival->method),
-              log_text("peer", exchange->arrival->peer));
 }
 
 /* True for answers that have no content, whatever their length says (RFC 9112, section 6.3). */
@@ -171,7 +142,7 @@ static void on_relay_done(void *user, enum upstream_failure failure, const char 
         answer_received(exchange);
         return;
     }
-    note_failure(exchange, failure, detail);
+    report_failure(exchange->context->gate, exchange->arrival, failure, detail);
     exchange->failure = failure;
     if (begun)
         exchange->state = EXCHANGE_BROKEN;
@@ -222,208 +193,67 @@ static void relay(struct exchange *exchange)
 
 /* ---- holding ---- */
 
-static wall_time hold_now(void *user)
+static bool on_own_head(void *user, const struct upstream_head *head)
 {
-    (void)user;
-    return clock_wall();
+    return take_head(user, head);
 }
 
-/* From any thread, with the flights locked. */
-static void hold_wake(void *user)
+static enum data_result on_own_data(void *user, const char *bytes, size_t len)
 {
-    struct exchange *exchange = user;
-    mailbox_post(exchange->context->mailbox, &exchange->wake);
-}
-
-static void on_turn(void *user)
-{
-    struct exchange *exchange = user;
-    mailbox_post(exchange->context->mailbox, &exchange->wake);
-}
-
-static void on_woken(void *user)
-{
-    struct exchange *exchange = user;
-    if (exchange->state == EXCHANGE_WAITING)
-        drive(exchange, hold_woken(exchange->hold));
-    else if (exchange->state == EXCHANGE_QUEUED && !exchange->turn.waiting && !send_asked(exchange))
-        drive(exchange, asking_failed(exchange));
-}
-
-static void hold_reported(void *user, const struct hold_report *report)
-{
-    struct exchange *exchange = user;
-    const struct gate *gate = exchange->context->gate;
-    int64_t elapsed = monotonic_elapsed(exchange->began, clock_monotonic());
-    bool reached = report->observed || strcmp(report->outcome, "forward") == 0 ||
-                   strcmp(report->outcome, "schedule") == 0;
-    metrics_count_decision(gate->metrics, report->outcome, reached);
-    log_event(gate->log, LOG_LEVEL_INFO, "decision", log_text("domain_id", report->domain_id),
-              log_text("domain", report->domain_name), log_text("outcome", report->outcome),
-              log_number("row", report->row), log_text("why", report->why),
-              log_text("id", report->id), log_flag("observed", report->observed),
-              log_time("due", report->due), log_time("renewal_due", report->renewal_due),
-              log_time("refused_until", report->refused_until),
-              log_number("microseconds", elapsed / 1000),
-              log_text("peer", exchange->arrival->peer));
-}
-
-static bool forced(const struct arrival *arrival)
-{
-    const struct field *field = field_find(&arrival->fields, "Renewgate-Force");
-    return field != NULL && strcmp(field->value, "1") == 0;
-}
-
-/* False where the request holds nothing after all. */
-static bool open_hold(struct exchange *exchange)
-{
-    const struct gate *gate = exchange->context->gate;
-    exchange->hold_context = (struct hold_context){
-        .settings = &gate->config->hold,
-        .flights = gate->flights,
-        .memory = gate->memory,
-        .forced = forced(exchange->arrival),
-        .now = hold_now,
-        .wake = hold_wake,
-        .report = hold_reported,
-        .user = exchange,
-    };
-    exchange->hold =
-        hold_open(&exchange->hold_context, buffer_content(&exchange->upload), exchange->upload.len);
-    return exchange->hold != NULL;
-}
-
-static bool on_hold_head(void *user, const struct upstream_head *head)
-{
-    struct exchange *exchange = user;
-    if (exchange->asked.keep_headers)
-        return take_head(exchange, head);
-    exchange->lookup_status = head->status;
-    return true;
-}
-
-static struct buffer *asked_content(struct exchange *exchange)
-{
-    return exchange->asked.keep_headers ? &exchange->received : &exchange->lookup_content;
-}
-
-static enum data_result on_hold_data(void *user, const char *bytes, size_t len)
-{
-    struct buffer *content = asked_content(user);
-    if (len > ANSWER_LIMIT - content->len)
+    struct buffer *received = &((struct exchange *)user)->received;
+    if (len > HOLDING_ANSWER_LIMIT - received->len)
         return DATA_FAIL;
-    return buffer_append(content, bytes, len) ? DATA_TAKEN : DATA_FAIL;
+    return buffer_append(received, bytes, len) ? DATA_TAKEN : DATA_FAIL;
 }
 
-static enum pull_result on_hold_pull(void *user, char *into, size_t max, size_t *len)
+static enum pull_result on_own_pull(void *user, char *into, size_t max, size_t *len)
 {
     (void)user;
     (void)into;
     (void)max;
     (void)len;
-    return PULL_FAIL; /* a hold's requests are whole */
+    return PULL_FAIL; /* it is sent whole */
 }
 
-/* True where the server has too many of the caller's requests already: it goes again later. */
-static bool wait_for_turn(struct exchange *exchange, enum upstream_failure failure, unsigned status,
-                          const struct buffer *content)
-{
-    const struct exchange_context *context = exchange->context;
-    if (failure == UPSTREAM_FINE &&
-        problem_is_crowd(status, buffer_content(content), content->len)) {
-        exchange->state = EXCHANGE_QUEUED;
-        return turn_wait(context->turns, &exchange->turn, context->gate->config->idle_timeout_ms);
-    }
-    turn_end(context->turns, &exchange->turn);
-    return false;
-}
-
-static void on_hold_done(void *user, enum upstream_failure failure, const char *detail)
+static void on_own_done(void *user, enum upstream_failure failure, const char *detail)
 {
     struct exchange *exchange = user;
     exchange->transfer = NULL;
-    if (exchange->asked.is_lookup)
-        metrics_count_lookup(exchange->context->gate->metrics,
-                             monotonic_elapsed(exchange->asked_at, clock_monotonic()));
-    const struct buffer *content = asked_content(exchange);
-    unsigned status =
-        exchange->asked.keep_headers ? exchange->answer.status : exchange->lookup_status;
-    if (wait_for_turn(exchange, failure, status, content))
-        return;
     if (failure == UPSTREAM_FINE) {
-        drive(exchange, hold_feed(exchange->hold, status, buffer_content(content), content->len));
+        holding_feed(&exchange->holding, exchange->answer.status,
+                     buffer_content(&exchange->received), exchange->received.len);
         return;
     }
-    note_failure(exchange, failure, detail);
-    if (exchange->asked.keep_headers)
-        exchange->failure = failure;
-    drive(exchange, hold_feed_failure(exchange->hold));
+    report_failure(exchange->context->gate, exchange->arrival, failure, detail);
+    exchange->failure = failure;
+    holding_fail(&exchange->holding);
 }
 
-static const struct transfer_handler hold_handler = {
-    .head = on_hold_head,
-    .data = on_hold_data,
-    .pull = on_hold_pull,
-    .done = on_hold_done,
+static const struct transfer_handler own_handler = {
+    .head = on_own_head,
+    .data = on_own_data,
+    .pull = on_own_pull,
+    .done = on_own_done,
 };
 
-/* The gate's own credential where it is to be used, else NULL. */
-static const char *service_authorization(const struct exchange *exchange)
+static bool send_own(void *user, const char *body, size_t len)
 {
-    return exchange->asked.credential == HOLD_AS_SERVICE
-               ? exchange->context->gate->config->service_authorization
-               : NULL;
-}
-
-static bool asked_fields(struct exchange *exchange, struct field_list *out)
-{
-    const struct hold_request *asked = &exchange->asked;
-    if (asked->keep_headers)
-        return outgoing_relay_fields(exchange->arrival, asked->len, exchange->arena, out);
-    const char *authorization = service_authorization(exchange);
-    return outgoing_lookup_fields(exchange->arrival, authorization, exchange->arena, out);
-}
-
-static bool take_turn(struct exchange *exchange)
-{
-    const struct field *own = field_find(&exchange->arrival->fields, "Authorization");
-    const char *credential = service_authorization(exchange);
-    if (credential == NULL)
-        credential = own == NULL ? "" : own->value;
-    return turn_take(exchange->context->turns, &exchange->turn, credential);
-}
-
-/* Sends what the hold asks for, now or when it is its turn; false when memory runs out. */
-static bool ask(struct exchange *exchange)
-{
-    exchange->asked = hold_request(exchange->hold);
-    exchange->state = EXCHANGE_QUEUED;
-    return !take_turn(exchange) || send_asked(exchange);
-}
-
-static bool send_asked(struct exchange *exchange)
-{
-    const struct config *config = exchange->context->gate->config;
-    const struct hold_request *asked = &exchange->asked;
+    struct exchange *exchange = user;
     struct upstream_request request = {
-        .method = asked->is_session ? "GET" : "POST",
-        .target = asked->keep_headers ? exchange->arrival->target
-                  : asked->is_session ? SESSION_TARGET
-                                      : API_TARGET,
-        .body_kind = asked->is_session ? BODY_NONE : BODY_WHOLE,
-        .body = asked->body,
-        .len = asked->len,
-        .once = !asked->is_lookup,
-        .timeout_ms = asked->is_lookup ? config->lookup_timeout_ms : 0,
+        .method = "POST",
+        .target = exchange->arrival->target,
+        .body_kind = BODY_WHOLE,
+        .body = body,
+        .len = len,
+        .once = true,
         .arena = exchange->arena,
     };
-    exchange->state = EXCHANGE_ASKING;
-    exchange->own_sent = exchange->own_sent || asked->keep_headers;
-    exchange->asked_at = clock_monotonic();
-    buffer_clear(asked_content(exchange));
-    if (asked_fields(exchange, &request.fields))
+    buffer_clear(&exchange->received);
+    if (outgoing_relay_fields(exchange->arrival, len, exchange->arena, &request.fields))
         exchange->transfer =
-            transfer_start(exchange->context->upstream, &request, &hold_handler, exchange);
+            transfer_start(exchange->context->upstream, &request, &own_handler, exchange);
+    if (exchange->transfer == NULL)
+        exchange->failure = UPSTREAM_MEMORY;
     return exchange->transfer != NULL;
 }
 
@@ -439,9 +269,10 @@ static bool replace_content(struct exchange *exchange, const struct hold_answer 
  * The hold has decided. It is closed at once, before the client takes its answer: others wait for
  * its flights.
  */
-static void answer_from_hold(struct exchange *exchange)
+static void answer_from_hold(void *user)
 {
-    struct hold_answer answer = hold_answer(exchange->hold);
+    struct exchange *exchange = user;
+    struct hold_answer answer = holding_answer(&exchange->holding);
     bool made = true;
     if (exchange->failure == UPSTREAM_FINE && answer.own_status != 0) {
         const char *body = arena_copy(exchange->arena, answer.body, answer.len);
@@ -450,8 +281,7 @@ static void answer_from_hold(struct exchange *exchange)
     } else if (exchange->failure == UPSTREAM_FINE && !answer.as_received) {
         made = replace_content(exchange, &answer);
     }
-    hold_close(exchange->hold);
-    exchange->hold = NULL;
+    holding_close(&exchange->holding);
     if (exchange->failure != UPSTREAM_FINE)
         answer_failure(exchange, exchange->failure);
     else if (!made)
@@ -462,24 +292,28 @@ static void answer_from_hold(struct exchange *exchange)
         answer_received(exchange);
 }
 
-/* There was no memory to send what the hold asked for. */
-static enum hold_step asking_failed(struct exchange *exchange)
-{
-    turn_end(exchange->context->turns, &exchange->turn);
-    if (exchange->asked.keep_headers)
-        exchange->failure = UPSTREAM_MEMORY;
-    return hold_feed_failure(exchange->hold);
-}
+static const struct holding_handler holding_handler = {
+    .send = send_own,
+    .decided = answer_from_hold,
+};
 
-/* Does what the hold says until something has to be waited for. */
-static void drive(struct exchange *exchange, enum hold_step step)
+/* False where the request holds nothing after all. */
+static bool hold(struct exchange *exchange)
 {
-    while (step == HOLD_SEND && !ask(exchange))
-        step = asking_failed(exchange);
-    if (step == HOLD_WAIT)
-        exchange->state = EXCHANGE_WAITING;
-    else if (step == HOLD_DONE)
-        answer_from_hold(exchange);
+    const struct holding_owner owner = {
+        .context = exchange->context,
+        .arrival = exchange->arrival,
+        .arena = exchange->arena,
+        .began = exchange->began,
+        .handler = &holding_handler,
+        .user = exchange,
+    };
+    if (!holding_open(&exchange->holding, &owner, buffer_content(&exchange->upload),
+                      exchange->upload.len))
+        return false;
+    exchange->state = EXCHANGE_HOLDING;
+    holding_start(&exchange->holding);
+    return true;
 }
 
 /* ---- the client's side ---- */
@@ -550,8 +384,6 @@ static void *on_arrival(void *user, struct incoming *incoming, const struct arri
         .arrival = arrival,
         .arena = incoming_arena(incoming),
         .began = clock_monotonic(),
-        .wake = {.open = on_woken, .user = exchange},
-        .turn = {.go = on_turn, .user = exchange},
     };
     metrics_exchange_began(context->gate->metrics);
     metrics_count_request(context->gate->metrics, arrival->method);
@@ -603,10 +435,8 @@ static void on_body_end(void *object)
     exchange->upload_ended = true;
     if (exchange->state == EXCHANGE_GATHERING) {
         const char *body = buffer_content(&exchange->upload);
-        if (exchange->is_call && hold_may_contain_create(body, exchange->upload.len) &&
-            open_hold(exchange))
-            drive(exchange, hold_step(exchange->hold));
-        else
+        if (!exchange->is_call || !hold_may_contain_create(body, exchange->upload.len) ||
+            !hold(exchange))
             relay(exchange);
     } else if (exchange->state == EXCHANGE_ANSWERING) {
         incoming_ready(exchange->incoming);
@@ -657,7 +487,7 @@ static enum content_result on_content(void *object, char *into, size_t max, size
 static void on_gone(void *object)
 {
     struct exchange *exchange = object;
-    if (exchange->own_sent && exchange->hold != NULL)
+    if (exchange->state == EXCHANGE_HOLDING && exchange->holding.own_sent)
         return;
     incoming_abort(exchange->incoming);
 }
@@ -684,12 +514,9 @@ static void on_closed(void *object)
     struct exchange *exchange = object;
     struct exchange_context *context = exchange->context;
     transfer_cancel(exchange->transfer);
-    turn_end(context->turns, &exchange->turn);
-    hold_close(exchange->hold);
-    mailbox_withdraw(context->mailbox, &exchange->wake);
+    holding_close(&exchange->holding);
     buffer_clear(&exchange->upload);
     buffer_clear(&exchange->received);
-    buffer_clear(&exchange->lookup_content);
     metrics_exchange_ended(context->gate->metrics);
     log_exchange(exchange);
 }

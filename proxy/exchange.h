@@ -5,13 +5,13 @@
  * One exchange, from a request's arrival to the end of its answer: relayed as a stream both ways,
  * or, when it is a JMAP request that holds creates, driven through a hold (jmap/hold.h).
  *
- *     GATHERING --> ASKING <--> WAITING        a hold's requests; another's flight, or a turn
+ *     GATHERING --> HOLDING                what the hold decides
  *         |            |
  *         v            v
- *     RELAYING      ANSWERING                  the server has it; all of the answer is here
+ *     RELAYING      ANSWERING              the server has it; all of the answer is here
  *         |            ^
  *         v            |
- *     STREAMING -------+--> BROKEN             the answer is on its way; it broke off
+ *     STREAMING -------+--> BROKEN         the answer is on its way; it broke off
  */
 
 #include "proxy/downstream.h"

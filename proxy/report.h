@@ -1,0 +1,22 @@
+#ifndef RENEWGATE_PROXY_REPORT_H
+#define RENEWGATE_PROXY_REPORT_H
+
+/*
+ * What the log and the metrics are told of one exchange with the server.
+ */
+
+#include "jmap/hold.h"
+#include "proxy/clock.h"
+#include "proxy/downstream.h"
+#include "proxy/gate.h"
+#include "proxy/upstream.h"
+
+/* A request that was made for `arrival` has failed. */
+void report_failure(const struct gate *gate, const struct arrival *arrival,
+                    enum upstream_failure failure, const char *detail);
+
+/* A held create in what came with `arrival`, at `began`, has been decided. */
+void report_decision(const struct gate *gate, const struct arrival *arrival, monotonic_time began,
+                     const struct hold_report *decision);
+
+#endif
