@@ -5,8 +5,7 @@ import subprocess
 
 import pytest
 
-from gate import BUILD
-from standin import ROOT
+from standin import ROOT, binary
 
 PAGES = sorted(page for page in ROOT.glob("**/*.md") if "build" not in page.parts)
 
@@ -26,7 +25,7 @@ def anchors(page):
 
 
 def test_the_reference_page_is_the_programs_own_table():
-    table = subprocess.run([BUILD / "renewgate", "--help-markdown"], capture_output=True,
+    table = subprocess.run([binary("renewgate"), "--help-markdown"], capture_output=True,
                            text=True, check=True).stdout
     page = (ROOT / "docs/configuration.md").read_text()
     assert page.endswith("do not edit below -->\n\n" + table), 'run "make docs"'
@@ -47,7 +46,7 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_name_what_is_there(page):
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-    help_text = subprocess.run([BUILD / "renewgate", "--help"], capture_output=True, text=True,
+    help_text = subprocess.run([binary("renewgate"), "--help"], capture_output=True, text=True,
                                check=True).stdout
     for line in fences(page):
         for script in re.findall(r"(?:^|[\s;&])((?:deploy|tests)/[\w./-]+)", line):
@@ -64,10 +63,10 @@ def test_commands_name_what_is_there(page):
 def test_the_man_page_is_well_formed(tmp_path):
     """scdoc takes it, with every variable in it."""
     page = tmp_path / "renewgate.8"
-    subprocess.run(["make", "-s", f"BUILD={BUILD.name}", f"MAN={page}", str(page)], cwd=ROOT,
+    subprocess.run(["make", "-s", f"BUILD={binary('').name}", f"MAN={page}", str(page)], cwd=ROOT,
                    check=True, capture_output=True)
     text = page.read_text().replace("\\_", "_").replace("\\-", "-")
     names = re.findall(r"RENEWGATE_[A-Z_]+", subprocess.run(
-        [BUILD / "renewgate", "--help-markdown"], capture_output=True, text=True).stdout)
+        [binary("renewgate"), "--help-markdown"], capture_output=True, text=True).stdout)
     assert names
     assert [name for name in names if name not in text] == []
