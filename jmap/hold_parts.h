@@ -1,0 +1,146 @@
+#ifndef RENEWGATE_JMAP_HOLD_PARTS_H
+#define RENEWGATE_JMAP_HOLD_PARTS_H
+
+/*
+ * What the parts of a hold share; nobody else includes it.
+ *
+ *     hold.c          the phases, from the request's bytes to the end, and the driver's side
+ *     hold_verdict.c  what becomes of each create: decided before, judged after the server's answer
+ *     hold_calls.c    what the gate asks for afterwards: moves, and creates forwarded after all
+ *     hold_answer.c   the answer to the client
+ *     hold_report.c   what is remembered, and what is reported
+ */
+
+#include <jansson.h>
+
+#include "jmap/answer.h"
+#include "jmap/flight.h"
+#include "jmap/hold.h"
+#include "jmap/lookup.h"
+#include "jmap/memory.h"
+#include "jmap/request.h"
+
+/* What the hold waits for; each is left by one function below. */
+enum phase {
+    PHASE_FLIGHTS, /* another request's decision on one of its domains */
+    PHASE_LOOKUP,
+    PHASE_MAIN,   /* the client's request */
+    PHASE_MOVE,   /* tasks moved to another time */
+    PHASE_RESEND, /* creates that must be forwarded after all */
+    PHASE_DONE,
+};
+
+enum verdict_state {
+    VERDICT_OPEN,
+    VERDICT_ANSWERED,    /* `id` is the answer */
+    VERDICT_REJECTED,    /* the server's error is the answer */
+    VERDICT_UNAVAILABLE, /* the gate's own error is the answer */
+    VERDICT_RESEND,
+    VERDICT_TWIN, /* what the first create for the domain gets is the answer */
+};
+
+/* What becomes of one held create. */
+struct verdict {
+    struct decision decision;
+    enum verdict_state state;
+    bool masked;
+    char id[OBJECT_ID_SIZE]; /* known before or after; or "" */
+    const char *error;       /* with VERDICT_REJECTED; borrowed from an answer */
+};
+
+struct domain {
+    const char *id; /* or "#key": neither looked up nor flown */
+    wall_time asked;
+    struct lookup_domain *facts; /* NULL where another request settled it, or nothing is known */
+    struct flight_place place;
+    bool shared;  /* another request settled it: place.result */
+    size_t first; /* its first create; once judged, the first that the server did not reject */
+};
+
+struct hold {
+    const struct hold_context *context;
+    const char *body;
+    size_t len;
+    struct jmap_request request;
+    struct verdict *verdicts; /* one for each of request.creates */
+    struct domain *domains;   /* ascending by id */
+    size_t domain_count;
+    size_t next_flight;
+    struct lookup_domain *facts;
+    size_t fact_count;
+    struct lookup *lookup;
+    const char *lookup_error; /* NULL when the look-ups succeeded */
+    enum hold_credential credential;
+    wall_time now;
+    enum phase phase;
+    enum hold_step step;
+    bool changed;         /* the request is not the client's bytes any more */
+    bool masked;          /* at least one create in it points at no domain */
+    bool unauthorized;    /* the server knows no such caller: its own answer will say so */
+    const char *own_body; /* a problem document that is the answer, or NULL */
+    char *out;            /* what is being sent; NULL in the main phase: the client's bytes */
+    size_t out_len;
+    struct jmap_answer answer;
+    bool has_answer;
+    json_t *sent; /* the calls of the gate's own that are being sent */
+    struct jmap_answer resent;
+    char *text; /* the answer in the gate's words, or NULL */
+    size_t text_len;
+};
+
+/* hold.c */
+
+enum hold_step hold_enter(struct hold *hold, enum phase phase, enum hold_step step);
+
+/* Better no answer than an order too many. */
+enum hold_step hold_give_up(struct hold *hold);
+
+/* All is settled: writes the answer, tells what came of it and gives the flights back. */
+enum hold_step hold_finish(struct hold *hold);
+
+wall_time hold_asked_time(const struct hold *hold, const struct held_create *create);
+struct domain *hold_domain_of(const struct hold *hold, const struct held_create *create);
+bool hold_domain_is_reference(const struct domain *domain);
+
+/* Whether the request itself destroys or rewrites that task. */
+bool hold_removes(const struct hold *hold, const char *task_id);
+
+bool hold_is_forced(const struct hold *hold);
+
+/* hold_verdict.c; `i` is a create's place in the request */
+
+void verdict_decide(struct hold *hold, size_t i);
+
+/* Puts the decision into the request. False when memory ran out. */
+bool verdict_write(struct hold *hold, size_t i);
+
+/* What the server's answer to the client's request makes of the create. */
+void verdict_judge(struct hold *hold, size_t i);
+
+/* hold_calls.c */
+
+/* Sends what there is to move, then what is to be forwarded after all, then finishes. */
+enum hold_step hold_send_moves(struct hold *hold);
+enum hold_step hold_feed_moves(struct hold *hold, unsigned status, const char *body, size_t len);
+enum hold_step hold_feed_resends(struct hold *hold, unsigned status, const char *body, size_t len);
+
+/* The id that the client's request gave to what it made under a key, or NULL. Borrowed. */
+const char *hold_made_id(const struct hold *hold, const char *key);
+
+/* hold_answer.c */
+
+/* The problem documents of the gate's own. */
+extern const char hold_no_memory[];
+extern const char hold_no_answer[];
+
+void hold_write_answer(struct hold *hold);
+
+/* Twins get what the first of them got. */
+void hold_settle_twins(struct hold *hold);
+
+/* hold_report.c */
+
+void hold_remember(struct hold *hold, const struct domain *domain);
+void hold_report_verdict(const struct hold *hold, size_t i);
+
+#endif
