@@ -14,6 +14,7 @@ enum kind {
     KIND_PATH,          /* char * */
     KIND_AUTHORIZATION, /* char * */
     KIND_ADDRESS,       /* struct listen_address */
+    KIND_NETWORKS,      /* struct network_list */
     KIND_CHOICE,        /* an enum: the index of the word */
     KIND_SWITCH,        /* bool: the index of the word */
     KIND_SECONDS,       /* int64_t, seconds */
@@ -63,6 +64,11 @@ static const struct variable variables[] = {
     {"ADMIN_LISTEN", KIND_ADDRESS, MEMBER(admin_listen), .fallback = "127.0.0.1:9088",
      .allowed = "address:port, [address]:port or :port",
      .help = "Where /healthz, /readyz and /metrics are."},
+    {"TRUSTED_PROXIES", KIND_NETWORKS, MEMBER(trusted_proxies),
+     .allowed = "networks and addresses such as 10.0.0.0/8, 2001:db8::/32, 192.0.2.1",
+     .help =
+         "Proxies in front of the gate; what they say of the client in X-Forwarded-For, -Proto, "
+         "-Host and Forwarded is believed, and nobody else's word is."},
     {"MODE", KIND_SWITCH, MEMBER(hold.observe), .fallback = "enforce",
      .allowed = "enforce or observe", WORDS("enforce", "observe"),
      .help = "observe decides and reports, and forwards every request as it came."},
@@ -269,6 +275,8 @@ static bool read_value(const struct variable *variable, const char *text, struct
         return read_authorization(text, member);
     case KIND_ADDRESS:
         return read_address(text, member);
+    case KIND_NETWORKS:
+        return network_list_read(text, member);
     case KIND_CHOICE:
         word = read_word(variable, text);
         *(int *)member = word;
@@ -457,6 +465,7 @@ void config_clear(struct config *config)
     free(config->upstream_url);
     free(config->upstream_ca);
     free(config->service_authorization);
+    network_list_clear(&config->trusted_proxies);
     *config = (struct config){0};
 }
 

@@ -13,6 +13,7 @@
 
 #include "jmap/hold.h"
 #include "proxy/log.h"
+#include "proxy/networks.h"
 
 /* Where to listen: a host name or address, "" for every address, and a port. */
 struct listen_address {
@@ -26,6 +27,7 @@ struct config {
     bool upstream_tls_verify;
     struct listen_address listen;
     struct listen_address admin_listen;
+    struct network_list trusted_proxies;
     char *service_authorization; /* a whole Authorization value, or NULL */
     struct hold_settings hold;
     unsigned workers;

@@ -1,7 +1,7 @@
 #include "proxy/downstream.h"
 
-#include <arpa/inet.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +20,7 @@ struct downstream {
     struct loop *loop;
     struct loop_source source;
     int epoll; /* libmicrohttpd's own */
+    const struct network_list *trusted;
     const struct downstream_handler *handler;
     void *user;
     bool needs_run;
@@ -31,7 +32,7 @@ struct downstream {
 
 /* One connection's own. */
 struct client {
-    char peer[INET6_ADDRSTRLEN];
+    char peer[NETWORK_ADDRESS_TEXT_SIZE];
     char *target;
     size_t target_len;
     size_t target_capacity;
@@ -177,19 +178,13 @@ void incoming_abort(struct incoming *incoming)
 
 /* ---- connections ---- */
 
-static void format_peer(const struct sockaddr *address, char peer[static INET6_ADDRSTRLEN])
+static void format_peer(const struct sockaddr *address, char peer[static NETWORK_ADDRESS_TEXT_SIZE])
 {
-    strcpy(peer, "unknown");
-    if (address->sa_family == AF_INET) {
-        const struct sockaddr_in *four = (const void *)address;
-        inet_ntop(AF_INET, &four->sin_addr, peer, INET6_ADDRSTRLEN);
-    } else if (address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *six = (const void *)address;
-        if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
-            inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], peer, INET6_ADDRSTRLEN);
-        else
-            inet_ntop(AF_INET6, &six->sin6_addr, peer, INET6_ADDRSTRLEN);
-    }
+    struct network_address plain;
+    if (network_address_of(address, &plain))
+        network_address_write(&plain, peer);
+    else
+        strcpy(peer, "unknown");
 }
 
 static void on_connection(void *user, struct MHD_Connection *connection, void **context,
@@ -289,6 +284,18 @@ static bool collect_fields(struct incoming *incoming)
     return true;
 }
 
+/* Who the client is; false when memory runs out. */
+static bool read_origin(struct incoming *incoming, const struct client *client)
+{
+    const struct forwarding_source source = {
+        .peer = client->peer, .scheme = "http", .trusted = incoming->downstream->trusted};
+    struct arrival *arrival = &incoming->arrival;
+    if (!forwarding_read(&source, &arrival->fields, &incoming->arena, &arrival->from))
+        return false;
+    arrival->peer = arrival->from.client;
+    return true;
+}
+
 static void link_incoming(struct incoming *incoming)
 {
     struct downstream *downstream = incoming->downstream;
@@ -323,10 +330,10 @@ static struct incoming *incoming_create(struct downstream *downstream,
     incoming->downstream = downstream;
     incoming->connection = connection;
     incoming->arrival.method = method;
-    incoming->arrival.peer = client->peer;
     incoming->arrival.target_len = client->target_len;
     incoming->arrival.target = arena_copy(&incoming->arena, client->target, client->target_len);
-    if (incoming->arrival.target == NULL || !collect_fields(incoming)) {
+    if (incoming->arrival.target == NULL || !collect_fields(incoming) ||
+        !read_origin(incoming, client)) {
         arena_clear(&incoming->arena);
         free(incoming);
         return NULL;
@@ -516,6 +523,7 @@ struct downstream *downstream_create(const struct downstream_settings *settings,
     }
     *downstream = (struct downstream){.loop = loop,
                                       .source = {on_ready, downstream},
+                                      .trusted = settings->trusted,
                                       .handler = handler,
                                       .user = user,
                                       .needs_run = true,

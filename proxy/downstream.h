@@ -16,6 +16,7 @@
 #include "proxy/arena.h"
 #include "proxy/clock.h"
 #include "proxy/field.h"
+#include "proxy/forwarding.h"
 #include "proxy/loop.h"
 
 struct downstream;
@@ -27,7 +28,8 @@ struct arrival {
     const char *target; /* as the client wrote it */
     size_t target_len;
     struct field_list fields; /* in their order, as the client wrote them */
-    const char *peer;         /* the client's address, without the port */
+    const char *peer;         /* the client's address, without the port; from.client */
+    struct forwarding from;
 };
 
 #define LENGTH_UNKNOWN SIZE_MAX
@@ -72,6 +74,7 @@ struct downstream_handler {
 struct downstream_settings {
     unsigned max_connections;
     int64_t idle_timeout_ms;
+    const struct network_list *trusted; /* whose forwarding fields are believed; borrowed */
 };
 
 /*

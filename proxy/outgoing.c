@@ -11,13 +11,6 @@ static bool list_create(struct arena *arena, size_t capacity, struct field_list 
     return out->fields != NULL;
 }
 
-static struct forwarding forwarding_of(const struct arrival *arrival)
-{
-    const struct field *host = field_find(&arrival->fields, "Host");
-    return (struct forwarding){
-        .peer = arrival->peer, .scheme = "http", .host = host == NULL ? NULL : host->value};
-}
-
 /* Fields that are between the client and the gate. Expect has been answered by then. */
 static bool stays_here(const struct arrival *arrival, const struct field *field)
 {
@@ -50,9 +43,8 @@ bool outgoing_relay_fields(const struct arrival *arrival, size_t len, struct are
         if (!dropped && !stays_here(arrival, field))
             out->fields[out->count++] = *field;
     }
-    struct forwarding forwarding = forwarding_of(arrival);
     return outgoing_set_length(out, len, arena) &&
-           forwarding_add(&forwarding, &arrival->fields, arena, out);
+           forwarding_add(&arrival->from, &arrival->fields, arena, out);
 }
 
 bool outgoing_lookup_fields(const struct arrival *arrival, const char *authorization,
@@ -72,8 +64,7 @@ bool outgoing_lookup_fields(const struct arrival *arrival, const char *authoriza
         if (field_is(&arrival->fields.fields[i], "Authorization"))
             out->fields[out->count++] = arrival->fields.fields[i];
     }
-    struct forwarding forwarding = forwarding_of(arrival);
-    return forwarding_add(&forwarding, &arrival->fields, arena, out);
+    return forwarding_add(&arrival->from, &arrival->fields, arena, out);
 }
 
 bool outgoing_answer_fields(const struct field_list *received, struct arena *arena,

@@ -123,6 +123,7 @@ static bool create_sides(struct worker *worker, int listener)
     const struct downstream_settings downstream = {
         .max_connections = (config->max_connections + config->workers - 1) / config->workers,
         .idle_timeout_ms = config->idle_timeout_ms,
+        .trusted = &config->trusted_proxies,
     };
     worker->upstream = upstream_create(&upstream, &worker->loop);
     worker->turns = turns_create();
