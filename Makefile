@@ -39,6 +39,7 @@ LDLIBS := $(shell $(PKG_CONFIG) --silence-errors --libs $(PACKAGES)) -lwslay \
 
 # What one unit test needs beyond that: here, memory that runs out at every call in turn.
 UNIT_LDFLAGS_test_san_set := -Wl,--wrap=malloc,--wrap=realloc
+UNIT_LDFLAGS_test_session := -Wl,--wrap=malloc
 UNIT_LDFLAGS_test_hold_memory := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 
 # -- what there is to build ------------------------------------------------------------------------
