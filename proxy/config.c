@@ -11,6 +11,7 @@
 
 enum kind {
     KIND_URL,           /* char * */
+    KIND_PUBLIC_URL,    /* char *, or "auto" or "off" */
     KIND_PATH,          /* char * */
     KIND_AUTHORIZATION, /* char * */
     KIND_ADDRESS,       /* struct listen_address */
@@ -69,6 +70,10 @@ static const struct variable variables[] = {
      .help =
          "Proxies in front of the gate; what they say of the client in X-Forwarded-For, -Proto, "
          "-Host and Forwarded is believed, and nobody else's word is."},
+    {"PUBLIC_URL", KIND_PUBLIC_URL, MEMBER(public_url), .fallback = "auto",
+     .allowed = "auto, off, or http://host[:port] or https://host[:port], without a path",
+     .help = "Where the URLs in the JMAP session lead: to the address that the client used, as the "
+             "server wrote them, or to this one."},
     {"MODE", KIND_SWITCH, MEMBER(hold.observe), .fallback = "enforce",
      .allowed = "enforce or observe", WORDS("enforce", "observe"),
      .help = "observe decides and reports, and forwards every request as it came."},
@@ -231,6 +236,22 @@ static bool read_url(const char *text, char **out)
     return *out != NULL;
 }
 
+/* As read_url(), but that the authority must be able to stand in JSON text as it is. */
+static bool read_public_url(const char *text, char **out)
+{
+    if (strcmp(text, "off") == 0)
+        return true;
+    if (strcmp(text, "auto") == 0) {
+        *out = strdup("");
+        return *out != NULL;
+    }
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+        if (*at <= ' ' || *at >= 0x7f || *at == '"')
+            return false;
+    }
+    return read_url(text, out);
+}
+
 /* A scheme, a space, a credential; nothing that could end a header field. */
 static bool read_authorization(const char *text, char **out)
 {
@@ -268,6 +289,8 @@ static bool read_value(const struct variable *variable, const char *text, struct
     switch (variable->kind) {
     case KIND_URL:
         return read_url(text, member);
+    case KIND_PUBLIC_URL:
+        return read_public_url(text, member);
     case KIND_PATH:
         *(char **)member = strdup(text);
         return *(char **)member != NULL && access(text, R_OK) == 0;
@@ -464,6 +487,7 @@ void config_clear(struct config *config)
 {
     free(config->upstream_url);
     free(config->upstream_ca);
+    free(config->public_url);
     free(config->service_authorization);
     network_list_clear(&config->trusted_proxies);
     *config = (struct config){0};

@@ -28,6 +28,7 @@ struct config {
     struct listen_address listen;
     struct listen_address admin_listen;
     struct network_list trusted_proxies;
+    char *public_url; /* scheme and authority; "" for what the client used; NULL: left alone */
     char *service_authorization; /* a whole Authorization value, or NULL */
     struct hold_settings hold;
     unsigned workers;

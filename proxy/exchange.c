@@ -6,6 +6,7 @@
 
 #include "proxy/holding.h"
 #include "proxy/outgoing.h"
+#include "proxy/public_session.h"
 #include "proxy/reply.h"
 #include "proxy/report.h"
 #include "proxy/vetting.h"
@@ -20,12 +21,13 @@
 
 /* Each state says what is waited for. */
 enum exchange_state {
-    EXCHANGE_GATHERING, /* the rest of the client's request, which is needed whole */
-    EXCHANGE_RELAYING,  /* the head of the server's answer (or its end, where that is all) */
-    EXCHANGE_STREAMING, /* the rest of the server's answer */
-    EXCHANGE_HOLDING,   /* what the hold decides */
-    EXCHANGE_ANSWERING, /* the client, to take the answer */
-    EXCHANGE_BROKEN,    /* the client, to see that there is no more */
+    EXCHANGE_GATHERING,  /* the rest of the client's request, which is needed whole */
+    EXCHANGE_RELAYING,   /* the head of the server's answer (or its end, where that is all) */
+    EXCHANGE_STREAMING,  /* the rest of the server's answer */
+    EXCHANGE_COLLECTING, /* the same, which is needed whole */
+    EXCHANGE_HOLDING,    /* what the hold decides */
+    EXCHANGE_ANSWERING,  /* the client, to take the answer */
+    EXCHANGE_BROKEN,     /* the client, to see that there is no more */
 };
 
 struct exchange {
@@ -36,7 +38,8 @@ struct exchange {
     enum exchange_state state;
     monotonic_time began;
 
-    bool is_call; /* a POST to the API endpoint */
+    bool is_call;    /* a POST to the API endpoint */
+    bool is_session; /* asks for a session, whose URLs are to change */
     struct body_frame frame;
     struct buffer upload; /* of the client's body: all, or what is not sent on yet */
     bool upload_ended;
@@ -96,23 +99,39 @@ static bool take_head(struct exchange *exchange, const struct upstream_head *hea
 
 /* ---- relaying ---- */
 
+/* What is here of the answer goes out, the rest as it comes. */
+static void stream(struct exchange *exchange)
+{
+    exchange->state = EXCHANGE_STREAMING;
+    incoming_ready(exchange->incoming);
+}
+
 static bool on_relay_head(void *user, const struct upstream_head *head)
 {
     struct exchange *exchange = user;
     if (!take_head(exchange, head))
         return false;
+    bool rewritten = exchange->is_session && public_session_answers(&exchange->answer);
     /* Where the head is all, the end is near and the connection better kept. */
-    if (exchange->answer.kind == ANSWER_EMPTY)
+    if (exchange->answer.kind == ANSWER_EMPTY) {
+        if (rewritten)
+            outgoing_drop_length(&exchange->answer.fields);
         return true;
-    exchange->state = EXCHANGE_STREAMING;
-    incoming_ready(exchange->incoming);
+    }
+    if (rewritten)
+        exchange->state = EXCHANGE_COLLECTING;
+    else
+        stream(exchange);
     return true;
 }
 
 static enum data_result on_relay_data(void *user, const char *bytes, size_t len)
 {
     struct exchange *exchange = user;
-    if (exchange->received.len >= STREAM_FULL)
+    if (exchange->state == EXCHANGE_COLLECTING &&
+        len > PUBLIC_SESSION_LIMIT - exchange->received.len)
+        stream(exchange);
+    if (exchange->state != EXCHANGE_COLLECTING && exchange->received.len >= STREAM_FULL)
         return DATA_LATER;
     if (!buffer_append(&exchange->received, bytes, len))
         return DATA_FAIL;
@@ -138,6 +157,12 @@ static void on_relay_done(void *user, enum upstream_failure failure, const char 
     exchange->transfer = NULL;
     /* Whoever still sends a body must not wait for room that never comes. */
     incoming_resume(exchange->incoming);
+    if (failure == UPSTREAM_FINE && exchange->state == EXCHANGE_COLLECTING &&
+        !public_session_rewrite(exchange->context->gate->config, exchange->arrival,
+                                &exchange->received, &exchange->answer.fields, exchange->arena)) {
+        failure = UPSTREAM_MEMORY;
+        detail = "a session is not rewritten";
+    }
     if (failure == UPSTREAM_FINE) {
         answer_received(exchange);
         return;
@@ -362,6 +387,7 @@ static void begin(struct exchange *exchange)
     }
     exchange->frame = vetting_body_frame(exchange->arrival);
     exchange->is_call = targets_api(exchange->arrival);
+    exchange->is_session = public_session_asked(exchange->context->gate->config, exchange->arrival);
     if (exchange->is_call && refuse_call(exchange))
         return;
     if (!exchange->frame.present)

@@ -8,10 +8,13 @@
  *     GATHERING --> HOLDING                what the hold decides
  *         |            |
  *         v            v
- *     RELAYING      ANSWERING              the server has it; all of the answer is here
+ *     RELAYING ---> ANSWERING              the server has it; all of the answer is here
  *         |            ^
  *         v            |
  *     STREAMING -------+--> BROKEN         the answer is on its way; it broke off
+ *         ^            |
+ *         |            |
+ *     COLLECTING ------+                   the answer is a session, needed whole
  */
 
 #include "proxy/downstream.h"

@@ -18,6 +18,16 @@ static bool stays_here(const struct arrival *arrival, const struct field *field)
            field_is(field, "Expect") || field_is(field, "Renewgate-Force");
 }
 
+void outgoing_drop_length(struct field_list *fields)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < fields->count; i++) {
+        if (!field_is(&fields->fields[i], "Content-Length"))
+            fields->fields[kept++] = fields->fields[i];
+    }
+    fields->count = kept;
+}
+
 bool outgoing_set_length(struct field_list *fields, size_t len, struct arena *arena)
 {
     for (size_t i = 0; i < fields->count; i++) {

@@ -31,6 +31,9 @@ bool outgoing_lookup_fields(const struct arrival *arrival, const char *authoriza
 bool outgoing_answer_fields(const struct field_list *received, struct arena *arena,
                             struct field_list *out);
 
+/* Takes the Content-Length out, if there is one. */
+void outgoing_drop_length(struct field_list *fields);
+
 /* Puts another Content-Length in the place of the present one, if there is one. */
 bool outgoing_set_length(struct field_list *fields, size_t len, struct arena *arena);
 

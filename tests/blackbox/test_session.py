@@ -1,0 +1,139 @@
+"""The session's own URLs lead back to the gate, and nothing else in it changes."""
+
+import json
+
+import pytest
+
+from canned import Canned, answer
+from gate import Gate, basic
+from test_operator import run
+from world import standin  # noqa: F401
+
+JSON = "Content-Type: application/json; charset=utf-8"
+SMALL = b'{ "apiUrl": "https://mail.example.org/jmap/", "x": "https://mail.example.org/" }'
+
+
+def straight(standin, fields=None):
+    status, body = standin._request(standin.port, "GET", "/jmap/session", headers=fields)
+    assert status == 200
+    return body
+
+
+def rewritten(body, address):
+    """What the gate is to make of the stand-in's session."""
+    before = body
+    for name in (b"apiUrl", b"uploadUrl", b"downloadUrl", b"eventSourceUrl"):
+        body = body.replace(b'"%s":"https://mail.example.org/' % name,
+                            b'"%s":"%s/' % (name, address.encode()))
+    body = body.replace(b'"url":"wss://mail.example.org/',
+                        b'"url":"%s/' % address.replace("http", "ws", 1).encode())
+    assert body != before
+    return body
+
+
+@pytest.mark.parametrize("fields", [{}, {"Authorization": basic("admin")}],
+                         ids=["anonymous", "authenticated"])
+def test_the_urls_lead_to_where_the_client_came(standin, fields):
+    with Gate(standin.port) as gate:
+        for host in (f"127.0.0.1:{gate.port}", "gate.test", "[::1]:8088"):
+            status, headers, body = gate.request("GET", "/jmap/session", None,
+                                                 {**fields, "Host": host})
+            assert status == 200
+            assert body == rewritten(straight(standin, fields), f"http://{host}")
+            assert headers["Content-Length"] == str(len(body))
+            assert "{accountId}" in json.loads(body)["uploadUrl"]
+
+
+def test_a_trusted_proxy_says_where_the_client_came(standin):
+    fields = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "mail.test"}
+    with Gate(standin.port, TRUSTED_PROXIES="127.0.0.1") as gate:
+        assert gate.request("GET", "/jmap/session", None, fields)[2] == \
+            rewritten(straight(standin), "https://mail.test")
+    with Gate(standin.port) as gate:
+        assert gate.request("GET", "/jmap/session", None, fields)[2] == \
+            rewritten(straight(standin), f"http://127.0.0.1:{gate.port}")
+
+
+def test_the_operator_says_where(standin):
+    with Gate(standin.port, PUBLIC_URL="https://gate.test:8443/") as gate:
+        assert gate.request("GET", "/jmap/session")[2] == \
+            rewritten(straight(standin), "https://gate.test:8443")
+    with Gate(standin.port, PUBLIC_URL="off") as gate:
+        assert gate.request("GET", "/jmap/session")[2] == straight(standin)
+
+
+def test_the_redirect_leads_to_the_gate(standin):
+    with Gate(standin.port) as gate:
+        status, headers, _ = gate.request("GET", "/.well-known/jmap")
+        assert status == 307 and headers["Location"] == "/jmap/session"
+
+
+def through(gate, target="/jmap/session", method="GET"):
+    return gate.request(method, target, None, {"Host": "gate.test"})
+
+
+def test_wherever_it_is_served_and_however_it_is_framed():
+    chunked = (f"HTTP/1.1 200 OK\r\n{JSON}\r\nTransfer-Encoding: chunked\r\n\r\n").encode() + \
+        b"".join(b"%x\r\n%s\r\n" % (1, SMALL[i:i + 1]) for i in range(len(SMALL))) + b"0\r\n\r\n"
+    until_closed = f"HTTP/1.1 200 OK\r\n{JSON}\r\n\r\n".encode() + SMALL
+    wanted = SMALL.replace(b"https://mail.example.org/jmap/", b"http://gate.test/jmap/")
+    with Canned(b"") as server, Gate(server.port) as gate:
+        for server.answer in (answer(SMALL, JSON), chunked, until_closed):
+            for target in ("/jmap/session", "/jmap/session?x", "/.well-known/jmap",
+                           "http://gate.test/jmap/session"):
+                status, _, body = through(gate, target)
+                assert (status, body) == (200, wanted)
+
+
+@pytest.mark.parametrize("sent", [
+    answer(SMALL, "Content-Type: text/plain"),
+    answer(SMALL),
+    answer(SMALL, JSON, "Content-Encoding: gzip"),
+    answer(SMALL, JSON, status="203 Non-Authoritative Information"),
+    answer(SMALL, JSON, status="401 Unauthorized"),
+    answer(SMALL[:-1], JSON),
+    answer(b"", JSON),
+    answer(SMALL[:-1] + b" " * (1 << 20) + b"}", JSON),
+    f"HTTP/1.1 200 OK\r\n{JSON}\r\n\r\n".encode() + SMALL[:-1] + b" " * (3 << 20) + b"}",
+], ids=["text", "no type", "encoded", "203", "401", "no JSON", "empty", "large", "endless"])
+def test_what_is_no_session_passes(sent):
+    with Canned(sent) as server, Gate(server.port) as gate:
+        status, _, body = through(gate)
+        assert str(status).encode() == sent[9:12]
+        assert body == sent.partition(b"\r\n\r\n")[2]
+
+
+def test_other_answers_pass():
+    with Canned(answer(SMALL, JSON)) as server, Gate(server.port) as gate:
+        assert through(gate, "/jmap/sessions")[2] == SMALL
+        assert through(gate, "/api/session")[2] == SMALL
+        assert through(gate, method="PUT")[2] == SMALL
+
+
+def test_without_content():
+    not_modified = b'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\nConnection: close\r\n\r\n'
+    with Canned(not_modified) as server, Gate(server.port) as gate:
+        status, headers, body = through(gate)
+        assert (status, headers["ETag"], body) == (304, '"x"', b"")
+        server.answer = answer(b"", JSON).replace(b"Length: 0", b"Length: 80")
+        status, headers, body = through(gate, method="HEAD")
+        assert (status, body) == (200, b"")
+        # That of the server would not be that of GET.
+        assert "Content-Length" not in headers
+
+
+def test_a_session_that_breaks_off_is_not_half_told():
+    with Canned(answer(SMALL, JSON)[:-5]) as server, Gate(server.port) as gate:
+        assert through(gate)[0] == 502
+
+
+def test_a_client_without_a_host_gets_the_servers_own():
+    with Canned(answer(SMALL, JSON)) as server, Gate(server.port) as gate:
+        assert gate.request("GET", "/jmap/session", None, {"Host": "what is this"})[2] == SMALL
+
+
+@pytest.mark.parametrize("value", ["mail.test", "https://mail.test/x", "https://", 'http://a"b'])
+def test_what_is_no_address_stops_the_start(value):
+    ended = run(UPSTREAM_URL="http://127.0.0.1:1", PUBLIC_URL=value)
+    line, = ended.stderr.splitlines()
+    assert ended.returncode == 2 and "RENEWGATE_PUBLIC_URL" in line
