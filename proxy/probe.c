@@ -6,6 +6,8 @@
 
 #define BODY_LIMIT ((size_t)1 << 20)
 
+_Static_assert(PROBE_ERROR_SIZE >= CURL_ERROR_SIZE, "curl writes its reason there");
+
 static size_t on_data(char *bytes, size_t one, size_t len, void *user)
 {
     (void)one;
@@ -37,6 +39,7 @@ static void set_up(CURL *easy, const struct config *config, int64_t timeout_ms,
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config->upstream_tls_verify ? 2L : 0L);
     if (config->upstream_ca != NULL)
         curl_easy_setopt(easy, CURLOPT_CAINFO, config->upstream_ca);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, out->error);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &out->body);
 }
@@ -58,7 +61,7 @@ void probe_get(const struct config *config, const char *path, const char *author
         long status = 0;
         if (code == CURLE_OK)
             curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-        else
+        else if (out->error[0] == '\0')
             snprintf(out->error, sizeof out->error, "%s", curl_easy_strerror(code));
         out->status = (unsigned)status;
     }

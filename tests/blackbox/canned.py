@@ -45,6 +45,9 @@ class Canned:
                 if not piece:
                     return
                 head += piece
+                if head.startswith(b"\x16"):  # a TLS hello, where none is spoken
+                    client.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+                    return
             self.heads.append(head)
             client.sendall(self.answer)
         except (OSError, ssl.SSLError):
