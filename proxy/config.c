@@ -115,10 +115,13 @@ static const struct variable variables[] = {
     {"LOOKUP_TIMEOUT", KIND_MILLISECONDS, MEMBER(lookup_timeout_ms), .fallback = "5s",
      .allowed = "a duration from 1ms to 1h", .least = 1, .most = 3600000,
      .help = "How long a look-up of the gate's own may take."},
+    {"HEADER_TIMEOUT", KIND_MILLISECONDS, MEMBER(header_timeout_ms), .fallback = "30s",
+     .allowed = "a duration from 1s to 1h", .least = 1000, .most = 3600000,
+     .help = "How long a new connection may take until its first request's header is there."},
     {"IDLE_TIMEOUT", KIND_MILLISECONDS, MEMBER(idle_timeout_ms), .fallback = "5m",
      .allowed = "a duration from 1s to 1d", .least = 1000, .most = 86400000,
-     .help = "How long a client may say nothing, and how long the server may take to begin its "
-             "answer; a stream that has begun has no limit."},
+     .help = "How long a client may say nothing or keep a connection without a request, and how "
+             "long the server may take to begin its answer; a stream that goes on has no limit."},
     {"DRAIN_TIMEOUT", KIND_MILLISECONDS, MEMBER(drain_timeout_ms), .fallback = "10s",
      .allowed = "a duration from 0s to 1d", .most = 86400000,
      .help = "How long requests under way are waited for when the gate is stopped."},

@@ -26,12 +26,21 @@ struct downstream {
     bool needs_run;
     bool draining;
     monotonic_time due;
+    int64_t header_timeout_ms;
+    int64_t idle_timeout_ms;
+    struct client *clients;
     struct incoming *requests;
     size_t request_count;
 };
 
 /* One connection's own. */
 struct client {
+    struct downstream *downstream;
+    struct client *next; /* in downstream->clients */
+    struct client *previous;
+    struct MHD_Connection *connection;
+    /* When the next request's head must have come; MONOTONIC_NEVER while a request is under way. */
+    monotonic_time head_due;
     char peer[NETWORK_ADDRESS_TEXT_SIZE];
     char *target;
     size_t target_len;
@@ -58,10 +67,10 @@ struct incoming {
 
 /* ---- suspending and resuming ---- */
 
-static int socket_of(struct incoming *incoming)
+static int socket_of(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(incoming->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     return info == NULL ? -1 : info->connect_fd;
 }
 
@@ -75,7 +84,7 @@ static void suspend(struct incoming *incoming)
 static void end_watch(struct incoming *incoming)
 {
     if (incoming->watched)
-        loop_forget(incoming->downstream->loop, socket_of(incoming));
+        loop_forget(incoming->downstream->loop, socket_of(incoming->connection));
     incoming->watched = false;
 }
 
@@ -119,7 +128,7 @@ static void keep_alive(int file)
  */
 static void begin_watch(struct incoming *incoming)
 {
-    int file = socket_of(incoming);
+    int file = socket_of(incoming->connection);
     uint32_t events = (incoming->body_ended ? (uint32_t)EPOLLRDHUP : 0) | (uint32_t)EPOLLONESHOT;
     incoming->watch = (struct loop_source){on_watch, incoming};
     if (file < 0 || !loop_watch(incoming->downstream->loop, file, events, &incoming->watch))
@@ -135,14 +144,29 @@ static void begin_watch(struct incoming *incoming)
 static void look_after_sender(struct incoming *incoming)
 {
     char byte;
-    int file = socket_of(incoming);
+    int file = socket_of(incoming->connection);
     if (file >= 0 && recv(file, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
         shutdown(file, SHUT_RDWR);
+}
+
+/*
+ * libmicrohttpd's own limit is on silence, so that a byte now and then would keep a connection for
+ * ever; and before a head is whole it has no request to show.
+ */
+static void cut_slow_heads(struct downstream *downstream, monotonic_time now)
+{
+    for (struct client *client = downstream->clients; client != NULL; client = client->next) {
+        if (client->head_due.nanoseconds > now.nanoseconds)
+            continue;
+        client->head_due = MONOTONIC_NEVER;
+        shutdown(socket_of(client->connection), SHUT_RDWR);
+    }
 }
 
 void downstream_tick(struct downstream *downstream)
 {
     monotonic_time now = clock_monotonic();
+    cut_slow_heads(downstream, now);
     for (struct incoming *incoming = downstream->requests; incoming != NULL;
          incoming = incoming->next) {
         if (monotonic_elapsed(incoming->touched, now) < PATIENCE_NANOSECONDS)
@@ -187,24 +211,50 @@ static void format_peer(const struct sockaddr *address, char peer[static NETWORK
         strcpy(peer, "unknown");
 }
 
+static struct client *client_create(struct downstream *downstream,
+                                    struct MHD_Connection *connection)
+{
+    struct client *client = calloc(1, sizeof *client);
+    if (client == NULL)
+        return NULL;
+    client->downstream = downstream;
+    client->connection = connection;
+    client->head_due = monotonic_after(clock_monotonic(), downstream->header_timeout_ms);
+    client->next = downstream->clients;
+    if (client->next != NULL)
+        client->next->previous = client;
+    downstream->clients = client;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (info != NULL && info->client_addr != NULL)
+        format_peer(info->client_addr, client->peer);
+    return client;
+}
+
+/* At its limit of connections libmicrohttpd looks at its listening socket only in a later run. */
+static void client_destroy(struct client *client)
+{
+    client->downstream->needs_run = true;
+    if (client->previous != NULL)
+        client->previous->next = client->next;
+    else
+        client->downstream->clients = client->next;
+    if (client->next != NULL)
+        client->next->previous = client->previous;
+    free(client->target);
+    free(client);
+}
+
 static void on_connection(void *user, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
-    (void)user;
-    struct client *client = *context;
-    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        if (client != NULL)
-            free(client->target);
-        free(client);
-        *context = NULL;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *context = client_create(user, connection);
         return;
     }
-    client = calloc(1, sizeof *client);
-    *context = client;
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    if (client != NULL && info != NULL && info->client_addr != NULL)
-        format_peer(info->client_addr, client->peer);
+    if (*context != NULL)
+        client_destroy(*context);
+    *context = NULL;
 }
 
 static struct client *client_of(struct MHD_Connection *connection)
@@ -339,6 +389,7 @@ static struct incoming *incoming_create(struct downstream *downstream,
         return NULL;
     }
     link_incoming(incoming);
+    client->head_due = MONOTONIC_NEVER;
     return incoming;
 }
 
@@ -355,12 +406,14 @@ static void incoming_destroy(struct incoming *incoming)
 static void on_completed(void *user, struct MHD_Connection *connection, void **context,
                          enum MHD_RequestTerminationCode code)
 {
-    (void)user;
-    (void)connection;
     (void)code;
+    const struct downstream *downstream = user;
     struct incoming *incoming = *context;
+    struct client *client = client_of(connection);
     if (incoming != NULL)
         incoming_destroy(incoming);
+    if (client != NULL)
+        client->head_due = monotonic_after(clock_monotonic(), downstream->idle_timeout_ms);
     *context = NULL;
 }
 
@@ -508,8 +561,8 @@ static struct MHD_Daemon *start_daemon(struct downstream *downstream,
         idle_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
         MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
         MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped,
-        NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, NULL, MHD_OPTION_END);
+        NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, downstream, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, downstream, MHD_OPTION_END);
 }
 
 struct downstream *downstream_create(const struct downstream_settings *settings, int listener,
@@ -524,6 +577,8 @@ struct downstream *downstream_create(const struct downstream_settings *settings,
     *downstream = (struct downstream){.loop = loop,
                                       .source = {on_ready, downstream},
                                       .trusted = settings->trusted,
+                                      .header_timeout_ms = settings->header_timeout_ms,
+                                      .idle_timeout_ms = settings->idle_timeout_ms,
                                       .handler = handler,
                                       .user = user,
                                       .needs_run = true,

@@ -73,7 +73,8 @@ struct downstream_handler {
 
 struct downstream_settings {
     unsigned max_connections;
-    int64_t idle_timeout_ms;
+    int64_t header_timeout_ms; /* for a connection's first request head, whole */
+    int64_t idle_timeout_ms; /* between bytes, and from one request to the next one's whole head */
     const struct network_list *trusted; /* whose forwarding fields are believed; borrowed */
 };
 
@@ -93,10 +94,10 @@ monotonic_time downstream_due(const struct downstream *downstream);
 
 void downstream_run(struct downstream *downstream);
 
-/* Looks for clients that have left; about once a second. */
+/* Looks for clients that have left, and for those whose head takes too long; once a second. */
 void downstream_tick(struct downstream *downstream);
 
-/* Accepts nothing more, and ends every connection with its current answer. */
+/* Accepts nothing more, and ends every connection: idle ones now, others with their answer. */
 void downstream_drain(struct downstream *downstream);
 
 /* Breaks off every request. */

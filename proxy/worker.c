@@ -122,6 +122,7 @@ static bool create_sides(struct worker *worker, int listener)
     };
     const struct downstream_settings downstream = {
         .max_connections = (config->max_connections + config->workers - 1) / config->workers,
+        .header_timeout_ms = config->header_timeout_ms,
         .idle_timeout_ms = config->idle_timeout_ms,
         .trusted = &config->trusted_proxies,
     };

@@ -1,0 +1,215 @@
+"""How long and how many: slow clients are cut, and nobody has to wait for them."""
+
+import json
+import socket
+import threading
+
+import pytest
+
+from gate import Gate, basic
+from test_gate import CREATE, state
+from world import standin  # noqa: F401
+
+HEALTH = b"GET /healthz/live HTTP/1.1\r\nHost: mail.test\r\n\r\n"
+LONG = "1h"
+
+
+def connect(gate):
+    return socket.create_connection(("127.0.0.1", gate.port), timeout=60)
+
+
+def has_ended(client):
+    """True where the gate has closed; does not wait."""
+    client.setblocking(False)
+    try:
+        return client.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+    finally:
+        client.settimeout(60)
+
+
+def wait_for_end(client):
+    try:
+        while client.recv(65536):
+            pass
+    except ConnectionResetError:
+        pass
+
+
+def ask(client, request=HEALTH):
+    """One exchange on a connection that stays; the status."""
+    client.sendall(request)
+    received = b""
+    while b"\r\n\r\n" not in received:
+        piece = client.recv(65536)
+        assert piece, received
+        received += piece
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n")
+                  if line.lower().startswith(b"content-length"))
+    while len(body) < length:
+        body += client.recv(65536)
+    return int(head.split()[1])
+
+
+class Dribble:
+    """Sends a byte now and then for as long as it is taken."""
+
+    def __init__(self, client, text):
+        self.client, self.text, self.sent = client, text, 0
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        try:
+            for at in range(len(self.text)):
+                self.client.sendall(self.text[at:at + 1])
+                self.sent += 1
+                if self.stopped.wait(0.1):
+                    return
+        except OSError:
+            pass
+
+    def stop(self):
+        self.stopped.set()
+        self.thread.join(30)
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET", HEALTH[:-2]], ids=["nothing", "line", "head"])
+def test_a_head_that_does_not_come(standin, sent):
+    with Gate(standin.port, HEADER_TIMEOUT="1s", IDLE_TIMEOUT=LONG) as gate, \
+            connect(gate) as client:
+        client.sendall(sent)
+        wait_for_end(client)
+
+
+def test_a_head_that_comes_byte_by_byte(standin):
+    with Gate(standin.port, HEADER_TIMEOUT="1s", IDLE_TIMEOUT=LONG) as gate, \
+            connect(gate) as client:
+        dribble = Dribble(client, HEALTH[:-2] + b"X: " + b"y" * 10000)
+        wait_for_end(client)
+        dribble.stop()
+
+
+def test_a_kept_connection_has_the_idle_time(standin):
+    """The limit of the first head does not end it; the byte by byte head of the next does not
+    prolong it."""
+    with Gate(standin.port, HEADER_TIMEOUT="1s", IDLE_TIMEOUT=LONG) as gate, \
+            connect(gate) as kept:
+        assert ask(kept) == 200
+        with connect(gate) as silent:
+            wait_for_end(silent)
+        assert ask(kept) == 200
+    with Gate(standin.port, HEADER_TIMEOUT=LONG, IDLE_TIMEOUT="1s") as gate:
+        with connect(gate) as idle:
+            assert ask(idle) == 200
+            wait_for_end(idle)
+        with connect(gate) as slow:
+            assert ask(slow) == 200
+            dribble = Dribble(slow, HEALTH[:-2] + b"X: " + b"y" * 10000)
+            wait_for_end(slow)
+            dribble.stop()
+
+
+def upload(length):
+    return (f"POST /jmap/upload/d333333/ HTTP/1.1\r\nHost: mail.test\r\n"
+            f"Authorization: {basic('admin')}\r\nContent-Length: {length}\r\n\r\n").encode()
+
+
+@pytest.mark.parametrize("length", [100, 100000], ids=["gathered", "streamed"])
+def test_a_body_is_cut_when_it_stops_and_not_when_it_is_slow(standin, length):
+    with Gate(standin.port, IDLE_TIMEOUT="2s") as gate, connect(gate) as slow, \
+            connect(gate) as stopping:
+        slow.sendall(upload(length))
+        stopping.sendall(upload(length) + b"x")
+        dribble = Dribble(slow, b"x" * length)
+        wait_for_end(stopping)
+        dribble.stop()
+        assert ask(slow, b"x" * (length - dribble.sent)) == 200
+
+
+def test_slow_clients_do_not_hold_up_others(standin):
+    with Gate(standin.port, HEADER_TIMEOUT=LONG, IDLE_TIMEOUT=LONG) as gate:
+        slow = [connect(gate) for _ in range(200)]
+        for at, client in enumerate(slow):
+            client.sendall(HEALTH[:-2] if at % 2 else upload(100000) + b"x" * 10)
+        with connect(gate) as fast:
+            for at in range(50):
+                slow[at].sendall(b"x")
+                assert ask(fast) == 200
+        assert not any(map(has_ended, slow))
+        for client in slow:
+            client.close()
+
+
+def test_more_connections_than_allowed_wait_and_are_served(standin):
+    with Gate(standin.port, MAX_CONNECTIONS=64, HEADER_TIMEOUT="2s", IDLE_TIMEOUT=LONG) as gate:
+        silent = [connect(gate) for _ in range(64)]
+        with connect(gate) as waiting:
+            assert ask(waiting) == 200
+            assert any(map(has_ended, silent)), "it was served although all places were taken"
+            for client in silent:
+                wait_for_end(client)
+            with connect(gate) as other:
+                assert ask(other) == 200
+
+
+def test_places_are_given_back(standin):
+    with Gate(standin.port, MAX_CONNECTIONS=64, HEADER_TIMEOUT=LONG, IDLE_TIMEOUT=LONG) as gate:
+        for _ in range(3):
+            clients = [connect(gate) for _ in range(64)]
+            assert {ask(client) for client in clients} == {200}
+            for client in clients:
+                client.close()
+
+
+def test_the_largest_request(standin):
+    standin.put_state(state())
+    body = json.dumps({"using": [], "methodCalls": [["Core/echo", {}, "c"]]}).encode()
+    with Gate(standin.port, MAX_REQUEST=2048) as gate:
+        assert gate.post(body.ljust(2048))[0] == 200
+        status, problem = gate.post(body.ljust(2049))
+        assert (status, problem["limit"]) == (400, "maxSizeRequest")
+        # Only calls have a limit.
+        assert gate.request("POST", "/jmap/upload/d333333/", b"x" * 5000,
+                            {"Authorization": basic("admin")})[0] == 200
+
+
+def test_a_server_that_cannot_be_connected_to():
+    """A queue of connections that nobody accepts, full: what comes more is not answered."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        port = server.getsockname()[1]
+        queued = []
+        for _ in range(4):
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+            queued.append(client)
+        with Gate(port, CONNECT_TIMEOUT="200ms", IDLE_TIMEOUT=LONG) as gate:
+            status, _, body = gate.request("GET", "/x")
+        for client in queued:
+            client.close()
+    assert (status, json.loads(body)["status"]) == (504, 504)
+    assert any('"kind":"timeout"' in line for line in gate.lines)
+
+
+def test_a_look_up_that_takes_too_long(standin):
+    standin.put_state(state())
+    standin.fault(match="x:Task/query", hang=True, times=1)
+    with Gate(standin.port, LOOKUP_TIMEOUT="200ms", ON_LOOKUP_FAILURE="refuse") as gate:
+        (_, answer), = gate.call(["x:Task/set", {"create": {"k": CREATE}}])
+        assert answer["notCreated"]["k"]["type"] == "serverUnavailable"
+
+
+@pytest.mark.parametrize("name, value", [
+    ("HEADER_TIMEOUT", "999ms"), ("IDLE_TIMEOUT", "0s"), ("DRAIN_TIMEOUT", "2d"),
+    ("MAX_CONNECTIONS", "63"), ("MAX_REQUEST", "1023"), ("CONNECT_TIMEOUT", "2h"),
+])
+def test_limits_have_limits(name, value):
+    from test_operator import run
+    ended = run(UPSTREAM_URL="http://127.0.0.1:1", **{name: value})
+    assert ended.returncode == 2 and f"RENEWGATE_{name}" in ended.stderr
