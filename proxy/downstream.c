@@ -25,6 +25,7 @@ struct downstream {
     void *user;
     bool needs_run;
     bool draining;
+    bool ending; /* no request is taken any more */
     monotonic_time due;
     int64_t header_timeout_ms;
     int64_t idle_timeout_ms;
@@ -496,7 +497,8 @@ static enum MHD_Result begin_request(struct downstream *downstream,
                                      struct MHD_Connection *connection, const char *method,
                                      void **context)
 {
-    struct incoming *incoming = incoming_create(downstream, connection, method);
+    struct incoming *incoming =
+        downstream->ending ? NULL : incoming_create(downstream, connection, method);
     *context = incoming;
     if (incoming == NULL)
         return MHD_NO;
@@ -611,6 +613,7 @@ void downstream_destroy(struct downstream *downstream)
     if (downstream == NULL)
         return;
     /* A daemon must not be stopped while a connection is suspended. */
+    downstream->ending = true;
     downstream_drain(downstream);
     downstream_abort(downstream);
     MHD_run(downstream->daemon);
@@ -637,6 +640,18 @@ void downstream_run(struct downstream *downstream)
     downstream->due = waits ? monotonic_after(now, (int64_t)milliseconds) : MONOTONIC_NEVER;
 }
 
+/* Idle connections; those whose next request has begun to come are not. */
+static void shut_idle(struct downstream *downstream)
+{
+    char byte;
+    for (struct client *client = downstream->clients; client != NULL; client = client->next) {
+        int file = socket_of(client->connection);
+        if (client->head_due.nanoseconds != MONOTONIC_NEVER.nanoseconds &&
+            recv(file, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+            shutdown(file, SHUT_RDWR);
+    }
+}
+
 void downstream_drain(struct downstream *downstream)
 {
     if (downstream->draining)
@@ -647,6 +662,7 @@ void downstream_drain(struct downstream *downstream)
     int listener = MHD_quiesce_daemon(downstream->daemon);
     if (listener >= 0)
         close(listener);
+    shut_idle(downstream);
     downstream->needs_run = true;
 }
 
