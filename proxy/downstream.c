@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/raw_answer.h"
+
 /* Header fields of a request or an answer must fit into it, and an upload is read in its pieces. */
 #define CONNECTION_MEMORY ((size_t)65536)
 #define STREAM_BLOCK ((size_t)32768)
@@ -57,7 +59,9 @@ struct incoming {
     struct arrival arrival;
     void *object;
     bool body_ended;
+    bool in_head; /* head() is being called */
     bool ready;
+    bool answered; /* while the body still came */
     bool aborted;
     bool suspended;
     monotonic_time touched; /* when it was suspended, or its body last came */
@@ -184,9 +188,58 @@ struct arena *incoming_arena(struct incoming *incoming)
     return &incoming->arena;
 }
 
+static const char *reason_of(unsigned status)
+{
+    const char *reason = MHD_get_reason_phrase_for(status);
+    return reason == NULL ? "" : reason;
+}
+
+/* libmicrohttpd must have nothing of its own to write, and no TLS between it and the socket. */
+static enum raw_result write_past_library(struct incoming *incoming, const struct buffer *bytes)
+{
+    int file = socket_of(incoming->connection);
+    const union MHD_ConnectionInfo *tls =
+        MHD_get_connection_info(incoming->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return file < 0 || tls != NULL ? RAW_UNSENT : raw_answer_send(file, bytes);
+}
+
+void incoming_interim(struct incoming *incoming, unsigned status, const struct field_list *fields)
+{
+    struct buffer bytes = BUFFER_EMPTY;
+    if (strcmp(incoming->arrival.version, "1.0") == 0 || incoming->ready || incoming->aborted)
+        return;
+    if (raw_answer_interim(status, reason_of(status), fields, &bytes) &&
+        write_past_library(incoming, &bytes) == RAW_BROKEN)
+        incoming_abort(incoming);
+    buffer_clear(&bytes);
+}
+
+/*
+ * What still comes of the body is read and dropped after it: a socket that is closed with bytes
+ * unread takes the answer back.
+ */
+static void answer_early(struct incoming *incoming)
+{
+    struct answer answer = {0};
+    struct buffer bytes = BUFFER_EMPTY;
+    if (incoming->downstream->handler->answer(incoming->object, &answer) &&
+        answer.kind != ANSWER_STREAM &&
+        raw_answer_last(&answer, reason_of(answer.status), &bytes)) {
+        enum raw_result result = write_past_library(incoming, &bytes);
+        incoming->answered = result == RAW_SENT;
+        if (result == RAW_SENT)
+            shutdown(socket_of(incoming->connection), SHUT_WR);
+        else if (result == RAW_BROKEN)
+            incoming_abort(incoming);
+    }
+    buffer_clear(&bytes);
+}
+
 void incoming_ready(struct incoming *incoming)
 {
     incoming->ready = true;
+    if (!incoming->in_head && !incoming->body_ended && !incoming->answered && !incoming->aborted)
+        answer_early(incoming);
     resume(incoming);
 }
 
@@ -339,7 +392,11 @@ static bool collect_fields(struct incoming *incoming)
 static bool read_origin(struct incoming *incoming, const struct client *client)
 {
     const struct forwarding_source source = {
-        .peer = client->peer, .scheme = "http", .trusted = incoming->downstream->trusted};
+        .peer = client->peer,
+        .scheme = "http",
+        .version = incoming->arrival.version,
+        .trusted = incoming->downstream->trusted,
+    };
     struct arrival *arrival = &incoming->arrival;
     if (!forwarding_read(&source, &arrival->fields, &incoming->arena, &arrival->from))
         return false;
@@ -370,7 +427,8 @@ static void unlink_incoming(struct incoming *incoming)
 }
 
 static struct incoming *incoming_create(struct downstream *downstream,
-                                        struct MHD_Connection *connection, const char *method)
+                                        struct MHD_Connection *connection, const char *method,
+                                        const char *version)
 {
     struct client *client = client_of(connection);
     if (client == NULL || client->target_len == 0)
@@ -381,6 +439,7 @@ static struct incoming *incoming_create(struct downstream *downstream,
     incoming->downstream = downstream;
     incoming->connection = connection;
     incoming->arrival.method = method;
+    incoming->arrival.version = strcmp(version, "HTTP/1.0") == 0 ? "1.0" : "1.1";
     incoming->arrival.target_len = client->target_len;
     incoming->arrival.target = arena_copy(&incoming->arena, client->target, client->target_len);
     if (incoming->arrival.target == NULL || !collect_fields(incoming) ||
@@ -458,7 +517,7 @@ static struct MHD_Response *create_response(struct incoming *incoming, const str
 
 /*
  * libmicrohttpd would put Content-Length last; with this flag it stays where the server had it.
- * Fields without a value cannot be told to it and are left out.
+ * It takes no field without a value, but one of a blank, which is the same (RFC 9112, section 5.1).
  */
 static bool add_fields(struct MHD_Response *response, const struct answer *answer)
 {
@@ -470,8 +529,8 @@ static bool add_fields(struct MHD_Response *response, const struct answer *answe
                                  MHD_RO_END);
     for (size_t i = 0; i < answer->fields.count; i++) {
         const struct field *field = &answer->fields.fields[i];
-        if (field->value_len > 0 &&
-            MHD_add_response_header(response, field->name, field->value) != MHD_YES)
+        const char *value = field->value_len > 0 ? field->value : " ";
+        if (MHD_add_response_header(response, field->name, value) != MHD_YES)
             return false;
     }
     return !answer->close || MHD_add_response_header(response, "Connection", "close") == MHD_YES;
@@ -495,14 +554,16 @@ static enum MHD_Result queue_answer(struct incoming *incoming)
 
 static enum MHD_Result begin_request(struct downstream *downstream,
                                      struct MHD_Connection *connection, const char *method,
-                                     void **context)
+                                     const char *version, void **context)
 {
     struct incoming *incoming =
-        downstream->ending ? NULL : incoming_create(downstream, connection, method);
+        downstream->ending ? NULL : incoming_create(downstream, connection, method, version);
     *context = incoming;
     if (incoming == NULL)
         return MHD_NO;
+    incoming->in_head = true;
     incoming->object = downstream->handler->head(downstream->user, incoming, &incoming->arrival);
+    incoming->in_head = false;
     if (incoming->object == NULL)
         return MHD_NO;
     return incoming->ready ? queue_answer(incoming) : MHD_YES;
@@ -517,10 +578,9 @@ static enum MHD_Result on_access(void *user, struct MHD_Connection *connection, 
                                  size_t *upload_len, void **context)
 {
     (void)url;
-    (void)version;
     struct incoming *incoming = *context;
     if (incoming == NULL)
-        return begin_request(user, connection, method, context);
+        return begin_request(user, connection, method, version, context);
     if (incoming->aborted)
         return MHD_NO;
     const struct downstream_handler *handler = incoming->downstream->handler;
@@ -535,7 +595,7 @@ static enum MHD_Result on_access(void *user, struct MHD_Connection *connection, 
         incoming->body_ended = true;
         handler->body_end(incoming->object);
     }
-    if (incoming->aborted)
+    if (incoming->aborted || incoming->answered)
         return MHD_NO;
     if (incoming->ready)
         return queue_answer(incoming);
@@ -555,7 +615,7 @@ static void on_ready(void *user, uint32_t events)
 static struct MHD_Daemon *start_daemon(struct downstream *downstream,
                                        const struct downstream_settings *settings, int listener)
 {
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_SUPPRESS_DATE_NO_CLOCK;
     unsigned idle_seconds = (unsigned)(settings->idle_timeout_ms / 1000);
     return MHD_start_daemon(
         flags, 0, NULL, NULL, on_access, downstream, MHD_OPTION_LISTEN_SOCKET, listener,

@@ -25,7 +25,8 @@ struct incoming;
 /* A request's head. Lives as long as the request. */
 struct arrival {
     const char *method;
-    const char *target; /* as the client wrote it */
+    const char *version; /* "1.1" or "1.0" */
+    const char *target;  /* as the client wrote it */
     size_t target_len;
     struct field_list fields; /* in their order, as the client wrote them */
     const char *peer;         /* the client's address, without the port; from.client */
@@ -110,10 +111,17 @@ size_t downstream_open_requests(const struct downstream *downstream);
 struct arena *incoming_arena(struct incoming *incoming);
 
 /*
- * The answer can be asked for. In head() that ends the request early, with its body unread; later
- * on, it waits until the body has been taken.
+ * The answer can be asked for. In head() that ends the request early, with its body unread. Later
+ * on, a whole answer goes out at once, and the connection ends with it, if the client still sends;
+ * where that cannot be, and for a stream, it waits until the body has been taken.
  */
 void incoming_ready(struct incoming *incoming);
+
+/*
+ * An answer before the answer (1xx) goes out at once, or, to a client that cannot read one, not at
+ * all. Not from within a handler of the downstream's.
+ */
+void incoming_interim(struct incoming *incoming, unsigned status, const struct field_list *fields);
 
 /* Goes on after a short body() or CONTENT_LATER. */
 void incoming_resume(struct incoming *incoming);

@@ -90,8 +90,7 @@ static bool take_head(struct exchange *exchange, const struct upstream_head *hea
 {
     struct answer *answer = &exchange->answer;
     *answer = (struct answer){.status = head->status};
-    if (field_count(&head->fields, "Content-Length") > 1 ||
-        !outgoing_answer_fields(&head->fields, exchange->arena, &answer->fields))
+    if (!outgoing_answer_fields(head->status, &head->fields, exchange->arena, &answer->fields))
         return false;
     answer->kind = has_no_content(exchange, head->status) ? ANSWER_EMPTY : ANSWER_WHOLE;
     return true;
@@ -123,6 +122,16 @@ static bool on_relay_head(void *user, const struct upstream_head *head)
     else
         stream(exchange);
     return true;
+}
+
+static void on_relay_interim(void *user, const struct upstream_head *head)
+{
+    struct exchange *exchange = user;
+    struct field_list fields;
+    /* Whether the client may send its body has been settled here. */
+    if (head->status != 100 &&
+        outgoing_answer_fields(head->status, &head->fields, exchange->arena, &fields))
+        incoming_interim(exchange->incoming, head->status, &fields);
 }
 
 static enum data_result on_relay_data(void *user, const char *bytes, size_t len)
@@ -176,6 +185,7 @@ static void on_relay_done(void *user, enum upstream_failure failure, const char 
 }
 
 static const struct transfer_handler relay_handler = {
+    .interim = on_relay_interim,
     .head = on_relay_head,
     .data = on_relay_data,
     .pull = on_relay_pull,
@@ -368,7 +378,7 @@ static bool refuse_call(struct exchange *exchange)
         made = reply_too_large(limit, exchange->arena, &exchange->answer);
     else
         return false;
-    /* A client that does not wait for leave to send reads no answer before it has sent. */
+    /* Without leave to send, the client's bytes are on their way: they must be read. */
     if (made && field_find(&exchange->arrival->fields, "Expect") == NULL)
         exchange->state = EXCHANGE_ANSWERING;
     else
@@ -449,6 +459,8 @@ static size_t on_body(void *object, const char *bytes, size_t len)
         return gather(exchange, bytes, len);
     if (exchange->transfer != NULL && strcmp(exchange->arrival->method, "HEAD") != 0)
         return pass_on(exchange, bytes, len);
+    if (exchange->state == EXCHANGE_ANSWERING)
+        incoming_ready(exchange->incoming);
     exchange->unneeded += len;
     if (exchange->unneeded > UNNEEDED_LIMIT)
         incoming_abort(exchange->incoming);

@@ -43,6 +43,16 @@ bool field_name_valid(const char *name, size_t len)
     return len > 0;
 }
 
+bool field_value_valid(const char *value, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)value[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
 bool field_value_has_token(const char *value, const char *token, size_t token_len)
 {
     while (*value != '\0') {

@@ -36,6 +36,9 @@ size_t field_count(const struct field_list *list, const char *name);
 /* True for a name that is a token (RFC 9110, section 5.6.2). */
 bool field_name_valid(const char *name, size_t len);
 
+/* True for a value without control characters but tabs (RFC 9110, section 5.5). */
+bool field_value_valid(const char *value, size_t len);
+
 /* True where a comma-separated list in `value` has the token, compared without case. */
 bool field_value_has_token(const char *value, const char *token, size_t token_len);
 

@@ -219,8 +219,10 @@ bool forwarding_read(const struct forwarding_source *source, const struct field_
                      struct arena *arena, struct forwarding *out)
 {
     struct network_address peer;
-    *out =
-        (struct forwarding){.client = source->peer, .hops = source->peer, .scheme = source->scheme};
+    *out = (struct forwarding){.client = source->peer,
+                               .hops = source->peer,
+                               .scheme = source->scheme,
+                               .version = source->version};
     if (!set_host(first_value(received, "Host"), arena, out))
         return false;
     if (!network_address_read(source->peer, strlen(source->peer), &peer) ||
@@ -257,15 +259,22 @@ static bool add(struct field_list *out, const char *name, const char *value)
     return true;
 }
 
+bool forwarding_add_via(const char *version, const struct field_list *received, struct arena *arena,
+                        struct field_list *out)
+{
+    const char *earlier;
+    return join(received, "Via", arena, &earlier) &&
+           add(out, "Via",
+               arena_format(arena, "%s%s%s renewgate", earlier == NULL ? "" : earlier,
+                            earlier == NULL ? "" : ", ", version));
+}
+
 bool forwarding_add(const struct forwarding *forwarding, const struct field_list *received,
                     struct arena *arena, struct field_list *out)
 {
-    static const char via[] = "1.1 renewgate";
-    const char *earlier;
     return add(out, "X-Forwarded-For", forwarding->hops) &&
            add(out, "X-Forwarded-Proto", forwarding->scheme) &&
            (forwarding->host == NULL || add(out, "X-Forwarded-Host", forwarding->host)) &&
            add(out, "Forwarded", forwarded_list(forwarding, arena)) &&
-           join(received, "Via", arena, &earlier) &&
-           add(out, "Via", earlier == NULL ? via : arena_format(arena, "%s, %s", earlier, via));
+           forwarding_add_via(forwarding->version, received, arena, out);
 }

@@ -23,17 +23,19 @@
 
 /* The connection that the request came on. */
 struct forwarding_source {
-    const char *peer;   /* its address, "unknown" if it has none */
-    const char *scheme; /* "http" or "https" */
+    const char *peer;    /* its address, "unknown" if it has none */
+    const char *scheme;  /* "http" or "https" */
+    const char *version; /* of HTTP, in which the client spoke */
     const struct network_list *trusted;
 };
 
 /* All strings are the arena's or the source's. */
 struct forwarding {
-    const char *client; /* the address that is believed to be the client's */
-    const char *hops;   /* "client, proxy, peer" */
-    const char *scheme; /* that the client used */
-    const char *host;   /* that the client asked for, NULL where it told none that can be one */
+    const char *client;  /* the address that is believed to be the client's */
+    const char *hops;    /* "client, proxy, peer" */
+    const char *scheme;  /* that the client used */
+    const char *version; /* of HTTP, in which it spoke */
+    const char *host;    /* that the client asked for, NULL where it told none that can be one */
 };
 
 /* `received` is what the client sent. False when memory runs out. */
@@ -52,5 +54,9 @@ bool forwarding_is_own(const struct field *field);
  */
 bool forwarding_add(const struct forwarding *forwarding, const struct field_list *received,
                     struct arena *arena, struct field_list *out);
+
+/* Continues Via alone, for a message that came in that version of HTTP; room for one more field. */
+bool forwarding_add_via(const char *version, const struct field_list *received, struct arena *arena,
+                        struct field_list *out);
 
 #endif

@@ -137,6 +137,7 @@ static bool ask_server(struct holding *holding)
         .body = asked->body,
         .len = asked->len,
         .once = !asked->is_lookup,
+        .repeatable = asked->is_lookup,
         .timeout_ms = asked->is_lookup ? config->lookup_timeout_ms : 0,
         .arena = owner->arena,
     };

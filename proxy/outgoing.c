@@ -77,18 +77,17 @@ bool outgoing_lookup_fields(const struct arrival *arrival, const char *authoriza
     return forwarding_add(&arrival->from, &arrival->fields, arena, out);
 }
 
-bool outgoing_answer_fields(const struct field_list *received, struct arena *arena,
+bool outgoing_answer_fields(unsigned status, const struct field_list *received, struct arena *arena,
                             struct field_list *out)
 {
-    if (!list_create(arena, received->count, out))
+    if (!list_create(arena, received->count + 1, out))
         return false;
-    /* Where both are there, the length is not that of the content (RFC 9112, section 6.3). */
-    bool chunked = field_find(received, "Transfer-Encoding") != NULL;
     for (size_t i = 0; i < received->count; i++) {
         const struct field *field = &received->fields[i];
-        if (!field_is_hop_by_hop(received, field) &&
-            !(chunked && field_is(field, "Content-Length")))
+        /* Such an answer has no content to tell a length of (RFC 9110, section 8.6). */
+        bool dropped = (status < 200 || status == 204) && field_is(field, "Content-Length");
+        if (!dropped && !field_is_hop_by_hop(received, field) && !field_is(field, "Via"))
             out->fields[out->count++] = *field;
     }
-    return true;
+    return forwarding_add_via("1.1", received, arena, out);
 }

@@ -28,7 +28,7 @@ bool outgoing_lookup_fields(const struct arrival *arrival, const char *authoriza
                             struct arena *arena, struct field_list *out);
 
 /* A server's answer, on its way to the client. */
-bool outgoing_answer_fields(const struct field_list *received, struct arena *arena,
+bool outgoing_answer_fields(unsigned status, const struct field_list *received, struct arena *arena,
                             struct field_list *out);
 
 /* Takes the Content-Length out, if there is one. */

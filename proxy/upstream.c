@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/vetting.h"
+
 /* Idle easy handles that are kept for the next transfers. */
 #define IDLE_LIMIT 256
 /* Idle connections to the server that a worker keeps. */
@@ -19,6 +21,8 @@
 #define RECEIVE_SIZE 65536L
 #define FIELDS_AT_FIRST ((size_t)32)
 #define FIELDS_LIMIT ((size_t)4096)
+/* Of all heads of one answer, interim ones too: the last must fit into a client's connection. */
+#define HEAD_LIMIT ((size_t)32768)
 
 /* A file that curl wants to be watched. Kept for as long as the upstream, found by its number. */
 struct watched {
@@ -60,8 +64,13 @@ struct transfer {
     enum transfer_state state;
     int paused; /* CURLPAUSE_* */
     bool out_of_memory;
+    bool once;
+    bool repeatable;
+    unsigned attempts;
+    const char *fault;       /* why the gate itself gave up, in words; or NULL */
     monotonic_time progress; /* when bytes last went either way */
     struct upstream_head head;
+    size_t head_len; /* bytes of all heads so far */
     size_t field_capacity;
     char error[CURL_ERROR_SIZE];
 };
@@ -196,13 +205,66 @@ static int on_timer(CURLM *multi, long milliseconds, void *user)
     return 0;
 }
 
+/* ---- attempts ---- */
+
+static bool is_idempotent(const char *method)
+{
+    static const char *const methods[] = {
+        "GET",  "HEAD", "PUT",    "DELETE", "OPTIONS",   "TRACE", "PROPFIND", "REPORT",     "MKCOL",
+        "COPY", "MOVE", "UNLOCK", "SEARCH", "PROPPATCH", "ACL",   "QUERY",    "MKCALENDAR",
+    };
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        if (strcmp(method, methods[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Before each attempt. curl by itself makes up to six, whatever the method, each time that a kept
+ * connection ends before it has answered anything.
+ */
+static int on_attempt(void *user, char *their_address, char *own_address, int their_port,
+                      int own_port)
+{
+    (void)their_address;
+    (void)own_address;
+    (void)their_port;
+    (void)own_port;
+    struct transfer *transfer = user;
+    long sent = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &sent);
+    bool again = !transfer->once && (sent == 0 || transfer->repeatable);
+    transfer->attempts++;
+    if (transfer->attempts == 1 || (transfer->attempts == 2 && again))
+        return CURL_PREREQFUNC_OK;
+    transfer->fault = "the server closed a kept connection and may have read the request";
+    return CURL_PREREQFUNC_ABORT;
+}
+
 /* ---- the answer ---- */
+
+/*
+ * curl stops sending where the answer says that the rest is not wanted, but it takes the transfer
+ * for unfinished for as long as sending is paused.
+ */
+static void end_pause_of_sending(struct transfer *transfer)
+{
+    if (transfer->state == TRANSFER_IN_BODY && (transfer->paused & CURLPAUSE_SEND) != 0)
+        transfer_resume(transfer);
+}
+
+static bool give_up(struct transfer *transfer, const char *fault)
+{
+    transfer->fault = fault;
+    return false;
+}
 
 static bool add_field(struct transfer *transfer, struct field field)
 {
     struct field_list *list = &transfer->head.fields;
     if (list->count == FIELDS_LIMIT)
-        return false;
+        return give_up(transfer, "the answer has too many header fields");
     if (list->count == transfer->field_capacity) {
         size_t capacity = transfer->field_capacity == 0 ? FIELDS_AT_FIRST : list->count * 2;
         struct field *fields = arena_alloc(transfer->arena, capacity * sizeof *fields);
@@ -224,30 +286,32 @@ static bool read_status_line(struct transfer *transfer, const char *line, size_t
 {
     const char *space = memchr(line, ' ', len);
     if (space == NULL || len - (size_t)(space - line) < 4)
-        return false;
+        return give_up(transfer, "the answer has no proper status line");
     unsigned status = 0;
     for (int i = 1; i <= 3; i++) {
         if (space[i] < '0' || space[i] > '9')
-            return false;
+            return give_up(transfer, "the answer has no proper status line");
         status = status * 10 + (unsigned)(space[i] - '0');
     }
     transfer->head.status = status;
     transfer->head.fields.count = 0;
     transfer->state = TRANSFER_IN_HEAD;
-    return status >= 100;
+    return status >= 100 || give_up(transfer, "the answer has no proper status line");
 }
 
 static bool read_field_line(struct transfer *transfer, const char *line, size_t len)
 {
     const char *colon = memchr(line, ':', len);
     if (colon == NULL || !field_name_valid(line, (size_t)(colon - line)))
-        return false;
+        return give_up(transfer, "a header field of the answer has no valid name");
     const char *value = colon + 1;
     const char *end = line + len;
     while (value < end && (*value == ' ' || *value == '\t'))
         value++;
     while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
         end--;
+    if (!field_value_valid(value, (size_t)(end - value)))
+        return give_up(transfer, "a header field of the answer has a control character");
     struct field field = {.name_len = (size_t)(colon - line), .value_len = (size_t)(end - value)};
     field.name = arena_copy(transfer->arena, line, field.name_len);
     field.value = arena_copy(transfer->arena, value, field.value_len);
@@ -260,11 +324,19 @@ static bool read_field_line(struct transfer *transfer, const char *line, size_t 
 
 static bool end_of_head(struct transfer *transfer)
 {
+    if (transfer->head.status == 101)
+        return give_up(transfer, "the server switched protocols unasked");
     if (transfer->head.status < 200) {
         transfer->state = TRANSFER_BEFORE_HEAD;
+        if (transfer->handler->interim != NULL)
+            transfer->handler->interim(transfer->user, &transfer->head);
         return true;
     }
     transfer->state = TRANSFER_IN_BODY;
+    const char *fault = vetting_answer_fault(&transfer->head.fields);
+    if (fault != NULL)
+        return give_up(transfer, fault);
+    end_pause_of_sending(transfer);
     return transfer->handler->head(transfer->user, &transfer->head);
 }
 
@@ -277,6 +349,11 @@ static size_t on_header(char *line, size_t one, size_t size, void *user)
     while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n'))
         len--;
     bool fine = true;
+    if (transfer->state != TRANSFER_IN_BODY && size > HEAD_LIMIT - transfer->head_len) {
+        give_up(transfer, "the answer's head is too large");
+        return 0;
+    }
+    transfer->head_len += transfer->state == TRANSFER_IN_BODY ? 0 : size;
     switch (transfer->state) {
     case TRANSFER_BEFORE_HEAD:
         fine = read_status_line(transfer, line, len);
@@ -298,6 +375,7 @@ static size_t on_data(char *bytes, size_t one, size_t len, void *user)
         return 0;
     switch (transfer->handler->data(transfer->user, bytes, len)) {
     case DATA_TAKEN:
+        end_pause_of_sending(transfer);
         return len;
     case DATA_LATER:
         transfer->paused |= CURLPAUSE_RECV;
@@ -356,6 +434,8 @@ static void set_up(struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_pull);
     curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_attempt);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_connection);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer->upstream);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_connection);
@@ -459,11 +539,18 @@ static char *field_line(struct transfer *transfer, const struct field *field)
     return line;
 }
 
+/*
+ * curl would move Host to the front and spell it its own way. Told first to leave it out, it takes
+ * the later line for one that it does not know.
+ */
 static bool set_fields(struct transfer *transfer, const struct field_list *fields)
 {
     static const char *const own_ones[] = {"Accept", "Expect", "Content-Type"};
     struct curl_slist *lines = NULL;
     struct curl_slist **end = &lines;
+    if (field_find(fields, "Host") != NULL &&
+        !add_line(transfer, &end, arena_copy(transfer->arena, "Host:", 5)))
+        return false;
     for (size_t i = 0; i < fields->count; i++) {
         if (!add_line(transfer, &end, field_line(transfer, &fields->fields[i])))
             return false;
@@ -517,8 +604,13 @@ struct transfer *transfer_start(struct upstream *upstream, const struct upstream
     transfer->state = TRANSFER_BEFORE_HEAD;
     transfer->paused = CURLPAUSE_CONT;
     transfer->out_of_memory = false;
+    transfer->once = request->once;
+    transfer->repeatable = request->repeatable || is_idempotent(request->method);
+    transfer->attempts = 0;
+    transfer->fault = NULL;
     transfer->progress = clock_monotonic();
     transfer->head = (struct upstream_head){0};
+    transfer->head_len = 0;
     transfer->field_capacity = 0;
     transfer->error[0] = '\0';
     link_live(transfer);
@@ -600,8 +692,9 @@ static void finish_all_done(struct upstream *upstream)
         char *private;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
         struct transfer *transfer = (struct transfer *)(void *)private;
-        const char *detail =
-            transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code);
+        const char *detail = transfer->fault != NULL      ? transfer->fault
+                             : transfer->error[0] != '\0' ? transfer->error
+                                                          : curl_easy_strerror(code);
         finish(transfer, failure_of(transfer, code), detail);
     }
 }
@@ -637,6 +730,8 @@ void upstream_tick(struct upstream *upstream)
 {
     monotonic_time now = clock_monotonic();
     struct transfer *transfer;
+    for (transfer = upstream->live; transfer != NULL; transfer = transfer->next)
+        end_pause_of_sending(transfer);
     while ((transfer = find_silent(upstream, now)) != NULL)
         finish(transfer, UPSTREAM_TIMEOUT, "the server did not begin its answer in time");
 }

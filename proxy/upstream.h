@@ -6,6 +6,10 @@
  * are kept. Bodies are streams in both directions with back-pressure. Nothing here knows what the
  * bytes mean.
  *
+ * A kept connection may be closed by the server just as a request is written into it. The request
+ * is then sent again, once, if nothing of it had gone out or its method is idempotent (RFC 9110,
+ * section 9.2.2, and IANA's registry of methods).
+ *
  * Handlers are called from upstream_run(), upstream_tick(), transfer_resume() and the loop's
  * events; done() only from the first two and never from within transfer_start().
  */
@@ -60,12 +64,13 @@ struct upstream_request {
     enum body_kind body_kind;
     const char *body;
     size_t len;
-    bool once; /* never sent again, not even where a kept connection turns out to be closed */
+    bool once;       /* never sent again, not even where a kept connection turns out to be closed */
+    bool repeatable; /* may be sent again then, whatever its method says */
     int64_t timeout_ms;  /* for the whole transfer; 0: none */
     struct arena *arena; /* takes the answer's head among other things; outlives the transfer */
 };
 
-/* The head of the answer; interim ones (1xx) are passed over. Lives in the request's arena. */
+/* The head of an answer. Lives in the request's arena. */
 struct upstream_head {
     unsigned status;
     struct field_list fields; /* as they came, hop-by-hop ones too */
@@ -85,6 +90,8 @@ enum data_result {
 };
 
 struct transfer_handler {
+    /* An answer before the answer (1xx); NULL: passed over. */
+    void (*interim)(void *user, const struct upstream_head *head);
     /* False: give up. */
     bool (*head)(void *user, const struct upstream_head *head);
     enum data_result (*data)(void *user, const char *bytes, size_t len);

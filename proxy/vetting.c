@@ -69,6 +69,11 @@ const char *vetting_fault(const struct arrival *arrival)
     return fault;
 }
 
+const char *vetting_answer_fault(const struct field_list *fields)
+{
+    return framing_fault(fields);
+}
+
 struct body_frame vetting_body_frame(const struct arrival *arrival)
 {
     if (field_find(&arrival->fields, "Transfer-Encoding") != NULL)

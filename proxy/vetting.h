@@ -2,8 +2,9 @@
 #define RENEWGATE_PROXY_VETTING_H
 
 /*
- * What a request must be before it goes on: framed in one way only, so that the gate and the
- * server cannot disagree where it ends (RFC 9112, section 6.3), and with names that are names.
+ * What a request or an answer must be before it goes on: framed in one way only, so that the gate
+ * and whoever is on either side of it cannot disagree where it ends (RFC 9112, section 6.3), and
+ * with names that are names.
  */
 
 #include <stdbool.h>
@@ -13,6 +14,9 @@
 
 /* What is wrong with the request, in words for its sender; NULL where nothing is. */
 const char *vetting_fault(const struct arrival *arrival);
+
+/* The same of an answer's fields: how it is framed must be told once, or not at all. */
+const char *vetting_answer_fault(const struct field_list *fields);
 
 /* How a vetted request's body is framed. */
 struct body_frame {

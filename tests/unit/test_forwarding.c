@@ -44,6 +44,7 @@ static struct forwarding read(const struct request *request, struct arena *arena
     assert_true(network_list_read(TRUSTED, &trusted));
     const struct forwarding_source source = {.peer = request->peer == NULL ? PROXY : request->peer,
                                              .scheme = "http",
+                                             .version = "1.1",
                                              .trusted = &trusted};
     assert_true(forwarding_read(&source, &list, arena, &out));
     network_list_clear(&trusted);
