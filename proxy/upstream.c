@@ -11,6 +11,11 @@
 
 /* Idle easy handles that are kept for the next transfers. */
 #define IDLE_LIMIT 256
+/*
+ * Before this version, 8.1.1, a handle that is used again keeps a pointer to the freed fields of
+ * its last answer, and follows it when the next one begins with a folded line.
+ */
+#define FIRST_VERSION_TO_KEEP_HANDLES 0x080101
 /* Idle connections to the server that a worker keeps. */
 #define IDLE_CONNECTIONS 256L
 /*
@@ -44,6 +49,7 @@ struct upstream {
     struct transfer *live;
     struct transfer *idle;
     size_t idle_count;
+    size_t idle_limit;
 };
 
 /* Progress of the answer. */
@@ -302,16 +308,14 @@ static bool read_status_line(struct transfer *transfer, const char *line, size_t
 static bool read_field_line(struct transfer *transfer, const char *line, size_t len)
 {
     const char *colon = memchr(line, ':', len);
-    if (colon == NULL || !field_name_valid(line, (size_t)(colon - line)))
-        return give_up(transfer, "a header field of the answer has no valid name");
+    if (colon == NULL)
+        return give_up(transfer, "a header line of the answer has no colon");
     const char *value = colon + 1;
     const char *end = line + len;
     while (value < end && (*value == ' ' || *value == '\t'))
         value++;
     while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
         end--;
-    if (!field_value_valid(value, (size_t)(end - value)))
-        return give_up(transfer, "a header field of the answer has a control character");
     struct field field = {.name_len = (size_t)(colon - line), .value_len = (size_t)(end - value)};
     field.name = arena_copy(transfer->arena, line, field.name_len);
     field.value = arena_copy(transfer->arena, value, field.value_len);
@@ -324,6 +328,9 @@ static bool read_field_line(struct transfer *transfer, const char *line, size_t 
 
 static bool end_of_head(struct transfer *transfer)
 {
+    const char *fault = vetting_answer_fault(&transfer->head.fields);
+    if (fault != NULL)
+        return give_up(transfer, fault);
     if (transfer->head.status == 101)
         return give_up(transfer, "the server switched protocols unasked");
     if (transfer->head.status < 200) {
@@ -333,9 +340,6 @@ static bool end_of_head(struct transfer *transfer)
         return true;
     }
     transfer->state = TRANSFER_IN_BODY;
-    const char *fault = vetting_answer_fault(&transfer->head.fields);
-    if (fault != NULL)
-        return give_up(transfer, fault);
     end_pause_of_sending(transfer);
     return transfer->handler->head(transfer->user, &transfer->head);
 }
@@ -501,7 +505,7 @@ static void release(struct transfer *transfer)
     unlink_live(transfer);
     curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, NULL);
     curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, NULL);
-    if (upstream->idle_count == IDLE_LIMIT) {
+    if (upstream->idle_count == upstream->idle_limit) {
         transfer_destroy(transfer);
         return;
     }
@@ -744,6 +748,8 @@ struct upstream *upstream_create(const struct upstream_settings *settings, struc
     upstream->settings = *settings;
     upstream->loop = loop;
     upstream->timer = MONOTONIC_NEVER;
+    unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+    upstream->idle_limit = version < FIRST_VERSION_TO_KEEP_HANDLES ? 0 : IDLE_LIMIT;
     upstream->multi = curl_multi_init();
     if (upstream->multi == NULL) {
         free(upstream);

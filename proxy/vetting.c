@@ -3,11 +3,14 @@
 #include <string.h>
 #include <strings.h>
 
-static const char *names_fault(const struct field_list *fields)
+static const char *fields_fault(const struct field_list *fields)
 {
     for (size_t i = 0; i < fields->count; i++) {
-        if (!field_name_valid(fields->fields[i].name, fields->fields[i].name_len))
+        const struct field *field = &fields->fields[i];
+        if (!field_name_valid(field->name, field->name_len))
             return "A header field's name is not valid.";
+        if (!field_value_valid(field->value, field->value_len))
+            return "A header field's value has a character that it must not have.";
     }
     return NULL;
 }
@@ -57,21 +60,45 @@ static const char *line_fault(const struct arrival *arrival)
     return NULL;
 }
 
+/* The server must not take another host for meant than the gate does (RFC 9112, section 3.2). */
+static const char *host_fault(const struct arrival *arrival)
+{
+    const struct field *host = field_find(&arrival->fields, "Host");
+    if (host == NULL)
+        return NULL;
+    if (field_count(&arrival->fields, "Host") > 1)
+        return "Host is there more than once.";
+    size_t len =
+        strspn(host->value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                            "-._~!$&'()*+,;=%:[]");
+    if (len != host->value_len)
+        return "Host has a character that it must not have.";
+    const char *authority = authority_of(arrival->target);
+    if (authority != NULL &&
+        (strcspn(authority, "/?#") != len || strncasecmp(authority, host->value, len) != 0))
+        return "Host is not that of the request target.";
+    return NULL;
+}
+
 const char *vetting_fault(const struct arrival *arrival)
 {
     const char *fault = line_fault(arrival);
     if (fault == NULL)
-        fault = names_fault(&arrival->fields);
+        fault = fields_fault(&arrival->fields);
     if (fault == NULL)
         fault = framing_fault(&arrival->fields);
-    if (fault == NULL && field_count(&arrival->fields, "Host") > 1)
-        fault = "Host is there more than once.";
+    if (fault == NULL && strcmp(arrival->version, "1.0") == 0 &&
+        field_find(&arrival->fields, "Transfer-Encoding") != NULL)
+        fault = "HTTP/1.0 has no Transfer-Encoding.";
+    if (fault == NULL)
+        fault = host_fault(arrival);
     return fault;
 }
 
 const char *vetting_answer_fault(const struct field_list *fields)
 {
-    return framing_fault(fields);
+    const char *fault = fields_fault(fields);
+    return fault == NULL ? framing_fault(fields) : fault;
 }
 
 struct body_frame vetting_body_frame(const struct arrival *arrival)
