@@ -5,7 +5,6 @@ import pytest
 from gate import Gate, basic
 from test_gate import FRESH, certificate, state
 from test_operator import run
-from world import standin  # noqa: F401
 
 CLIENT = "192.0.2.7"
 SPOOFED = "203.0.113.5"
@@ -18,7 +17,7 @@ def told(standin, name):
 
 
 def test_nobody_is_believed_by_default(standin):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     with Gate(standin.port) as gate:
         gate.renew(headers={"X-Forwarded-For": SPOOFED, "Forwarded": f"for={SPOOFED}",
                             "X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.test"})
@@ -37,7 +36,7 @@ def test_nobody_is_believed_by_default(standin):
     {"Forwarded": f"for={SPOOFED}, for={CLIENT};proto=https;host=mail.test, for=10.0.0.2"},
 ], ids=["X-Forwarded-For", "Forwarded"])
 def test_a_trusted_proxy_is_believed_and_its_client_is_not(standin, fields):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     with Gate(standin.port, TRUSTED_PROXIES="127.0.0.0/8, 10.0.0.0/8") as gate:
         gate.renew(headers=fields)
         line, = gate.decisions(1)
@@ -51,7 +50,7 @@ def test_a_trusted_proxy_is_believed_and_its_client_is_not(standin, fields):
 
 
 def test_a_look_up_with_the_gates_own_credential_speaks_for_nobody(standin):
-    standin.put_state(state([certificate(FRESH)]))
+    standin.put_state(**state([certificate(FRESH)]))
     with Gate(standin.port, TRUSTED_PROXIES="127.0.0.1",
               SERVICE_AUTHORIZATION=basic("admin")) as gate:
         gate.renew(user="blind", headers={"X-Forwarded-For": CLIENT})

@@ -8,7 +8,6 @@ import pytest
 
 from gate import Gate, basic
 from test_gate import CREATE, state
-from world import standin  # noqa: F401
 
 HEALTH = b"GET /healthz/live HTTP/1.1\r\nHost: mail.test\r\n\r\n"
 LONG = "1h"
@@ -168,7 +167,7 @@ def test_places_are_given_back(standin):
 
 
 def test_the_largest_request(standin):
-    standin.put_state(state())
+    standin.put_state(**state())
     body = json.dumps({"using": [], "methodCalls": [["Core/echo", {}, "c"]]}).encode()
     with Gate(standin.port, MAX_REQUEST=2048) as gate:
         assert gate.post(body.ljust(2048))[0] == 200
@@ -198,7 +197,7 @@ def test_a_server_that_cannot_be_connected_to():
 
 
 def test_a_look_up_that_takes_too_long(standin):
-    standin.put_state(state())
+    standin.put_state(**state())
     standin.fault(match="x:Task/query", hang=True, times=1)
     with Gate(standin.port, LOOKUP_TIMEOUT="200ms", ON_LOOKUP_FAILURE="refuse") as gate:
         (_, answer), = gate.call(["x:Task/set", {"create": {"k": CREATE}}])

@@ -7,16 +7,15 @@ import pytest
 from canned import Canned, answer
 from gate import Gate, basic
 from test_operator import run
-from world import standin  # noqa: F401
 
 JSON = "Content-Type: application/json; charset=utf-8"
 SMALL = b'{ "apiUrl": "https://mail.example.org/jmap/", "x": "https://mail.example.org/" }'
 
 
 def straight(standin, fields=None):
-    status, body = standin._request(standin.port, "GET", "/jmap/session", headers=fields)
-    assert status == 200
-    return body
+    response = standin.request("GET", "/jmap/session", headers=list((fields or {}).items()))
+    assert response.status == 200
+    return response.body
 
 
 def rewritten(body, address):
@@ -129,7 +128,7 @@ def test_a_session_that_breaks_off_is_not_half_told():
 
 def test_a_client_without_a_host_gets_the_servers_own():
     with Canned(answer(SMALL, JSON)) as server, Gate(server.port) as gate:
-        assert gate.request("GET", "/jmap/session", None, {"Host": "what is this"})[2] == SMALL
+        assert gate.request("GET", "/jmap/session", None, {"Host": ""})[2] == SMALL
 
 
 @pytest.mark.parametrize("value", ["mail.test", "https://mail.test/x", "https://", 'http://a"b'])
