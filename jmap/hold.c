@@ -199,7 +199,6 @@ static enum hold_step read_as_service(struct hold *hold)
 static enum hold_step feed_lookup(struct hold *hold, unsigned status, const char *body, size_t len)
 {
     enum lookup_state state = lookup_feed(hold->lookup, status, body, len);
-    bool as_caller = hold->credential == HOLD_AS_CALLER;
 
     switch (state) {
     case LOOKUP_SEND_API:
@@ -208,14 +207,12 @@ static enum hold_step feed_lookup(struct hold *hold, unsigned status, const char
     case LOOKUP_DONE:
         return lookup_ended(hold, NULL);
     case LOOKUP_FORBIDDEN:
-        if (as_caller && hold->context->settings->has_service_credential)
+        if (hold->credential == HOLD_AS_CALLER && hold->context->settings->has_service_credential)
             return read_as_service(hold);
-        break;
-    case LOOKUP_UNAUTHORIZED:
-        hold->unauthorized = as_caller;
         break;
     case LOOKUP_NO_MEMORY:
         return lookup_exhausted(hold);
+    case LOOKUP_UNAUTHORIZED:
     case LOOKUP_FAILED:
         break;
     }
@@ -233,7 +230,7 @@ static enum hold_step send_main(struct hold *hold)
 {
     bool written = true;
 
-    if (!hold->context->settings->observe && !hold->unauthorized) {
+    if (!hold->context->settings->observe) {
         for (size_t i = 0; written && i < hold->request.count; i++)
             written = verdict_write(hold, i);
         if (written && hold->changed) {
@@ -256,7 +253,7 @@ static enum hold_step feed_main(struct hold *hold, unsigned status, const char *
     hold->has_answer = status == 200 && answer_parse(body, len, hold->request.calls, &hold->answer);
     if (hold->masked && status == 200 && !hold->has_answer)
         hold->own_body = hold_no_answer;
-    if (!hold->has_answer || hold->unauthorized)
+    if (!hold->has_answer)
         return hold_finish(hold);
     for (size_t i = 0; i < hold->request.count; i++)
         verdict_judge(hold, i);
@@ -288,8 +285,7 @@ enum hold_step hold_finish(struct hold *hold)
         hold_write_answer(hold);
     for (size_t i = 0; i < hold->domain_count; i++) {
         struct domain *domain = &hold->domains[i];
-        if (!hold_domain_is_reference(domain) && !hold->unauthorized &&
-            !hold->context->settings->observe)
+        if (!hold_domain_is_reference(domain) && !hold->context->settings->observe)
             hold_remember(hold, domain);
         release(hold, domain);
     }

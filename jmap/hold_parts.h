@@ -76,7 +76,6 @@ struct hold {
     enum hold_step step;
     bool changed;         /* the request is not the client's bytes any more */
     bool masked;          /* at least one create in it points at no domain */
-    bool unauthorized;    /* the server knows no such caller: its own answer will say so */
     const char *own_body; /* a problem document that is the answer, or NULL */
     char *out;            /* what is being sent; NULL in the main phase: the client's bytes */
     size_t out_len;

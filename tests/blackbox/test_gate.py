@@ -67,13 +67,6 @@ def state(certificates=(), tasks=(), domains=None, challenge="Http01", renew_bef
     }
 
 
-@pytest.fixture
-def gate(standin):
-    """The gate in its default settings."""
-    with Gate(standin.port) as gate:
-        yield gate
-
-
 def live_tasks(standin):
     return [task for task in standin.state()["tasks"] if task["status"]["@type"] != "Failed"]
 
@@ -250,7 +243,8 @@ LOOKUP = "x:Task/query"
 
 @pytest.mark.parametrize("fault", [
     {"status": 503, "body": "no"}, {"status": 429, "body": "{}"}, {"close": True},
-    {"garbage": True}, {"method_error": "forbidden"}, {"method_error": "serverFail"},
+    {"garbage": True}, {"truncate": True}, {"status": 200, "body": "{}"},
+    {"status": 401, "body": "{}"}, {"method_error": "forbidden"}, {"method_error": "serverFail"},
 ], ids=lambda fault: "-".join(map(str, fault.values())))
 def test_failed_lookups(standin, fault):
     standin.put_state(**state([certificate(FRESH)]))
@@ -442,8 +436,8 @@ def test_one_key_made_and_then_refused(standin, gate):
     standin.put_state(**state([certificate(FRESH)], [task(LATER)]))
     wrong = {**CREATE, "wrong": 1}
     _, answer = gate.post({"using": [], "createdIds": {}, "methodCalls": [
-        ["x:Task/set", {"create": {"k": CREATE}}, "0"], ["x:Task/set", {"create": {"k": wrong}}, "1"],
-        ["x:Task/get", {"ids": ["#k"]}, "2"]]})
+        ["x:Task/set", {"create": {"k": CREATE}}, "0"],
+        ["x:Task/set", {"create": {"k": wrong}}, "1"], ["x:Task/get", {"ids": ["#k"]}, "2"]]})
     assert "notCreated" in answer["methodResponses"][1][1]
     assert answer["methodResponses"][2][1]["list"][0]["id"] == TASK
     assert answer["createdIds"] == {"k": TASK}
@@ -535,6 +529,46 @@ def test_many_creates_in_a_batch(standin, gate):
     assert len(standin.state()["tasks"]) == 60
 
 
+@pytest.mark.parametrize("target", ["/JMAP/", "//jmap/", "/./jmap/", "/%6amap/", "/jmap/x/"])
+def test_other_paths_are_none_of_the_gates(standin, gate, target):
+    standin.put_state(**state([certificate(FRESH)]))
+    body = b'{"using":[],  "methodCalls":[["x:Task/set",{"create":{"k":{"@type":"AcmeRenewal"}}},1]]}'
+    status, _ = gate.post(body, target=target)
+    assert status == 404
+    assert standin.log()[-1]["target"] == target and standin.log()[-1]["body"].encode() == body
+
+
+def test_a_coded_request_is_refused(standin, gate):
+    """What the gate cannot read might hold a create."""
+    standin.put_state(**state())
+    status, problem = gate.post(b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
+    assert (status, problem["status"]) == (415, 415)
+    assert standin.log() == []
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_request_that_is_too_large(standin, chunked):
+    """Refused as the server refuses it."""
+    standin.put_state(**state())
+    body = b" " * 20000
+    with Gate(standin.port, MAX_REQUEST="10000") as gate:
+        status, _, content = gate.request("POST", "/jmap/", iter([body]) if chunked else body, {
+            "Content-Type": "application/json", "Authorization": basic("admin")})
+    assert status == 400 and json.loads(content)["limit"] == "maxSizeRequest"
+    assert standin.log() == []
+
+
+def test_lookups_are_made_for_the_callers_address(standin, gate):
+    standin.put_state(**state([certificate(FRESH)]))
+    gate.post({"using": [], "methodCalls": [["x:Task/set", {"create": {"k": CREATE}}, "c"]]},
+              headers={"X-Forwarded-For": "192.0.2.1"})
+    for entry in standin.log():
+        fields = {name.lower(): value for name, value in entry["headers"]}
+        assert fields["x-forwarded-for"] == "127.0.0.1"
+        assert fields["forwarded"].startswith("for=127.0.0.1")
+        assert fields["authorization"] == basic("admin")
+
+
 def test_requests_without_a_create_keep_their_bytes(standin, gate):
     standin.put_state(**state())
     body = b'{ "using" :[], "methodCalls":[["Core/echo",{"a":1e0,"b":"\\u00e4 AcmeRenewal"},"x"]]}'
@@ -545,12 +579,24 @@ def test_requests_without_a_create_keep_their_bytes(standin, gate):
 # What it says of itself.
 
 def test_observing_changes_nothing(standin):
+    body = json.dumps({"createdIds": {}, "using": [], "methodCalls": [
+        ["x:Task/set", {"create": {"k": CREATE, "l": CREATE}}, "c"]]}, indent=3).encode()
     standin.put_state(**state([certificate(FRESH)]))
     with Gate(standin.port, MODE="observe") as gate:
+        _, answer = gate.post(body)
+        said = gate.decisions(2)
+    made = answer["methodResponses"][0][1]["created"]
+    assert {each["id"] for each in standin.state()["tasks"]} == {made["k"]["id"], made["l"]["id"]}
+    assert standin.log()[-1]["body"].encode() == body
+    assert said[0]["outcome"] == "noop" and said[0]["observed"]
+
+
+def test_observing_waits_for_nobody(standin):
+    """A look-up that fails is not the client's loss."""
+    standin.put_state(**state([certificate(FRESH)]))
+    standin.fault(match=LOOKUP, status=503, body="no", times=1)
+    with Gate(standin.port, MODE="observe", ON_LOOKUP_FAILURE="refuse") as gate:
         assert not gate.renew().startswith(NO_OP)
-        said, = gate.decisions(1)
-    assert len(standin.state()["tasks"]) == 1
-    assert said["outcome"] == "noop"
 
 
 def test_each_decision_is_one_line_without_a_credential(standin, gate):
@@ -558,6 +604,9 @@ def test_each_decision_is_one_line_without_a_credential(standin, gate):
     id = gate.renew()
     line, = gate.decisions(1)
     assert line["outcome"] == "noop" and line["id"] == id and line["domain"] == "example.org"
+    assert (line["domain_id"], line["row"], line["peer"]) == ("b", 4, "127.0.0.1")
+    assert line["renewal_due"] == days(57) and line["microseconds"] > 0
+    assert line["why"] == "the certificate is fresh"
     assert "secret" not in "\n".join(gate.lines) and basic("admin") not in "\n".join(gate.lines)
 
 
@@ -569,3 +618,26 @@ def test_admin_pages(standin, gate):
     status, metrics = gate.admin("/metrics")
     assert status == 200
     assert 'renewgate_decisions_total{outcome="noop"} 1' in metrics
+
+
+def test_metrics_count(standin):
+    standin.put_state(**state([certificate(DUE)]))
+    with Gate(standin.port) as gate:
+        gate.renew()
+        gate.renew()
+        gate.request("GET", "/jmap/session")
+        standin.stop()
+        assert gate.request("GET", "/jmap/session")[0] == 502
+        metrics = dict(line.rsplit(" ", 1) for line in gate.admin("/metrics")[1].splitlines()
+                       if not line.startswith("#"))
+        standin.start()
+    assert metrics['renewgate_decisions_total{outcome="forward"}'] == "1"
+    assert metrics['renewgate_decisions_total{outcome="existing"}'] == "1"
+    assert metrics["renewgate_forwards_total"] == "1"
+    assert metrics["renewgate_lookup_requests_total"] == metrics["renewgate_lookup_seconds_count"]
+    assert metrics["renewgate_lookup_requests_total"] == "4"
+    assert float(metrics["renewgate_lookup_seconds_sum"]) > 0
+    assert metrics['renewgate_requests_total{method="POST"}'] == "2"
+    assert metrics['renewgate_requests_total{method="GET"}'] == "2"
+    assert metrics['renewgate_upstream_errors_total{kind="connect"}'] == "1"
+    assert metrics["renewgate_exchanges_in_flight"] == "0"

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -60,6 +61,15 @@ def test_check(standin):
     assert run("--check", UPSTREAM_URL="http://127.0.0.1:1").returncode == 1
 
 
+def test_check_says_what_the_credential_may_do(standin):
+    url = f"http://127.0.0.1:{standin.port}"
+    for user, missing in (("admin", False), ("blind", True)):
+        checked = run("--check", UPSTREAM_URL=url, SERVICE_AUTHORIZATION=basic(user))
+        assert "accepted; it may" in checked.stdout
+        assert ("MISSING" in checked.stdout) == missing == (checked.returncode == 1)
+    assert "not set" in run("--check", UPSTREAM_URL=url).stdout
+
+
 def test_metrics_please_promtool(standin):
     if not shutil.which("promtool"):
         pytest.skip("promtool is not installed")
@@ -81,6 +91,13 @@ def test_what_is_under_way_is_finished_at_the_end(standin):
     request.start()
     time.sleep(0.5)
     gate.process.send_signal(signal.SIGTERM)
+    for _ in range(1000):
+        try:
+            socket.create_connection(("127.0.0.1", gate.port)).close()
+        except ConnectionRefusedError:
+            break
+    else:
+        raise AssertionError("connections are still taken")
     request.join(20)
     assert gate.stop() == 0
     assert answers and answers[0].startswith("p33")
