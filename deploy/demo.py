@@ -281,7 +281,7 @@ def tell(stack):
     print(f"""
 {len(DOMAINS)} domains; {len(TO_RENEW)} of them are due for renewal. A reconciler asks for the \
 renewal of all of them
-{ROUNDS} times, at a mail server like {VERSION} whose CA allows {ISSUE_LIMIT} certificates for \
+{ROUNDS} times, at a mail server like {VERSION} whose CA allows five certificates a week for \
 one set of names.
 """)
     direct = play("straight at the server:", standin, standin.port)

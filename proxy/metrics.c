@@ -7,8 +7,10 @@
 #include "proxy/version.h"
 
 static const char *const outcome_names[METRICS_OUTCOMES] = {
-    [METRICS_FORWARD] = "forward", [METRICS_SCHEDULE] = "schedule", [METRICS_EXISTING] = "existing",
-    [METRICS_MOVE] = "move",       [METRICS_NO_OP] = "noop",        [METRICS_REFUSE] = "refuse",
+    [METRICS_FORWARD] = "forward",   [METRICS_SCHEDULE] = "schedule",
+    [METRICS_EXISTING] = "existing", [METRICS_MOVE] = "move",
+    [METRICS_NO_OP] = "noop",        [METRICS_REFUSE] = "refuse",
+    [METRICS_REJECTED] = "rejected",
 };
 
 /* Methods are counted by name only where the set stays small: clients can invent any. */

@@ -19,6 +19,7 @@ enum metrics_outcome {
     METRICS_MOVE,
     METRICS_NO_OP,
     METRICS_REFUSE,
+    METRICS_REJECTED, /* the server had an error for it */
     METRICS_OUTCOMES,
 };
 

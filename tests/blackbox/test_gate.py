@@ -625,6 +625,7 @@ def test_metrics_count(standin):
     with Gate(standin.port) as gate:
         gate.renew()
         gate.renew()
+        gate.renew(wrong=1)
         gate.request("GET", "/jmap/session")
         standin.stop()
         assert gate.request("GET", "/jmap/session")[0] == 502
@@ -633,11 +634,12 @@ def test_metrics_count(standin):
         standin.start()
     assert metrics['renewgate_decisions_total{outcome="forward"}'] == "1"
     assert metrics['renewgate_decisions_total{outcome="existing"}'] == "1"
+    assert metrics['renewgate_decisions_total{outcome="rejected"}'] == "1"
     assert metrics["renewgate_forwards_total"] == "1"
     assert metrics["renewgate_lookup_requests_total"] == metrics["renewgate_lookup_seconds_count"]
-    assert metrics["renewgate_lookup_requests_total"] == "4"
+    assert metrics["renewgate_lookup_requests_total"] == "6"
     assert float(metrics["renewgate_lookup_seconds_sum"]) > 0
-    assert metrics['renewgate_requests_total{method="POST"}'] == "2"
+    assert metrics['renewgate_requests_total{method="POST"}'] == "3"
     assert metrics['renewgate_requests_total{method="GET"}'] == "2"
     assert metrics['renewgate_upstream_errors_total{kind="connect"}'] == "1"
     assert metrics["renewgate_exchanges_in_flight"] == "0"

@@ -36,6 +36,26 @@ def test_a_create_costs_two_requests_cold_and_one_warm(standin):
             assert requests(standin) == lookups + 1
 
 
+def test_the_servers_own_name_is_asked_for_once(standin):
+    standin.put_state(**state(domains=[domain(names=()), domain("c", "c.test", names=())]))
+    with Gate(standin.port) as gate:
+        for _ in range(3):
+            gate.renew()
+            gate.renew("c")
+    assert [entry["target"] for entry in standin.log()].count("/jmap/session") == 1
+
+
+def test_certificates_are_asked_for_by_the_name_that_fewest_have(standin):
+    neighbours = [certificate(FRESH, [f"host{i}.example.org"]) for i in range(600)]
+    names = ["example.org", "mail.example.org"]
+    standin.put_state(**state([certificate(FRESH, names), *neighbours],
+                              domains=[domain(names=names)]))
+    with Gate(standin.port) as gate:
+        standin.reset_counters()
+        assert gate.renew().startswith(NO_OP)
+        assert requests(standin) == 2 + 1
+
+
 def test_five_hundred_cold_creates_cost_a_request_for_each_hundred(standin):
     ids = fill(standin, 500)
     with Gate(standin.port) as gate:

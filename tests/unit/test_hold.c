@@ -27,15 +27,15 @@ struct world {
     char outcome[32];
     unsigned row;
     unsigned woken;
+    int64_t passed; /* seconds since NOW */
 };
 
-static wall_time fixed_now(void *user)
+static wall_time own_now(void *user)
 {
     wall_time now;
 
-    (void)user;
     assert_true(wall_time_parse(NOW, &now));
-    return now;
+    return wall_time_add(now, ((const struct world *)user)->passed);
 }
 
 static void count_wake(void *user)
@@ -104,7 +104,7 @@ static int set_up(void **state)
         .settings = &world->settings,
         .flights = flight_table_create(),
         .memory = task_memory_create(),
-        .now = fixed_now,
+        .now = own_now,
         .wake = count_wake,
         .report = keep_report,
         .user = world,
@@ -242,6 +242,17 @@ static void failed_lookups_forward_once_or_refuse(void **state)
     assert_non_null(strstr(got, "serverUnavailable"));
     assert_int_equal(world->row, 10);
     free(got);
+}
+
+static void a_forwarded_create_stands_in_for_an_interval(void **state)
+{
+    struct world *world = *state;
+
+    world->server.forbids_reads = true;
+    for (world->passed = 0; world->passed < 7200; world->passed += 1200) {
+        free(ask(world, CREATE));
+        assert_int_equal(world->server.creates, 1 + world->passed / 3600);
+    }
 }
 
 static void observing_changes_no_byte(void **state)
@@ -553,6 +564,7 @@ int main(void)
         WORLD_TEST(a_task_that_the_request_destroys_is_never_the_answer),
         WORLD_TEST(twins_in_one_request_get_one_task),
         WORLD_TEST(failed_lookups_forward_once_or_refuse),
+        WORLD_TEST(a_forwarded_create_stands_in_for_an_interval),
         WORLD_TEST(observing_changes_no_byte),
         WORLD_TEST(a_domain_is_decided_once_at_a_time),
         WORLD_TEST(a_waiter_may_leave_and_a_leader_may_die),
