@@ -125,7 +125,7 @@ static int by_names(const void *a, const void *b)
 
 static size_t requests_for(size_t amount, size_t a_request)
 {
-    return (amount + a_request - 1) / a_request;
+    return amount / a_request + (amount % a_request != 0);
 }
 
 bool certificate_search_begin(struct certificate_search *search, struct lookup_domain *domains,
@@ -151,8 +151,8 @@ bool certificate_search_begin(struct certificate_search *search, struct lookup_d
     qsort(search->wanted, search->count, sizeof *search->wanted, by_names);
     /* One page more than there are: some may be stored while they are read. */
     search->pages = requests_for(stored, PAGE) + 1;
-    search->listing = stored > 0 && requests_for(stored, PAGE * CERTIFICATE_SEARCHES) <
-                                        requests_for(search->count, CERTIFICATE_SEARCHES);
+    search->listing = requests_for(stored, PAGE * CERTIFICATE_SEARCHES) <
+                      requests_for(search->count, CERTIFICATE_SEARCHES);
     return true;
 }
 

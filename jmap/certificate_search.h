@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "jmap/lookup.h"
 
@@ -34,6 +35,9 @@ struct certificate_search {
 /* How many domains a request can ask for by name. */
 #define CERTIFICATE_SEARCHES 8
 
+/* Where nobody has asked how many certificates are stored. */
+#define CERTIFICATES_UNCOUNTED SIZE_MAX
+
 /* What a certificate's object must show. NULL when memory runs out. */
 json_t *certificate_properties(void);
 
@@ -45,8 +49,8 @@ bool certificate_add(struct lookup_domain *domain, const json_t *certificate);
 
 /*
  * Begins for those of the domains that `needed` names, and forgets what is known of their
- * certificates. `stored` is how many the server has, or 0 where nobody knows. A search that has
- * begun before may begin anew. False when memory runs out.
+ * certificates. `stored` is how many the server has. A search that has begun before may begin anew.
+ * False when memory runs out.
  */
 bool certificate_search_begin(struct certificate_search *search, struct lookup_domain *domains,
                               size_t count, bool (*needed)(const struct lookup_domain *domain),

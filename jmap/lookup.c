@@ -51,8 +51,8 @@ struct lookup {
     json_t *responses; /* array: owns all strings that were found, but for those of the search */
     json_t *hostnames; /* array: the server's own names */
     bool needs_session;
-    bool reread;                /* certificates are being read again, after more tasks */
-    size_t stored_certificates; /* 0: not asked for */
+    bool reread; /* certificates are being read again, after more tasks */
+    size_t stored_certificates;
     struct certificate_search search;
 };
 
@@ -567,10 +567,10 @@ static enum lookup_state after_names(struct lookup *lookup)
 
 static void note_certificate_count(struct lookup *lookup, const json_t *response)
 {
-    json_int_t total =
-        json_integer_value(json_object_get(json_array_get(call_named(response, "n"), 1), "total"));
+    const json_t *total = json_object_get(json_array_get(call_named(response, "n"), 1), "total");
 
-    lookup->stored_certificates = total > 0 ? (size_t)total : 0;
+    if (json_is_integer(total) && json_integer_value(total) >= 0)
+        lookup->stored_certificates = (size_t)json_integer_value(total);
 }
 
 static enum lookup_state feed_facts(struct lookup *lookup, const json_t *response)
@@ -696,6 +696,7 @@ struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
         .now = now,
         .responses = json_array(),
         .hostnames = json_array(),
+        .stored_certificates = CERTIFICATES_UNCOUNTED,
     };
     for (size_t i = 0; i < count; i++) {
         domains[i].renewal_due = WALL_TIME_NEVER;

@@ -20,10 +20,10 @@ def renew_all(gate, ids, calls=1):
     return {id: made["id"] for _, answer in answers for id, made in answer["created"].items()}
 
 
-def fill(standin, count, **more):
-    """So many domains, each with a fresh certificate; their ids."""
-    standin.put_state(generate={"domains": count, "suffix": "test", "certificate_age_days": 1,
-                                "subjectAlternativeNames": {"mail": True}}, **more)
+def fill(standin, count, **certificates):
+    """So many domains, each with a certificate or none; their ids."""
+    standin.put_state(generate={"domains": count, "suffix": "test", **certificates,
+                                "subjectAlternativeNames": {"mail": True}})
     return [each["id"] for each in standin.state()["domains"]]
 
 
@@ -56,17 +56,20 @@ def test_certificates_are_asked_for_by_the_name_that_fewest_have(standin):
         assert requests(standin) == 2 + 1
 
 
-def test_five_hundred_cold_creates_cost_a_request_for_each_hundred(standin):
-    ids = fill(standin, 500)
+@pytest.mark.parametrize("certificates", [{"certificate_age_days": 1}, {}], ids=["fresh", "none"])
+def test_five_hundred_cold_creates_cost_a_request_for_each_hundred(standin, certificates):
+    ids = fill(standin, 500, **certificates)
     with Gate(standin.port) as gate:
         standin.reset_counters()
-        assert all(id.startswith(NO_OP) for id in renew_all(gate, ids).values())
+        answered = renew_all(gate, ids)
         assert requests(standin) <= 5 + 1
+    assert all(id.startswith(NO_OP) == bool(certificates) for id in answered.values())
+    assert len(live_tasks(standin)) == (0 if certificates else 500)
 
 
 def test_sixteen_calls_with_five_hundred_creates_each(standin):
     """As many as the server takes in one request; a tenth of them is due."""
-    ids = fill(standin, 8000)
+    ids = fill(standin, 8000, certificate_age_days=1)
     for each in (found := standin.state())["certificates"][::10]:
         each.update(DUE)
     standin.put_state(**found)
