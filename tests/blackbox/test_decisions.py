@@ -224,6 +224,15 @@ def test_a_task_that_the_request_rewrites_is_no_answer(standin, gate):
     assert answer["created"]["k"]["id"] != TASK
 
 
+@pytest.mark.parametrize("how", [
+    lambda id: {"destroy": [id]}, lambda id: {"update": {id: {"status/due": days(30)}}}],
+    ids=["destroyed", "rewritten"])
+def test_every_spelling_of_a_removed_tasks_id(standin, gate, how):
+    standin.put_state(**state([certificate(DUE)], [task(LATER)]))
+    (_, answer), = gate.call(["x:Task/set", {"create": {"k": CREATE}, **how("a" + TASK)}])
+    assert answer["created"]["k"]["id"] != TASK
+
+
 def test_a_task_that_the_batch_destroys_by_reference_is_no_answer(standin, gate):
     standin.put_state(**state([certificate(DUE)], [task(LATER)]))
     answers = gate.call(

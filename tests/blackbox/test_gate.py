@@ -472,6 +472,28 @@ def test_a_domain_made_in_the_same_batch(standin, gate):
     assert answer["created"]["k"]["id"]
 
 
+def test_a_twin_for_a_domain_made_in_the_same_batch(standin, gate):
+    """The first for the domain is wrong, so the second is the one that counts."""
+    standin.put_state(**state())
+    renewal = {"@type": "AcmeRenewal", "domainId": "#d"}
+    (_, made), (_, answer) = gate.call(
+        ["x:Domain/set", {"create": {"d": {"name": "new.test"}}}],
+        ["x:Task/set", {"create": {"k": {**renewal, "wrong": 1}, "l": renewal}}])
+    assert set(answer["notCreated"]) == {"k"}
+    only, = standin.tasks()
+    assert only["id"] == answer["created"]["l"]["id"]
+    assert only["domainId"] == made["created"]["d"]["id"]
+
+
+def test_what_the_gate_sends_itself_names_the_callers_account(standin, gate):
+    standin.put_state(**state([certificate(DUE)], [task(LATER)]))
+    account = standin.post([["x:Task/get", {"ids": []}, "c"]])[0][1]["accountId"]
+    gate.call(["x:Task/set", {"accountId": account, "create": {"k": CREATE}}])
+    (name, arguments, _), = json.loads(standin.log()[-1]["body"])["methodCalls"]
+    assert name == "x:Task/set" and TASK in arguments["update"]
+    assert arguments["accountId"] == account
+
+
 def test_other_creates_pass(standin, gate):
     standin.put_state(**state([certificate(FRESH)]))
     dns = {"@type": "DnsManagement", "domainId": "b", "updateRecords": {"tlsa": True}}

@@ -300,6 +300,67 @@ static void a_waiter_may_leave_and_a_leader_may_die(void **state)
     hold_close(waiter);
 }
 
+#define CREATE_LATER                                                                               \
+    "{\"using\":[],\"methodCalls\":[[\"x:Task/set\",{\"create\":{\"k\":{\"@type\":"                \
+    "\"AcmeRenewal\",\"domainId\":\"b\",\"status\":{\"@type\":\"Pending\",\"due\":"                \
+    "\"2027-11-23T12:00:00Z\"}}}},\"t\"]]}"
+#define CREATE_AND_DESTROY                                                                         \
+    "{\"using\":[],\"methodCalls\":[[\"x:Task/set\",{\"destroy\":[\"jpold\"],\"create\":{"         \
+    "\"k\":{\"@type\":\"AcmeRenewal\",\"domainId\":\"b\"}}},\"t\"]]}"
+
+/* Whether a request that came meanwhile takes the answer that another one got. */
+static bool is_served_by_the_flight_of(struct world *world, const char *leading,
+                                       const char *waiting, bool forced)
+{
+    struct hold_context context = world->context;
+    struct hold *leader = hold_open(&world->context, leading, strlen(leading));
+
+    context.forced = forced;
+    struct hold *waiter = hold_open(&context, waiting, strlen(waiting));
+    assert_int_equal(hold_step(waiter), HOLD_WAIT);
+    free(drive(world, leader));
+    hold_close(leader);
+
+    unsigned lookups = world->server.lookups;
+    hold_woken(waiter);
+    free(drive(world, waiter));
+    assert_int_equal(hold_step(waiter), HOLD_DONE);
+    hold_close(waiter);
+    return world->server.lookups == lookups;
+}
+
+static void a_flight_serves_who_asked_for_the_same(void **state)
+{
+    struct world *world = *state;
+
+    world->server.task = "{\"id\":\"jpold\",\"@type\":\"AcmeRenewal\",\"domainId\":\"b\","
+                         "\"status\":{\"@type\":\"Pending\",\"due\":\"2026-11-23T11:59:00Z\"}}";
+    world->settings.force_allowed = true;
+    assert_true(is_served_by_the_flight_of(world, CREATE, CREATE, false));
+    assert_true(is_served_by_the_flight_of(world, CREATE_LATER, CREATE_LATER, false));
+    assert_false(is_served_by_the_flight_of(world, CREATE, CREATE, true));
+    assert_false(is_served_by_the_flight_of(world, CREATE, CREATE_LATER, false));
+    assert_false(is_served_by_the_flight_of(world, CREATE_LATER, CREATE, false));
+    assert_false(is_served_by_the_flight_of(world, CREATE, CREATE_AND_DESTROY, false));
+}
+
+static void who_waited_asks_for_the_time_after_the_wait(void **state)
+{
+    struct world *world = *state;
+    struct hold *leader = hold_open(&world->context, CREATE, strlen(CREATE));
+    struct hold *waiter = hold_open(&world->context, CREATE, strlen(CREATE));
+
+    hold_close(leader);
+    world->passed = 3600;
+    world->server.task = "{\"id\":\"jpold\",\"@type\":\"AcmeRenewal\",\"domainId\":\"b\","
+                         "\"status\":{\"@type\":\"Pending\",\"due\":\"2026-11-23T12:59:00Z\"}}";
+    hold_woken(waiter);
+    free(drive(world, waiter));
+    hold_close(waiter);
+    assert_string_equal(world->outcome, "existing");
+    assert_int_equal(world->server.moves, 0);
+}
+
 static void references_are_seeded_and_taken_out_again(void **state)
 {
     struct world *world = *state;
@@ -568,6 +629,8 @@ int main(void)
         WORLD_TEST(observing_changes_no_byte),
         WORLD_TEST(a_domain_is_decided_once_at_a_time),
         WORLD_TEST(a_waiter_may_leave_and_a_leader_may_die),
+        WORLD_TEST(a_flight_serves_who_asked_for_the_same),
+        WORLD_TEST(who_waited_asks_for_the_time_after_the_wait),
         WORLD_TEST(references_are_seeded_and_taken_out_again),
         WORLD_TEST(requests_without_a_create_are_no_holds),
         WORLD_TEST(twins_of_a_rejected_create_make_one_task),

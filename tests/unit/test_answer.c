@@ -1,0 +1,67 @@
+/* The server's answer, found again by call and written in the server's order. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jmap/answer.h"
+
+static struct jmap_answer parse(const char *calls, const char *text)
+{
+    struct jmap_answer answer;
+    json_t *asked = json_loads(calls, 0, NULL);
+
+    assert_non_null(asked);
+    assert_true(answer_parse(text, strlen(text), asked, &answer));
+    json_decref(asked);
+    return answer;
+}
+
+static void a_call_may_have_more_than_one_response(void **state)
+{
+    struct jmap_answer answer =
+        parse("[[\"EmailSubmission/set\",{},\"c\"],[\"x:Task/set\",{},\"c\"]]",
+              "{\"methodResponses\":[[\"EmailSubmission/set\",{},\"c\"],[\"Email/set\",{},\"c\"],"
+              "[\"x:Task/set\",{\"created\":{\"k\":{\"id\":\"jp1\"}}},\"c\"]]}");
+
+    (void)state;
+    assert_string_equal(answer_created_id(&answer, 1, "k"), "jp1");
+    assert_null(answer_created_id(&answer, 0, "k"));
+    answer_clear(&answer);
+}
+
+static void members_stand_where_the_server_puts_them(void **state)
+{
+    struct jmap_answer answer = parse(
+        "[[\"x:Task/set\",{},\"c\"]]",
+        "{\"methodResponses\":[[\"x:Task/set\",{\"accountId\":\"d\",\"updated\":{\"jp1\":null},"
+        "\"notCreated\":{\"k\":{\"type\":\"x\"},\"l\":{\"type\":\"x\"}},"
+        "\"notDestroyed\":{\"jp2\":{\"type\":\"y\"}}},\"c\"]]}");
+    size_t len;
+
+    (void)state;
+    assert_true(answer_set_created(&answer, 0, "k", "jp3"));
+    char *text = answer_text(&answer, &len);
+    assert_string_equal(
+        text, "{\"methodResponses\":[[\"x:Task/set\",{\"accountId\":\"d\",\"created\":{\"k\":{"
+              "\"id\":\"jp3\"}},\"updated\":{\"jp1\":null},\"notCreated\":{\"l\":{\"type\":\"x\"}},"
+              "\"notDestroyed\":{\"jp2\":{\"type\":\"y\"}}},\"c\"]]}");
+    free(text);
+    answer_clear(&answer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_call_may_have_more_than_one_response),
+        cmocka_unit_test(members_stand_where_the_server_puts_them),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
