@@ -212,7 +212,6 @@ static enum hold_step feed_lookup(struct hold *hold, unsigned status, const char
         break;
     case LOOKUP_NO_MEMORY:
         return lookup_exhausted(hold);
-    case LOOKUP_UNAUTHORIZED:
     case LOOKUP_FAILED:
         break;
     }

@@ -661,7 +661,7 @@ static enum lookup_state feed_response(struct lookup *lookup, json_t *response)
 enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char *body, size_t len)
 {
     if (status == 401)
-        return fail(lookup, LOOKUP_UNAUTHORIZED, "the server does not know the credential");
+        return fail(lookup, LOOKUP_FAILED, "the server does not know the credential");
     if (status == 429)
         return fail(lookup, LOOKUP_FAILED, "the server limits the credential's requests");
     if (status != 200)

@@ -45,8 +45,7 @@ enum lookup_state {
     LOOKUP_SEND_API,     /* POST lookup_body() to the API endpoint */
     LOOKUP_SEND_SESSION, /* GET the session */
     LOOKUP_DONE,
-    LOOKUP_FORBIDDEN,    /* the credential may not read */
-    LOOKUP_UNAUTHORIZED, /* the credential is none */
+    LOOKUP_FORBIDDEN, /* the credential may not read */
     LOOKUP_NO_MEMORY,
     LOOKUP_FAILED, /* lookup_error() says why */
 };

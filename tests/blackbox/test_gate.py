@@ -417,6 +417,25 @@ def test_one_key_in_two_calls(standin, gate, given):
     assert answer.get("createdIds") == (None if given is None else {"k": other})
 
 
+def test_one_key_that_then_means_a_new_task(standin, gate):
+    standin.put_state(**state([certificate(FRESH)], [task(LATER)],
+                              domains=[domain(), domain("c", "c.test")]))
+    made = [["x:Task/set", {"create": {"k": {**CREATE, "domainId": id}}}, id] for id in "bc"]
+    _, answer = gate.post({"using": [], "createdIds": {"k": "b"}, "methodCalls": [
+        *made, ["x:Task/get", {"ids": ["#k"]}, "read"]]})
+    new = answer["methodResponses"][1][1]["created"]["k"]["id"]
+    assert new != TASK
+    assert answer["methodResponses"][2][1]["list"][0]["id"] == new
+    assert answer["createdIds"] == {"k": new}
+
+
+def test_a_domain_by_the_clients_own_reference(standin, gate):
+    standin.put_state(**state([certificate(FRESH)]))
+    _, answer = gate.post({"using": [], "createdIds": {"mine": "b"}, "methodCalls": [
+        ["x:Task/set", {"create": {"k": {**CREATE, "domainId": "#mine"}}}, "c"]]})
+    assert answer["methodResponses"][0][1]["created"]["k"]["id"].startswith(NO_OP)
+
+
 def test_one_key_for_a_domain_and_its_renewal(standin, gate):
     standin.put_state(**state([certificate(FRESH)], [task(LATER)]))
     new = {"create": {"k": {"name": "new.test"}}}
@@ -513,18 +532,21 @@ def test_every_path_of_the_endpoint(standin, gate, target):
 @pytest.mark.parametrize("spelling", [
     rb'{"using":[],"methodCalls":[["x:Task/set",{"create":{"k":{"@type":"\u0041cmeRenewal",'
     rb'"domainId":"b"}}},"c"]]}',
+    rb'{"using":[],"methodCalls":[["x:Task/set",{"create":{"k":{"@type":"AcmeRe\u006Eewa\u006C",'
+    rb'"domainId":"b"}}},"c"]]}',
     rb'{"using":[],"methodCalls":[["x:Task\/set",{"create":{"k":{"@type":"AcmeRenewal",'
     rb'"domainId":"b"}}},"c"]]}',
     rb'{"using":[],"methodCalls":[["x:Task/set",{"create":{"k":{"@type":"Nope","@type":'
     rb'"AcmeRenewal","domainId":"z","domainId":"\u0062"}}},"c"]]}',
 ])
 def test_every_spelling_of_the_json(standin, gate, spelling):
+    """v0.16.5 reads no escape in a method's name; through the gate it must not seem to."""
     standin.put_state(**state([certificate(FRESH)]))
     status, answer = gate.post(spelling)
-    if status == 200:
-        assert answer["methodResponses"][0][1]["created"]["k"]["id"].startswith(NO_OP)
+    if standin.version == "v0.16.5" and b"Task\\/set" in spelling:
+        assert status == 400 and answer["type"] == "urn:ietf:params:jmap:error:notRequest"
     else:
-        assert answer["type"] == "urn:ietf:params:jmap:error:notRequest"
+        assert answer["methodResponses"][0][1]["created"]["k"]["id"].startswith(NO_OP)
     assert standin.state()["tasks"] == []
 
 
