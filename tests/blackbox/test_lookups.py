@@ -3,7 +3,8 @@
 import pytest
 
 from gate import Gate
-from test_gate import DUE, FRESH, NO_OP, certificate, domain, live_tasks, state
+from test_gate import (DUE, FRESH, NO_OP, TASK, certificate, days, domain, live_tasks, state,
+                       task)
 
 
 def requests(standin):
@@ -33,6 +34,18 @@ def test_a_create_costs_two_requests_cold_and_one_warm(standin):
         for lookups in (2, 1, 1):
             standin.reset_counters()
             assert gate.renew().startswith(NO_OP)
+            assert requests(standin) == lookups + 1
+
+
+def test_a_known_task_is_not_searched_for_again(standin):
+    """It stands behind more tasks of others than a look-up reads at first."""
+    others = [{"@type": "AcmeRenewal", "domainId": "z", "status": {
+        "@type": "Pending", "due": days(10)}} for _ in range(150)]
+    standin.put_state(**state([certificate(DUE)], [*others, task(days(20))]))
+    with Gate(standin.port) as gate:
+        for lookups in (4, 2):
+            standin.reset_counters()
+            assert gate.renew(status={"@type": "Pending", "due": days(30)}) == TASK
             assert requests(standin) == lookups + 1
 
 
