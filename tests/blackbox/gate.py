@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from standin import USING, basic, binary
+from standin import ROOT, USING, basic, binary
 
 
 class Gate:
@@ -22,6 +22,7 @@ class Gate:
             "RENEWGATE_LISTEN": "127.0.0.1:0",
             "RENEWGATE_ADMIN_LISTEN": "127.0.0.1:0",
             "RENEWGATE_WORKERS": "1",
+            "TSAN_OPTIONS": f"suppressions={ROOT / 'tests/tsan.supp'}",
         })
         environment.update({"RENEWGATE_" + key: str(value) for key, value in settings.items()})
         self.process = subprocess.Popen([binary("renewgate")], env=environment,

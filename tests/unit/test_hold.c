@@ -580,6 +580,38 @@ static void nonsense_in_a_lookup_is_a_failed_lookup(void **state)
     }
 }
 
+static void an_answer_without_its_list_is_a_failed_lookup(void **state)
+{
+    struct world *world = *state;
+    static const char *const methods[] = {"x:Task/query", "x:Task/get", "x:Domain/get",
+                                          "x:Certificate/query", "x:Certificate/get"};
+
+    world->settings.on_lookup_failure = LOOKUP_FAILURE_REFUSE;
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        world->server.without_list = methods[i];
+        free(ask(world, CREATE));
+        assert_int_equal(world->row, 10);
+    }
+}
+
+static void a_lookup_counts_only_with_200(void **state)
+{
+    struct world *world = *state;
+    static const unsigned statuses[] = {201, 204, 301, 400, 401, 403, 429, 500, 503};
+
+    world->settings.on_lookup_failure = LOOKUP_FAILURE_REFUSE;
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+        struct hold *hold = hold_open(&world->context, CREATE, strlen(CREATE));
+        struct hold_request request = hold_request(hold);
+        char *text = serve(&world->server, request.body, request.len);
+        hold_feed(hold, statuses[i], text, strlen(text));
+        free(drive(world, hold));
+        assert_int_equal(world->row, 10);
+        free(text);
+        hold_close(hold);
+    }
+}
+
 static void the_endpoint_has_an_empty_second_segment(void **state)
 {
     static const struct {
@@ -643,6 +675,8 @@ int main(void)
         WORLD_TEST(of_repeated_keys_one_create_is_left),
         WORLD_TEST(an_answer_that_cannot_be_read_is_a_503_where_ids_are_missing_in_it),
         WORLD_TEST(nonsense_in_a_lookup_is_a_failed_lookup),
+        WORLD_TEST(an_answer_without_its_list_is_a_failed_lookup),
+        WORLD_TEST(a_lookup_counts_only_with_200),
         cmocka_unit_test(the_endpoint_has_an_empty_second_segment),
     };
 
