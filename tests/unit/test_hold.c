@@ -344,6 +344,21 @@ static void a_flight_serves_who_asked_for_the_same(void **state)
     assert_false(is_served_by_the_flight_of(world, CREATE, CREATE_AND_DESTROY, false));
 }
 
+static void a_refusal_without_a_time_counts_from_when_it_was_first_seen(void **state)
+{
+    struct world *world = *state;
+
+    world->settings.blind_hold_seconds = 7200;
+    world->server.task = "{\"id\":\"jpold\",\"@type\":\"AcmeRenewal\",\"domainId\":\"b\","
+                         "\"status\":{\"@type\":\"Retry\",\"due\":\"2026-11-23T12:30:00Z\","
+                         "\"failureReason\":\"Rate limited. Retry after some time\"}}";
+    expect(world, CREATE, CREATED("jpold"));
+    world->passed = 3600;
+    free(ask(world, CREATE_AND_DESTROY));
+    assert_int_equal(world->row, 6);
+    assert_non_null(strstr(world->server.last_request, "2026-11-23T14:00:00Z"));
+}
+
 static void who_waited_asks_for_the_time_after_the_wait(void **state)
 {
     struct world *world = *state;
@@ -662,6 +677,7 @@ int main(void)
         WORLD_TEST(a_domain_is_decided_once_at_a_time),
         WORLD_TEST(a_waiter_may_leave_and_a_leader_may_die),
         WORLD_TEST(a_flight_serves_who_asked_for_the_same),
+        WORLD_TEST(a_refusal_without_a_time_counts_from_when_it_was_first_seen),
         WORLD_TEST(who_waited_asks_for_the_time_after_the_wait),
         WORLD_TEST(references_are_seeded_and_taken_out_again),
         WORLD_TEST(requests_without_a_create_are_no_holds),
