@@ -654,6 +654,14 @@ def test_each_decision_is_one_line_without_a_credential(standin, gate):
     assert "secret" not in "\n".join(gate.lines) and basic("admin") not in "\n".join(gate.lines)
 
 
+def test_no_query_is_in_the_log(standin):
+    """It can carry a credential."""
+    with Gate(standin.port, LOG_LEVEL="debug") as gate:
+        gate.request("GET", "/jmap/session?access_token=hush")
+    assert "/jmap/session" in "\n".join(gate.lines)
+    assert "hush" not in "\n".join(gate.lines)
+
+
 def test_admin_pages(standin, gate):
     standin.put_state(**state([certificate(FRESH)]))
     gate.renew()
