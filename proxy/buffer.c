@@ -72,9 +72,14 @@ size_t buffer_take(struct buffer *buffer, char *into, size_t max)
     if (len == 0)
         return 0;
     memcpy(into, buffer->bytes + buffer->start, len);
+    buffer_drop(buffer, len);
+    return len;
+}
+
+void buffer_drop(struct buffer *buffer, size_t len)
+{
     buffer->len -= len;
     buffer->start = buffer->len == 0 ? 0 : buffer->start + len;
-    return len;
 }
 
 void buffer_clear(struct buffer *buffer)

@@ -23,7 +23,7 @@ void clock_stamp(char text[static CLOCK_STAMP_SIZE])
 monotonic_time clock_monotonic(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_BOOTTIME, &now);
     return (monotonic_time){now.tv_sec * NANOSECONDS_PER_SECOND + now.tv_nsec};
 }
 

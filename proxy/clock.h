@@ -3,9 +3,11 @@
 
 /*
  * The one place where time is read. Wall-clock time is policy/wall_time.h's; everything that is
- * waited for or measured uses the monotonic clock, in nanoseconds, as a type of its own.
+ * waited for or measured uses the monotonic clock, in nanoseconds, as a type of its own. It goes on
+ * while the machine is suspended: what lies elsewhere, a lock for one, runs out meanwhile.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "policy/wall_time.h"
@@ -46,6 +48,12 @@ static inline monotonic_time monotonic_after(monotonic_time t, int64_t milliseco
 static inline monotonic_time monotonic_earlier(monotonic_time a, monotonic_time b)
 {
     return a.nanoseconds < b.nanoseconds ? a : b;
+}
+
+/* Whether t has come. */
+static inline bool monotonic_reached(monotonic_time t, monotonic_time now)
+{
+    return t.nanoseconds <= now.nanoseconds;
 }
 
 /* Milliseconds from `from` until `to`, rounded up, at least 0; -1 for MONOTONIC_NEVER. */
