@@ -8,7 +8,6 @@
 #define DOMAINS_MAX 8000
 
 static enum hold_step decide_all(struct hold *hold);
-static enum hold_step start_lookup(struct hold *hold);
 
 enum hold_step hold_enter(struct hold *hold, enum phase phase, enum hold_step step)
 {
@@ -125,16 +124,18 @@ static enum hold_step take_flights(struct hold *hold)
         if (joined == FLIGHT_WAITING)
             return hold_enter(hold, PHASE_FLIGHTS, HOLD_WAIT);
     }
-    return start_lookup(hold);
+    return hold_take_leases(hold);
 }
 
 enum hold_step hold_woken(struct hold *hold)
 {
-    struct domain *domain = &hold->domains[hold->next_flight];
-
-    /* A task that the leader had made is due now, which is later than when this hold was opened. */
+    /* A task that the other had made is due now, which is later than when this hold was opened. */
     hold->now = hold->context->now(hold->context->user);
     note_asked(hold);
+    if (hold->phase == PHASE_LEASES)
+        return hold_lease_woken(hold);
+
+    struct domain *domain = &hold->domains[hold->next_flight];
     if (result_serves(hold, domain)) {
         domain->shared = true;
         hold->next_flight++;
@@ -174,7 +175,7 @@ static enum hold_step lookup_exhausted(struct hold *hold)
                                             : hold_give_up(hold);
 }
 
-static enum hold_step start_lookup(struct hold *hold)
+enum hold_step hold_start_lookup(struct hold *hold)
 {
     lookup_destroy(hold->lookup);
     hold->lookup = NULL;
@@ -193,7 +194,7 @@ static enum hold_step start_lookup(struct hold *hold)
 static enum hold_step read_as_service(struct hold *hold)
 {
     hold->credential = HOLD_AS_SERVICE;
-    return start_lookup(hold);
+    return hold_start_lookup(hold);
 }
 
 static enum hold_step feed_lookup(struct hold *hold, unsigned status, const char *body, size_t len)
@@ -242,9 +243,28 @@ static enum hold_step send_main(struct hold *hold)
 
 static enum hold_step decide_all(struct hold *hold)
 {
-    for (size_t i = 0; i < hold->request.count; i++)
+    bool owned = hold_owns_domains(hold);
+
+    if (!owned && hold_may_retake(hold))
+        return hold_retake_leases(hold);
+    for (size_t i = 0; i < hold->request.count; i++) {
         verdict_decide(hold, i);
+        if (!owned)
+            hold_disown(hold, i);
+    }
     return send_main(hold);
+}
+
+/* The request as it was written is not to be sent any more. */
+static enum hold_step disown_main(struct hold *hold)
+{
+    bool written = true;
+
+    for (size_t i = 0; written && i < hold->request.count; i++)
+        written = !hold_disown(hold, i) || verdict_write(hold, i);
+    free(hold->out);
+    hold->out = written ? request_text(&hold->request, &hold->out_len) : NULL;
+    return hold->out ? hold->step : hold_give_up(hold);
 }
 
 static enum hold_step feed_main(struct hold *hold, unsigned status, const char *body, size_t len)
@@ -274,6 +294,7 @@ static void release(struct hold *hold, struct domain *domain)
     };
 
     memcpy(result.id, verdict->id, OBJECT_ID_SIZE);
+    hold_give_lease(hold, domain);
     flight_leave(hold->context->flights, &domain->place, &result);
 }
 
@@ -320,7 +341,7 @@ static bool start(struct hold *hold, enum request_kind kind)
     if (kind == REQUEST_UNREADABLE)
         send_unreadable(hold);
     else if (hold->context->settings->observe)
-        start_lookup(hold);
+        hold_start_lookup(hold);
     else
         take_flights(hold);
     return true;
@@ -377,6 +398,13 @@ struct hold_request hold_request(const struct hold *hold)
     return request;
 }
 
+enum hold_step hold_recheck(struct hold *hold)
+{
+    if (hold->phase == PHASE_LOOKUP || hold_owns_domains(hold))
+        return hold->step;
+    return hold->phase == PHASE_MAIN ? disown_main(hold) : hold_feed_failure(hold);
+}
+
 enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, size_t len)
 {
     switch (hold->phase) {
@@ -420,8 +448,10 @@ void hold_close(struct hold *hold)
 
     if (!hold || hold == &exhausted)
         return;
-    for (size_t i = 0; i < hold->domain_count; i++)
+    for (size_t i = 0; i < hold->domain_count; i++) {
+        hold_give_lease(hold, &hold->domains[i]);
         flight_leave(hold->context->flights, &hold->domains[i].place, &nothing);
+    }
     lookup_destroy(hold->lookup);
     answer_clear(&hold->answer);
     answer_clear(&hold->resent);

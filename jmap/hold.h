@@ -6,10 +6,10 @@
  * says what it waits for, its driver does it and feeds back what came of it.
  *
  *     hold_open()  ->  HOLD_SEND    send hold_request(), then hold_feed() or hold_feed_failure()
- *                      HOLD_WAIT    a flight is another's; hold_woken() once the waker was called
+ *                      HOLD_WAIT    a domain is another's; hold_woken() once the waker was called
  *                      HOLD_DONE    answer with hold_answer(); then hold_close()
  *
- * One hold belongs to one thread; only flights are shared between threads.
+ * One hold belongs to one thread; only flights and the lock are shared between threads.
  */
 
 #include <stdbool.h>
@@ -18,6 +18,7 @@
 #include "policy/decide.h"
 
 struct hold;
+struct domain_lock;  /* jmap/domain_lock.h */
 struct flight_table; /* jmap/flight.h */
 struct task_memory;  /* jmap/memory.h */
 
@@ -84,11 +85,12 @@ struct hold_settings {
 struct hold_context {
     const struct hold_settings *settings;
     struct flight_table *flights;
+    const struct domain_lock *lock; /* shared by replicas; NULL: this is the only one */
     struct task_memory *memory;
     bool forced; /* the request carried Renewgate-Force: 1 */
     wall_time (*now)(void *user);
-    /* Called from any thread, at most once per HOLD_WAIT; the driver then calls hold_woken() on
-     * the hold's own thread. */
+    /* Called from any thread, once per HOLD_WAIT and even before it; the driver then calls
+     * hold_woken() on the hold's own thread. */
     void (*wake)(void *user);
     void (*report)(void *user, const struct hold_report *report);
     void *user;
@@ -114,6 +116,12 @@ enum hold_step hold_step(const struct hold *hold);
 
 /* HOLD_SEND only. */
 struct hold_request hold_request(const struct hold *hold);
+
+/*
+ * HOLD_SEND only: what is asked could not be sent at once. It may have become too late for a write;
+ * hold_request() says anew what to send.
+ */
+enum hold_step hold_recheck(struct hold *hold);
 
 /* The response to hold_request(), whole; the bytes are borrowed during the call. */
 enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, size_t len);

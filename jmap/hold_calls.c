@@ -105,7 +105,7 @@ enum hold_step hold_send_moves(struct hold *hold)
 {
     if (!any_move(hold))
         return send_resends(hold);
-    if (!write_calls(hold, "update", put_move))
+    if (!hold_owns_domains(hold) || !write_calls(hold, "update", put_move))
         return hold_feed_moves(hold, 0, NULL, 0);
     return hold_enter(hold, PHASE_MOVE, HOLD_SEND);
 }
@@ -197,7 +197,7 @@ static enum hold_step send_resends(struct hold *hold)
 {
     if (!any_resend(hold))
         return hold_finish(hold);
-    if (!write_calls(hold, "create", put_resend)) {
+    if (!hold_owns_domains(hold) || !write_calls(hold, "create", put_resend)) {
         fail_resends(hold);
         return hold_finish(hold);
     }

@@ -5,6 +5,7 @@
  * What the parts of a hold share; nobody else includes it.
  *
  *     hold.c          the phases, from the request's bytes to the end, and the driver's side
+ *     hold_lease.c    what keeps other replicas away from its domains
  *     hold_verdict.c  what becomes of each create: decided before, judged after the server's answer
  *     hold_calls.c    what the gate asks for afterwards: moves, and creates forwarded after all
  *     hold_answer.c   the answer to the client
@@ -23,6 +24,7 @@
 /* What the hold waits for; each is left by one function below. */
 enum phase {
     PHASE_FLIGHTS, /* another request's decision on one of its domains */
+    PHASE_LEASES,  /* another replica's */
     PHASE_LOOKUP,
     PHASE_MAIN,   /* the client's request */
     PHASE_MOVE,   /* tasks moved to another time */
@@ -53,7 +55,8 @@ struct domain {
     wall_time asked;
     struct lookup_domain *facts; /* NULL where another request settled it, or nothing is known */
     struct flight_place place;
-    bool shared;  /* another request settled it: place.result */
+    struct lease *lease; /* NULL: not taken, or there is no lock */
+    bool shared;         /* another request settled it: place.result */
     size_t first; /* its first create; once judged, the first that the server did not reject */
 };
 
@@ -66,6 +69,8 @@ struct hold {
     struct domain *domains;   /* ascending by id */
     size_t domain_count;
     size_t next_flight;
+    size_t next_lease;
+    unsigned retakes; /* how often it began anew because its leases were lost */
     struct lookup_domain *facts;
     size_t fact_count;
     struct lookup *lookup;
@@ -94,6 +99,8 @@ enum hold_step hold_enter(struct hold *hold, enum phase phase, enum hold_step st
 /* Better no answer than an order too many. */
 enum hold_step hold_give_up(struct hold *hold);
 
+enum hold_step hold_start_lookup(struct hold *hold);
+
 /* All is settled: writes the answer, tells what came of it and gives the flights back. */
 enum hold_step hold_finish(struct hold *hold);
 
@@ -105,6 +112,23 @@ bool hold_domain_is_reference(const struct domain *domain);
 bool hold_removes(const struct hold *hold, const char *task_id);
 
 bool hold_is_forced(const struct hold *hold);
+
+/* hold_lease.c */
+
+/* Takes the lease of every domain whose flight it leads, in the same order, then looks up. */
+enum hold_step hold_take_leases(struct hold *hold);
+enum hold_step hold_lease_woken(struct hold *hold);
+void hold_give_lease(const struct hold *hold, struct domain *domain);
+
+/* Whether it may write: no other replica can have begun to decide about one of its domains. */
+bool hold_owns_domains(const struct hold *hold);
+
+/* What was looked up may be past: all leases are taken anew, for the sake of their order. */
+bool hold_may_retake(const struct hold *hold);
+enum hold_step hold_retake_leases(struct hold *hold);
+
+/* Turns the decision to let the server make a task into a refusal; false where it was another. */
+bool hold_disown(struct hold *hold, size_t i);
 
 /* hold_verdict.c; `i` is a create's place in the request */
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/domain_lock.h"
 #include "jmap/flight.h"
 #include "jmap/hold.h"
 #include "jmap/memory.h"
@@ -20,8 +21,20 @@
 
 #define NOW "2026-11-23T12:00:00Z"
 
+#define LEASES 8
+
+/* A domain's lease in the test's hand. */
+struct lease {
+    char domain_id[16];
+    enum lease_state state;
+    bool given;
+};
+
 struct world {
     struct hold_settings settings;
+    struct domain_lock lock;
+    struct lease leases[LEASES];
+    size_t lease_count;
     struct hold_context context;
     struct server server;
     char outcome[32];
@@ -284,6 +297,212 @@ static void a_domain_is_decided_once_at_a_time(void **state)
     hold_close(waiter);
 }
 
+/* With replicas. */
+
+#define LATER_TASK                                                                                 \
+    "{\"id\":\"jpold\",\"@type\":\"AcmeRenewal\",\"domainId\":\"b\",\"status\":{\"@type\":"        \
+    "\"Pending\",\"due\":\"2027-11-23T11:59:00Z\"}}"
+
+static struct lease *take_lease(void *user, const char *domain_id, void (*wake)(void *wake_user),
+                                void *wake_user)
+{
+    struct world *world = user;
+
+    assert_true(world->lease_count < LEASES);
+    assert_ptr_equal(wake_user, world);
+    assert_non_null(wake);
+    struct lease *lease = &world->leases[world->lease_count++];
+    *lease = (struct lease){.state = LEASE_WAITING};
+    snprintf(lease->domain_id, sizeof lease->domain_id, "%s", domain_id);
+    return lease;
+}
+
+static enum lease_state lease_state(void *user, const struct lease *lease)
+{
+    (void)user;
+    assert_false(lease->given);
+    return lease->state;
+}
+
+static void give_lease(void *user, struct lease *lease, const char *domain_id)
+{
+    (void)user;
+    assert_string_equal(lease->domain_id, domain_id);
+    assert_false(lease->given);
+    lease->given = true;
+}
+
+/* A hold that waits for the lease of its domain, with `world->leases[0]`. */
+static struct hold *hold_with_a_lock(struct world *world)
+{
+    world->lock = (struct domain_lock){
+        .take = take_lease, .state = lease_state, .give = give_lease, .user = world};
+    world->context.lock = &world->lock;
+    struct hold *hold = hold_open(&world->context, CREATE, strlen(CREATE));
+    assert_int_equal(hold_step(hold), HOLD_WAIT);
+    assert_string_equal(world->leases[0].domain_id, "b");
+    return hold;
+}
+
+static enum hold_step wake_with(struct world *world, struct hold *hold, enum lease_state state)
+{
+    world->leases[world->lease_count - 1].state = state;
+    return hold_woken(hold);
+}
+
+/* Answers one request of the hold. */
+static enum hold_step serve_one(struct world *world, struct hold *hold)
+{
+    struct hold_request request = hold_request(hold);
+    char *text = serve(&world->server, request.body, request.len);
+    enum hold_step step = hold_feed(hold, 200, text, strlen(text));
+
+    free(text);
+    return step;
+}
+
+static void a_domain_is_looked_up_once_no_other_replica_has_it(void **state)
+{
+    static const enum lease_state states[] = {LEASE_MINE, LEASE_ALONE};
+    struct world *world = *state;
+
+    for (size_t i = 0; i < 2; i++) {
+        world->lease_count = 0;
+        struct hold *hold = hold_with_a_lock(world);
+        assert_int_equal(wake_with(world, hold, LEASE_WAITING), HOLD_WAIT);
+        assert_int_equal(wake_with(world, hold, states[i]), HOLD_SEND);
+        assert_true(hold_request(hold).is_lookup);
+        free(drive(world, hold));
+        assert_int_equal(hold_step(hold), HOLD_DONE);
+        assert_true(world->leases[0].given);
+        hold_close(hold);
+    }
+    assert_int_equal(world->server.creates, 2);
+    assert_int_equal(world->lease_count, 1);
+}
+
+static void who_leaves_gives_its_lease(void **state)
+{
+    struct world *world = *state;
+
+    hold_close(hold_with_a_lock(world));
+    assert_true(world->leases[0].given);
+}
+
+static void leases_are_taken_in_ascending_order(void **state)
+{
+    struct world *world = *state;
+    static const char body[] = "{\"using\":[],\"methodCalls\":[[\"x:Task/set\",{\"create\":{"
+                               "\"k\":{\"@type\":\"AcmeRenewal\",\"domainId\":\"d\"},"
+                               "\"l\":{\"@type\":\"AcmeRenewal\",\"domainId\":\"c\"},"
+                               "\"m\":{\"@type\":\"AcmeRenewal\",\"domainId\":\"#new\"}}},\"t\"]]}";
+
+    hold_close(hold_with_a_lock(world));
+    world->lease_count = 0;
+    struct hold *hold = hold_open(&world->context, body, strlen(body));
+    assert_string_equal(world->leases[0].domain_id, "c");
+    assert_int_equal(wake_with(world, hold, LEASE_MINE), HOLD_WAIT);
+    assert_string_equal(world->leases[1].domain_id, "d");
+    assert_int_equal(wake_with(world, hold, LEASE_MINE), HOLD_SEND);
+    assert_int_equal(world->lease_count, 2);
+    hold_close(hold);
+    assert_true(world->leases[0].given && world->leases[1].given);
+}
+
+static void a_lease_that_is_lost_while_looking_is_taken_anew(void **state)
+{
+    struct world *world = *state;
+    struct hold *hold = hold_with_a_lock(world);
+
+    assert_int_equal(wake_with(world, hold, LEASE_MINE), HOLD_SEND);
+    world->leases[0].state = LEASE_OTHERS;
+    while (hold_step(hold) == HOLD_SEND)
+        serve_one(world, hold);
+    assert_int_equal(hold_step(hold), HOLD_WAIT);
+    assert_true(world->leases[0].given);
+    assert_int_equal(world->server.creates, 0);
+
+    /* Meanwhile, the other replica has made a task. */
+    world->server.task = "{\"id\":\"jpold\",\"@type\":\"AcmeRenewal\",\"domainId\":\"b\","
+                         "\"status\":{\"@type\":\"Pending\",\"due\":\"2026-11-23T11:59:00Z\"}}";
+    assert_int_equal(wake_with(world, hold, LEASE_MINE), HOLD_SEND);
+    char *got = drive(world, hold);
+    assert_string_equal(got, CREATED("jpold"));
+    assert_int_equal(world->server.creates, 0);
+    free(got);
+    hold_close(hold);
+}
+
+static void a_lease_that_is_lost_again_and_again_makes_it_undecidable(void **state)
+{
+    struct world *world = *state;
+    struct hold *hold = hold_with_a_lock(world);
+    char *got = NULL;
+
+    while (hold_step(hold) == HOLD_WAIT) {
+        wake_with(world, hold, LEASE_MINE);
+        world->leases[world->lease_count - 1].state = LEASE_OTHERS;
+        free(got);
+        got = drive(world, hold);
+    }
+    assert_non_null(strstr(got, "serverUnavailable"));
+    assert_int_equal(world->server.creates, 0);
+    assert_int_equal(world->row, 10);
+    free(got);
+    hold_close(hold);
+}
+
+static void who_has_lost_its_lease_moves_nothing_and_makes_nothing(void **state)
+{
+    struct world *world = *state;
+
+    world->server.task = LATER_TASK;
+    world->server.refuses_moves = true;
+    for (unsigned writes = 0; writes < 2; writes++) {
+        world->lease_count = 0;
+        struct hold *hold = hold_with_a_lock(world);
+        assert_int_equal(wake_with(world, hold, LEASE_MINE), HOLD_SEND);
+        while (!hold_request(hold).keep_headers)
+            serve_one(world, hold);
+        /* Lost while the client's request is under way, or the move that follows. */
+        if (writes == 1)
+            assert_int_equal(serve_one(world, hold), HOLD_SEND);
+        world->leases[0].state = LEASE_OTHERS;
+        assert_int_equal(serve_one(world, hold), HOLD_DONE);
+        assert_non_null(strstr(hold_answer(hold).body, "serverUnavailable"));
+        assert_int_equal(world->server.moves, writes);
+        assert_int_equal(world->server.creates, 0);
+        hold_close(hold);
+    }
+}
+
+/* A request waits for its turn at the server, and its leases run out meanwhile. */
+static void what_is_sent_too_late_writes_nothing(void **state)
+{
+    struct world *world = *state;
+
+    for (unsigned writes = 0; writes < 2; writes++) {
+        world->lease_count = 0;
+        struct hold *hold = hold_with_a_lock(world);
+        assert_int_equal(wake_with(world, hold, LEASE_MINE), HOLD_SEND);
+        assert_int_equal(hold_recheck(hold), HOLD_SEND);
+        while (!hold_request(hold).keep_headers)
+            serve_one(world, hold);
+        assert_int_equal(hold_recheck(hold), HOLD_SEND);
+        if (writes == 1)
+            assert_int_equal(serve_one(world, hold), HOLD_SEND);
+        world->leases[0].state = LEASE_OTHERS;
+        assert_int_equal(hold_recheck(hold), writes == 0 ? HOLD_SEND : HOLD_DONE);
+        if (writes == 0)
+            assert_int_equal(serve_one(world, hold), HOLD_DONE);
+        assert_non_null(strstr(hold_answer(hold).body, "serverUnavailable"));
+        assert_int_equal(world->server.creates, 0);
+        assert_int_equal(world->server.moves, 0);
+        hold_close(hold);
+        world->server.task = LATER_TASK;
+    }
+}
+
 static void a_waiter_may_leave_and_a_leader_may_die(void **state)
 {
     struct world *world = *state;
@@ -414,9 +633,6 @@ static void requests_without_a_create_are_no_holds(void **state)
 #define RENEWAL(key, more) "\"" key "\":{\"@type\":\"AcmeRenewal\",\"domainId\":\"b\"" more "}"
 #define SET(creates) "[\"x:Task/set\",{\"create\":{" creates "}},\"t\"]"
 #define BATCH(calls) "{\"using\":[],\"methodCalls\":[" calls "]}"
-#define LATER_TASK                                                                                 \
-    "{\"id\":\"jpold\",\"@type\":\"AcmeRenewal\",\"domainId\":\"b\",\"status\":{\"@type\":"        \
-    "\"Pending\",\"due\":\"2027-11-23T11:59:00Z\"}}"
 
 static void twins_of_a_rejected_create_make_one_task(void **state)
 {
@@ -679,6 +895,13 @@ int main(void)
         WORLD_TEST(a_flight_serves_who_asked_for_the_same),
         WORLD_TEST(a_refusal_without_a_time_counts_from_when_it_was_first_seen),
         WORLD_TEST(who_waited_asks_for_the_time_after_the_wait),
+        WORLD_TEST(a_domain_is_looked_up_once_no_other_replica_has_it),
+        WORLD_TEST(who_leaves_gives_its_lease),
+        WORLD_TEST(leases_are_taken_in_ascending_order),
+        WORLD_TEST(a_lease_that_is_lost_while_looking_is_taken_anew),
+        WORLD_TEST(a_lease_that_is_lost_again_and_again_makes_it_undecidable),
+        WORLD_TEST(who_has_lost_its_lease_moves_nothing_and_makes_nothing),
+        WORLD_TEST(what_is_sent_too_late_writes_nothing),
         WORLD_TEST(references_are_seeded_and_taken_out_again),
         WORLD_TEST(requests_without_a_create_are_no_holds),
         WORLD_TEST(twins_of_a_rejected_create_make_one_task),
