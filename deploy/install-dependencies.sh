@@ -7,7 +7,9 @@ packages=(build-essential ca-certificates curl debian-archive-keyring dpkg-dev l
     libgnutls28-dev libhiredis-dev libjansson-dev libssl-dev libwslay-dev pkg-config python3)
 case ${1:-build} in
 build) ;;
-test) packages+=(clang clang-format-19 cppcheck libcmocka-dev prometheus python3-pytest scdoc) ;;
+# redis-tools has the server too, and unlike redis-server starts none.
+test) packages+=(clang clang-format-19 cppcheck libcmocka-dev openssl prometheus python3-pytest
+    redis-tools scdoc) ;;
 *)
     echo "usage: $0 [build|test]" >&2
     exit 2

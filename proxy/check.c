@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proxy/probe.h"
+#include "proxy/replica_lock.h"
 
 #define TIMEOUT_MILLISECONDS 10000
 
@@ -101,5 +102,5 @@ int check_run(const struct config *config, FILE *out)
     fputs("configuration: fine\n", out);
     bool fine = check_server(config, out);
     fine = fine && check_credential(config, out);
-    return fine ? 0 : 1;
+    return replica_lock_check(config, out) && fine ? 0 : 1;
 }

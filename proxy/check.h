@@ -1,7 +1,7 @@
 #ifndef RENEWGATE_PROXY_CHECK_H
 #define RENEWGATE_PROXY_CHECK_H
 
-/* `renewgate --check`: is the server there, and what may the gate's own credential do? */
+/* `renewgate --check`: are the servers there, and what may the gate's own credential do? */
 
 #include <stdio.h>
 

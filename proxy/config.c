@@ -14,6 +14,8 @@ enum kind {
     KIND_PUBLIC_URL,    /* char *, or "auto" or "off" */
     KIND_PATH,          /* char * */
     KIND_AUTHORIZATION, /* char * */
+    KIND_LOCK_URL,      /* struct lock_server */
+    KIND_LABEL,         /* char * */
     KIND_ADDRESS,       /* struct listen_address */
     KIND_NETWORKS,      /* struct network_list */
     KIND_CHOICE,        /* an enum: the index of the word */
@@ -100,6 +102,18 @@ static const struct variable variables[] = {
     {"SERVICE_AUTHORIZATION", KIND_AUTHORIZATION, .secret = true, MEMBER(service_authorization),
      .allowed = "a whole Authorization value such as \"Bearer …\" or \"Basic …\"",
      .help = "The gate's own credential, for look-ups where the caller may create but not read."},
+    {"LOCK_URL", KIND_LOCK_URL, .secret = true, MEMBER(lock_server),
+     .allowed = "redis://[[user]:password@]host[:port][/database], or rediss:// with TLS",
+     .help = "A Redis or Valkey through which the gate's replicas decide one at a time."},
+    {"LOCK_CA", KIND_PATH, MEMBER(lock_ca), .allowed = "a readable file of PEM certificates",
+     .help = "Whom to trust for a rediss:// server; the system's authorities if not set."},
+    {"LOCK_PREFIX", KIND_LABEL, MEMBER(lock_prefix), .fallback = "renewgate",
+     .allowed = "1 to 64 letters, digits, '-', '_', '.' and ':'",
+     .help = "How the lock server's keys begin: the same for all replicas in front of one mail "
+             "server, another for each other one."},
+    {"LOCK_TIMEOUT", KIND_MILLISECONDS, MEMBER(lock_timeout_ms), .fallback = "2s",
+     .allowed = "a duration from 10ms to 10s", .least = 10, .most = 10000,
+     .help = "How long the lock server may take to answer before the gate goes on without it."},
     {"WORKERS", KIND_WORKERS, MEMBER(workers), .fallback = "auto",
      .allowed = "auto or a number from 1 to 64", .least = 1, .most = 64,
      .help = "Threads that serve clients; auto is one a processor, at most 4."},
@@ -269,6 +283,16 @@ static bool read_authorization(const char *text, char **out)
     return *out != NULL;
 }
 
+/* A copy of what is safe to stand in a lock server's key. */
+static bool read_label(const char *text, char **out)
+{
+    size_t len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:");
+    if (len == 0 || len > 64 || text[len] != '\0')
+        return false;
+    *out = strdup(text);
+    return *out != NULL;
+}
+
 static bool read_workers(const struct variable *variable, const char *text, unsigned *out)
 {
     int64_t number;
@@ -299,6 +323,10 @@ static bool read_value(const struct variable *variable, const char *text, struct
         return *(char **)member != NULL && access(text, R_OK) == 0;
     case KIND_AUTHORIZATION:
         return read_authorization(text, member);
+    case KIND_LOCK_URL:
+        return lock_url_read(text, member);
+    case KIND_LABEL:
+        return read_label(text, member);
     case KIND_ADDRESS:
         return read_address(text, member);
     case KIND_NETWORKS:
@@ -493,6 +521,9 @@ void config_clear(struct config *config)
     free(config->public_url);
     free(config->service_authorization);
     network_list_clear(&config->trusted_proxies);
+    lock_server_clear(&config->lock_server);
+    free(config->lock_ca);
+    free(config->lock_prefix);
     *config = (struct config){0};
 }
 

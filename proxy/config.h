@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "jmap/hold.h"
+#include "proxy/lock_url.h"
 #include "proxy/log.h"
 #include "proxy/networks.h"
 
@@ -31,6 +32,10 @@ struct config {
     char *public_url; /* scheme and authority; "" for what the client used; NULL: left alone */
     char *service_authorization; /* a whole Authorization value, or NULL */
     struct hold_settings hold;
+    struct lock_server lock_server; /* address NULL: this replica is the only one */
+    char *lock_ca;                  /* path, or NULL for the system's */
+    char *lock_prefix;
+    int64_t lock_timeout_ms; /* above 0 */
     unsigned workers;
     unsigned max_connections;
     size_t max_request;         /* bytes */

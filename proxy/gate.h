@@ -13,6 +13,7 @@
 
 struct flight_table; /* jmap/flight.h */
 struct task_memory;  /* jmap/memory.h */
+struct replica_lock; /* proxy/replica_lock.h */
 
 struct gate {
     const struct config *config;
@@ -20,7 +21,8 @@ struct gate {
     struct metrics *metrics;
     struct flight_table *flights;
     struct task_memory *memory;
-    atomic_bool draining; /* the process is being stopped */
+    struct replica_lock *replicas; /* NULL: this is the only one */
+    atomic_bool draining;          /* the process is being stopped */
 };
 
 #endif

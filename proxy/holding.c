@@ -5,13 +5,14 @@
 #include "jmap/problem.h"
 #include "proxy/exchange.h"
 #include "proxy/outgoing.h"
+#include "proxy/replica_lock.h"
 #include "proxy/report.h"
 
 #define API_TARGET "/jmap/"
 #define SESSION_TARGET "/jmap/session"
 
 static void drive(struct holding *holding, enum hold_step step);
-static bool send_asked(struct holding *holding);
+static void send_late(struct holding *holding);
 static enum hold_step asking_failed(struct holding *holding);
 
 /* ---- what the hold calls ---- */
@@ -43,8 +44,8 @@ static void on_woken(void *user)
     holding->waits = HOLDING_FOR_ANSWER;
     if (waited == HOLDING_FOR_FLIGHT)
         drive(holding, hold_woken(holding->hold));
-    else if (waited == HOLDING_FOR_TURN && !send_asked(holding))
-        drive(holding, asking_failed(holding));
+    else if (waited == HOLDING_FOR_TURN)
+        send_late(holding);
 }
 
 static void reported(void *user, const struct hold_report *decision)
@@ -186,6 +187,20 @@ static enum hold_step asking_failed(struct holding *holding)
     return hold_feed_failure(holding->hold);
 }
 
+/* It is its turn, which may have come too late for a write. */
+static void send_late(struct holding *holding)
+{
+    enum hold_step step = hold_recheck(holding->hold);
+    if (step == HOLD_SEND) {
+        holding->asked = hold_request(holding->hold);
+        if (!send_asked(holding))
+            drive(holding, asking_failed(holding));
+        return;
+    }
+    turn_end(holding->owner.context->turns, &holding->turn);
+    drive(holding, step);
+}
+
 /* Does what the hold says until something has to be waited for. */
 static void drive(struct holding *holding, enum hold_step step)
 {
@@ -213,6 +228,7 @@ bool holding_open(struct holding *holding, const struct holding_owner *owner, co
         .owner = *owner,
         .hold_context = {.settings = &gate->config->hold,
                          .flights = gate->flights,
+                         .lock = replica_lock_domains(gate->replicas),
                          .memory = gate->memory,
                          .forced = forced(owner->arrival),
                          .now = now,

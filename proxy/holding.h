@@ -53,7 +53,7 @@ struct holding_owner {
 
 enum holding_wait {
     HOLDING_FOR_ANSWER, /* to what was asked */
-    HOLDING_FOR_FLIGHT, /* another's */
+    HOLDING_FOR_FLIGHT, /* another's, or another replica's lease */
     HOLDING_FOR_TURN,   /* at the server, for `asked` */
 };
 

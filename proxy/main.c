@@ -12,6 +12,7 @@
 #include "proxy/admin.h"
 #include "proxy/check.h"
 #include "proxy/listener.h"
+#include "proxy/replica_lock.h"
 #include "proxy/version.h"
 #include "proxy/worker.h"
 
@@ -23,7 +24,7 @@ static void print_help(void)
     puts("renewgate " RENEWGATE_VERSION ": a gate for certificate renewals in front of a Stalwart "
          "mail server\n\n"
          "  renewgate                   run until SIGTERM or SIGINT\n"
-         "  renewgate --check           try the configuration, the server and the credential\n"
+         "  renewgate --check           try the configuration, the servers and the credential\n"
          "  renewgate --help            this text\n"
          "  renewgate --help-markdown   the variables as a table\n"
          "  renewgate --version\n\n"
@@ -99,6 +100,14 @@ static void serve(struct gate *gate, const sigset_t *stops, const char *listen,
               log_number("drain_milliseconds", config->drain_timeout_ms));
 }
 
+static bool start_replicas(struct gate *gate)
+{
+    if (gate->config->lock_server.address == NULL)
+        return true;
+    gate->replicas = replica_lock_start(gate);
+    return gate->replicas != NULL;
+}
+
 /* Between signals: starts everything, waits, ends everything in the opposite order. */
 static int run(struct gate *gate, const sigset_t *stops)
 {
@@ -109,11 +118,12 @@ static int run(struct gate *gate, const sigset_t *stops)
     struct admin *admin = admin_start(gate, admin_listen);
     if (admin == NULL)
         return EXIT_FAILURE;
-    size_t started = start_workers(gate, workers, listen);
+    size_t started = start_replicas(gate) ? start_workers(gate, workers, listen) : 0;
     bool fine = started == gate->config->workers;
     if (fine)
         serve(gate, stops, listen, admin_listen);
     stop_workers(workers, started);
+    replica_lock_stop(gate->replicas);
     admin_stop(admin);
     if (fine)
         log_event(gate->log, LOG_LEVEL_INFO, "stopped", log_number("workers", (int64_t)started));

@@ -67,6 +67,21 @@ void metrics_count_upstream_failure(struct metrics *metrics, enum upstream_failu
     count(&metrics->upstream_errors[failure]);
 }
 
+void metrics_count_lock_failure(struct metrics *metrics)
+{
+    count(&metrics->lock_failures);
+}
+
+void metrics_count_lock_wait(struct metrics *metrics)
+{
+    count(&metrics->lock_waits);
+}
+
+void metrics_set_lock_in_use(struct metrics *metrics, bool in_use)
+{
+    atomic_store(&metrics->lock, in_use ? METRICS_LOCK_IN_USE : METRICS_LOCK_LOST);
+}
+
 void metrics_exchange_began(struct metrics *metrics)
 {
     atomic_fetch_add_explicit(&metrics->in_flight, 1, memory_order_relaxed);
@@ -122,6 +137,23 @@ static bool render_lookup_seconds(const struct metrics *metrics, struct buffer *
                                  nanoseconds % (uint64_t)NANOSECONDS_PER_SECOND, name, sum);
 }
 
+/* Nothing where there is no lock server. */
+static bool render_lock(const struct metrics *metrics, struct buffer *out)
+{
+    int lock = atomic_load(&metrics->lock);
+    if (lock == METRICS_LOCK_NONE)
+        return true;
+    return render_head(out, "renewgate_lock_in_use", "gauge",
+                       "Whether the lock server that replicas share is in use.") &&
+           buffer_format(out, "renewgate_lock_in_use %d\n", lock == METRICS_LOCK_IN_USE) &&
+           render_single(out, "renewgate_lock_failures_total",
+                         "Times that the lock server could not be reached or failed.",
+                         &metrics->lock_failures) &&
+           render_single(out, "renewgate_lock_waits_total",
+                         "Domains that had to be waited for because another replica decided.",
+                         &metrics->lock_waits);
+}
+
 bool metrics_render(const struct metrics *metrics, struct buffer *out)
 {
     const char *failures[UPSTREAM_FAILURES];
@@ -141,6 +173,7 @@ bool metrics_render(const struct metrics *metrics, struct buffer *out)
            render_labelled(out, "renewgate_upstream_errors_total", "kind",
                            "Requests to the server that failed, by how.", failures,
                            metrics->upstream_errors, UPSTREAM_FAILURES) &&
+           render_lock(metrics, out) &&
            render_head(out, "renewgate_exchanges_in_flight", "gauge",
                        "Requests that are being answered now.") &&
            buffer_format(out, "renewgate_exchanges_in_flight %" PRIdFAST64 "\n",

@@ -23,6 +23,12 @@ enum metrics_outcome {
     METRICS_OUTCOMES,
 };
 
+enum metrics_lock {
+    METRICS_LOCK_NONE, /* there is no lock server */
+    METRICS_LOCK_LOST,
+    METRICS_LOCK_IN_USE,
+};
+
 #define METRICS_METHODS 9 /* eight known ones and "other" */
 #define METRICS_BUCKETS 12
 
@@ -36,6 +42,9 @@ struct metrics {
     counter lookup_nanoseconds;
     counter requests[METRICS_METHODS];
     counter upstream_errors[UPSTREAM_FAILURES];
+    counter lock_failures;
+    counter lock_waits;
+    atomic_int lock; /* enum metrics_lock */
     atomic_int_fast64_t in_flight;
 };
 
@@ -47,6 +56,12 @@ void metrics_count_request(struct metrics *metrics, const char *method);
 void metrics_count_lookup(struct metrics *metrics, int64_t nanoseconds);
 
 void metrics_count_upstream_failure(struct metrics *metrics, enum upstream_failure failure);
+
+/* What the lock server was asked and did not do; a domain that another replica has; whether it is
+ * in use. */
+void metrics_count_lock_failure(struct metrics *metrics);
+void metrics_count_lock_wait(struct metrics *metrics);
+void metrics_set_lock_in_use(struct metrics *metrics, bool in_use);
 
 void metrics_exchange_began(struct metrics *metrics);
 void metrics_exchange_ended(struct metrics *metrics);

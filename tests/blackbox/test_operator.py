@@ -35,6 +35,8 @@ def test_help_and_version():
     ("BLIND_HOLD", "-1h"), ("ISSUE_LIMIT", "5"), ("WORKERS", "0"), ("MAX_REQUEST", "lots"),
     ("CONNECT_TIMEOUT", "0s"), ("LOOKUP_TIMEOUT", "soon"), ("LISTEN", "here"),
     ("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml"), ("SWEEPS", "on"),
+    ("LOCK_URL", "http://cache"), ("LOCK_URL", "redis://user@cache"), ("LOCK_CA", "/absent"),
+    ("LOCK_PREFIX", "a{b}"), ("LOCK_TIMEOUT", "1ms"),
 ])
 def test_a_wrong_value_stops_the_start_with_one_line(name, value):
     settings = {"UPSTREAM_URL": "http://127.0.0.1:1", name: value}
