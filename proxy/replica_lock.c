@@ -17,7 +17,6 @@
 /* How long after a failure the lock server is tried again: doubling from the first to the last. */
 #define FIRST_PAUSE_MILLISECONDS 50
 #define LAST_PAUSE_MILLISECONDS 5000
-#define WORK_NAME_SIZE (LEASE_NAME_SIZE - 1)
 
 /* How the lock server was lost. */
 enum loss {
@@ -164,7 +163,7 @@ struct lease *replica_lock_take(struct replica_lock *lock, const char *work,
     const struct lease_terms terms = {.once = true, .wake = wake, .user = user};
     char name[LEASE_NAME_SIZE];
     /* No domain's id begins like this. */
-    snprintf(name, sizeof name, "#%.*s", WORK_NAME_SIZE - 1, work);
+    snprintf(name, sizeof name, "#%s", work);
     return take(lock, name, &terms);
 }
 
@@ -233,7 +232,7 @@ static void lose(struct replica_lock *lock, enum loss loss, const char *error)
     lock->alone_at = alone_at(lock, loss, now);
     lease_table_lost(lock->leases, now, lock->alone_at);
     pthread_mutex_unlock(&lock->mutex);
-    /* One that fails again soon is not asked ever more often. */
+    /* One that is lost again soon after it was back is tried less and less often. */
     if (monotonic_reached(monotonic_after(lock->in_use_since, LAST_PAUSE_MILLISECONDS), now))
         lock->pause_ms = FIRST_PAUSE_MILLISECONDS;
     pause_longer(lock, now);
