@@ -27,15 +27,14 @@ endif
 
 # build/deps is where deploy/build-libmicrohttpd.sh puts what Debian 12 lacks.
 PKG_CONFIG := PKG_CONFIG_PATH=$(CURDIR)/build/deps/lib/pkgconfig pkg-config
-PACKAGES := 'libmicrohttpd >= 1.0.1' libcurl jansson libcrypto hiredis
+PACKAGES := 'libmicrohttpd >= 1.0.1' libcurl jansson libcrypto hiredis gnutls
 
 WARNINGS := -Wall -Wextra -Wpedantic -Werror
 CPPFLAGS += -I. -D_GNU_SOURCE -DRENEWGATE_VERSION='"$(VERSION)"' $(CPPFLAGS_$(BUILD)) \
             $(shell $(PKG_CONFIG) --silence-errors --cflags $(PACKAGES))
 CFLAGS := -std=c11 $(WARNINGS) $(FLAGS_$(BUILD))
 LDFLAGS += $(FLAGS_$(BUILD)) $(LDFLAGS_$(BUILD)) -Wl,--as-needed
-LDLIBS := $(shell $(PKG_CONFIG) --silence-errors --libs $(PACKAGES)) -lwslay \
-          $(if $(wildcard build/deps/lib/libmicrohttpd.a),-lgnutls) -lm -lpthread
+LDLIBS := $(shell $(PKG_CONFIG) --silence-errors --libs $(PACKAGES)) -lwslay -lm -lpthread
 
 # What one unit test needs beyond that: here, memory that runs out at every call in turn.
 UNIT_LDFLAGS_test_san_set := -Wl,--wrap=malloc,--wrap=realloc

@@ -67,6 +67,11 @@ static const struct variable variables[] = {
     {"ADMIN_LISTEN", KIND_ADDRESS, MEMBER(admin_listen), .fallback = "127.0.0.1:9088",
      .allowed = "address:port, [address]:port or :port",
      .help = "Where /healthz, /readyz and /metrics are."},
+    {"TLS_CERT", KIND_PATH, MEMBER(tls_cert), .allowed = "a readable PEM file, with TLS_KEY",
+     .help = "The gate's certificate and those between it and the authority; clients then use "
+             "HTTPS, and HTTP no more. Read again on SIGHUP."},
+    {"TLS_KEY", KIND_PATH, MEMBER(tls_key), .allowed = "a readable PEM file, with TLS_CERT",
+     .help = "The certificate's key. Read again on SIGHUP."},
     {"TRUSTED_PROXIES", KIND_NETWORKS, MEMBER(trusted_proxies),
      .allowed = "networks and addresses such as 10.0.0.0/8, 2001:db8::/32, 192.0.2.1",
      .help =
@@ -502,12 +507,26 @@ static bool check_names(char *const *environment, FILE *errors)
     return true;
 }
 
+/* What no variable shows for itself. */
+static bool check_together(const struct config *config, FILE *errors)
+{
+    if ((config->tls_cert == NULL) == (config->tls_key == NULL))
+        return true;
+    const char *missing = config->tls_cert == NULL ? "TLS_CERT" : "TLS_KEY";
+    const char *other = config->tls_cert == NULL ? "TLS_KEY" : "TLS_CERT";
+    fprintf(errors,
+            "renewgate: " PREFIX "%s is not set, but " PREFIX "%s is; allowed is: both or none\n",
+            missing, other);
+    return false;
+}
+
 bool config_read(struct config *config, char *const *environment, FILE *errors)
 {
     *config = (struct config){0};
     bool fine = check_names(environment, errors);
     for (size_t i = 0; fine && i < VARIABLE_COUNT; i++)
         fine = read_variable(config, &variables[i], environment, errors);
+    fine = fine && check_together(config, errors);
     config->hold.has_service_credential = config->service_authorization != NULL;
     if (!fine)
         config_clear(config);
@@ -519,6 +538,8 @@ void config_clear(struct config *config)
     free(config->upstream_url);
     free(config->upstream_ca);
     free(config->public_url);
+    free(config->tls_cert);
+    free(config->tls_key);
     free(config->service_authorization);
     network_list_clear(&config->trusted_proxies);
     lock_server_clear(&config->lock_server);

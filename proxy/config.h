@@ -28,6 +28,8 @@ struct config {
     bool upstream_tls_verify;
     struct listen_address listen;
     struct listen_address admin_listen;
+    char *tls_cert; /* paths, both or none */
+    char *tls_key;
     struct network_list trusted_proxies;
     char *public_url; /* scheme and authority; "" for what the client used; NULL: left alone */
     char *service_authorization; /* a whole Authorization value, or NULL */

@@ -1,5 +1,6 @@
 #include "proxy/downstream.h"
 
+#include <gnutls/abstract.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -22,6 +23,7 @@ struct downstream {
     struct loop *loop;
     struct loop_source source;
     int epoll; /* libmicrohttpd's own */
+    struct keypair_store *keypairs;
     const struct network_list *trusted;
     const struct downstream_handler *handler;
     void *user;
@@ -44,6 +46,7 @@ struct client {
     struct MHD_Connection *connection;
     /* When the next request's head must have come; MONOTONIC_NEVER while a request is under way. */
     monotonic_time head_due;
+    struct keypair *keypair; /* that its TLS uses; NULL without TLS */
     char peer[NETWORK_ADDRESS_TEXT_SIZE];
     char *target;
     size_t target_len;
@@ -265,6 +268,33 @@ static void format_peer(const struct sockaddr *address, char peer[static NETWORK
         strcpy(peer, "unknown");
 }
 
+static void show_keypair(struct client *client)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(client->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    if (info == NULL)
+        return;
+    client->keypair = keypair_take(client->downstream->keypairs);
+    keypair_show(client->keypair, info->tls_session);
+}
+
+/* Every connection is shown its pair, but for those that are closed for want of memory. */
+static int show_nothing(gnutls_session_t session, const gnutls_datum_t *authorities,
+                        int authority_count, const gnutls_pk_algorithm_t *algorithms,
+                        int algorithm_count, gnutls_pcert_st **certificates,
+                        unsigned int *certificate_count, gnutls_privkey_t *key)
+{
+    (void)session;
+    (void)authorities;
+    (void)authority_count;
+    (void)algorithms;
+    (void)algorithm_count;
+    (void)certificates;
+    (void)certificate_count;
+    (void)key;
+    return -1;
+}
+
 static struct client *client_create(struct downstream *downstream,
                                     struct MHD_Connection *connection)
 {
@@ -282,6 +312,8 @@ static struct client *client_create(struct downstream *downstream,
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (info != NULL && info->client_addr != NULL)
         format_peer(info->client_addr, client->peer);
+    if (downstream->keypairs != NULL)
+        show_keypair(client);
     return client;
 }
 
@@ -295,6 +327,7 @@ static void client_destroy(struct client *client)
         client->downstream->clients = client->next;
     if (client->next != NULL)
         client->next->previous = client->previous;
+    keypair_release(client->keypair);
     free(client->target);
     free(client);
 }
@@ -391,11 +424,12 @@ static bool collect_fields(struct incoming *incoming)
 /* Who the client is; false when memory runs out. */
 static bool read_origin(struct incoming *incoming, const struct client *client)
 {
+    const struct downstream *downstream = incoming->downstream;
     const struct forwarding_source source = {
         .peer = client->peer,
-        .scheme = "http",
+        .scheme = downstream->keypairs == NULL ? "http" : "https",
         .version = incoming->arrival.version,
-        .trusted = incoming->downstream->trusted,
+        .trusted = downstream->trusted,
     };
     struct arrival *arrival = &incoming->arrival;
     if (!forwarding_read(&source, &arrival->fields, &incoming->arena, &arrival->from))
@@ -615,7 +649,10 @@ static void on_ready(void *user, uint32_t events)
 static struct MHD_Daemon *start_daemon(struct downstream *downstream,
                                        const struct downstream_settings *settings, int listener)
 {
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_SUPPRESS_DATE_NO_CLOCK;
+    /* The list of options ends where the first for TLS would be, without TLS. */
+    bool tls = settings->keypairs != NULL;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_SUPPRESS_DATE_NO_CLOCK |
+                     (tls ? MHD_USE_TLS : 0);
     unsigned idle_seconds = (unsigned)(settings->idle_timeout_ms / 1000);
     return MHD_start_daemon(
         flags, 0, NULL, NULL, on_access, downstream, MHD_OPTION_LISTEN_SOCKET, listener,
@@ -624,7 +661,8 @@ static struct MHD_Daemon *start_daemon(struct downstream *downstream,
         MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
         MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped,
         NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, downstream, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, downstream, MHD_OPTION_END);
+        on_completed, downstream, tls ? MHD_OPTION_HTTPS_CERT_CALLBACK : MHD_OPTION_END,
+        show_nothing, MHD_OPTION_HTTPS_PRIORITIES, keypair_priorities, MHD_OPTION_END);
 }
 
 struct downstream *downstream_create(const struct downstream_settings *settings, int listener,
@@ -638,6 +676,7 @@ struct downstream *downstream_create(const struct downstream_settings *settings,
     }
     *downstream = (struct downstream){.loop = loop,
                                       .source = {on_ready, downstream},
+                                      .keypairs = settings->keypairs,
                                       .trusted = settings->trusted,
                                       .header_timeout_ms = settings->header_timeout_ms,
                                       .idle_timeout_ms = settings->idle_timeout_ms,

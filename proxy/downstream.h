@@ -17,6 +17,7 @@
 #include "proxy/clock.h"
 #include "proxy/field.h"
 #include "proxy/forwarding.h"
+#include "proxy/keypair.h"
 #include "proxy/loop.h"
 
 struct downstream;
@@ -76,6 +77,7 @@ struct downstream_settings {
     unsigned max_connections;
     int64_t header_timeout_ms; /* for a connection's first request head, whole */
     int64_t idle_timeout_ms; /* between bytes, and from one request to the next one's whole head */
+    struct keypair_store *keypairs;     /* TLS with these, NULL: none; borrowed */
     const struct network_list *trusted; /* whose forwarding fields are believed; borrowed */
 };
 

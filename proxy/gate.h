@@ -11,9 +11,10 @@
 #include "proxy/config.h"
 #include "proxy/metrics.h"
 
-struct flight_table; /* jmap/flight.h */
-struct task_memory;  /* jmap/memory.h */
-struct replica_lock; /* proxy/replica_lock.h */
+struct flight_table;  /* jmap/flight.h */
+struct keypair_store; /* proxy/keypair.h */
+struct replica_lock;  /* proxy/replica_lock.h */
+struct task_memory;   /* jmap/memory.h */
 
 struct gate {
     const struct config *config;
@@ -21,8 +22,9 @@ struct gate {
     struct metrics *metrics;
     struct flight_table *flights;
     struct task_memory *memory;
-    struct replica_lock *replicas; /* NULL: this is the only one */
-    atomic_bool draining;          /* the process is being stopped */
+    struct replica_lock *replicas;  /* NULL: this is the only one */
+    struct keypair_store *keypairs; /* NULL: clients use plain HTTP */
+    atomic_bool draining;           /* the process is being stopped */
 };
 
 #endif

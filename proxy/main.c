@@ -11,6 +11,7 @@
 #include "jmap/memory.h"
 #include "proxy/admin.h"
 #include "proxy/check.h"
+#include "proxy/keypair.h"
 #include "proxy/listener.h"
 #include "proxy/replica_lock.h"
 #include "proxy/version.h"
@@ -32,13 +33,14 @@ static void print_help(void)
     config_print_help(stdout);
 }
 
-/* The signals that stop the process, and none other; workers inherit that they are blocked. */
-static void block_signals(sigset_t *stops)
+/* The signals that are waited for; workers inherit that they are blocked. */
+static void block_signals(sigset_t *signals)
 {
-    sigemptyset(stops);
-    sigaddset(stops, SIGTERM);
-    sigaddset(stops, SIGINT);
-    pthread_sigmask(SIG_BLOCK, stops, NULL);
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
@@ -84,7 +86,35 @@ static void stop_workers(struct worker **workers, size_t count)
         worker_join(workers[i]);
 }
 
-static void serve(struct gate *gate, const sigset_t *stops, const char *listen,
+static void reload(struct gate *gate)
+{
+    char error[KEYPAIR_ERROR_SIZE];
+    if (gate->keypairs == NULL)
+        log_event(gate->log, LOG_LEVEL_INFO, "nothing to read again: TLS is not configured",
+                  log_text("signal", strsignal(SIGHUP)));
+    else if (keypair_store_reload(gate->keypairs, error))
+        log_event(gate->log, LOG_LEVEL_INFO, "certificate and key read again",
+                  log_text("cert", gate->config->tls_cert));
+    else
+        log_event(gate->log, LOG_LEVEL_ERROR,
+                  "the new certificate and key cannot be used, the old ones stay",
+                  log_text("cert", gate->config->tls_cert), log_text("key", gate->config->tls_key),
+                  log_text("error", error));
+}
+
+/* The signal that ends the process. */
+static int wait_for_stop(struct gate *gate, const sigset_t *signals)
+{
+    int number = 0;
+    while (sigwait(signals, &number) != 0 || number == SIGHUP) {
+        if (number == SIGHUP)
+            reload(gate);
+        number = 0;
+    }
+    return number;
+}
+
+static void serve(struct gate *gate, const sigset_t *signals, const char *listen,
                   const char *admin_listen)
 {
     const struct config *config = gate->config;
@@ -92,9 +122,7 @@ static void serve(struct gate *gate, const sigset_t *stops, const char *listen,
               log_text("admin_listen", admin_listen), log_text("upstream", config->upstream_url),
               log_text("mode", config->hold.observe ? "observe" : "enforce"),
               log_number("workers", config->workers), log_text("version", RENEWGATE_VERSION));
-    int number = 0;
-    while (sigwait(stops, &number) != 0)
-        ;
+    int number = wait_for_stop(gate, signals);
     atomic_store(&gate->draining, true);
     log_event(gate->log, LOG_LEVEL_INFO, "stopping", log_text("signal", strsignal(number)),
               log_number("drain_milliseconds", config->drain_timeout_ms));
@@ -109,7 +137,7 @@ static bool start_replicas(struct gate *gate)
 }
 
 /* Between signals: starts everything, waits, ends everything in the opposite order. */
-static int run(struct gate *gate, const sigset_t *stops)
+static int run(struct gate *gate, const sigset_t *signals)
 {
     char listen[LISTENER_TEXT_SIZE];
     char admin_listen[LISTENER_TEXT_SIZE];
@@ -121,7 +149,7 @@ static int run(struct gate *gate, const sigset_t *stops)
     size_t started = start_replicas(gate) ? start_workers(gate, workers, listen) : 0;
     bool fine = started == gate->config->workers;
     if (fine)
-        serve(gate, stops, listen, admin_listen);
+        serve(gate, signals, listen, admin_listen);
     stop_workers(workers, started);
     replica_lock_stop(gate->replicas);
     admin_stop(admin);
@@ -130,10 +158,10 @@ static int run(struct gate *gate, const sigset_t *stops)
     return fine ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static int run_gate(const struct config *config)
+static int run_gate(const struct config *config, struct keypair_store *keypairs)
 {
-    sigset_t stops;
-    block_signals(&stops);
+    sigset_t signals;
+    block_signals(&signals);
     struct metrics metrics = {0};
     struct gate gate = {
         .config = config,
@@ -141,15 +169,32 @@ static int run_gate(const struct config *config)
         .metrics = &metrics,
         .flights = flight_table_create(),
         .memory = task_memory_create(),
+        .keypairs = keypairs,
     };
     int status = EXIT_FAILURE;
     if (gate.flights != NULL && gate.memory != NULL)
-        status = run(&gate, &stops);
+        status = run(&gate, &signals);
     else
         fputs("renewgate: out of memory\n", stderr);
     task_memory_destroy(gate.memory);
     flight_table_destroy(gate.flights);
     return status;
+}
+
+/* False with a line on standard error. `keypairs` stays NULL without TLS. */
+static bool open_keypairs(const struct config *config, struct keypair_store **keypairs)
+{
+    char error[KEYPAIR_ERROR_SIZE];
+    *keypairs = NULL;
+    if (config->tls_cert == NULL)
+        return true;
+    *keypairs = keypair_store_open(config->tls_cert, config->tls_key, error);
+    if (*keypairs == NULL)
+        fprintf(stderr,
+                "renewgate: RENEWGATE_TLS_CERT=\"%s\" and RENEWGATE_TLS_KEY=\"%s\" cannot be used "
+                "(%s); allowed is: a certificate and its own key\n",
+                config->tls_cert, config->tls_key, error);
+    return *keypairs != NULL;
 }
 
 int main(int count, char **arguments)
@@ -175,9 +220,14 @@ int main(int count, char **arguments)
     struct config config;
     if (!config_read(&config, environ, stderr))
         return EXIT_CONFIGURATION;
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-    int status = check ? check_run(&config, stdout) : run_gate(&config);
-    curl_global_cleanup();
+    struct keypair_store *keypairs;
+    int status = EXIT_CONFIGURATION;
+    if (open_keypairs(&config, &keypairs)) {
+        curl_global_init(CURL_GLOBAL_DEFAULT);
+        status = check ? check_run(&config, stdout) : run_gate(&config, keypairs);
+        curl_global_cleanup();
+    }
+    keypair_store_close(keypairs);
     config_clear(&config);
     return status;
 }

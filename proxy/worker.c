@@ -124,6 +124,7 @@ static bool create_sides(struct worker *worker, int listener)
         .max_connections = (config->max_connections + config->workers - 1) / config->workers,
         .header_timeout_ms = config->header_timeout_ms,
         .idle_timeout_ms = config->idle_timeout_ms,
+        .keypairs = worker->gate->keypairs,
         .trusted = &config->trusted_proxies,
     };
     worker->upstream = upstream_create(&upstream, &worker->loop);

@@ -7,51 +7,10 @@ import threading
 import pytest
 
 from gate import Gate, basic
+from plain_client import HEALTH, ask, connect, has_ended, wait_for_end
 from test_gate import CREATE, state
 
-HEALTH = b"GET /healthz/live HTTP/1.1\r\nHost: mail.test\r\n\r\n"
 LONG = "1h"
-
-
-def connect(gate):
-    return socket.create_connection(("127.0.0.1", gate.port), timeout=60)
-
-
-def has_ended(client):
-    """True where the gate has closed; does not wait."""
-    client.setblocking(False)
-    try:
-        return client.recv(1, socket.MSG_PEEK) == b""
-    except BlockingIOError:
-        return False
-    except ConnectionResetError:
-        return True
-    finally:
-        client.settimeout(60)
-
-
-def wait_for_end(client):
-    try:
-        while client.recv(65536):
-            pass
-    except ConnectionResetError:
-        pass
-
-
-def ask(client, request=HEALTH):
-    """One exchange on a connection that stays; the status."""
-    client.sendall(request)
-    received = b""
-    while b"\r\n\r\n" not in received:
-        piece = client.recv(65536)
-        assert piece, received
-        received += piece
-    head, _, body = received.partition(b"\r\n\r\n")
-    length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n")
-                  if line.lower().startswith(b"content-length"))
-    while len(body) < length:
-        body += client.recv(65536)
-    return int(head.split()[1])
 
 
 class Dribble:

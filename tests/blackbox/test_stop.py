@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from gate import Gate, basic
-from test_limits import ask, connect, has_ended, wait_for_end
+from plain_client import ask, connect, has_ended, wait_for_end
 
 EVENTS = (f"GET /jmap/eventsource/?types=*&closeafter=no&ping=0 HTTP/1.1\r\nHost: mail.test\r\n"
           f"Authorization: {basic('admin')}\r\n\r\n").encode()
