@@ -77,6 +77,10 @@ static const struct variable variables[] = {
      .help =
          "Proxies in front of the gate; what they say of the client in X-Forwarded-For, -Proto, "
          "-Host and Forwarded is believed, and nobody else's word is."},
+    {"PROXY_PROTOCOL", KIND_SWITCH, MEMBER(proxy_protocol), .fallback = "off",
+     .allowed = "off, or on with TRUSTED_PROXIES", WORDS("off", "on"),
+     .help = "Whether every connection comes from a trusted proxy and begins with a PROXY header, "
+             "version 1 or 2, that tells the client's address."},
     {"PUBLIC_URL", KIND_PUBLIC_URL, MEMBER(public_url), .fallback = "auto",
      .allowed = "auto, off, or http://host[:port] or https://host[:port], without a path",
      .help = "Where the URLs in the JMAP session lead: to the address that the client used, as the "
@@ -510,6 +514,12 @@ static bool check_names(char *const *environment, FILE *errors)
 /* What no variable shows for itself. */
 static bool check_together(const struct config *config, FILE *errors)
 {
+    if (config->proxy_protocol && config->trusted_proxies.count == 0) {
+        fputs("renewgate: " PREFIX "TRUSTED_PROXIES is not set, but " PREFIX
+              "PROXY_PROTOCOL=\"on\" is; allowed is: both or none\n",
+              errors);
+        return false;
+    }
     if ((config->tls_cert == NULL) == (config->tls_key == NULL))
         return true;
     const char *missing = config->tls_cert == NULL ? "TLS_CERT" : "TLS_KEY";

@@ -31,7 +31,8 @@ struct config {
     char *tls_cert; /* paths, both or none */
     char *tls_key;
     struct network_list trusted_proxies;
-    char *public_url; /* scheme and authority; "" for what the client used; NULL: left alone */
+    bool proxy_protocol; /* not without trusted proxies */
+    char *public_url;    /* scheme and authority; "" for what the client used; NULL: left alone */
     char *service_authorization; /* a whole Authorization value, or NULL */
     struct hold_settings hold;
     struct lock_server lock_server; /* address NULL: this replica is the only one */

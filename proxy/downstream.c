@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/acceptor.h"
 #include "proxy/raw_answer.h"
 
 /* Header fields of a request or an answer must fit into it, and an upload is read in its pieces. */
@@ -20,6 +21,7 @@
 
 struct downstream {
     struct MHD_Daemon *daemon;
+    struct acceptor *acceptor; /* NULL while libmicrohttpd accepts by itself */
     struct loop *loop;
     struct loop_source source;
     int epoll; /* libmicrohttpd's own */
@@ -33,7 +35,9 @@ struct downstream {
     monotonic_time due;
     int64_t header_timeout_ms;
     int64_t idle_timeout_ms;
+    size_t max_connections;
     struct client *clients;
+    size_t client_count;
     struct incoming *requests;
     size_t request_count;
 };
@@ -175,6 +179,8 @@ void downstream_tick(struct downstream *downstream)
 {
     monotonic_time now = clock_monotonic();
     cut_slow_heads(downstream, now);
+    if (downstream->acceptor != NULL)
+        acceptor_tick(downstream->acceptor);
     for (struct incoming *incoming = downstream->requests; incoming != NULL;
          incoming = incoming->next) {
         if (monotonic_elapsed(incoming->touched, now) < PATIENCE_NANOSECONDS)
@@ -308,6 +314,7 @@ static struct client *client_create(struct downstream *downstream,
     if (client->next != NULL)
         client->next->previous = client;
     downstream->clients = client;
+    downstream->client_count++;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (info != NULL && info->client_addr != NULL)
@@ -320,16 +327,20 @@ static struct client *client_create(struct downstream *downstream,
 /* At its limit of connections libmicrohttpd looks at its listening socket only in a later run. */
 static void client_destroy(struct client *client)
 {
-    client->downstream->needs_run = true;
+    struct downstream *downstream = client->downstream;
+    downstream->needs_run = true;
+    downstream->client_count--;
     if (client->previous != NULL)
         client->previous->next = client->next;
     else
-        client->downstream->clients = client->next;
+        downstream->clients = client->next;
     if (client->next != NULL)
         client->next->previous = client->previous;
     keypair_release(client->keypair);
     free(client->target);
     free(client);
+    if (downstream->acceptor != NULL)
+        acceptor_resume(downstream->acceptor);
 }
 
 static void on_connection(void *user, struct MHD_Connection *connection, void **context,
@@ -652,10 +663,15 @@ static struct MHD_Daemon *start_daemon(struct downstream *downstream,
     /* The list of options ends where the first for TLS would be, without TLS. */
     bool tls = settings->keypairs != NULL;
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_SUPPRESS_DATE_NO_CLOCK |
-                     (tls ? MHD_USE_TLS : 0);
+                     (tls ? MHD_USE_TLS : 0) |
+                     (settings->proxy_protocol ? MHD_USE_NO_LISTEN_SOCKET : 0);
+    const struct MHD_OptionItem listening[] = {
+        {settings->proxy_protocol ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, listener, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
     unsigned idle_seconds = (unsigned)(settings->idle_timeout_ms / 1000);
     return MHD_start_daemon(
-        flags, 0, NULL, NULL, on_access, downstream, MHD_OPTION_LISTEN_SOCKET, listener,
+        flags, 0, NULL, NULL, on_access, downstream, MHD_OPTION_ARRAY, listening,
         MHD_OPTION_CONNECTION_LIMIT, settings->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
         idle_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
         MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
@@ -663,6 +679,45 @@ static struct MHD_Daemon *start_daemon(struct downstream *downstream,
         NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, downstream, MHD_OPTION_NOTIFY_COMPLETED,
         on_completed, downstream, tls ? MHD_OPTION_HTTPS_CERT_CALLBACK : MHD_OPTION_END,
         show_nothing, MHD_OPTION_HTTPS_PRIORITIES, keypair_priorities, MHD_OPTION_END);
+}
+
+static bool has_room(void *user, size_t waiting)
+{
+    const struct downstream *downstream = user;
+    return downstream->client_count + waiting < downstream->max_connections;
+}
+
+/* libmicrohttpd closes the file where it does not take it. */
+static void on_accepted(void *user, int file, const struct sockaddr *address, socklen_t len)
+{
+    struct downstream *downstream = user;
+    MHD_add_connection(downstream->daemon, file, address, len);
+    downstream->needs_run = true;
+}
+
+static const struct acceptor_handler acceptor_handler = {
+    .has_room = has_room,
+    .accepted = on_accepted,
+};
+
+/* Lets `listener` be accepted from, by libmicrohttpd or by an acceptor. False where it is closed.
+ */
+static bool start(struct downstream *downstream, const struct downstream_settings *settings,
+                  int listener)
+{
+    downstream->daemon = start_daemon(downstream, settings, listener);
+    if (downstream->daemon == NULL) {
+        close(listener);
+        return false;
+    }
+    if (!settings->proxy_protocol)
+        return true;
+    const struct acceptor_settings acceptor = {.trusted = settings->trusted,
+                                               .log = settings->log,
+                                               .header_timeout_ms = settings->header_timeout_ms};
+    downstream->acceptor =
+        acceptor_create(&acceptor, listener, downstream->loop, &acceptor_handler, downstream);
+    return downstream->acceptor != NULL;
 }
 
 struct downstream *downstream_create(const struct downstream_settings *settings, int listener,
@@ -680,14 +735,13 @@ struct downstream *downstream_create(const struct downstream_settings *settings,
                                       .trusted = settings->trusted,
                                       .header_timeout_ms = settings->header_timeout_ms,
                                       .idle_timeout_ms = settings->idle_timeout_ms,
+                                      .max_connections = settings->max_connections,
                                       .handler = handler,
                                       .user = user,
                                       .needs_run = true,
                                       .due = MONOTONIC_NEVER};
-    downstream->daemon = start_daemon(downstream, settings, listener);
-    if (downstream->daemon == NULL) {
-        close(listener);
-        free(downstream);
+    if (!start(downstream, settings, listener)) {
+        downstream_destroy(downstream);
         return NULL;
     }
     const union MHD_DaemonInfo *info =
@@ -711,6 +765,10 @@ void downstream_destroy(struct downstream *downstream)
 {
     if (downstream == NULL)
         return;
+    if (downstream->daemon == NULL) {
+        free(downstream);
+        return;
+    }
     /* A daemon must not be stopped while a connection is suspended. */
     downstream->ending = true;
     downstream_drain(downstream);
@@ -761,6 +819,8 @@ void downstream_drain(struct downstream *downstream)
     int listener = MHD_quiesce_daemon(downstream->daemon);
     if (listener >= 0)
         close(listener);
+    acceptor_destroy(downstream->acceptor);
+    downstream->acceptor = NULL;
     shut_idle(downstream);
     downstream->needs_run = true;
 }

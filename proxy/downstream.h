@@ -77,6 +77,8 @@ struct downstream_settings {
     unsigned max_connections;
     int64_t header_timeout_ms; /* for a connection's first request head, whole */
     int64_t idle_timeout_ms; /* between bytes, and from one request to the next one's whole head */
+    bool proxy_protocol;     /* connections begin with a PROXY header, and come from `trusted` */
+    const struct log *log;   /* borrowed */
     struct keypair_store *keypairs;     /* TLS with these, NULL: none; borrowed */
     const struct network_list *trusted; /* whose forwarding fields are believed; borrowed */
 };

@@ -124,6 +124,8 @@ static bool create_sides(struct worker *worker, int listener)
         .max_connections = (config->max_connections + config->workers - 1) / config->workers,
         .header_timeout_ms = config->header_timeout_ms,
         .idle_timeout_ms = config->idle_timeout_ms,
+        .proxy_protocol = config->proxy_protocol,
+        .log = worker->gate->log,
         .keypairs = worker->gate->keypairs,
         .trusted = &config->trusted_proxies,
     };
