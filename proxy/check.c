@@ -97,10 +97,54 @@ static bool check_credential(const struct config *config, FILE *out)
     return fine;
 }
 
+/* The setting in an answer to x:Http/get, or NULL. */
+static json_t *find_setting(const json_t *answer, const char *name)
+{
+    const json_t *response = json_array_get(json_object_get(answer, "methodResponses"), 0);
+    const json_t *list = json_object_get(json_array_get(response, 1), "list");
+    return json_object_get(json_array_get(list, 0), name);
+}
+
+/*
+ * A server that does not read forwarded addresses takes the gate for its only client: a ban of one
+ * is then a ban of all. That is a warning, no fault: an operator may have exempted the gate.
+ */
+static void check_addresses(const struct config *config, FILE *out)
+{
+    static const char call[] =
+        "{\"using\":[\"urn:ietf:params:jmap:core\",\"urn:stalwart:jmap\"],\"methodCalls\":"
+        "[[\"x:Http/get\",{\"ids\":[\"singleton\"]},\"a\"]]}";
+    if (config->service_authorization == NULL) {
+        fputs("clients' addresses: not checked without a service credential; the server must read "
+              "X-Forwarded-For (its Http settings, useXForwarded), or its bans hit the gate\n",
+              out);
+        return;
+    }
+    struct probe_result result;
+    probe_call(config, call, config->service_authorization, TIMEOUT_MILLISECONDS, &result);
+    json_t *answer = json_loadb(buffer_content(&result.body), result.body.len, 0, NULL);
+    const json_t *setting = find_setting(answer, "useXForwarded");
+    if (json_is_true(setting))
+        fputs("clients' addresses: the server reads X-Forwarded-For\n", out);
+    else if (json_is_false(setting))
+        fputs("clients' addresses: WARNING: the server does not read X-Forwarded-For (its Http "
+              "settings, useXForwarded). It takes the gate for its only client, so a ban of one "
+              "client shuts out everyone\n",
+              out);
+    else
+        fputs("clients' addresses: not checked: the credential may not read the server's Http "
+              "settings (sysHttpGet)\n",
+              out);
+    json_decref(answer);
+    probe_clear(&result);
+}
+
 int check_run(const struct config *config, FILE *out)
 {
     fputs("configuration: fine\n", out);
     bool fine = check_server(config, out);
     fine = fine && check_credential(config, out);
+    if (fine)
+        check_addresses(config, out);
     return replica_lock_check(config, out) && fine ? 0 : 1;
 }

@@ -1,7 +1,10 @@
 #ifndef RENEWGATE_PROXY_CHECK_H
 #define RENEWGATE_PROXY_CHECK_H
 
-/* `renewgate --check`: are the servers there, and what may the gate's own credential do? */
+/*
+ * `renewgate --check`: are the servers there, what may the gate's own credential do, and does the
+ * mail server see who its clients are?
+ */
 
 #include <stdio.h>
 

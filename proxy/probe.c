@@ -15,16 +15,17 @@ static size_t on_data(char *bytes, size_t one, size_t len, void *user)
     return body->len + len <= BODY_LIMIT && buffer_append(body, bytes, len) ? len : len + 1;
 }
 
-static struct curl_slist *create_fields(const char *authorization)
+/* False when memory runs out. */
+static bool add_field(struct curl_slist **fields, const char *name, const char *value)
 {
-    if (authorization == NULL)
-        return NULL;
     struct buffer line = BUFFER_EMPTY;
-    struct curl_slist *fields = NULL;
-    if (buffer_format(&line, "Authorization: %s", authorization))
-        fields = curl_slist_append(NULL, line.bytes);
+    struct curl_slist *longer = NULL;
+    if (buffer_format(&line, "%s: %s", name, value))
+        longer = curl_slist_append(*fields, line.bytes);
     buffer_clear(&line);
-    return fields;
+    if (longer != NULL)
+        *fields = longer;
+    return longer != NULL;
 }
 
 static void set_up(CURL *easy, const struct config *config, int64_t timeout_ms,
@@ -44,19 +45,24 @@ static void set_up(CURL *easy, const struct config *config, int64_t timeout_ms,
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &out->body);
 }
 
-void probe_get(const struct config *config, const char *path, const char *authorization,
-               int64_t timeout_ms, struct probe_result *out)
+/* GET without a body. */
+static void ask(const struct config *config, const char *path, const char *authorization,
+                const char *body, int64_t timeout_ms, struct probe_result *out)
 {
     *out = (struct probe_result){.error = "out of memory"};
     struct buffer url = BUFFER_EMPTY;
-    struct curl_slist *fields = create_fields(authorization);
+    struct curl_slist *fields = NULL;
     CURL *easy = curl_easy_init();
-    bool fine = easy != NULL && (authorization == NULL || fields != NULL) &&
+    bool fine = easy != NULL &&
+                (authorization == NULL || add_field(&fields, "Authorization", authorization)) &&
+                (body == NULL || add_field(&fields, "Content-Type", "application/json")) &&
                 buffer_format(&url, "%s%s", config->upstream_url, path);
     if (fine) {
         set_up(easy, config, timeout_ms, out);
         curl_easy_setopt(easy, CURLOPT_URL, url.bytes);
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fields);
+        if (body != NULL)
+            curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
         CURLcode code = curl_easy_perform(easy);
         long status = 0;
         if (code == CURLE_OK)
@@ -68,6 +74,18 @@ void probe_get(const struct config *config, const char *path, const char *author
     curl_easy_cleanup(easy);
     curl_slist_free_all(fields);
     buffer_clear(&url);
+}
+
+void probe_get(const struct config *config, const char *path, const char *authorization,
+               int64_t timeout_ms, struct probe_result *out)
+{
+    ask(config, path, authorization, NULL, timeout_ms, out);
+}
+
+void probe_call(const struct config *config, const char *body, const char *authorization,
+                int64_t timeout_ms, struct probe_result *out)
+{
+    ask(config, "/jmap/", authorization, body, timeout_ms, out);
 }
 
 void probe_clear(struct probe_result *result)

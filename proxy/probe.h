@@ -26,6 +26,10 @@ struct probe_result {
 void probe_get(const struct config *config, const char *path, const char *authorization,
                int64_t timeout_ms, struct probe_result *out);
 
+/* The same with a POST of a JMAP request. */
+void probe_call(const struct config *config, const char *body, const char *authorization,
+                int64_t timeout_ms, struct probe_result *out);
+
 void probe_clear(struct probe_result *result);
 
 #endif

@@ -72,6 +72,21 @@ def test_check_says_what_the_credential_may_do(standin):
     assert "not set" in run("--check", UPSTREAM_URL=url).stdout
 
 
+@pytest.mark.parametrize("user, reads, words", [
+    ("admin", True, "the server reads X-Forwarded-For"),
+    ("admin", False, "WARNING: the server does not read X-Forwarded-For"),
+    ("reader", False, "may not read"),
+    (None, False, "not checked without a service credential"),
+])
+def test_check_tells_whether_the_server_sees_its_clients(standin, user, reads, words):
+    standin.put_state(**state(http={"useXForwarded": reads}))
+    settings = {"SERVICE_AUTHORIZATION": basic(user)} if user else {}
+    checked = run("--check", UPSTREAM_URL=f"http://127.0.0.1:{standin.port}", **settings)
+    assert checked.returncode == 0, "a warning is no fault"
+    line, = [line for line in checked.stdout.splitlines() if "clients' addresses" in line]
+    assert words in line
+
+
 def test_metrics_please_promtool(standin):
     if not shutil.which("promtool"):
         pytest.skip("promtool is not installed")
