@@ -203,13 +203,22 @@ static const char *reason_of(unsigned status)
     return reason == NULL ? "" : reason;
 }
 
-/* libmicrohttpd must have nothing of its own to write, and no TLS between it and the socket. */
+/* A gnutls_session_t; NULL without TLS. */
+static void *tls_session_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return info == NULL ? NULL : info->tls_session;
+}
+
+/* libmicrohttpd must have nothing of its own to write. */
 static enum raw_result write_past_library(struct incoming *incoming, const struct buffer *bytes)
 {
     int file = socket_of(incoming->connection);
-    const union MHD_ConnectionInfo *tls =
-        MHD_get_connection_info(incoming->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-    return file < 0 || tls != NULL ? RAW_UNSENT : raw_answer_send(file, bytes);
+    void *session = tls_session_of(incoming->connection);
+    if (file < 0)
+        return RAW_UNSENT;
+    return session == NULL ? raw_answer_send(file, bytes) : raw_answer_send_tls(session, bytes);
 }
 
 void incoming_interim(struct incoming *incoming, unsigned status, const struct field_list *fields)
@@ -237,7 +246,7 @@ static void answer_early(struct incoming *incoming)
         enum raw_result result = write_past_library(incoming, &bytes);
         incoming->answered = result == RAW_SENT;
         if (result == RAW_SENT)
-            shutdown(socket_of(incoming->connection), SHUT_WR);
+            raw_answer_end(socket_of(incoming->connection), tls_session_of(incoming->connection));
         else if (result == RAW_BROKEN)
             incoming_abort(incoming);
     }
@@ -276,12 +285,11 @@ static void format_peer(const struct sockaddr *address, char peer[static NETWORK
 
 static void show_keypair(struct client *client)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(client->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-    if (info == NULL)
+    void *session = tls_session_of(client->connection);
+    if (session == NULL)
         return;
     client->keypair = keypair_take(client->downstream->keypairs);
-    keypair_show(client->keypair, info->tls_session);
+    keypair_show(client->keypair, session);
 }
 
 /* Every connection is shown its pair, but for those that are closed for want of memory. */

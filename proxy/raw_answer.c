@@ -1,5 +1,6 @@
 #include "proxy/raw_answer.h"
 
+#include <gnutls/gnutls.h>
 #include <sys/socket.h>
 
 static bool append_head(unsigned status, const char *reason, const struct field_list *fields,
@@ -37,4 +38,24 @@ enum raw_result raw_answer_send(int socket, const struct buffer *bytes)
     if (sent <= 0)
         return RAW_UNSENT;
     return (size_t)sent == bytes->len ? RAW_SENT : RAW_BROKEN;
+}
+
+/* What GnuTLS has begun to send it must end, so less than all of it is of no use. */
+enum raw_result raw_answer_send_tls(void *session, const struct buffer *bytes)
+{
+    size_t sent = 0;
+    while (sent < bytes->len) {
+        ssize_t len = gnutls_record_send(session, buffer_content(bytes) + sent, bytes->len - sent);
+        if (len <= 0)
+            return RAW_BROKEN;
+        sent += (size_t)len;
+    }
+    return RAW_SENT;
+}
+
+void raw_answer_end(int socket, void *session)
+{
+    if (session != NULL)
+        gnutls_bye(session, GNUTLS_SHUT_WR);
+    shutdown(socket, SHUT_WR);
 }

@@ -28,4 +28,10 @@ enum raw_result {
 /* Without waiting. */
 enum raw_result raw_answer_send(int socket, const struct buffer *bytes);
 
+/* The same through a gnutls_session_t. */
+enum raw_result raw_answer_send_tls(void *session, const struct buffer *bytes);
+
+/* Tells the client that nothing more comes. `session` is NULL without TLS. */
+void raw_answer_end(int socket, void *session);
+
 #endif

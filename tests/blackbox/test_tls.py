@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from canned import Canned, answer
 from certificates import Authority
 from gate import Gate, basic
 from plain_client import ask, receive, wait_for_end
@@ -163,6 +164,27 @@ def test_sighup_without_tls_is_harmless(standin):
         gate.process.send_signal(signal.SIGHUP)
         wait_for_line(gate, "TLS is not configured")
         assert gate.request("GET", "/healthz/live")[0] == 200
+
+
+def test_interim_answers_are_passed_on(pair):
+    sent = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + answer(b"whole")
+    with Canned(sent) as server, Gate(server.port, **pair.settings) as gate, \
+            pair.connect(gate) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: mail.test\r\nConnection: close\r\n\r\n")
+        received = b"".join(iter(lambda: client.recv(65536), b""))
+    assert received.startswith(b"HTTP/1.1 103 ") and received.endswith(b"whole")
+    assert b"\r\nHTTP/1.1 200 " in received
+
+
+def test_an_answer_to_a_client_that_still_sends(standin, pair):
+    with Gate(standin.port, MAX_REQUEST=1024, **pair.settings) as gate, \
+            pair.connect(gate) as client:
+        client.sendall(b"POST /jmap/ HTTP/1.1\r\nHost: mail.test\r\n"
+                       b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+                       b"800\r\n" + b"x" * 0x800 + b"\r\n800\r\n")
+        status, body = receive(client)
+        assert (status, json.loads(body)["limit"]) == (400, "maxSizeRequest")
+        assert client.recv(1) == b"", "an end of TLS, not a cut"
 
 
 def test_large_bodies_both_ways(standin, pair):
