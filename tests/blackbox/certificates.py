@@ -14,7 +14,8 @@ class Authority:
         self.certificate = folder / f"{name}.pem"
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                 "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2",
-                "-subj", f"/CN={name}", "-addext", "basicConstraints=critical,CA:TRUE", cwd=folder)
+                "-subj", f"/CN={name}", "-addext", "basicConstraints=critical,CA:TRUE",
+                "-addext", "keyUsage=critical,keyCertSign", cwd=folder)
 
     def issue(self, name, *alternatives, rsa=False):
         """A certificate and its key, both PEM files; alternatives such as "DNS:mail.test"."""
@@ -22,7 +23,9 @@ class Authority:
         openssl("req", "-newkey", *kind, "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
                 "-subj", f"/CN={name}", cwd=self.folder)
         extensions = self.folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={','.join(alternatives)}\n")
+        # Python from 3.13 on insists on what RFC 5280 wants.
+        extensions.write_text(f"subjectAltName={','.join(alternatives)}\n"
+                              "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
         openssl("x509", "-req", "-in", f"{name}.csr", "-CA", self.certificate, "-CAkey",
                 f"{self.name}.key", "-CAcreateserial", "-days", "2", "-extfile", extensions,
                 "-out", f"{name}.pem", cwd=self.folder)

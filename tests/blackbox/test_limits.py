@@ -56,13 +56,13 @@ def test_a_head_that_comes_byte_by_byte(standin):
 def test_a_kept_connection_has_the_idle_time(standin):
     """The limit of the first head does not end it; the byte by byte head of the next does not
     prolong it."""
-    with Gate(standin.port, HEADER_TIMEOUT="1s", IDLE_TIMEOUT=LONG) as gate, \
+    with Gate(standin.port, HEADER_TIMEOUT="2s", IDLE_TIMEOUT=LONG) as gate, \
             connect(gate) as kept:
         assert ask(kept) == 200
         with connect(gate) as silent:
             wait_for_end(silent)
         assert ask(kept) == 200
-    with Gate(standin.port, HEADER_TIMEOUT=LONG, IDLE_TIMEOUT="1s") as gate:
+    with Gate(standin.port, HEADER_TIMEOUT=LONG, IDLE_TIMEOUT="2s") as gate:
         with connect(gate) as idle:
             assert ask(idle) == 200
             wait_for_end(idle)

@@ -43,6 +43,7 @@ class Pair:
 
     def context(self, **limits):
         context = ssl.create_default_context(cafile=self.authority.certificate)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
         for name, value in limits.items():
             setattr(context, name, value)
         return context
@@ -225,7 +226,7 @@ def test_a_record_that_ends_behind_a_body_that_had_to_wait(standin, pair):
     b"\x80\x2e\x01\x00\x02", bytes(range(256)),
 ], ids=["nothing", "a start", "half a hello", "plain HTTP", "SSL 2", "noise"])
 def test_what_is_no_handshake_ends(standin, pair, hello):
-    with Gate(standin.port, HEADER_TIMEOUT="1s", IDLE_TIMEOUT="1h", **pair.settings) as gate:
+    with Gate(standin.port, HEADER_TIMEOUT="2s", IDLE_TIMEOUT="1h", **pair.settings) as gate:
         with socket.create_connection(("127.0.0.1", gate.port), timeout=60) as client:
             client.sendall(hello)
             wait_for_end(client)
