@@ -8,8 +8,8 @@ packages=(build-essential ca-certificates curl debian-archive-keyring dpkg-dev l
 case ${1:-build} in
 build) ;;
 # redis-tools has the server too, and unlike redis-server starts none.
-test) packages+=(clang clang-format-19 cppcheck libcmocka-dev openssl prometheus python3-pytest
-    redis-tools scdoc) ;;
+test) packages+=(cadaver clang clang-format-19 cppcheck libcmocka-dev openssl prometheus
+    python3-pytest python3-venv redis-tools scdoc) ;;
 *)
     echo "usage: $0 [build|test]" >&2
     exit 2

@@ -92,6 +92,7 @@ if ! deploy/install-dependencies.sh test || ! deploy/build-libmicrohttpd.sh; the
 fi
 step "format" make --silent format-check
 step "static analysis" make --silent analyse
+step "clients of the tests" tests/clients/install.sh
 build release
 build clang
 if build asan; then
