@@ -386,15 +386,25 @@ static bool refuse_call(struct exchange *exchange)
     return true;
 }
 
+/* True where the request's head was refused. Its body may not end where it seems to. */
+static bool refuse_head(struct exchange *exchange)
+{
+    bool fits = vetting_head_fits(exchange->arrival);
+    const char *fault =
+        fits ? vetting_fault(exchange->arrival) : "The request's head is too large.";
+    if (fault == NULL)
+        return false;
+    answer_with(exchange, reply_problem(fits ? 400 : 431,
+                                        fits ? "Bad Request" : "Request Header Fields Too Large",
+                                        fault, exchange->arena, &exchange->answer));
+    exchange->answer.close = true;
+    return true;
+}
+
 static void begin(struct exchange *exchange)
 {
-    const char *fault = vetting_fault(exchange->arrival);
-    if (fault != NULL) {
-        answer_with(exchange,
-                    reply_problem(400, "Bad Request", fault, exchange->arena, &exchange->answer));
-        exchange->answer.close = true;
+    if (refuse_head(exchange))
         return;
-    }
     exchange->frame = vetting_body_frame(exchange->arrival);
     exchange->is_call = targets_api(exchange->arrival);
     exchange->is_session = public_session_asked(exchange->context->gate->config, exchange->arrival);

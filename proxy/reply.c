@@ -55,7 +55,7 @@ bool reply_upstream_failure(enum upstream_failure failure, struct arena *arena, 
         return reply_problem(503, "Service Unavailable", "The gateway is out of memory.", arena,
                              out);
     case UPSTREAM_BROKEN:
-        return reply_problem(502, "Bad Gateway", "The mail server broke off its answer.", arena,
+        return reply_problem(502, "Bad Gateway", "The mail server gave no proper answer.", arena,
                              out);
     default:
         return reply_problem(502, "Bad Gateway", "The mail server cannot be reached.", arena, out);

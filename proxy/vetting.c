@@ -3,6 +3,20 @@
 #include <string.h>
 #include <strings.h>
 
+/* libmicrohttpd's own note of a field comes to that. */
+#define FIELD_COST ((size_t)64)
+#define HEAD_LIMIT ((size_t)32768)
+
+bool vetting_head_fits(const struct arrival *arrival)
+{
+    size_t len = arrival->target_len;
+    for (size_t i = 0; i < arrival->fields.count; i++) {
+        const struct field *field = &arrival->fields.fields[i];
+        len += field->name_len + field->value_len + FIELD_COST;
+    }
+    return len <= HEAD_LIMIT;
+}
+
 static const char *fields_fault(const struct field_list *fields)
 {
     for (size_t i = 0; i < fields->count; i++) {

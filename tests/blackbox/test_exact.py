@@ -178,6 +178,16 @@ def test_fields_of_an_answer(upstream, gate, fields):
         compare(upstream, gate, GET, request_of(b"HTTP/1.1 200 OK", *order, body=b"ok"))
 
 
+@pytest.mark.parametrize("body", [0, 60000, 300000])
+def test_the_largest_heads_both_ways_at_once(upstream, gate, body):
+    for fields in ([b"X: " + b"y" * 32000], [b"X-%03d: %060d" % (i, i) for i in range(240)]):
+        compare(upstream, gate,
+                request_of(b"PUT / HTTP/1.1", b"Host: h", b"Content-Length: %d" % body, *fields,
+                           body=b"x" * body),
+                request_of(b"HTTP/1.1 200 OK", b"X: " + b"y" * 32000, b"Content-Length: 300000",
+                           body=b"x" * 300000))
+
+
 @pytest.mark.parametrize("status", [b"200 OK", b"201 Created", b"207 Multi-Status", b"301 Moved "
                                     b"Permanently", b"401 Unauthorized", b"404 Not Found",
                                     b"429 Too Many Requests", b"500 Internal Server Error",

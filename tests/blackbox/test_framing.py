@@ -100,8 +100,10 @@ HEADS = {
     "HTTP/01.1": request_of(b"GET / HTTP/01.1"),
     "HTTP/1.0 in chunks": request_of(b"POST / HTTP/1.0", CHUNKED, b"Connection: keep-alive",
                                      body=b"0\r\n\r\n"),
+    "a large field": request_of(GET, b"X: " + b"y" * 33000),
     "a huge field": request_of(GET, b"X: " + b"y" * 70000),
     "a huge target": request_of(b"GET /" + b"y" * 70000 + b" HTTP/1.1"),
+    "500 fields": request_of(GET, *[b"X-%d: y" % i for i in range(500)]),
     "5,000 fields": request_of(GET, *[b"X-%d: y" % i for i in range(5000)]),
     "5,000 empty fields": request_of(GET, *[b"X:"] * 5000),
 }
