@@ -9,13 +9,6 @@
 
 #include "proxy/vetting.h"
 
-/* Idle easy handles that are kept for the next transfers. */
-#define IDLE_LIMIT 256
-/*
- * Before this version, 8.1.1, a handle that is used again keeps a pointer to the freed fields of
- * its last answer, and follows it when the next one begins with a folded line.
- */
-#define FIRST_VERSION_TO_KEEP_HANDLES 0x080101
 /* Idle connections to the server that a worker keeps. */
 #define IDLE_CONNECTIONS 256L
 /*
@@ -47,9 +40,6 @@ struct upstream {
     struct watched **watched; /* by file number */
     size_t watched_count;
     struct transfer *live;
-    struct transfer *idle;
-    size_t idle_count;
-    size_t idle_limit;
 };
 
 /* Progress of the answer. */
@@ -61,7 +51,7 @@ enum transfer_state {
 
 struct transfer {
     struct upstream *upstream;
-    struct transfer *next; /* in upstream->live or ->idle */
+    struct transfer *next; /* in upstream->live */
     struct transfer *previous;
     CURL *easy;
     struct arena *arena; /* the request's */
@@ -446,37 +436,6 @@ static void set_up(struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer->upstream);
 }
 
-static struct transfer *transfer_create(struct upstream *upstream)
-{
-    struct transfer *transfer = calloc(1, sizeof *transfer);
-    if (transfer == NULL)
-        return NULL;
-    transfer->upstream = upstream;
-    transfer->easy = curl_easy_init();
-    if (transfer->easy == NULL) {
-        free(transfer);
-        return NULL;
-    }
-    set_up(transfer);
-    return transfer;
-}
-
-static void transfer_destroy(struct transfer *transfer)
-{
-    curl_easy_cleanup(transfer->easy);
-    free(transfer);
-}
-
-static struct transfer *take_idle(struct upstream *upstream)
-{
-    struct transfer *transfer = upstream->idle;
-    if (transfer == NULL)
-        return transfer_create(upstream);
-    upstream->idle = transfer->next;
-    upstream->idle_count--;
-    return transfer;
-}
-
 static void link_live(struct transfer *transfer)
 {
     struct upstream *upstream = transfer->upstream;
@@ -497,21 +456,17 @@ static void unlink_live(struct transfer *transfer)
         transfer->next->previous = transfer->previous;
 }
 
-/* Takes the transfer from curl and keeps its handle for another. */
+/*
+ * Takes the transfer from curl. Its handle is not used again: it would remember how often it has
+ * sent a request twice, and, before 8.1.1, follow a pointer to freed fields when the next answer
+ * begins with a folded line.
+ */
 static void release(struct transfer *transfer)
 {
-    struct upstream *upstream = transfer->upstream;
-    curl_multi_remove_handle(upstream->multi, transfer->easy);
+    curl_multi_remove_handle(transfer->upstream->multi, transfer->easy);
     unlink_live(transfer);
-    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, NULL);
-    curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, NULL);
-    if (upstream->idle_count == upstream->idle_limit) {
-        transfer_destroy(transfer);
-        return;
-    }
-    transfer->next = upstream->idle;
-    upstream->idle = transfer;
-    upstream->idle_count++;
+    curl_easy_cleanup(transfer->easy);
+    free(transfer);
 }
 
 /* One more line for curl; the list lives in the arena, so nothing is freed piece by piece. */
@@ -567,11 +522,9 @@ static bool set_fields(struct transfer *transfer, const struct field_list *field
     return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, lines) == CURLE_OK;
 }
 
-/* HTTPGET first: it takes back what an earlier transfer had set. */
 static bool set_body(CURL *easy, const struct upstream_request *request)
 {
     bool stream = request->body_kind == BODY_STREAM || request->body_kind == BODY_CHUNKS;
-    curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     /* A stream cannot be sent twice, so it must not meet a connection that is being closed. */
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, stream || request->once ? 1L : 0L);
     switch (request->body_kind) {
@@ -596,28 +549,39 @@ static bool set_body(CURL *easy, const struct upstream_request *request)
     return curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method) == CURLE_OK;
 }
 
+static struct transfer *transfer_create(struct upstream *upstream,
+                                        const struct upstream_request *request,
+                                        const struct transfer_handler *handler, void *user)
+{
+    CURL *easy = curl_easy_init();
+    struct transfer *transfer = easy == NULL ? NULL : malloc(sizeof *transfer);
+    if (transfer == NULL) {
+        curl_easy_cleanup(easy);
+        return NULL;
+    }
+    *transfer = (struct transfer){
+        .upstream = upstream,
+        .easy = easy,
+        .arena = request->arena,
+        .handler = handler,
+        .user = user,
+        .state = TRANSFER_BEFORE_HEAD,
+        .paused = CURLPAUSE_CONT,
+        .once = request->once,
+        .repeatable = request->repeatable || is_idempotent(request->method),
+        .progress = clock_monotonic(),
+    };
+    set_up(transfer);
+    link_live(transfer);
+    return transfer;
+}
+
 struct transfer *transfer_start(struct upstream *upstream, const struct upstream_request *request,
                                 const struct transfer_handler *handler, void *user)
 {
-    struct transfer *transfer = take_idle(upstream);
+    struct transfer *transfer = transfer_create(upstream, request, handler, user);
     if (transfer == NULL)
         return NULL;
-    transfer->handler = handler;
-    transfer->user = user;
-    transfer->arena = request->arena;
-    transfer->state = TRANSFER_BEFORE_HEAD;
-    transfer->paused = CURLPAUSE_CONT;
-    transfer->out_of_memory = false;
-    transfer->once = request->once;
-    transfer->repeatable = request->repeatable || is_idempotent(request->method);
-    transfer->attempts = 0;
-    transfer->fault = NULL;
-    transfer->progress = clock_monotonic();
-    transfer->head = (struct upstream_head){0};
-    transfer->head_len = 0;
-    transfer->field_capacity = 0;
-    transfer->error[0] = '\0';
-    link_live(transfer);
     bool fine =
         set_fields(transfer, &request->fields) && set_body(transfer->easy, request) &&
         curl_easy_setopt(transfer->easy, CURLOPT_REQUEST_TARGET, request->target) == CURLE_OK &&
@@ -748,8 +712,6 @@ struct upstream *upstream_create(const struct upstream_settings *settings, struc
     upstream->settings = *settings;
     upstream->loop = loop;
     upstream->timer = MONOTONIC_NEVER;
-    unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
-    upstream->idle_limit = version < FIRST_VERSION_TO_KEEP_HANDLES ? 0 : IDLE_LIMIT;
     upstream->multi = curl_multi_init();
     if (upstream->multi == NULL) {
         free(upstream);
@@ -770,11 +732,6 @@ void upstream_destroy(struct upstream *upstream)
         return;
     while (upstream->live != NULL)
         release(upstream->live);
-    while (upstream->idle != NULL) {
-        struct transfer *transfer = upstream->idle;
-        upstream->idle = transfer->next;
-        transfer_destroy(transfer);
-    }
     curl_multi_cleanup(upstream->multi);
     for (size_t i = 0; i < upstream->watched_count; i++)
         free(upstream->watched[i]);

@@ -280,7 +280,9 @@ def test_an_answer_without_content_is_followed_by_none(upstream, gate):
         upstream.answer = answer
         line = connect(gate.port)
         line.send(method + b" / HTTP/1.1\r\nHost: h\r\n\r\n" + SMUGGLED)
-        assert last_answer(line, method).status == int(status[:3])
+        first = last_answer(line, method)
+        assert first.status == int(status[:3])
+        assert first.status != 204 or first.value(b"Content-Length") is None
         assert last_answer(line).body == b"fine"
         line.close()
     upstream.answer = None
