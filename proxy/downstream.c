@@ -1,5 +1,6 @@
 #include "proxy/downstream.h"
 
+#include <fcntl.h>
 #include <gnutls/abstract.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
@@ -40,6 +41,9 @@ struct downstream {
     size_t client_count;
     struct incoming *requests;
     size_t request_count;
+    size_t upgraded_limit;
+    size_t upgraded_count; /* requests with a file of their own */
+    bool upgraded_ended;   /* one of them was aborted */
 };
 
 /* One connection's own. */
@@ -73,8 +77,10 @@ struct incoming {
     bool suspended;
     monotonic_time touched; /* when it was suspended, or its body last came */
     struct loop_source watch;
-    bool watched; /* its socket is in the loop */
-    bool gone;    /* gone() was called */
+    bool watched;                              /* its socket is in the loop */
+    bool gone;                                 /* gone() was called */
+    struct MHD_UpgradeResponseHandle *upgrade; /* the connection is the handler's */
+    int file; /* an upgraded connection that libmicrohttpd knows no more; else -1 */
 };
 
 /* ---- suspending and resuming ---- */
@@ -241,7 +247,7 @@ static void answer_early(struct incoming *incoming)
     struct answer answer = {0};
     struct buffer bytes = BUFFER_EMPTY;
     if (incoming->downstream->handler->answer(incoming->object, &answer) &&
-        answer.kind != ANSWER_STREAM &&
+        answer.kind != ANSWER_STREAM && answer.kind != ANSWER_UPGRADE &&
         raw_answer_last(&answer, reason_of(answer.status), &bytes)) {
         enum raw_result result = write_past_library(incoming, &bytes);
         incoming->answered = result == RAW_SENT;
@@ -266,9 +272,21 @@ void incoming_resume(struct incoming *incoming)
     resume(incoming);
 }
 
+static void end_upgrade(struct incoming *incoming)
+{
+    if (incoming->upgrade != NULL)
+        MHD_upgrade_action(incoming->upgrade, MHD_UPGRADE_ACTION_CLOSE);
+    incoming->upgrade = NULL;
+    incoming->downstream->needs_run = true;
+}
+
 void incoming_abort(struct incoming *incoming)
 {
     incoming->aborted = true;
+    if (incoming->file >= 0)
+        incoming->downstream->upgraded_ended = true;
+    if (incoming->upgrade != NULL || incoming->file >= 0)
+        end_upgrade(incoming);
     resume(incoming);
 }
 
@@ -491,6 +509,7 @@ static struct incoming *incoming_create(struct downstream *downstream,
         return NULL;
     incoming->downstream = downstream;
     incoming->connection = connection;
+    incoming->file = -1;
     incoming->arrival.method = method;
     incoming->arrival.version = strcmp(version, "HTTP/1.0") == 0 ? "1.0" : "1.1";
     incoming->arrival.target_len = client->target_len;
@@ -512,6 +531,10 @@ static void incoming_destroy(struct incoming *incoming)
     if (incoming->object != NULL)
         incoming->downstream->handler->closed(incoming->object);
     unlink_incoming(incoming);
+    if (incoming->file >= 0) {
+        close(incoming->file);
+        incoming->downstream->upgraded_count--;
+    }
     arena_clear(&incoming->arena);
     free(incoming);
 }
@@ -523,9 +546,10 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
     const struct downstream *downstream = user;
     struct incoming *incoming = *context;
     struct client *client = client_of(connection);
-    if (incoming != NULL)
+    bool detached = incoming != NULL && incoming->file >= 0;
+    if (incoming != NULL && !detached)
         incoming_destroy(incoming);
-    if (client != NULL)
+    if (client != NULL && !detached)
         client->head_due = monotonic_after(clock_monotonic(), downstream->idle_timeout_ms);
     *context = NULL;
 }
@@ -553,6 +577,63 @@ static ssize_t on_content(void *user, uint64_t position, char *into, size_t max)
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
+static bool keep_text(struct arena *arena, const char **text)
+{
+    if (*text != NULL)
+        *text = arena_copy(arena, *text, strlen(*text));
+    return *text != NULL;
+}
+
+/* The request's strings are libmicrohttpd's until now. */
+static bool keep_arrival(struct incoming *incoming)
+{
+    struct arrival *arrival = &incoming->arrival;
+    struct arena *arena = &incoming->arena;
+    bool kept = keep_text(arena, &arrival->method) && keep_text(arena, &arrival->from.client) &&
+                keep_text(arena, &arrival->from.hops) && keep_text(arena, &arrival->from.scheme) &&
+                (arrival->from.host == NULL || keep_text(arena, &arrival->from.host));
+    arrival->peer = arrival->from.client;
+    for (size_t i = 0; kept && i < arrival->fields.count; i++) {
+        struct field *field = &arrival->fields.fields[i];
+        field->name = arena_copy(arena, field->name, field->name_len);
+        field->value = arena_copy(arena, field->value, field->value_len);
+        kept = field->name != NULL && field->value != NULL;
+    }
+    return kept;
+}
+
+/*
+ * An upgraded connection may be idle for hours, and libmicrohttpd would keep a request's 64 KiB for
+ * it. So it is taken from there altogether, unless it is encrypted: then libmicrohttpd has given
+ * out one end of a pair, and must go on with the other.
+ */
+static void detach(struct incoming *incoming, int file)
+{
+    if (file != socket_of(incoming->connection))
+        return;
+    incoming->file = fcntl(file, F_DUPFD_CLOEXEC, 0);
+    if (incoming->file < 0)
+        return;
+    incoming->downstream->upgraded_count++;
+    end_upgrade(incoming);
+}
+
+static void on_upgraded(void *user, struct MHD_Connection *connection, void *context,
+                        const char *early, size_t early_len, MHD_socket file,
+                        struct MHD_UpgradeResponseHandle *upgrade)
+{
+    (void)context;
+    struct incoming *incoming = user;
+    bool kept = keep_arrival(incoming);
+    incoming->upgrade = upgrade;
+    keep_alive(socket_of(connection));
+    detach(incoming, file);
+    incoming->downstream->handler->upgraded(
+        incoming->object, incoming->file >= 0 ? incoming->file : file, early, early_len);
+    if (!kept)
+        incoming_abort(incoming);
+}
+
 static struct MHD_Response *create_response(struct incoming *incoming, const struct answer *answer)
 {
     uint64_t len = answer->len == LENGTH_UNKNOWN ? MHD_SIZE_UNKNOWN : answer->len;
@@ -564,6 +645,8 @@ static struct MHD_Response *create_response(struct incoming *incoming, const str
         return MHD_create_response_from_buffer_static(answer->len, answer->body);
     case ANSWER_STREAM:
         return MHD_create_response_from_callback(len, STREAM_BLOCK, on_content, incoming, NULL);
+    case ANSWER_UPGRADE:
+        return MHD_create_response_for_upgrade(on_upgraded, incoming);
     }
     return NULL;
 }
@@ -574,7 +657,8 @@ static struct MHD_Response *create_response(struct incoming *incoming, const str
  */
 static bool add_fields(struct MHD_Response *response, const struct answer *answer)
 {
-    MHD_set_response_options(response, MHD_RF_INSANITY_HEADER_CONTENT_LENGTH, MHD_RO_END);
+    if (answer->kind != ANSWER_UPGRADE)
+        MHD_set_response_options(response, MHD_RF_INSANITY_HEADER_CONTENT_LENGTH, MHD_RO_END);
     if (answer->kind == ANSWER_EMPTY)
         MHD_set_response_options(response,
                                  (enum MHD_ResponseFlags)(MHD_RF_HEAD_ONLY_RESPONSE |
@@ -594,7 +678,11 @@ static enum MHD_Result queue_answer(struct incoming *incoming)
     struct answer answer = {0};
     if (!incoming->downstream->handler->answer(incoming->object, &answer))
         return MHD_NO;
-    answer.close = answer.close || incoming->downstream->draining;
+    if (answer.kind == ANSWER_UPGRADE &&
+        incoming->downstream->upgraded_count >= incoming->downstream->upgraded_limit)
+        return MHD_NO;
+    answer.close =
+        answer.kind != ANSWER_UPGRADE && (answer.close || incoming->downstream->draining);
     struct MHD_Response *response = create_response(incoming, &answer);
     if (response == NULL)
         return MHD_NO;
@@ -670,8 +758,8 @@ static struct MHD_Daemon *start_daemon(struct downstream *downstream,
 {
     /* The list of options ends where the first for TLS would be, without TLS. */
     bool tls = settings->keypairs != NULL;
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_SUPPRESS_DATE_NO_CLOCK |
-                     (tls ? MHD_USE_TLS : 0) |
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE |
+                     MHD_USE_SUPPRESS_DATE_NO_CLOCK | (tls ? MHD_USE_TLS : 0) |
                      (settings->proxy_protocol ? MHD_USE_NO_LISTEN_SOCKET : 0);
     const struct MHD_OptionItem listening[] = {
         {settings->proxy_protocol ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, listener, NULL},
@@ -747,6 +835,7 @@ struct downstream *downstream_create(const struct downstream_settings *settings,
                                       .handler = handler,
                                       .user = user,
                                       .needs_run = true,
+                                      .upgraded_limit = settings->max_connections,
                                       .due = MONOTONIC_NEVER};
     if (!start(downstream, settings, listener)) {
         downstream_destroy(downstream);
@@ -769,6 +858,19 @@ void downstream_abort(struct downstream *downstream)
         incoming_abort(incoming);
 }
 
+static void destroy_ended_upgraded(struct downstream *downstream)
+{
+    if (!downstream->upgraded_ended)
+        return;
+    downstream->upgraded_ended = false;
+    struct incoming *next;
+    for (struct incoming *incoming = downstream->requests; incoming != NULL; incoming = next) {
+        next = incoming->next;
+        if (incoming->file >= 0 && incoming->aborted)
+            incoming_destroy(incoming);
+    }
+}
+
 void downstream_destroy(struct downstream *downstream)
 {
     if (downstream == NULL)
@@ -782,6 +884,7 @@ void downstream_destroy(struct downstream *downstream)
     downstream_drain(downstream);
     downstream_abort(downstream);
     MHD_run(downstream->daemon);
+    destroy_ended_upgraded(downstream);
     MHD_stop_daemon(downstream->daemon);
     free(downstream);
 }
@@ -798,6 +901,7 @@ void downstream_run(struct downstream *downstream)
         return;
     downstream->needs_run = false;
     MHD_run(downstream->daemon);
+    destroy_ended_upgraded(downstream);
     uint64_t milliseconds;
     bool waits = MHD_get_timeout64(downstream->daemon, &milliseconds) == MHD_YES;
     if (waits && milliseconds == 0)

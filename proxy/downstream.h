@@ -37,9 +37,10 @@ struct arrival {
 #define LENGTH_UNKNOWN SIZE_MAX
 
 enum answer_kind {
-    ANSWER_EMPTY,  /* no content, whatever Content-Length says: HEAD, 204, 304 */
-    ANSWER_WHOLE,  /* body and len */
-    ANSWER_STREAM, /* asked for by content(); len bytes or LENGTH_UNKNOWN */
+    ANSWER_EMPTY,   /* no content, whatever Content-Length says: HEAD, 204, 304 */
+    ANSWER_WHOLE,   /* body and len */
+    ANSWER_STREAM,  /* asked for by content(); len bytes or LENGTH_UNKNOWN */
+    ANSWER_UPGRADE, /* 101, and the connection becomes the handler's: upgraded() */
 };
 
 struct answer {
@@ -69,6 +70,11 @@ struct downstream_handler {
     enum content_result (*content)(void *object, char *into, size_t max, size_t *len);
     /* The client seems to have left while nothing could be sent to it; called once at most. */
     void (*gone)(void *object);
+    /*
+     * The answer was ANSWER_UPGRADE: the connection's bytes are to be had from `file`, a socket
+     * that must not be closed; `early` are those that came already. incoming_abort() ends it.
+     */
+    void (*upgraded)(void *object, int file, const char *early, size_t len);
     /* The last call: answered or broken off. The request and its arena are gone after it. */
     void (*closed)(void *object);
 };

@@ -17,6 +17,10 @@
  */
 #define IDLE_CONNECTION_SECONDS 25L
 #define RECEIVE_SIZE 65536L
+#define SEND_SIZE 65536L
+/* Tunnels may be idle for hours, each with its buffers; the second is the least that curl takes. */
+#define TUNNEL_RECEIVE_SIZE 4096L
+#define TUNNEL_SEND_SIZE 16384L
 #define FIELDS_AT_FIRST ((size_t)32)
 #define FIELDS_LIMIT ((size_t)4096)
 /* Of all heads of one answer, interim ones too: the last must fit into a client's connection. */
@@ -40,6 +44,7 @@ struct upstream {
     struct watched **watched; /* by file number */
     size_t watched_count;
     struct transfer *live;
+    bool tunnels_ended; /* a live transfer is TRANSFER_TUNNEL_ENDED */
 };
 
 /* Progress of the answer. */
@@ -47,6 +52,8 @@ enum transfer_state {
     TRANSFER_BEFORE_HEAD, /* waits for a status line */
     TRANSFER_IN_HEAD,
     TRANSFER_IN_BODY,
+    TRANSFER_TUNNEL,       /* an upgraded connection */
+    TRANSFER_TUNNEL_ENDED, /* the server has closed it */
 };
 
 struct transfer {
@@ -58,6 +65,7 @@ struct transfer {
     const struct transfer_handler *handler;
     void *user;
     enum transfer_state state;
+    bool asks_upgrade;
     int paused; /* CURLPAUSE_* */
     bool out_of_memory;
     bool once;
@@ -142,16 +150,33 @@ static bool register_watched(struct watched *watched)
 }
 
 /*
+ * curl (7.88) reads no more where a tunnel's server has closed it, but does not say so as long as
+ * there may be more to send: only that it has nothing to watch any more.
+ */
+static void note_tunnel_end(CURL *easy)
+{
+    char *private = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+    struct transfer *transfer = (struct transfer *)(void *)private;
+    if (transfer == NULL || transfer->state != TRANSFER_TUNNEL ||
+        (transfer->paused & CURLPAUSE_RECV) != 0)
+        return;
+    transfer->state = TRANSFER_TUNNEL_ENDED;
+    transfer->upstream->tunnels_ended = true;
+}
+
+/*
  * Between two transfers a connection stays registered: the next one wants the same, and two system
  * calls a request are saved. That is safe only for files whose closing is told.
  */
 static int on_socket(CURL *easy, curl_socket_t file, int what, void *user, void *unused)
 {
-    (void)easy;
     (void)unused;
     struct watched *watched = watched_of(user, file);
     if (watched == NULL)
         return -1;
+    if (what == CURL_POLL_REMOVE)
+        note_tunnel_end(easy);
     watched->wanted = what == CURL_POLL_REMOVE
                           ? 0
                           : (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) |
@@ -319,17 +344,18 @@ static bool read_field_line(struct transfer *transfer, const char *line, size_t 
 static bool end_of_head(struct transfer *transfer)
 {
     const char *fault = vetting_answer_fault(&transfer->head.fields);
+    bool upgraded = transfer->head.status == 101;
     if (fault != NULL)
         return give_up(transfer, fault);
-    if (transfer->head.status == 101)
+    if (upgraded && !transfer->asks_upgrade)
         return give_up(transfer, "the server switched protocols unasked");
-    if (transfer->head.status < 200) {
+    if (transfer->head.status < 200 && !upgraded) {
         transfer->state = TRANSFER_BEFORE_HEAD;
         if (transfer->handler->interim != NULL)
             transfer->handler->interim(transfer->user, &transfer->head);
         return true;
     }
-    transfer->state = TRANSFER_IN_BODY;
+    transfer->state = upgraded ? TRANSFER_TUNNEL : TRANSFER_IN_BODY;
     end_pause_of_sending(transfer);
     return transfer->handler->head(transfer->user, &transfer->head);
 }
@@ -355,7 +381,7 @@ static size_t on_header(char *line, size_t one, size_t size, void *user)
     case TRANSFER_IN_HEAD:
         fine = len == 0 ? end_of_head(transfer) : read_field_line(transfer, line, len);
         break;
-    case TRANSFER_IN_BODY:
+    default:
         break; /* a trailer: the client's side has no place for it */
     }
     return fine ? size : 0;
@@ -384,6 +410,12 @@ static size_t on_pull(char *into, size_t one, size_t max, void *user)
 {
     struct transfer *transfer = user;
     size_t len = 0;
+    if (transfer->asks_upgrade && transfer->state == TRANSFER_IN_BODY)
+        return 0;
+    if (transfer->asks_upgrade && transfer->state != TRANSFER_TUNNEL) {
+        transfer->paused |= CURLPAUSE_SEND;
+        return CURL_READFUNC_PAUSE;
+    }
     switch (transfer->handler->pull(transfer->user, into, one * max, &len)) {
     case PULL_BYTES:
         transfer->progress = clock_monotonic();
@@ -415,7 +447,6 @@ static void set_up(struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_SECONDS);
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_SIZE);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, settings->tls_verify ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, settings->tls_verify ? 2L : 0L);
     if (settings->ca != NULL)
@@ -500,11 +531,13 @@ static char *field_line(struct transfer *transfer, const struct field *field)
 
 /*
  * curl would move Host to the front and spell it its own way. Told first to leave it out, it takes
- * the later line for one that it does not know.
+ * the later line for one that it does not know. Without Transfer-Encoding, it would send what is
+ * for a tunnel in chunks.
  */
 static bool set_fields(struct transfer *transfer, const struct field_list *fields)
 {
-    static const char *const own_ones[] = {"Accept", "Expect", "Content-Type"};
+    static const char *const own_ones[] = {"Accept", "Expect", "Content-Type", "Transfer-Encoding"};
+    size_t own_count = sizeof own_ones / sizeof *own_ones - (transfer->asks_upgrade ? 0 : 1);
     struct curl_slist *lines = NULL;
     struct curl_slist **end = &lines;
     if (field_find(fields, "Host") != NULL &&
@@ -514,7 +547,7 @@ static bool set_fields(struct transfer *transfer, const struct field_list *field
         if (!add_line(transfer, &end, field_line(transfer, &fields->fields[i])))
             return false;
     }
-    for (size_t i = 0; i < sizeof own_ones / sizeof *own_ones; i++) {
+    for (size_t i = 0; i < own_count; i++) {
         if (field_find(fields, own_ones[i]) == NULL &&
             !add_line(transfer, &end, arena_format(transfer->arena, "%s:", own_ones[i])))
             return false;
@@ -524,7 +557,10 @@ static bool set_fields(struct transfer *transfer, const struct field_list *field
 
 static bool set_body(CURL *easy, const struct upstream_request *request)
 {
-    bool stream = request->body_kind == BODY_STREAM || request->body_kind == BODY_CHUNKS;
+    bool tunnel = request->body_kind == BODY_UPGRADE;
+    bool stream = request->body_kind == BODY_STREAM || request->body_kind == BODY_CHUNKS || tunnel;
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, tunnel ? TUNNEL_RECEIVE_SIZE : RECEIVE_SIZE);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, tunnel ? TUNNEL_SEND_SIZE : SEND_SIZE);
     /* A stream cannot be sent twice, so it must not meet a connection that is being closed. */
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, stream || request->once ? 1L : 0L);
     switch (request->body_kind) {
@@ -542,6 +578,7 @@ static bool set_body(CURL *easy, const struct upstream_request *request)
         curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->len);
         break;
     case BODY_CHUNKS:
+    case BODY_UPGRADE:
         curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
         curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)-1);
         break;
@@ -566,6 +603,7 @@ static struct transfer *transfer_create(struct upstream *upstream,
         .handler = handler,
         .user = user,
         .state = TRANSFER_BEFORE_HEAD,
+        .asks_upgrade = request->body_kind == BODY_UPGRADE,
         .paused = CURLPAUSE_CONT,
         .once = request->once,
         .repeatable = request->repeatable || is_idempotent(request->method),
@@ -595,6 +633,13 @@ struct transfer *transfer_start(struct upstream *upstream, const struct upstream
     return transfer;
 }
 
+void transfer_hand_over(struct transfer *transfer, const struct transfer_handler *handler,
+                        void *user)
+{
+    transfer->handler = handler;
+    transfer->user = user;
+}
+
 void transfer_resume(struct transfer *transfer)
 {
     if (transfer->paused == CURLPAUSE_CONT)
@@ -618,7 +663,9 @@ static enum upstream_failure failure_of(const struct transfer *transfer, CURLcod
     switch (code) {
     case CURLE_OK:
         /* A connection that ends before any status line must not pass as an empty answer. */
-        return transfer->state == TRANSFER_IN_BODY ? UPSTREAM_FINE : UPSTREAM_BROKEN;
+        return transfer->state == TRANSFER_BEFORE_HEAD || transfer->state == TRANSFER_IN_HEAD
+                   ? UPSTREAM_BROKEN
+                   : UPSTREAM_FINE;
     case CURLE_COULDNT_RESOLVE_HOST:
         return UPSTREAM_RESOLVE;
     case CURLE_COULDNT_CONNECT:
@@ -667,9 +714,27 @@ static void finish_all_done(struct upstream *upstream)
     }
 }
 
+static struct transfer *find_ended_tunnel(struct upstream *upstream)
+{
+    struct transfer *transfer = upstream->live;
+    while (transfer != NULL && transfer->state != TRANSFER_TUNNEL_ENDED)
+        transfer = transfer->next;
+    return transfer;
+}
+
+static void finish_ended_tunnels(struct upstream *upstream)
+{
+    struct transfer *transfer;
+    if (!upstream->tunnels_ended)
+        return;
+    upstream->tunnels_ended = false;
+    while ((transfer = find_ended_tunnel(upstream)) != NULL)
+        finish(transfer, UPSTREAM_FINE, "");
+}
+
 monotonic_time upstream_due(const struct upstream *upstream)
 {
-    return upstream->timer;
+    return upstream->tunnels_ended ? clock_monotonic() : upstream->timer;
 }
 
 void upstream_run(struct upstream *upstream)
@@ -680,6 +745,7 @@ void upstream_run(struct upstream *upstream)
         curl_multi_socket_action(upstream->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     }
     finish_all_done(upstream);
+    finish_ended_tunnels(upstream);
 }
 
 /* One that is silent for too long, or NULL. Where the client does not send, nobody is to blame. */
@@ -687,8 +753,9 @@ static struct transfer *find_silent(struct upstream *upstream, monotonic_time no
 {
     int64_t limit = upstream->settings.idle_timeout_ms * NANOSECONDS_PER_MILLISECOND;
     for (struct transfer *transfer = upstream->live; transfer != NULL; transfer = transfer->next) {
-        if (transfer->state != TRANSFER_IN_BODY && (transfer->paused & CURLPAUSE_SEND) == 0 &&
-            monotonic_elapsed(transfer->progress, now) > limit)
+        bool waits = transfer->state < TRANSFER_IN_BODY &&
+                     (transfer->asks_upgrade || (transfer->paused & CURLPAUSE_SEND) == 0);
+        if (waits && monotonic_elapsed(transfer->progress, now) > limit)
             return transfer;
     }
     return NULL;

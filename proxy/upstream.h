@@ -54,6 +54,11 @@ enum body_kind {
     BODY_WHOLE,  /* body and len */
     BODY_STREAM, /* pulled; len bytes */
     BODY_CHUNKS, /* pulled; nobody knows how many bytes */
+    /*
+     * None, but the connection may become a tunnel: with status 101, which no other request takes,
+     * data() and pull() get the raw bytes of both ways, and either end of it is done().
+     */
+    BODY_UPGRADE,
 };
 
 /* Everything is borrowed until the transfer ends. */
@@ -118,6 +123,10 @@ void upstream_tick(struct upstream *upstream);
 /* NULL when memory runs out; done() is then not called. */
 struct transfer *transfer_start(struct upstream *upstream, const struct upstream_request *request,
                                 const struct transfer_handler *handler, void *user);
+
+/* Calls another's handler from now on; its head() is not called any more. */
+void transfer_hand_over(struct transfer *transfer, const struct transfer_handler *handler,
+                        void *user);
 
 /* Goes on after PULL_LATER or DATA_LATER. */
 void transfer_resume(struct transfer *transfer);
