@@ -16,7 +16,8 @@ static size_t skip_scheme_and_authority(const char *target, size_t len)
     return 0;
 }
 
-bool hold_is_endpoint(const char *target, size_t len)
+/* What follows "/jmap" in the path, without the query; NULL for any other path. */
+static const char *after_root(const char *target, size_t len, size_t *left)
 {
     static const char root[] = "/jmap";
     const size_t root_len = sizeof root - 1;
@@ -28,11 +29,26 @@ bool hold_is_endpoint(const char *target, size_t len)
     if (query)
         path_len = (size_t)(query - path);
     if (path_len < root_len || memcmp(path, root, root_len) != 0)
-        return false;
-    path += root_len;
-    path_len -= root_len;
+        return NULL;
+    *left = path_len - root_len;
+    return path + root_len;
+}
+
+bool hold_is_endpoint(const char *target, size_t len)
+{
+    size_t left = 0;
+    const char *rest = after_root(target, len, &left);
+
     /* "/jmap", "/jmap/", "/jmap//" and whatever follows an empty segment. */
-    return path_len == 0 || (path[0] == '/' && (path_len == 1 || path[1] == '/'));
+    return rest && (left == 0 || (rest[0] == '/' && (left == 1 || rest[1] == '/')));
+}
+
+bool hold_is_socket(const char *target, size_t len)
+{
+    size_t left = 0;
+    const char *rest = after_root(target, len, &left);
+
+    return rest && left >= 3 && memcmp(rest, "/ws", 3) == 0 && (left == 3 || rest[3] == '/');
 }
 
 bool hold_may_contain_create(const char *body, size_t len)

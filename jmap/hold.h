@@ -102,6 +102,12 @@ struct hold_context {
  */
 bool hold_is_endpoint(const char *target, size_t len);
 
+/*
+ * True when the path of a raw request target reaches the server's JMAP over WebSocket (RFC 8887):
+ * /jmap/ws, whatever segments follow it (recording websocket).
+ */
+bool hold_is_socket(const char *target, size_t len);
+
 /* The byte search of the fast path: false means that no held create can be in the body. */
 bool hold_may_contain_create(const char *body, size_t len);
 

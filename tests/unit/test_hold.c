@@ -877,6 +877,27 @@ static void the_endpoint_has_an_empty_second_segment(void **state)
 
 #define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void the_sockets_second_segment_is_ws(void **state)
+{
+    static const struct {
+        const char *target;
+        bool socket;
+    } rows[] = {
+        {"/jmap/ws", true},     {"/jmap/ws/", true},
+        {"/jmap/ws?a=b", true}, {"/jmap/ws/any/thing", true},
+        {"/jmap/wss", false},   {"/jmap/w", false},
+        {"/jmap//ws", false},   {"/JMAP/ws", false},
+        {"/jmap/%77s", false},  {"/jmap", false},
+        {"/x?/jmap/ws", false}, {"http://h/jmap/ws", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (hold_is_socket(rows[i].target, strlen(rows[i].target)) != rows[i].socket)
+            fail_msg("%s", rows[i].target);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -917,6 +938,7 @@ int main(void)
         WORLD_TEST(an_answer_without_its_list_is_a_failed_lookup),
         WORLD_TEST(a_lookup_counts_only_with_200),
         cmocka_unit_test(the_endpoint_has_an_empty_second_segment),
+        cmocka_unit_test(the_sockets_second_segment_is_ws),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
