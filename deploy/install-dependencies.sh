@@ -9,7 +9,7 @@ case ${1:-build} in
 build) ;;
 # redis-tools has the server too, and unlike redis-server starts none.
 test) packages+=(cadaver clang clang-format-19 cppcheck libcmocka-dev openssl prometheus
-    python3-pytest python3-venv redis-tools scdoc) ;;
+    python3-pytest python3-venv python3-websocket python3-websockets redis-tools scdoc) ;;
 *)
     echo "usage: $0 [build|test]" >&2
     exit 2

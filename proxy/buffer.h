@@ -30,7 +30,7 @@ bool buffer_format(struct buffer *buffer, const char *format, ...)
 /* Takes up to `max` bytes from the front; returns how many. */
 size_t buffer_take(struct buffer *buffer, char *into, size_t max);
 
-/* Takes `len` bytes, which are there, from the front. */
+/* Drops `len` bytes, of those that are there, from the front. */
 void buffer_drop(struct buffer *buffer, size_t len);
 
 /* Empties it and gives its memory back. */

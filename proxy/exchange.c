@@ -10,6 +10,7 @@
 #include "proxy/reply.h"
 #include "proxy/report.h"
 #include "proxy/vetting.h"
+#include "proxy/websocket.h"
 
 /* Smaller bodies are sent on in one piece with their head. */
 #define SMALL_BODY ((size_t)65536)
@@ -28,6 +29,7 @@ enum exchange_state {
     EXCHANGE_HOLDING,    /* what the hold decides */
     EXCHANGE_ANSWERING,  /* the client, to take the answer */
     EXCHANGE_BROKEN,     /* the client, to see that there is no more */
+    EXCHANGE_UPGRADED,   /* the end of the WebSocket */
 };
 
 struct exchange {
@@ -51,6 +53,10 @@ struct exchange {
     enum upstream_failure failure; /* of the client's own request */
 
     struct holding holding; /* open in HOLDING */
+
+    bool asks_upgrade; /* it is a WebSocket's handshake */
+    const char *fault; /* what is wrong with the server's answer to it */
+    struct websocket *websocket;
 };
 
 /* ---- answers ---- */
@@ -105,9 +111,31 @@ static void stream(struct exchange *exchange)
     incoming_ready(exchange->incoming);
 }
 
+static bool upgrade(struct exchange *exchange, const struct upstream_head *head)
+{
+    struct answer *answer = &exchange->answer;
+    exchange->fault = websocket_fault(exchange->arrival, head);
+    if (exchange->fault != NULL)
+        return false;
+    *answer = (struct answer){.status = head->status, .kind = ANSWER_UPGRADE};
+    if (!outgoing_answer_fields(head->status, &head->fields, exchange->arena, &answer->fields) ||
+        !websocket_answer_fields(&answer->fields, exchange->arena))
+        return false;
+    exchange->websocket = websocket_open(exchange->context, exchange->incoming, exchange->arrival,
+                                         exchange->transfer);
+    if (exchange->websocket == NULL)
+        return false;
+    exchange->transfer = NULL;
+    exchange->state = EXCHANGE_UPGRADED;
+    incoming_ready(exchange->incoming);
+    return true;
+}
+
 static bool on_relay_head(void *user, const struct upstream_head *head)
 {
     struct exchange *exchange = user;
+    if (head->status == 101)
+        return upgrade(exchange, head);
     if (!take_head(exchange, head))
         return false;
     bool rewritten = exchange->is_session && public_session_answers(&exchange->answer);
@@ -176,7 +204,8 @@ static void on_relay_done(void *user, enum upstream_failure failure, const char 
         answer_received(exchange);
         return;
     }
-    report_failure(exchange->context->gate, exchange->arrival, failure, detail);
+    report_failure(exchange->context->gate, exchange->arrival, failure,
+                   exchange->fault != NULL ? exchange->fault : detail);
     exchange->failure = failure;
     if (begun)
         exchange->state = EXCHANGE_BROKEN;
@@ -194,6 +223,8 @@ static const struct transfer_handler relay_handler = {
 
 static enum body_kind relay_body_kind(const struct exchange *exchange)
 {
+    if (exchange->asks_upgrade)
+        return BODY_UPGRADE;
     if (!exchange->frame.present || strcmp(exchange->arrival->method, "HEAD") == 0)
         return BODY_NONE;
     if (exchange->upload_ended)
@@ -215,11 +246,12 @@ static void relay(struct exchange *exchange)
     if (request.body_kind == BODY_WHOLE) {
         request.body = buffer_content(&exchange->upload);
         request.len = length = exchange->upload.len;
-    } else if (request.body_kind != BODY_NONE) {
+    } else if (request.body_kind == BODY_STREAM || request.body_kind == BODY_CHUNKS) {
         request.len = length = exchange->frame.len;
     }
     exchange->state = EXCHANGE_RELAYING;
-    if (outgoing_relay_fields(exchange->arrival, length, exchange->arena, &request.fields))
+    if (outgoing_relay_fields(exchange->arrival, length, exchange->arena, &request.fields) &&
+        (!exchange->asks_upgrade || websocket_request_fields(&request.fields, exchange->arena)))
         exchange->transfer =
             transfer_start(exchange->context->upstream, &request, &relay_handler, exchange);
     if (exchange->transfer == NULL)
@@ -408,6 +440,7 @@ static void begin(struct exchange *exchange)
     exchange->frame = vetting_body_frame(exchange->arrival);
     exchange->is_call = targets_api(exchange->arrival);
     exchange->is_session = public_session_asked(exchange->context->gate->config, exchange->arrival);
+    exchange->asks_upgrade = !exchange->frame.present && websocket_is_asked(exchange->arrival);
     if (exchange->is_call && refuse_call(exchange))
         return;
     if (!exchange->frame.present)
@@ -528,6 +561,12 @@ static enum content_result on_content(void *object, char *into, size_t max, size
     }
 }
 
+static void on_upgraded(void *object, int file, const char *early, size_t len)
+{
+    struct exchange *exchange = object;
+    websocket_begin(exchange->websocket, file, early, len);
+}
+
 /*
  * The client has left. What it asked for is called off, but for a request with held creates that
  * has gone out: what came of it is what those wait for who asked for the same.
@@ -561,6 +600,7 @@ static void on_closed(void *object)
 {
     struct exchange *exchange = object;
     struct exchange_context *context = exchange->context;
+    websocket_close(exchange->websocket);
     transfer_cancel(exchange->transfer);
     holding_close(&exchange->holding);
     buffer_clear(&exchange->upload);
@@ -575,6 +615,7 @@ const struct downstream_handler exchange_handler = {
     .body_end = on_body_end,
     .answer = on_answer,
     .content = on_content,
+    .upgraded = on_upgraded,
     .gone = on_gone,
     .closed = on_closed,
 };

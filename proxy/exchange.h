@@ -22,13 +22,16 @@
 #include "proxy/mailbox.h"
 #include "proxy/turn.h"
 #include "proxy/upstream.h"
+#include "proxy/websocket.h"
 
 /* Where a worker's exchanges live. All borrowed for as long as there are any. */
 struct exchange_context {
     struct gate *gate;
+    struct loop *loop;
     struct upstream *upstream;
     struct mailbox *mailbox;
     struct turns *turns;
+    struct websocket_set *websockets;
 };
 
 /* The downstream's handler; its user is a struct exchange_context. */

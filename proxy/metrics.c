@@ -92,6 +92,16 @@ void metrics_exchange_ended(struct metrics *metrics)
     atomic_fetch_sub_explicit(&metrics->in_flight, 1, memory_order_relaxed);
 }
 
+void metrics_websocket_opened(struct metrics *metrics)
+{
+    atomic_fetch_add_explicit(&metrics->websockets, 1, memory_order_relaxed);
+}
+
+void metrics_websocket_closed(struct metrics *metrics)
+{
+    atomic_fetch_sub_explicit(&metrics->websockets, 1, memory_order_relaxed);
+}
+
 static bool render_head(struct buffer *out, const char *name, const char *type, const char *help)
 {
     return buffer_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -178,6 +188,10 @@ bool metrics_render(const struct metrics *metrics, struct buffer *out)
                        "Requests that are being answered now.") &&
            buffer_format(out, "renewgate_exchanges_in_flight %" PRIdFAST64 "\n",
                          atomic_load(&metrics->in_flight)) &&
+           render_head(out, "renewgate_websockets_open", "gauge",
+                       "WebSockets that are open now.") &&
+           buffer_format(out, "renewgate_websockets_open %" PRIdFAST64 "\n",
+                         atomic_load(&metrics->websockets)) &&
            render_head(out, "renewgate_build_info", "gauge", "The gate's version.") &&
            buffer_format(out, "renewgate_build_info{version=\"%s\"} 1\n", RENEWGATE_VERSION);
 }

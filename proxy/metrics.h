@@ -46,6 +46,7 @@ struct metrics {
     counter lock_waits;
     atomic_int lock; /* enum metrics_lock */
     atomic_int_fast64_t in_flight;
+    atomic_int_fast64_t websockets;
 };
 
 /* A decision by its outcome's name; `reached` when the create goes to the server as a real one. */
@@ -65,6 +66,9 @@ void metrics_set_lock_in_use(struct metrics *metrics, bool in_use);
 
 void metrics_exchange_began(struct metrics *metrics);
 void metrics_exchange_ended(struct metrics *metrics);
+
+void metrics_websocket_opened(struct metrics *metrics);
+void metrics_websocket_closed(struct metrics *metrics);
 
 /* Appends the text exposition format; false when memory runs out. */
 bool metrics_render(const struct metrics *metrics, struct buffer *out);

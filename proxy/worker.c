@@ -23,6 +23,7 @@ struct worker {
     struct upstream *upstream;
     struct downstream *downstream;
     struct turns *turns;
+    struct websocket_set websockets;
     struct exchange_context context;
     struct letter stop;
     bool stopping;
@@ -45,6 +46,7 @@ static void tick(struct worker *worker, monotonic_time now)
     upstream_tick(worker->upstream);
     downstream_tick(worker->downstream);
     turns_tick(worker->turns);
+    websocket_set_tick(&worker->websockets);
 }
 
 static bool due(monotonic_time time)
@@ -61,7 +63,9 @@ static void run_sides(struct worker *worker)
     for (int i = 0; i < ROUNDS; i++) {
         upstream_run(worker->upstream);
         downstream_run(worker->downstream);
-        if (!due(upstream_due(worker->upstream)) && !due(downstream_due(worker->downstream)))
+        websocket_set_run(&worker->websockets);
+        if (!due(upstream_due(worker->upstream)) && !due(downstream_due(worker->downstream)) &&
+            !websocket_set_is_ready(&worker->websockets))
             return;
     }
 }
@@ -71,6 +75,8 @@ static int wait_milliseconds(const struct worker *worker)
     monotonic_time until =
         monotonic_earlier(upstream_due(worker->upstream), downstream_due(worker->downstream));
     until = monotonic_earlier(until, worker->tick);
+    if (websocket_set_is_ready(&worker->websockets))
+        return 0;
     int64_t milliseconds = monotonic_milliseconds_until(clock_monotonic(), until);
     return milliseconds > INT_MAX ? INT_MAX : (int)milliseconds;
 }
@@ -83,6 +89,7 @@ static bool drained(struct worker *worker, monotonic_time now)
     if (worker->give_up.nanoseconds == MONOTONIC_NEVER.nanoseconds) {
         worker->give_up = monotonic_after(now, worker->gate->config->drain_timeout_ms);
         downstream_drain(worker->downstream);
+        websocket_set_drain(&worker->websockets);
     }
     size_t left = downstream_open_requests(worker->downstream);
     if (left == 0)
@@ -137,9 +144,11 @@ static bool create_sides(struct worker *worker, int listener)
     }
     worker->context = (struct exchange_context){
         .gate = worker->gate,
+        .loop = &worker->loop,
         .upstream = worker->upstream,
         .mailbox = &worker->mailbox,
         .turns = worker->turns,
+        .websockets = &worker->websockets,
     };
     worker->downstream = downstream_create(&downstream, listener, &worker->loop, &exchange_handler,
                                            &worker->context);

@@ -298,7 +298,9 @@ void websocket_answer(const struct request *request, const char *user, struct an
 {
     const char *upgrade = request_header(request, "Upgrade");
     const char *key = request_header(request, "Sec-WebSocket-Key");
-    if (!upgrade || strcasecmp(upgrade, "websocket") != 0 || !key) {
+    const char *version = request_header(request, "Sec-WebSocket-Version");
+    if (!upgrade || strcasecmp(upgrade, "websocket") != 0 || !key || !version ||
+        strcmp(version, "13") != 0) {
         answer_json(answer, 400, "application/problem+json",
                     json_pack("{s:s, s:i, s:s, s:s}", "type", "about:blank", "status", 400, "title",
                               "Invalid parameters", "detail", "WebSocket upgrade failed"));
