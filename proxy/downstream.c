@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -44,6 +45,7 @@ struct downstream {
     size_t upgraded_limit;
     size_t upgraded_count; /* requests with a file of their own */
     bool upgraded_ended;   /* one of them was aborted */
+    bool clients_left;     /* one with a pair has, see hand_on_leaving() */
 };
 
 /* One connection's own. */
@@ -80,7 +82,9 @@ struct incoming {
     bool watched;                              /* its socket is in the loop */
     bool gone;                                 /* gone() was called */
     struct MHD_UpgradeResponseHandle *upgrade; /* the connection is the handler's */
-    int file; /* an upgraded connection that libmicrohttpd knows no more; else -1 */
+    int file;  /* an upgraded connection that libmicrohttpd knows no more; else -1 */
+    int pair;  /* the handler's end of the pair that stands for a connection with TLS; else -1 */
+    bool left; /* that connection's client has left */
 };
 
 /* ---- suspending and resuming ---- */
@@ -181,10 +185,14 @@ static void cut_slow_heads(struct downstream *downstream, monotonic_time now)
     }
 }
 
+static void hand_on_leaving(struct downstream *downstream);
+
 void downstream_tick(struct downstream *downstream)
 {
     monotonic_time now = clock_monotonic();
     cut_slow_heads(downstream, now);
+    if (downstream->clients_left)
+        hand_on_leaving(downstream);
     if (downstream->acceptor != NULL)
         acceptor_tick(downstream->acceptor);
     for (struct incoming *incoming = downstream->requests; incoming != NULL;
@@ -288,6 +296,11 @@ void incoming_abort(struct incoming *incoming)
     if (incoming->upgrade != NULL || incoming->file >= 0)
         end_upgrade(incoming);
     resume(incoming);
+}
+
+bool incoming_end(struct incoming *incoming)
+{
+    return incoming->file >= 0 && shutdown(incoming->file, SHUT_WR) == 0;
 }
 
 /* ---- connections ---- */
@@ -510,6 +523,7 @@ static struct incoming *incoming_create(struct downstream *downstream,
     incoming->downstream = downstream;
     incoming->connection = connection;
     incoming->file = -1;
+    incoming->pair = -1;
     incoming->arrival.method = method;
     incoming->arrival.version = strcmp(version, "HTTP/1.0") == 0 ? "1.0" : "1.1";
     incoming->arrival.target_len = client->target_len;
@@ -618,6 +632,51 @@ static void detach(struct incoming *incoming, int file)
     end_upgrade(incoming);
 }
 
+static void on_leaving(void *user, uint32_t events)
+{
+    (void)events;
+    struct incoming *incoming = user;
+    end_watch(incoming);
+    incoming->left = true;
+    incoming->downstream->clients_left = true;
+    incoming->downstream->needs_run = true;
+}
+
+/*
+ * libmicrohttpd hands on what a client behind TLS sends, but not that it has left. Once all of that
+ * is through, the handler's end of the pair is shut for reading, so that the end is read there.
+ */
+static void hand_on_leaving(struct downstream *downstream)
+{
+    bool still_left = false;
+    for (struct incoming *incoming = downstream->requests; incoming != NULL;
+         incoming = incoming->next) {
+        int unread = 0;
+        int unheard = 0;
+        if (!incoming->left || incoming->pair < 0 || incoming->upgrade == NULL)
+            continue;
+        ioctl(socket_of(incoming->connection), FIONREAD, &unread);
+        ioctl(incoming->pair, FIONREAD, &unheard);
+        if (unread > 0 || unheard > 0) {
+            still_left = true;
+            continue;
+        }
+        shutdown(incoming->pair, SHUT_RD);
+        incoming->pair = -1;
+    }
+    downstream->clients_left = still_left;
+}
+
+static void watch_for_leaving(struct incoming *incoming, int pair)
+{
+    int file = socket_of(incoming->connection);
+    uint32_t events = (uint32_t)EPOLLRDHUP | (uint32_t)EPOLLONESHOT;
+    incoming->pair = pair;
+    incoming->watch = (struct loop_source){on_leaving, incoming};
+    incoming->watched =
+        file >= 0 && loop_watch(incoming->downstream->loop, file, events, &incoming->watch);
+}
+
 static void on_upgraded(void *user, struct MHD_Connection *connection, void *context,
                         const char *early, size_t early_len, MHD_socket file,
                         struct MHD_UpgradeResponseHandle *upgrade)
@@ -627,7 +686,11 @@ static void on_upgraded(void *user, struct MHD_Connection *connection, void *con
     bool kept = keep_arrival(incoming);
     incoming->upgrade = upgrade;
     keep_alive(socket_of(connection));
+    /* Frames are written when they are there to be read; none is to wait for another's arrival. */
+    setsockopt(socket_of(connection), IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     detach(incoming, file);
+    if (incoming->file < 0)
+        watch_for_leaving(incoming, file);
     incoming->downstream->handler->upgraded(
         incoming->object, incoming->file >= 0 ? incoming->file : file, early, early_len);
     if (!kept)
@@ -902,6 +965,8 @@ void downstream_run(struct downstream *downstream)
     downstream->needs_run = false;
     MHD_run(downstream->daemon);
     destroy_ended_upgraded(downstream);
+    if (downstream->clients_left)
+        hand_on_leaving(downstream);
     uint64_t milliseconds;
     bool waits = MHD_get_timeout64(downstream->daemon, &milliseconds) == MHD_YES;
     if (waits && milliseconds == 0)

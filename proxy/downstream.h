@@ -136,6 +136,12 @@ void incoming_interim(struct incoming *incoming, unsigned status, const struct f
 /* Goes on after a short body() or CONTENT_LATER. */
 void incoming_resume(struct incoming *incoming);
 
+/*
+ * Upgraded connections only: nothing more is written to it. False where its end cannot be told to
+ * the client but by incoming_abort(), which lets what has been written go out first.
+ */
+bool incoming_end(struct incoming *incoming);
+
 /* Breaks the connection off. */
 void incoming_abort(struct incoming *incoming);
 

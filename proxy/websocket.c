@@ -425,7 +425,10 @@ static void end_client(struct websocket *websocket)
     if (websocket->shut || websocket->client_left || websocket->client.frames.out.len > 0)
         return;
     websocket->shut = true;
-    shutdown(websocket->file, SHUT_WR);
+    if (incoming_end(websocket->incoming))
+        return;
+    websocket->client_left = true;
+    mark(websocket);
 }
 
 static void end_server(struct websocket *websocket)

@@ -135,8 +135,11 @@ class Peer:
             return True
 
 
-def handshake(port, target="/jmap/ws", user="admin", fields=(), **replaced):
-    """Sends a handshake; the connection, the status, the answer's fields and what follows."""
+def handshake(port, target="/jmap/ws", user="admin", fields=(), tls=None, **replaced):
+    """
+    Sends a handshake; the connection, the status, the answer's fields and what follows. `tls` is a
+    context of a client's that asks for "localhost".
+    """
     head = {"Host": "mail.test", "Upgrade": "websocket", "Connection": "Upgrade",
             "Sec-WebSocket-Key": KEY, "Sec-WebSocket-Version": "13",
             "Sec-WebSocket-Protocol": "jmap", "Authorization": basic(user)}
@@ -144,6 +147,8 @@ def handshake(port, target="/jmap/ws", user="admin", fields=(), **replaced):
     lines = [f"{name}: {value}" for name, value in head.items() if value is not None]
     lines += [f"{name}: {value}" for name, value in fields]
     connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+    if tls is not None:
+        connection = tls.wrap_socket(connection, server_hostname="localhost")
     request = f"GET {target} HTTP/1.1\r\n" + "\r\n".join(lines) + "\r\n\r\n"
     connection.sendall(request.encode())
     return (connection, *read_head(connection))

@@ -297,6 +297,53 @@ def test_a_server_behind_tls(tmp_path):
         assert peer.is_closed()
 
 
+# A listener with TLS
+
+
+@pytest.fixture
+def secure(tmp_path):
+    """A gate before a server that echoes, and how to reach it; plain HTTP is not spoken there."""
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("gate", "DNS:localhost")
+    with Server(echo) as server, Gate(server.port, TLS_CERT=cert, TLS_KEY=key) as gate:
+        yield gate, {"target": CHAT, "tls": ssl.create_default_context(cafile=authority.certificate)}
+
+
+def test_a_client_behind_tls(secure):
+    gate, how = secure
+    payload = random.Random(4).randbytes(3_000_000)
+    with connect(gate.port, **how) as peer:
+        for data in (b"short", payload, b"again"):
+            # A TLS socket of Python's takes one thread at a time.
+            for at in range(0, len(data), 50_000):
+                piece = data[at:at + 50_000]
+                peer.send(BINARY, piece)
+                assert peer.frame().payload == piece
+        peer.send(CLOSE, closing(1000, b"done"))
+        assert peer.frame().payload == closing(1000, b"done")
+        assert peer.is_closed()
+    wait_until(lambda: metric(gate, "renewgate_websockets_open") == 0)
+
+
+def test_a_client_behind_tls_may_leave(secure):
+    gate, how = secure
+    for _ in range(5):
+        with connect(gate.port, **how) as peer:
+            peer.send(TEXT, b"hello")
+            assert peer.frame().payload == b"hello"
+        wait_until(lambda: metric(gate, "renewgate_websockets_open") == 0)
+
+
+def test_a_stop_closes_clients_behind_tls_with_1001(secure):
+    gate, how = secure
+    with connect(gate.port, **how) as peer:
+        gate.process.terminate()
+        got = peer.frame()
+        assert got.code == 1001
+        peer.send(CLOSE, got.payload)
+        assert peer.is_closed()
+
+
 # Closing
 
 
