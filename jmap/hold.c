@@ -46,12 +46,21 @@ struct domain *hold_domain_of(const struct hold *hold, const struct held_create 
                    sizeof *hold->domains, domain_order);
 }
 
+/* When creates that name no time, or one in the past, ask for a renewal: now, which has moved on.
+ */
 static void note_asked(struct hold *hold)
 {
+    hold->now = hold->context->now(hold->context->user);
+    for (size_t i = 0; i < hold->domain_count; i++)
+        hold->domains[i].asked = WALL_TIME_NEVER;
     for (size_t i = 0; i < hold->request.count; i++) {
         const struct held_create *create = &hold->request.creates[i];
         struct domain *domain = hold_domain_of(hold, create);
         domain->asked = wall_time_later(domain->asked, hold_asked_time(hold, create));
+    }
+    for (size_t i = 0; i < hold->domain_count; i++) {
+        if (hold->domains[i].facts)
+            hold->domains[i].facts->asked = hold->domains[i].asked;
     }
 }
 
@@ -130,7 +139,6 @@ static enum hold_step take_flights(struct hold *hold)
 enum hold_step hold_woken(struct hold *hold)
 {
     /* A task that the other had made is due now, which is later than when this hold was opened. */
-    hold->now = hold->context->now(hold->context->user);
     note_asked(hold);
     if (hold->phase == PHASE_LEASES)
         return hold_lease_woken(hold);
@@ -199,6 +207,10 @@ static enum hold_step read_as_service(struct hold *hold)
 
 static enum hold_step feed_lookup(struct hold *hold, unsigned status, const char *body, size_t len)
 {
+    /* The answer has told the server's time, perhaps for the first time. */
+    note_asked(hold);
+    lookup_set_now(hold->lookup, hold->now);
+
     enum lookup_state state = lookup_feed(hold->lookup, status, body, len);
 
     switch (state) {
@@ -363,7 +375,6 @@ struct hold *hold_open(const struct hold_context *context, const char *body, siz
     hold->context = context;
     hold->body = body;
     hold->len = len;
-    hold->now = context->now(context->user);
     hold->request = request;
     hold->changed = request.repeated_keys;
     if (start(hold, kind))

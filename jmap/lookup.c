@@ -709,6 +709,11 @@ struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
     return lookup;
 }
 
+void lookup_set_now(struct lookup *lookup, wall_time now)
+{
+    lookup->now = now;
+}
+
 void lookup_destroy(struct lookup *lookup)
 {
     if (!lookup)

@@ -59,6 +59,9 @@ struct lookup;
 struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
                              struct task_memory *memory, wall_time now);
 
+/* What time it is by now; the domains' `asked` may be changed along with it. */
+void lookup_set_now(struct lookup *lookup, wall_time now);
+
 /* Frees what was found as well: no string of a domain is valid after it. NULL is allowed. */
 void lookup_destroy(struct lookup *lookup);
 

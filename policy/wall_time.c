@@ -1,5 +1,7 @@
 #include "policy/wall_time.h"
 
+#include <string.h>
+
 #define SECONDS_A_DAY 86400
 #define DAYS_A_CYCLE 146097 /* four hundred years of the Gregorian calendar */
 
@@ -164,6 +166,54 @@ bool wall_time_parse(const char *text, wall_time *out)
     if (*text != '\0')
         return false;
     *out = (wall_time){days * SECONDS_A_DAY + seconds - offset};
+    return true;
+}
+
+/* One of `count` three-letter names, which stand without anything between them. */
+static bool read_name(const char **at, const char *names, int64_t count, int64_t *index)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (strncmp(*at, names + i * 3, 3) == 0) {
+            *at += 3;
+            *index = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_text(const char **at, const char *text)
+{
+    while (*text && read_char(at, *text))
+        text++;
+    return *text == '\0';
+}
+
+static bool read_http_day(const char **at, int64_t *days)
+{
+    struct calendar_day date;
+    int64_t weekday, month;
+
+    if (!read_name(at, "MonTueWedThuFriSatSun", 7, &weekday) || !read_text(at, ", ") ||
+        !read_number(at, 2, 1, 31, &date.day) || !read_char(at, ' ') ||
+        !read_name(at, "JanFebMarAprMayJunJulAugSepOctNovDec", 12, &month) || !read_char(at, ' ') ||
+        !read_number(at, 4, 0, 9999, &date.year))
+        return false;
+    date.month = month + 1;
+    if (date.day > days_in_month(date.year, date.month))
+        return false;
+    *days = days_of(date);
+    return true;
+}
+
+bool wall_time_parse_http(const char *text, wall_time *out)
+{
+    int64_t days, seconds;
+
+    if (!text || !read_http_day(&text, &days) || !read_char(&text, ' ') ||
+        !read_clock(&text, &seconds) || !read_text(&text, " GMT") || *text != '\0')
+        return false;
+    *out = (wall_time){days * SECONDS_A_DAY + seconds};
     return true;
 }
 

@@ -46,6 +46,13 @@ wall_time wall_time_add(wall_time t, int64_t seconds);
 bool wall_time_parse(const char *text, wall_time *out);
 
 /*
+ * Reads the date of an HTTP header field, "Mon, 23 Nov 2026 21:33:17 GMT" (IMF-fixdate, RFC 9110,
+ * section 5.6.7). The older forms, which no server writes any more, are false as anything else is;
+ * the day of the week is not compared with the date.
+ */
+bool wall_time_parse_http(const char *text, wall_time *out);
+
+/*
  * Writes t as the server does, "2026-11-23T21:33:17Z". Years outside 0001 to 9999 and the two
  * bounds are written as the nearest year's end.
  */

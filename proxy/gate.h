@@ -10,6 +10,7 @@
 
 #include "proxy/config.h"
 #include "proxy/metrics.h"
+#include "proxy/server_clock.h"
 
 struct flight_table;  /* jmap/flight.h */
 struct keypair_store; /* proxy/keypair.h */
@@ -22,6 +23,7 @@ struct gate {
     struct metrics *metrics;
     struct flight_table *flights;
     struct task_memory *memory;
+    struct server_clock clock;
     struct replica_lock *replicas;  /* NULL: this is the only one */
     struct keypair_store *keypairs; /* NULL: clients use plain HTTP */
     atomic_bool draining;           /* the process is being stopped */

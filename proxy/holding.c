@@ -19,8 +19,8 @@ static enum hold_step asking_failed(struct holding *holding);
 
 static wall_time now(void *user)
 {
-    (void)user;
-    return clock_wall();
+    const struct holding *holding = user;
+    return server_clock_now(&holding->owner.context->gate->clock);
 }
 
 /* From any thread, with the flights locked. */
@@ -59,6 +59,7 @@ static void reported(void *user, const struct hold_report *decision)
 static bool on_head(void *user, const struct upstream_head *head)
 {
     struct holding *holding = user;
+    server_clock_note(&holding->owner.context->gate->clock, &head->fields);
     holding->status = head->status;
     return true;
 }

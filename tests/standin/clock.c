@@ -73,6 +73,14 @@ void clock_format(int64_t seconds, char text[CLOCK_TEXT])
         snprintf(text, CLOCK_TEXT, "0000-00-00T00:00:00Z");
 }
 
+void clock_format_http(int64_t seconds, char text[CLOCK_TEXT])
+{
+    time_t when = (time_t)seconds;
+    struct tm tm;
+    if (!gmtime_r(&when, &tm) || !strftime(text, CLOCK_TEXT, "%a, %d %b %Y %H:%M:%S GMT", &tm))
+        text[0] = '\0';
+}
+
 /* Digits as long as the field has room, then the separator that belongs there. */
 static bool read_field(const char **at, int digits, int *value)
 {

@@ -20,6 +20,8 @@ bool clock_is_frozen(void);
 
 /* 2026-11-23T21:35:28Z */
 void clock_format(int64_t seconds, char text[CLOCK_TEXT]);
+/* Mon, 23 Nov 2026 21:35:28 GMT */
+void clock_format_http(int64_t seconds, char text[CLOCK_TEXT]);
 /* As lenient as the server: time zone offsets and fractions are read, trailing text is not. */
 bool clock_parse(const char *text, int64_t *seconds);
 

@@ -1,4 +1,5 @@
 #include "tests/standin/listener.h"
+#include "tests/standin/clock.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -120,6 +121,10 @@ static enum MHD_Result handle(void *with, struct MHD_Connection *connection, con
     struct MHD_Response *response = make_response(&answer);
     for (size_t i = 0; i < answer.header_count; i++)
         MHD_add_response_header(response, answer.headers[i][0], answer.headers[i][1]);
+    /* The library would write the real time. */
+    char date[CLOCK_TEXT];
+    clock_format_http(clock_now(), date);
+    MHD_add_response_header(response, "Date", date);
     enum MHD_Result result = MHD_queue_response(connection, answer.status, response);
     MHD_destroy_response(response);
     free(answer.body);

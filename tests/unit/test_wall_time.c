@@ -179,12 +179,68 @@ static void reads_what_it_writes(void **state)
     }
 }
 
+static void reads_http_dates(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *date_time;
+    } rows[] = {
+        {"Mon, 23 Nov 2026 21:33:17 GMT", "2026-11-23T21:33:17Z"},
+        {"Sun, 06 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37Z"},
+        {"Thu, 01 Jan 1970 00:00:00 GMT", "1970-01-01T00:00:00Z"},
+        {"Thu, 29 Feb 2024 23:59:59 GMT", "2024-02-29T23:59:59Z"},
+        {"Fri, 31 Dec 9999 23:59:59 GMT", "9999-12-31T23:59:59Z"},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        wall_time got = {-1}, expected;
+
+        assert_true(wall_time_parse(rows[i].date_time, &expected));
+        assert_true(wall_time_parse_http(rows[i].text, &got));
+        assert_int_equal(got.seconds, expected.seconds);
+    }
+}
+
+static void refuses_other_http_dates(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        NULL,
+        "",
+        "Mon",
+        "Mon, 23 Nov 2026 21:33:17",
+        "Mon, 23 Nov 2026 21:33:17 UTC",
+        "Mon, 23 Nov 2026 21:33:17 +0000",
+        "Mon, 23 Nov 2026 21:33:17 GMT ",
+        " Mon, 23 Nov 2026 21:33:17 GMT",
+        "mon, 23 Nov 2026 21:33:17 GMT",
+        "Mon, 23 nov 2026 21:33:17 GMT",
+        "Mon, 3 Nov 2026 21:33:17 GMT",
+        "Mon, 30 Feb 2026 21:33:17 GMT",
+        "Mon, 00 Nov 2026 21:33:17 GMT",
+        "Mon, 23 Nov 26 21:33:17 GMT",
+        "Mon, 23 Nov 2026 24:33:17 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+        "2026-11-23T21:33:17Z",
+        "0",
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        wall_time got = {-1};
+
+        assert_false(wall_time_parse_http(rows[i], &got));
+        assert_int_equal(got.seconds, -1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(adds_within_its_bounds),    cmocka_unit_test(compares),
         cmocka_unit_test(reads_date_times),          cmocka_unit_test(refuses_all_else),
         cmocka_unit_test(writes_as_the_server_does), cmocka_unit_test(reads_what_it_writes),
+        cmocka_unit_test(reads_http_dates),          cmocka_unit_test(refuses_other_http_dates),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
