@@ -198,6 +198,7 @@ static bool add_task(struct lookup *lookup, const json_t *object)
         .due = time_of(status, "due", lookup->now),
         .failed_at = time_of(status, "failedAt", lookup->now),
         .failure_reason = string_of(status, "failureReason"),
+        .restarted = json_integer_value(json_object_get(status, "attemptNumber")) == 0,
     };
     task->seen = first_seen(domain, task, lookup->now);
     domain->task_count++;

@@ -1,20 +1,5 @@
 #include "policy/decide.h"
 
-#include <string.h>
-
-static bool rate_limited(const struct renewal_task *task)
-{
-    return task->state == TASK_RETRY && refusal_parse(task->failure_reason).kind != REFUSAL_NONE;
-}
-
-/* Equal times are told apart by the id, so that the order of the list never shows. */
-static bool sooner(const struct renewal_task *a, const struct renewal_task *b)
-{
-    if (!wall_time_equal(a->due, b->due))
-        return wall_time_before(a->due, b->due);
-    return strcmp(a->id, b->id) < 0;
-}
-
 /* The latest: before that time the CA refuses whatever the others say. */
 static const struct renewal_task *find_rate_limited(const struct decision_facts *facts)
 {
@@ -23,10 +8,9 @@ static const struct renewal_task *find_rate_limited(const struct decision_facts 
     for (size_t i = 0; i < facts->task_count; i++) {
         const struct renewal_task *task = &facts->tasks[i];
 
-        if (!rate_limited(task))
+        if (!renewal_task_rate_limited(task))
             continue;
-        if (!best || wall_time_before(best->due, task->due) ||
-            (wall_time_equal(best->due, task->due) && sooner(task, best)))
+        if (!best || renewal_task_waits_longer(task, best))
             best = task;
     }
     return best;
@@ -42,7 +26,7 @@ static const struct renewal_task *find_under_way(const struct decision_facts *fa
         const struct renewal_task *task = &facts->tasks[i];
         bool in_time = task->state == TASK_PENDING && !wall_time_before(wanted, task->due);
 
-        if ((in_time || task->state == TASK_RETRY) && (!best || sooner(task, best)))
+        if ((in_time || task->state == TASK_RETRY) && (!best || renewal_task_sooner(task, best)))
             best = task;
     }
     return best;
@@ -55,7 +39,7 @@ static const struct renewal_task *find_earliest(const struct decision_facts *fac
     for (size_t i = 0; i < facts->task_count; i++) {
         const struct renewal_task *task = &facts->tasks[i];
 
-        if (task->state != TASK_FAILED && (!best || sooner(task, best)))
+        if (task->state != TASK_FAILED && (!best || renewal_task_sooner(task, best)))
             best = task;
     }
     return best;
@@ -186,6 +170,8 @@ static wall_time refused_by_task(const struct renewal_task *task, int64_t blind_
     case REFUSAL_SECONDS:
         return failed ? wall_time_add(task->failed_at, refusal.seconds) : task->due;
     case REFUSAL_SOME_TIME:
+        if (task->restarted)
+            return task->due;
         return wall_time_add(failed ? task->failed_at : task->seen, blind_hold_seconds);
     }
     return WALL_TIME_NEVER;

@@ -10,23 +10,8 @@
 #include <stddef.h>
 
 #include "policy/refusal.h"
+#include "policy/renewal_task.h"
 #include "policy/wall_time.h"
-
-enum task_state {
-    TASK_PENDING,
-    TASK_RETRY,
-    TASK_FAILED,
-};
-
-/* One AcmeRenewal task of the domain. Strings are borrowed from whoever read them. */
-struct renewal_task {
-    const char *id;
-    enum task_state state;
-    wall_time due;              /* Pending, Retry */
-    wall_time failed_at;        /* Failed */
-    wall_time seen;             /* when this failureReason was first seen by the gate */
-    const char *failure_reason; /* Retry, Failed; NULL else */
-};
 
 enum not_due_mode {
     NOT_DUE_NOOP,
@@ -78,7 +63,8 @@ const char *outcome_name(enum outcome outcome);
 /*
  * H from the domain's own tasks (Failed ones count here) and the issue times of the stored
  * certificates with exactly its set. A Retry after a refusal counts with its due; where the CA
- * named no time, `seen` (failed_at where Failed) + blind_hold_seconds.
+ * named no time, `seen` (failed_at where Failed) + blind_hold_seconds, unless a collapse has
+ * written its due already.
  */
 wall_time refused_until(const struct renewal_task *tasks, size_t task_count,
                         struct issue_limit limit, const wall_time *issued, size_t issued_count,

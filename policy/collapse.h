@@ -1,0 +1,52 @@
+#ifndef RENEWGATE_POLICY_COLLAPSE_H
+#define RENEWGATE_POLICY_COLLAPSE_H
+
+/*
+ * One retry for each domain: which of a domain's queued tasks stays, and how it is written. Facts
+ * in, plan out, by the rules of docs/decisions.md.
+ *
+ * Of the tasks that wait, one stays: the rate-limited one that is due last, else the earliest. If
+ * it is rate-limited it is due when the CA no longer refuses, and starts counting attempts anew:
+ * the server would give up, or retry too early, after too many. All that are due are left alone.
+ * They run, which cannot be seen, and what runs can end at any moment without another to follow;
+ * so they do not count as the one that stays either.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "policy/renewal_task.h"
+
+/* A task due so soon counts as due: it would start while the others are being removed. */
+#define COLLAPSE_MARGIN_SECONDS 30
+
+struct collapse_facts {
+    wall_time now;
+    wall_time refused_until;          /* H; WALL_TIME_NEVER where nothing says so */
+    const struct renewal_task *tasks; /* of one domain; Failed ones are left */
+    size_t task_count;
+    /*
+     * The task that was just made for a domain that is just as new, or NULL. The server has made
+     * one of its own then, and the two ask for the same order: other due ones yield to it.
+     */
+    const char *newborn;
+};
+
+enum collapse_fate {
+    COLLAPSE_LEFT,
+    COLLAPSE_KEPT,      /* stays as it is */
+    COLLAPSE_REWRITTEN, /* stays, with `due` as its due time and no attempts counted */
+    COLLAPSE_REMOVED,
+    COLLAPSE_YIELDS, /* removed unless it is running already */
+};
+
+struct collapse_plan {
+    size_t changes;  /* how many tasks are not as they should be: 0, nothing to do */
+    size_t survivor; /* its place among the tasks; task_count where nothing waits */
+    wall_time due;   /* the survivor's, as it is to be */
+};
+
+/* Writes one fate for each task. */
+struct collapse_plan collapse_plan(const struct collapse_facts *facts, enum collapse_fate *fates);
+
+#endif

@@ -1,0 +1,36 @@
+#ifndef RENEWGATE_POLICY_RENEWAL_TASK_H
+#define RENEWGATE_POLICY_RENEWAL_TASK_H
+
+/* An AcmeRenewal task of a domain, as it was read, and in which order such tasks count. */
+
+#include <stdbool.h>
+
+#include "policy/wall_time.h"
+
+enum task_state {
+    TASK_PENDING,
+    TASK_RETRY,
+    TASK_FAILED,
+};
+
+/* Strings are borrowed from whoever read them. */
+struct renewal_task {
+    const char *id;
+    enum task_state state;
+    wall_time due;              /* Pending, Retry */
+    wall_time failed_at;        /* Failed */
+    wall_time seen;             /* when this failureReason was first seen by the gate */
+    const char *failure_reason; /* Retry, Failed; NULL else */
+    bool restarted; /* Retry: no attempt is counted, so its due is what a collapse has written */
+};
+
+/* It waits because the CA has refused. */
+bool renewal_task_rate_limited(const struct renewal_task *task);
+
+/* Equal times are told apart by the id, so that the order of a list never shows. */
+bool renewal_task_sooner(const struct renewal_task *a, const struct renewal_task *b);
+
+/* Later, with the same order among equals: the CA refuses until then whatever the others say. */
+bool renewal_task_waits_longer(const struct renewal_task *a, const struct renewal_task *b);
+
+#endif

@@ -1,0 +1,275 @@
+#include "policy/collapse.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/decide.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define TASKS_MAX 5
+#define HOUR INT64_C(3600)
+#define DAY INT64_C(86400)
+#define NOW INT64_C(1800000000)
+#define AT(offset) {NOW + (offset)}
+#define NEVER {INT64_MIN}
+
+#define LIMITED "Rate limited. Retry after 604793 seconds"
+#define LIMITED_BLINDLY "Rate limited. Retry after some time"
+#define DNS_ERROR "DNS error: timeout"
+
+#define PENDING(name, offset) {.id = (name), .state = TASK_PENDING, .due = AT(offset)}
+#define RETRY(name, offset, reason)                                                                \
+    {.id = (name), .state = TASK_RETRY, .due = AT(offset), .failure_reason = (reason)}
+#define RESTARTED(name, offset, reason)                                                            \
+    {.id = (name),                                                                                 \
+     .state = TASK_RETRY,                                                                          \
+     .due = AT(offset),                                                                            \
+     .failure_reason = (reason),                                                                   \
+     .restarted = true}
+#define FAILED(name, offset, reason)                                                               \
+    {.id = (name), .state = TASK_FAILED, .failed_at = AT(offset), .failure_reason = (reason)}
+
+/*
+ * What becomes of each task: "." left, "k" kept, "w" rewritten, "x" removed, "y" yields; and when
+ * the one that stays is due.
+ */
+static const struct row {
+    const char *name;
+    struct renewal_task tasks[TASKS_MAX];
+    const char *fates;
+    wall_time due;
+    wall_time refused_until; /* zero: nothing refuses */
+    const char *newborn;
+} rows[] = {
+    {"nothing queued", {{0}}, "", NEVER, {0}, NULL},
+    {"one that waits", {PENDING("a", DAY)}, "k", AT(DAY), {0}, NULL},
+    {"one that runs", {PENDING("a", -DAY)}, ".", NEVER, {0}, NULL},
+    {"Failed ones alone",
+     {FAILED("a", -DAY, LIMITED), FAILED("b", 0, NULL)},
+     "..",
+     NEVER,
+     {0},
+     NULL},
+
+    {"the earliest stays",
+     {PENDING("a", 2 * DAY), PENDING("b", DAY), PENDING("c", 3 * DAY)},
+     "xkx",
+     AT(DAY),
+     {0},
+     NULL},
+    {"the earliest of those retried for another reason too",
+     {RETRY("a", 2 * DAY, DNS_ERROR), RETRY("b", HOUR, DNS_ERROR), PENDING("c", DAY)},
+     "xkx",
+     AT(HOUR),
+     {0},
+     NULL},
+    {"of equally early ones that with the first id",
+     {PENDING("b", DAY), PENDING("a", DAY), PENDING("c", DAY)},
+     "xkx",
+     AT(DAY),
+     {0},
+     NULL},
+    {"a refusal does not move what was not refused",
+     {PENDING("a", DAY), PENDING("b", 2 * DAY)},
+     "kx",
+     AT(DAY),
+     AT(5 * DAY),
+     NULL},
+
+    {"a rate-limited one stays, however late",
+     {PENDING("a", HOUR), RESTARTED("b", 7 * DAY, LIMITED), RETRY("c", DAY, DNS_ERROR)},
+     "xkx",
+     AT(7 * DAY),
+     {0},
+     NULL},
+    {"of several the one that is due last",
+     {RESTARTED("a", DAY, LIMITED), RESTARTED("b", 3 * DAY, LIMITED),
+      RESTARTED("c", 2 * DAY, LIMITED_BLINDLY)},
+     "xkx",
+     AT(3 * DAY),
+     {0},
+     NULL},
+    {"of equally late ones that with the first id",
+     {RESTARTED("b", DAY, LIMITED), RESTARTED("a", DAY, LIMITED)},
+     "xk",
+     AT(DAY),
+     {0},
+     NULL},
+    {"it counts its attempts anew", {RETRY("a", DAY, LIMITED)}, "w", AT(DAY), {0}, NULL},
+    {"it is due when the CA no longer refuses",
+     {RESTARTED("a", HOUR, LIMITED)},
+     "w",
+     AT(DAY),
+     AT(DAY),
+     NULL},
+    {"never earlier than it is", {RESTARTED("a", DAY, LIMITED)}, "k", AT(DAY), AT(HOUR), NULL},
+    {"a Failed one is left, and what it says of the CA is heeded",
+     {FAILED("a", -DAY, LIMITED), RETRY("b", HOUR, LIMITED_BLINDLY)},
+     ".w",
+     AT(6 * DAY),
+     AT(6 * DAY),
+     NULL},
+
+    {"what runs is left and does not count",
+     {PENDING("a", 0), PENDING("b", DAY), PENDING("c", 2 * DAY), RETRY("d", -1, LIMITED)},
+     ".kx.",
+     AT(DAY),
+     {0},
+     NULL},
+    {"so is what starts at any moment",
+     {PENDING("a", COLLAPSE_MARGIN_SECONDS), PENDING("b", COLLAPSE_MARGIN_SECONDS + 1),
+      PENDING("c", DAY)},
+     ".kx",
+     AT(COLLAPSE_MARGIN_SECONDS + 1),
+     {0},
+     NULL},
+    {"twins that run are left", {PENDING("a", 0), PENDING("b", -1)}, "..", NEVER, {0}, NULL},
+
+    {"the server's own yields to a task that was made with its domain",
+     {PENDING("a", 0), PENDING("b", 0), PENDING("c", 60 * DAY)},
+     "y.k",
+     AT(60 * DAY),
+     {0},
+     "b"},
+    {"not to one for later", {PENDING("a", 0), PENDING("b", DAY)}, ".k", AT(DAY), {0}, "b"},
+    {"not to one that has failed", {PENDING("a", 0), FAILED("b", 0, NULL)}, "..", NEVER, {0}, "b"},
+    {"not to one that is gone", {PENDING("a", 0), PENDING("c", 0)}, "..", NEVER, {0}, "b"},
+};
+
+static void each_rule_as_the_table_says(void **state)
+{
+    (void)state;
+    static const char letters[] = {
+        [COLLAPSE_LEFT] = '.',    [COLLAPSE_KEPT] = 'k',   [COLLAPSE_REWRITTEN] = 'w',
+        [COLLAPSE_REMOVED] = 'x', [COLLAPSE_YIELDS] = 'y',
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct row *row = &rows[i];
+        size_t count = strlen(row->fates), changes = 0;
+        enum collapse_fate fates[TASKS_MAX];
+        char got[TASKS_MAX + 1] = "";
+        struct collapse_facts facts = {
+            .now = {NOW},
+            .refused_until = row->refused_until.seconds ? row->refused_until : WALL_TIME_NEVER,
+            .tasks = row->tasks,
+            .task_count = count,
+            .newborn = row->newborn,
+        };
+        struct collapse_plan plan = collapse_plan(&facts, fates);
+
+        for (size_t t = 0; t < count; t++) {
+            got[t] = letters[fates[t]];
+            changes += strchr("wxy", got[t]) != NULL;
+        }
+        if (strcmp(got, row->fates) != 0 || !wall_time_equal(plan.due, row->due) ||
+            plan.changes != changes)
+            fail_msg("%s: %s instead of %s, %zu changes, due %lld", row->name, got, row->fates,
+                     plan.changes, (long long)plan.due.seconds);
+    }
+}
+
+/* Every queue of up to four tasks of these kinds, in every order. */
+static const struct renewal_task kinds[] = {
+    PENDING("", 0),
+    PENDING("", DAY),
+    PENDING("", 2 * DAY),
+    RETRY("", DAY, DNS_ERROR),
+    RETRY("", DAY, LIMITED),
+    RETRY("", 3 * DAY, LIMITED),
+    RESTARTED("", 2 * DAY, LIMITED_BLINDLY),
+    FAILED("", -HOUR, LIMITED),
+};
+static const char *const ids[] = {"a", "b", "c", "d"};
+
+static size_t make_queue(size_t number, struct renewal_task *tasks)
+{
+    size_t count = 0;
+
+    for (; number > 0 && count < COUNT(ids); number /= COUNT(kinds) + 1) {
+        size_t kind = number % (COUNT(kinds) + 1);
+        if (kind == 0)
+            continue;
+        tasks[count] = kinds[kind - 1];
+        tasks[count].id = ids[count];
+        count++;
+    }
+    return count;
+}
+
+static size_t waiting(const struct renewal_task *tasks, size_t count)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < count; i++)
+        found += tasks[i].state != TASK_FAILED && tasks[i].due.seconds > NOW;
+    return found;
+}
+
+static struct collapse_plan plan_of(const struct renewal_task *tasks, size_t count,
+                                    enum collapse_fate *fates)
+{
+    wall_time until =
+        refused_until(tasks, count, (struct issue_limit){0}, NULL, 0, 0, (wall_time){NOW});
+
+    return collapse_plan(
+        &(struct collapse_facts){
+            .now = {NOW}, .refused_until = until, .tasks = tasks, .task_count = count},
+        fates);
+}
+
+/* The plan carried out; what is left of the queue. */
+static size_t carry_out(struct renewal_task *tasks, size_t count, const enum collapse_fate *fates,
+                        wall_time due)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (fates[i] == COLLAPSE_REMOVED)
+            continue;
+        tasks[kept] = tasks[i];
+        if (fates[i] == COLLAPSE_REWRITTEN) {
+            tasks[kept].due = due;
+            tasks[kept].restarted = true;
+        }
+        kept++;
+    }
+    return kept;
+}
+
+static void one_waits_where_any_did_and_then_nothing_is_left_to_do(void **state)
+{
+    (void)state;
+    size_t queues = 1;
+
+    for (size_t i = 0; i < COUNT(ids); i++)
+        queues *= COUNT(kinds) + 1;
+    for (size_t number = 0; number < queues; number++) {
+        struct renewal_task tasks[COUNT(ids)];
+        enum collapse_fate fates[COUNT(ids)];
+        size_t count = make_queue(number, tasks), before = waiting(tasks, count);
+        struct collapse_plan plan = plan_of(tasks, count, fates);
+
+        count = carry_out(tasks, count, fates, plan.due);
+        if (waiting(tasks, count) != (before > 0))
+            fail_msg("queue %zu: %zu waited, %zu do", number, before, waiting(tasks, count));
+        if (plan_of(tasks, count, fates).changes != 0)
+            fail_msg("queue %zu: not settled", number);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_rule_as_the_table_says),
+        cmocka_unit_test(one_waits_where_any_did_and_then_nothing_is_left_to_do),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
