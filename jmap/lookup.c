@@ -6,6 +6,7 @@
 
 #include "jmap/certificate_search.h"
 #include "jmap/json_text.h"
+#include "jmap/own_request.h"
 
 /*
  * Stages, each one request and its answer:
@@ -141,15 +142,6 @@ static struct lookup_domain *domain_by_id(struct lookup *lookup, const char *id)
 
 /* Tasks. */
 
-static wall_time time_of(const json_t *object, const char *key, wall_time otherwise)
-{
-    const char *text = string_of(object, key);
-
-    if (text)
-        wall_time_parse(text, &otherwise);
-    return otherwise;
-}
-
 static bool has_task(const struct lookup_domain *domain, const char *id)
 {
     for (size_t i = 0; i < domain->task_count; i++) {
@@ -174,13 +166,14 @@ static wall_time first_seen(struct lookup_domain *domain, const struct renewal_t
 
 static bool add_task(struct lookup *lookup, const json_t *object)
 {
-    const char *id = string_of(object, "id"), *type = string_of(object, "@type");
-    const json_t *status = json_object_get(object, "status");
-    const char *state = string_of(status, "@type");
-    struct lookup_domain *domain = domain_by_id(lookup, string_of(object, "domainId"));
+    struct renewal_task task;
+    const char *domain_id;
 
-    if (!domain || !id || strlen(id) >= OBJECT_ID_SIZE || !state || has_task(domain, id) || !type ||
-        strcmp(type, "AcmeRenewal") != 0)
+    if (!own_request_task(object, lookup->now, &task, &domain_id))
+        return true;
+
+    struct lookup_domain *domain = domain_by_id(lookup, domain_id);
+    if (!domain || has_task(domain, task.id))
         return true;
 
     struct renewal_task *grown =
@@ -188,20 +181,8 @@ static bool add_task(struct lookup *lookup, const json_t *object)
     if (!grown)
         return false;
     domain->tasks = grown;
-
-    struct renewal_task *task = &grown[domain->task_count];
-    *task = (struct renewal_task){
-        .id = id,
-        .state = strcmp(state, "Retry") == 0    ? TASK_RETRY
-                 : strcmp(state, "Failed") == 0 ? TASK_FAILED
-                                                : TASK_PENDING,
-        .due = time_of(status, "due", lookup->now),
-        .failed_at = time_of(status, "failedAt", lookup->now),
-        .failure_reason = string_of(status, "failureReason"),
-        .restarted = json_integer_value(json_object_get(status, "attemptNumber")) == 0,
-    };
-    task->seen = first_seen(domain, task, lookup->now);
-    domain->task_count++;
+    task.seen = first_seen(domain, &task, lookup->now);
+    grown[domain->task_count++] = task;
     return true;
 }
 

@@ -1,0 +1,62 @@
+#ifndef RENEWGATE_JMAP_OWN_REQUEST_H
+#define RENEWGATE_JMAP_OWN_REQUEST_H
+
+/*
+ * JMAP requests of the gate's own, written and their responses read: what the machines that tidy up
+ * have in common.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "policy/renewal_task.h"
+
+/* Limits of the server's session object, kept well below. */
+enum {
+    OWN_REQUEST_IDS = 400,  /* in one get or set call; 500 allowed */
+    OWN_REQUEST_CALLS = 10, /* 16 allowed */
+};
+
+/* One request, and then the response to it. Zeroed before its first use. */
+struct own_request {
+    json_t *calls; /* being written */
+    bool incomplete;
+    char *body; /* what is to be sent */
+    size_t len;
+    json_t *response; /* owns every string that was read from it */
+};
+
+void own_request_clear(struct own_request *request);
+
+/* Begins a new request; the last response stays until the next is read. */
+void own_request_begin(struct own_request *request);
+
+/* Adds a call; the arguments are taken over. */
+void own_request_add(struct own_request *request, const char *method, json_t *arguments,
+                     const char *call_id);
+
+/* Writes `body`; false when memory ran out, at this or at any call. */
+bool own_request_finish(struct own_request *request);
+
+/* Reads a response, whole. NULL when it is one, else why not, in words; static. */
+const char *own_request_read(struct own_request *request, unsigned status, const char *body,
+                             size_t len);
+
+/* The arguments of the response to a call; NULL where there is none, or an error. Borrowed. */
+json_t *own_request_answer(const struct own_request *request, const char *call_id);
+
+/* The type of the method-level error that a call got, or NULL. Borrowed. */
+const char *own_request_error(const struct own_request *request, const char *call_id);
+
+/* A member that is a string, or NULL. */
+const char *own_request_string(const json_t *object, const char *member);
+
+/*
+ * Reads an AcmeRenewal from its object; false where it is none, or no task that can be understood.
+ * Strings are the object's. `seen` is set to `now`.
+ */
+bool own_request_task(const json_t *object, wall_time now, struct renewal_task *out,
+                      const char **domain_id);
+
+#endif
