@@ -82,6 +82,21 @@ const char *answer_error_type(const struct jmap_answer *answer, size_t call, con
     return json_string_value(json_object_get(entry(answer, call, "notCreated", key), "type"));
 }
 
+bool answer_has_destroyed(const struct jmap_answer *answer, const char *id)
+{
+    for (size_t i = 0; i < answer->call_count; i++) {
+        size_t n;
+        json_t *destroyed;
+        json_array_foreach(json_object_get(answer->sets[i], "destroyed"), n, destroyed)
+        {
+            const char *own = json_string_value(destroyed);
+            if (own && strcmp(own, id) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 bool answer_is_masked(const struct jmap_answer *answer, size_t call, const char *key)
 {
     const char *type = answer_error_type(answer, call, key);

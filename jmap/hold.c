@@ -164,6 +164,7 @@ static bool list_facts(struct hold *hold)
         struct domain *domain = &hold->domains[i];
         if (hold_domain_is_reference(domain) || domain->shared)
             continue;
+        domain->refused_until = WALL_TIME_NEVER;
         domain->facts = &hold->facts[hold->fact_count++];
         *domain->facts = (struct lookup_domain){.id = domain->id, .asked = domain->asked};
     }
@@ -390,21 +391,37 @@ enum hold_step hold_step(const struct hold *hold)
 
 struct hold_request hold_request(const struct hold *hold)
 {
-    bool main = hold->phase == PHASE_MAIN, lookup = hold->phase == PHASE_LOOKUP;
     struct hold_request request = {
-        .credential = lookup ? hold->credential : HOLD_AS_CALLER,
-        .is_lookup = lookup,
-        .is_session = lookup && lookup_state(hold->lookup) == LOOKUP_SEND_SESSION,
-        .keep_headers = main,
+        .credential = HOLD_AS_CALLER,
+        .keep_headers = hold->phase == PHASE_MAIN,
         .body = hold->out,
         .len = hold->out_len,
     };
 
-    if (lookup) {
+    switch (hold->phase) {
+    case PHASE_LOOKUP:
+        request.credential = hold->credential;
+        request.is_lookup = true;
+        request.is_session = lookup_state(hold->lookup) == LOOKUP_SEND_SESSION;
         request.body = lookup_body(hold->lookup, &request.len);
-    } else if (main && !hold->out) {
-        request.body = hold->body;
-        request.len = hold->len;
+        break;
+    case PHASE_BIRTH:
+        request.is_lookup = true;
+        request.is_session = lookup_state(hold->birth) == LOOKUP_SEND_SESSION;
+        request.body = lookup_body(hold->birth, &request.len);
+        break;
+    case PHASE_COLLAPSE:
+        request.is_lookup = true;
+        request.body = collapse_body(hold->collapse, &request.len);
+        break;
+    case PHASE_MAIN:
+        if (!hold->out) {
+            request.body = hold->body;
+            request.len = hold->len;
+        }
+        break;
+    default:
+        break;
     }
     return request;
 }
@@ -427,6 +444,10 @@ enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, s
         return hold_feed_moves(hold, status, body, len);
     case PHASE_RESEND:
         return hold_feed_resends(hold, status, body, len);
+    case PHASE_BIRTH:
+        return hold_feed_birth(hold, status, body, len);
+    case PHASE_COLLAPSE:
+        return hold_feed_collapse(hold, status, body, len);
     default:
         return hold->step;
     }
@@ -464,6 +485,8 @@ void hold_close(struct hold *hold)
         flight_leave(hold->context->flights, &hold->domains[i].place, &nothing);
     }
     lookup_destroy(hold->lookup);
+    lookup_destroy(hold->birth);
+    collapse_destroy(hold->collapse);
     answer_clear(&hold->answer);
     answer_clear(&hold->resent);
     request_clear(&hold->request);

@@ -36,7 +36,7 @@ enum hold_credential {
 /* What to send to the server's API endpoint. Bytes are the hold's own, until the next feed. */
 struct hold_request {
     enum hold_credential credential;
-    bool is_lookup;    /* a read of the gate's own, limited by LOOKUP_TIMEOUT */
+    bool is_lookup;    /* the gate's own, limited by LOOKUP_TIMEOUT; may be sent twice */
     bool is_session;   /* GET /jmap/session in place of a POST */
     bool keep_headers; /* the client's own request: its target and header fields go along */
     const char *body;
@@ -70,6 +70,19 @@ struct hold_report {
     wall_time refused_until;
 };
 
+/* A queued task that was tidied up. Strings are valid during the call only. */
+struct hold_change {
+    const char *domain_id;
+    const char *domain_name; /* NULL where no look-up told it */
+    const char *action;      /* "postponed", "destroyed" or "superseded" */
+    const char *id;
+    const char *survivor;   /* the task that stays, of those that wait */
+    wall_time due;          /* its new one, where postponed */
+    const char *old_state;  /* what it was: "Pending" or "Retry" */
+    wall_time old_due;      /* the same */
+    const char *old_reason; /* the same; NULL where it has not failed */
+};
+
 struct hold_settings {
     bool observe;
     bool force_allowed;
@@ -93,6 +106,7 @@ struct hold_context {
      * hold_woken() on the hold's own thread. */
     void (*wake)(void *user);
     void (*report)(void *user, const struct hold_report *report);
+    void (*changed)(void *user, const struct hold_change *change); /* or NULL */
     void *user;
 };
 

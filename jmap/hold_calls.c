@@ -196,10 +196,10 @@ static bool put_resend(const struct hold *hold, size_t i, json_t *creates)
 static enum hold_step send_resends(struct hold *hold)
 {
     if (!any_resend(hold))
-        return hold_finish(hold);
+        return hold_collapse(hold);
     if (!hold_owns_domains(hold) || !write_calls(hold, "create", put_resend)) {
         fail_resends(hold);
-        return hold_finish(hold);
+        return hold_collapse(hold);
     }
     return hold_enter(hold, PHASE_RESEND, HOLD_SEND);
 }
@@ -224,11 +224,11 @@ enum hold_step hold_feed_resends(struct hold *hold, unsigned status, const char 
 {
     if (status != 200 || !answer_parse(body, len, hold->sent, &hold->resent)) {
         fail_resends(hold);
-        return hold_finish(hold);
+        return hold_collapse(hold);
     }
     for (size_t i = 0; i < hold->request.count; i++) {
         if (hold->verdicts[i].state == VERDICT_RESEND)
             judge_resent(hold, i);
     }
-    return hold_finish(hold);
+    return hold_collapse(hold);
 }

@@ -15,6 +15,7 @@
 #include <jansson.h>
 
 #include "jmap/answer.h"
+#include "jmap/collapse.h"
 #include "jmap/flight.h"
 #include "jmap/hold.h"
 #include "jmap/lookup.h"
@@ -29,6 +30,8 @@ enum phase {
     PHASE_MAIN,   /* the client's request */
     PHASE_MOVE,   /* tasks moved to another time */
     PHASE_RESEND, /* creates that must be forwarded after all */
+    PHASE_BIRTH,  /* the tasks of a domain that the client's request has made */
+    PHASE_COLLAPSE,
     PHASE_DONE,
 };
 
@@ -58,6 +61,8 @@ struct domain {
     struct lease *lease; /* NULL: not taken, or there is no lock */
     bool shared;         /* another request settled it: place.result */
     size_t first; /* its first create; once judged, the first that the server did not reject */
+    wall_time refused_until;       /* H, once decided */
+    char survivor[OBJECT_ID_SIZE]; /* the task that a collapse has left, or "" */
 };
 
 struct hold {
@@ -88,6 +93,10 @@ struct hold {
     bool has_answer;
     json_t *sent; /* the calls of the gate's own that are being sent */
     struct jmap_answer resent;
+    size_t next_collapse; /* the domain that is being collapsed */
+    struct lookup *birth; /* of a domain that the client's request has made, or changed */
+    struct lookup_domain newborn;
+    struct collapse *collapse;
     char *text; /* the answer in the gate's words, or NULL */
     size_t text_len;
 };
@@ -149,6 +158,13 @@ enum hold_step hold_feed_resends(struct hold *hold, unsigned status, const char 
 
 /* The id that the client's request gave to what it made under a key, or NULL. Borrowed. */
 const char *hold_made_id(const struct hold *hold, const char *key);
+
+/* hold_collapse.c */
+
+/* Collapses the domains one after another, then finishes. What fails there is left as it is. */
+enum hold_step hold_collapse(struct hold *hold);
+enum hold_step hold_feed_birth(struct hold *hold, unsigned status, const char *body, size_t len);
+enum hold_step hold_feed_collapse(struct hold *hold, unsigned status, const char *body, size_t len);
 
 /* hold_answer.c */
 

@@ -2,11 +2,14 @@
 
 #include <string.h>
 
-static void remember_live_tasks(struct domain_memory *known, const struct lookup_domain *facts)
+static void remember_live_tasks(struct domain_memory *known, const struct domain *domain)
 {
+    const struct lookup_domain *facts = domain->facts;
     size_t kept = 0;
 
     memset(known->task_ids, 0, sizeof known->task_ids);
+    if (domain->survivor[0])
+        memcpy(known->task_ids[kept++], domain->survivor, OBJECT_ID_SIZE);
     for (size_t i = 0; i < facts->task_count && kept < MEMORY_TASKS; i++) {
         if (facts->tasks[i].state != TASK_FAILED)
             strncpy(known->task_ids[kept++], facts->tasks[i].id, OBJECT_ID_SIZE - 1);
@@ -26,7 +29,7 @@ void hold_remember(struct hold *hold, const struct domain *domain)
         return;
     memory_recall(hold->context->memory, domain->id, &known);
     if (seen) {
-        remember_live_tasks(&known, facts);
+        remember_live_tasks(&known, domain);
         strncpy(known.certificate_id, facts->certificate_id ? facts->certificate_id : "",
                 OBJECT_ID_SIZE - 1);
         memcpy(known.refused_id, facts->known.refused_id, OBJECT_ID_SIZE);
@@ -55,7 +58,7 @@ void hold_report_verdict(const struct hold *hold, size_t i)
         .observed = hold->context->settings->observe,
         .due = verdict->decision.due,
         .renewal_due = facts && !hold->lookup_error ? facts->renewal_due : WALL_TIME_NEVER,
-        .refused_until = WALL_TIME_NEVER,
+        .refused_until = facts && !hold->lookup_error ? domain->refused_until : WALL_TIME_NEVER,
     };
 
     if (rejected && !report.observed) {

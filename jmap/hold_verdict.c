@@ -7,14 +7,19 @@
 
 /* Deciding. */
 
+/* Puts those that the request itself removes behind the others, each in their order. */
 static size_t tasks_left(const struct hold *hold, struct lookup_domain *facts)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < facts->task_count; i++) {
-        if (!hold_removes(hold, facts->tasks[i].id))
-            facts->tasks[kept++] = facts->tasks[i];
+        struct renewal_task task = facts->tasks[i];
+        if (hold_removes(hold, task.id))
+            continue;
+        memmove(&facts->tasks[kept + 1], &facts->tasks[kept], (i - kept) * sizeof task);
+        facts->tasks[kept++] = task;
     }
+    facts->removed_count += facts->task_count - kept;
     return facts->task_count = kept;
 }
 
@@ -29,35 +34,42 @@ static void recall_blind(const struct hold *hold, const char *domain_id,
         known->forwarded_id[0] = '\0';
 }
 
-static struct decision decide_create(struct hold *hold, const struct held_create *create,
-                                     const struct domain *domain)
+static void take_facts(const struct hold *hold, struct domain *domain, struct decision_facts *out)
 {
     const struct hold_settings *settings = hold->context->settings;
     struct lookup_domain *found = domain->facts;
-    struct domain_memory known = {0};
-    bool looked_up = !hold->lookup_error && found;
 
-    if (!looked_up)
-        recall_blind(hold, domain->id, &known);
+    domain->refused_until =
+        refused_until(found->tasks, found->task_count, settings->issue_limit, found->issued,
+                      found->issued_count, settings->blind_hold_seconds, hold->now);
+    out->renewable = found->renewable;
+    out->renewal_due = found->renewal_due;
+    out->refused_until = domain->refused_until;
+    out->task_count = tasks_left(hold, found);
+    out->tasks = found->tasks;
+}
+
+static struct decision decide_create(struct hold *hold, const struct held_create *create,
+                                     struct domain *domain)
+{
+    const struct hold_settings *settings = hold->context->settings;
+    struct domain_memory known = {0};
     struct decision_facts facts = {
         .now = hold->now,
         .asked = hold_asked_time(hold, create),
         .forced = hold_is_forced(hold),
-        .looked_up = looked_up,
-        .renewable = looked_up && found->renewable,
-        .renewal_due = looked_up ? found->renewal_due : WALL_TIME_NEVER,
+        .looked_up = !hold->lookup_error && domain->facts,
+        .renewal_due = WALL_TIME_NEVER,
         .refused_until = WALL_TIME_NEVER,
-        .blind_id = known.forwarded_id[0] ? known.forwarded_id : NULL,
         .not_due = settings->not_due,
         .on_lookup_failure = settings->on_lookup_failure,
     };
-    if (looked_up) {
-        facts.refused_until =
-            refused_until(found->tasks, found->task_count, settings->issue_limit, found->issued,
-                          found->issued_count, settings->blind_hold_seconds, hold->now);
-        facts.task_count = tasks_left(hold, found);
-        facts.tasks = found->tasks;
-    }
+
+    if (facts.looked_up)
+        take_facts(hold, domain, &facts);
+    else
+        recall_blind(hold, domain->id, &known);
+    facts.blind_id = known.forwarded_id[0] ? known.forwarded_id : NULL;
 
     struct decision decision = decide(&facts);
     struct verdict *verdict = &hold->verdicts[create - hold->request.creates];
@@ -83,7 +95,7 @@ static struct decision shared_decision(const struct domain *domain, struct verdi
 void verdict_decide(struct hold *hold, size_t i)
 {
     const struct held_create *create = &hold->request.creates[i];
-    const struct domain *domain = hold_domain_of(hold, create);
+    struct domain *domain = hold_domain_of(hold, create);
     struct verdict *verdict = &hold->verdicts[i];
 
     if (domain->first != i) {

@@ -28,7 +28,8 @@ struct lookup_domain {
     struct san_set names;
     struct renewal_task *tasks; /* live and Failed; strings are the look-up's */
     size_t task_count;
-    wall_time renewal_due;      /* of the newest-expiring certificate with the exact set */
+    size_t removed_count;  /* of those behind them, that the request itself removes; the hold's */
+    wall_time renewal_due; /* of the newest-expiring certificate with the exact set */
     const char *certificate_id; /* that one's, NULL where there is none */
     wall_time *issued;          /* issue times of all certificates with that set that were read */
     size_t issued_count;

@@ -54,6 +54,12 @@ static void reported(void *user, const struct hold_report *decision)
     report_decision(owner->context->gate, owner->arrival, owner->began, decision);
 }
 
+static void changed(void *user, const struct hold_change *change)
+{
+    const struct holding_owner *owner = &((struct holding *)user)->owner;
+    report_change(owner->context->gate, owner->arrival->peer, change);
+}
+
 /* ---- requests of the gate's own ---- */
 
 static bool on_head(void *user, const struct upstream_head *head)
@@ -235,6 +241,7 @@ bool holding_open(struct holding *holding, const struct holding_owner *owner, co
                          .now = now,
                          .wake = wake,
                          .report = reported,
+                         .changed = changed,
                          .user = holding},
         .wake = {.open = on_woken, .user = holding},
         .turn = {.go = on_turn, .user = holding},

@@ -13,6 +13,12 @@ static const char *const outcome_names[METRICS_OUTCOMES] = {
     [METRICS_REJECTED] = "rejected",
 };
 
+static const char *const change_names[METRICS_CHANGES] = {
+    [METRICS_POSTPONED] = "postponed",   [METRICS_DESTROYED] = "destroyed",
+    [METRICS_SUPERSEDED] = "superseded", [METRICS_SCHEDULED] = "scheduled",
+    [METRICS_CLEARED] = "cleared",
+};
+
 /* Methods are counted by name only where the set stays small: clients can invent any. */
 static const char *const method_names[METRICS_METHODS] = {
     "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "other",
@@ -41,6 +47,14 @@ void metrics_count_decision(struct metrics *metrics, const char *outcome, bool r
     }
     if (reached)
         count(&metrics->forwards);
+}
+
+void metrics_count_change(struct metrics *metrics, const char *action)
+{
+    for (size_t i = 0; i < METRICS_CHANGES; i++) {
+        if (strcmp(change_names[i], action) == 0)
+            count(&metrics->changes[i]);
+    }
 }
 
 void metrics_count_request(struct metrics *metrics, const char *method)
@@ -175,6 +189,9 @@ bool metrics_render(const struct metrics *metrics, struct buffer *out)
            render_single(out, "renewgate_forwards_total",
                          "Held creates that went to the server as real ones.",
                          &metrics->forwards) &&
+           render_labelled(out, "renewgate_queue_changes_total", "action",
+                           "Queued tasks that were tidied up, by how.", change_names,
+                           metrics->changes, METRICS_CHANGES) &&
            render_single(out, "renewgate_lookup_requests_total",
                          "Requests that the gate made to look something up.", &metrics->lookups) &&
            render_lookup_seconds(metrics, out) &&

@@ -29,6 +29,16 @@ enum metrics_lock {
     METRICS_LOCK_IN_USE,
 };
 
+/* Changes that tidying up makes to the queue. */
+enum metrics_change {
+    METRICS_POSTPONED,
+    METRICS_DESTROYED,
+    METRICS_SUPERSEDED,
+    METRICS_SCHEDULED,
+    METRICS_CLEARED,
+    METRICS_CHANGES,
+};
+
 #define METRICS_METHODS 9 /* eight known ones and "other" */
 #define METRICS_BUCKETS 12
 
@@ -37,6 +47,7 @@ typedef atomic_uint_fast64_t counter;
 struct metrics {
     counter decisions[METRICS_OUTCOMES];
     counter forwards;
+    counter changes[METRICS_CHANGES];
     counter lookups;
     counter lookup_buckets[METRICS_BUCKETS + 1]; /* each for itself; the last for all above */
     counter lookup_nanoseconds;
@@ -51,6 +62,9 @@ struct metrics {
 
 /* A decision by its outcome's name; `reached` when the create goes to the server as a real one. */
 void metrics_count_decision(struct metrics *metrics, const char *outcome, bool reached);
+
+/* A change of the queue by its name in the log. */
+void metrics_count_change(struct metrics *metrics, const char *action);
 
 void metrics_count_request(struct metrics *metrics, const char *method);
 

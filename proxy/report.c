@@ -26,3 +26,14 @@ void report_decision(const struct gate *gate, const struct arrival *arrival, mon
               log_time("refused_until", decision->refused_until),
               log_number("microseconds", elapsed / 1000), log_text("peer", arrival->peer));
 }
+
+void report_change(const struct gate *gate, const char *peer, const struct hold_change *change)
+{
+    metrics_count_change(gate->metrics, change->action);
+    log_event(gate->log, LOG_LEVEL_INFO, "queue changed", log_text("action", change->action),
+              log_text("domain_id", change->domain_id), log_text("domain", change->domain_name),
+              log_text("id", change->id), log_time("due", change->due),
+              log_text("survivor", change->survivor), log_text("old_state", change->old_state),
+              log_time("old_due", change->old_due), log_text("old_reason", change->old_reason),
+              log_text("peer", peer));
+}

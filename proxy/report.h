@@ -19,4 +19,7 @@ void report_failure(const struct gate *gate, const struct arrival *arrival,
 void report_decision(const struct gate *gate, const struct arrival *arrival, monotonic_time began,
                      const struct hold_report *decision);
 
+/* The server's queue of tasks was tidied up; `peer` is whose request led to it, or NULL. */
+void report_change(const struct gate *gate, const char *peer, const struct hold_change *change);
+
 #endif

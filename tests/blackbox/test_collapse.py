@@ -1,0 +1,322 @@
+"""One retry for each domain, at the time that the CA has named: what a create tidies up."""
+
+import datetime
+import json
+import time
+
+import pytest
+
+from gate import Gate
+from standin import basic
+from test_gate import (DUE, EXPIRED, FRESH, LATER, NOW, SOON, certificate, days, domain, live_tasks,
+                       retry, stamp, state, task)
+
+DAY = 86400
+LIMITED = "Rate limited. Retry after 518400 seconds"
+BLINDLY = "Rate limited. Retry after some time"
+DIGITS = "abcdefghijklmnopqrstuvwxyz792013"
+
+
+@pytest.fixture
+def gate(standin):
+    with Gate(standin.port) as gate:
+        yield gate
+
+
+def numbered(i):
+    """The i-th of a row of task ids."""
+    return "jp173xlcam" + DIGITS[i // 32] + DIGITS[i % 32]
+
+
+def twins(count, make):
+    return [make(i) | {"id": numbered(i)} for i in range(count)]
+
+
+def refused(count, due=days(6), reason=LIMITED, attempt=7):
+    return twins(count, lambda _: retry(due, reason) | {
+        "status": {"@type": "Retry", "createdAt": SOON, "due": due, "attemptNumber": attempt,
+                   "failureReason": reason}})
+
+
+def failed(reason, at=SOON, id="jp173xlcazaa"):
+    return {"id": id, "@type": "AcmeRenewal", "domainId": "b", "status": {
+        "@type": "Failed", "createdAt": SOON, "failedAt": at, "failedAttemptNumber": 10,
+        "failureReason": reason}}
+
+
+def only_task(standin):
+    left, = live_tasks(standin)
+    return left
+
+
+def changes(gate, count):
+    """The first `count` changes in the log, once they are there."""
+    for _ in range(500):
+        lines = [json.loads(line) for line in list(gate.lines) if line.startswith("{")]
+        found = [line for line in lines if "action" in line]
+        if len(found) >= count:
+            return found
+        time.sleep(0.01)
+    raise AssertionError("no such change in the log:\n" + "\n".join(gate.lines))
+
+
+# The queue of an outage.
+
+def test_ninety_seven_retries_become_one(standin, gate):
+    standin.put_state(**state([certificate(DUE)], refused(97)))
+    id = gate.renew()
+    left = only_task(standin)
+    assert left["id"] == id
+    assert left["status"]["due"] == days(6)
+    assert left["status"]["attemptNumber"] == 0
+    assert left["status"]["failureReason"] == LIMITED
+
+
+def test_a_second_create_finds_nothing_to_do(standin, gate):
+    standin.put_state(**state([certificate(DUE)], refused(97)))
+    id = gate.renew()
+    standin.clear_log()
+    assert gate.renew() == id
+    assert all("x:Task/set" not in request["body"] or "p333333333331" in request["body"]
+               for request in standin.log())
+
+
+def test_it_stays_one_when_the_time_comes_and_the_ca_refuses_again(standin, gate):
+    standin.put_state(**state([certificate(DUE)], refused(97)))
+    id = gate.renew()
+    standin.ca(refuse=True, refuse_seconds=3 * DAY)
+    standin.clock(set=days(6))
+    assert standin.run() == 1
+    assert gate.renew() == id
+    again = only_task(standin)["status"]
+    expected = NOW + datetime.timedelta(days=9)
+    assert stamp(expected) <= again["due"] <= stamp(expected + datetime.timedelta(seconds=5))
+    assert again["attemptNumber"] == 0
+    standin.ca(refuse=False)
+    standin.clock(set=stamp(expected + datetime.timedelta(seconds=10)))
+    assert standin.run() == 1
+    gate.renew()
+    assert only_task(standin)["status"]["@type"] == "Pending"
+    assert standin.counters()["certificates"] == 1
+
+
+def test_the_removed_are_destroyed_or_where_that_is_refused_superseded(standin, gate):
+    standin.put_state(**state([certificate(DUE)], refused(3)))
+    survivor = gate.renew()
+    others = [task for task in standin.state()["tasks"] if task["id"] != survivor]
+    if standin.version == "v0.16.5":
+        assert [task["status"]["failureReason"] for task in others] == \
+            [f"superseded by {survivor}"] * 2
+    else:
+        assert others == []
+
+
+# Which one stays.
+
+def test_the_rate_limited_one_that_is_due_last_stays(standin, gate):
+    queue = [task(days(2), id=numbered(0)), retry(days(5), id=numbered(1)),
+             retry(days(6), id=numbered(2)), retry(days(4), id=numbered(3))]
+    standin.put_state(**state([certificate(DUE)], queue))
+    assert gate.renew() == numbered(2)
+    assert only_task(standin)["id"] == numbered(2)
+
+
+def test_else_the_earliest(standin, gate):
+    queue = [task(days(70), id=numbered(0)), task(days(60), id=numbered(1)),
+             task(days(80), id=numbered(2))]
+    standin.put_state(**state([certificate(FRESH)], queue))
+    assert gate.renew() == numbered(1)
+    assert only_task(standin)["status"]["due"] == days(60)
+
+
+def test_a_running_one_is_left_alone(standin, gate):
+    queue = [task(SOON, id=numbered(0)), task(days(60), id=numbered(1)),
+             task(days(80), id=numbered(2))]
+    standin.put_state(**state([certificate(FRESH)], queue))
+    gate.renew()
+    assert {task["id"] for task in live_tasks(standin)} == {numbered(0), numbered(1)}
+    assert [task for task in live_tasks(standin) if task["id"] == numbered(0)][0]["status"] == \
+        queue[0]["status"]
+
+
+def test_another_domains_tasks_are_left_alone(standin, gate):
+    queue = refused(3) + [task(days(60), domain="f", id=numbered(10)),
+                          task(days(70), domain="f", id=numbered(11))]
+    standin.put_state(**state([certificate(DUE)], queue,
+                            domains=[domain(), domain("f", "example.net")]))
+    gate.renew()
+    assert {task["id"] for task in live_tasks(standin) if task["domainId"] == "f"} == \
+        {numbered(10), numbered(11)}
+
+
+def test_two_domains_of_one_request(standin, gate):
+    queue = refused(3) + [task(days(60), domain="f", id=numbered(10)),
+                          task(days(70), domain="f", id=numbered(11))]
+    standin.put_state(**state([certificate(DUE), certificate(FRESH, ["mail.example.net"])], queue,
+                            domains=[domain(), domain("f", "example.net")]))
+    (_, answer), = gate.call(["x:Task/set", {"create": {
+        id: {"@type": "AcmeRenewal", "domainId": id} for id in "bf"}}])
+    assert {task["id"] for task in live_tasks(standin)} == \
+        {answer["created"][id]["id"] for id in "bf"}
+
+
+# H, from each of its sources.
+
+def test_a_failed_refusal_moves_the_one_that_stays(standin, gate):
+    standin.put_state(**state([certificate(DUE)],
+                            refused(2) + [failed("Rate limited. Retry after 777600 seconds")]))
+    gate.renew()
+    assert only_task(standin)["status"]["due"] == \
+        stamp(NOW - datetime.timedelta(minutes=10) + datetime.timedelta(days=9))
+
+
+def test_a_failed_refusal_without_a_time(standin, gate):
+    standin.put_state(**state([certificate(DUE)], [failed(BLINDLY)]))
+    gate.renew()
+    assert only_task(standin)["status"]["due"] == \
+        stamp(NOW - datetime.timedelta(minutes=10) + datetime.timedelta(hours=6))
+
+
+def test_a_refusal_without_a_time_holds_for_the_blind_hold(standin):
+    standin.put_state(**state([certificate(DUE)], refused(3, days(0.01), BLINDLY)))
+    standin.clock(set=stamp(NOW), freeze=True)
+    with Gate(standin.port, BLIND_HOLD="12h") as gate:
+        gate.renew()
+    held = only_task(standin)["status"]
+    expected = NOW + datetime.timedelta(hours=12)
+    assert stamp(expected) <= held["due"] <= stamp(expected + datetime.timedelta(seconds=1))
+    standin.clock(advance=3600)
+    with Gate(standin.port, BLIND_HOLD="12h") as gate:
+        gate.renew()
+    assert only_task(standin)["status"] == held, "a restart of the gate moved it again"
+
+
+@pytest.mark.parametrize("limit, held", [("5/168h", True), ("6/168h", False), ("off", False)])
+def test_the_cas_own_limit(standin, limit, held):
+    issued = NOW - datetime.timedelta(hours=1)
+    dates = {"notValidBefore": stamp(issued), "notValidAfter": stamp(NOW)}
+    standin.put_state(**state([certificate(dates) for _ in range(5)]))
+    with Gate(standin.port, ISSUE_LIMIT=limit) as gate:
+        gate.renew()
+    due = only_task(standin)["status"]["due"]
+    if held:
+        expected = issued + datetime.timedelta(hours=33.6)
+        assert stamp(expected - datetime.timedelta(seconds=2)) <= due <= \
+            stamp(expected + datetime.timedelta(seconds=2))
+    else:
+        assert due < days(0.1)
+
+
+def test_row_six_moves_a_queued_task_to_when_the_ca_no_longer_refuses(standin, gate):
+    standin.put_state(**state([certificate(EXPIRED)],
+                            [task(days(2), id=numbered(0)), task(LATER, id=numbered(1)),
+                             failed("Rate limited. Retry after 432000 seconds")]))
+    assert gate.renew() == numbered(0)
+    assert gate.decisions(1)[0]["row"] == 6
+    left = only_task(standin)
+    assert left["id"] == numbered(0)
+    assert left["status"]["due"] == \
+        stamp(NOW - datetime.timedelta(minutes=10) + datetime.timedelta(days=5))
+
+
+# A domain and its task in one batch.
+
+def in_one_batch(gate, **create):
+    management = {"@type": "Automatic", "acmeProviderId": "c",
+                  "subjectAlternativeNames": {"mail": True}}
+    return gate.call(
+        ["x:Domain/set", {"create": {"new": {"name": "new.example",
+                                             "certificateManagement": management}}}],
+        ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "#new", **create}}}])
+
+
+def test_a_domain_and_its_task_make_one_order(standin, gate):
+    standin.put_state(**state())
+    (_, made), (_, answer) = in_one_batch(gate)
+    left, = [task for task in live_tasks(standin) if task["@type"] == "AcmeRenewal"]
+    assert left["id"] == answer["created"]["k"]["id"]
+    assert left["domainId"] == made["created"]["new"]["id"]
+    standin.run()
+    assert standin.counters()["orders"] == 1
+
+
+def test_a_domain_switched_to_automatic_and_its_task_make_one_order(standin, gate):
+    standin.put_state(**state(domains=[domain(kind="Manual")]))
+    management = domain()["certificateManagement"]
+    gate.call(["x:Domain/set", {"update": {"b": {"certificateManagement": management}}}],
+              ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "b"}}}])
+    standin.run()
+    assert standin.counters()["orders"] == 1
+
+
+# What the client's own request removes.
+
+def test_a_twin_that_the_request_could_not_destroy_is_removed(standin, gate):
+    standin.put_state(**state([certificate(FRESH)],
+                            [task(days(60), id=numbered(0)), task(days(70), id=numbered(1))]))
+    (_, answer), = gate.call(["x:Task/set", {
+        "destroy": [numbered(0)], "create": {"k": {"@type": "AcmeRenewal", "domainId": "b"}}}])
+    assert answer["created"]["k"]["id"] == numbered(1)
+    assert len(live_tasks(standin)) == 1
+
+
+# Who may not, and when nothing is to be changed.
+
+def test_who_may_not_create_changes_nothing(standin, gate):
+    standin.put_state(**state([certificate(DUE)], refused(5)))
+    before = standin.state()["tasks"]
+    assert gate.renew(user="reader")["type"] == "forbidden"
+    assert standin.state()["tasks"] == before
+
+
+def test_who_may_not_read_tasks_changes_nothing_and_gets_its_answer(standin):
+    standin.put_state(**state([certificate(DUE)], refused(5)))
+    before = standin.state()["tasks"]
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin")) as gate:
+        assert gate.renew(user="blind") in {task["id"] for task in before}
+    assert standin.state()["tasks"] == before
+
+
+def test_who_may_not_update_tasks_changes_nothing_and_gets_its_answer(standin, gate):
+    admin = {"name": "admin", "password": "secret", "permissions": "all"}
+    maker = {"name": "maker", "password": "secret", "permissions": [
+        "sysTaskGet", "sysTaskQuery", "sysDomainGet", "sysCertificateGet", "sysCertificateQuery",
+        "sysAcmeProviderGet", "sysSystemSettingsGet", "sysTaskCreate", "taskAcmeRenewal"]}
+    standin.put_state(**state([certificate(DUE)], refused(5), users=[admin, maker]))
+    before = standin.state()["tasks"]
+    assert gate.renew(user="maker") in {task["id"] for task in before}
+
+
+def test_observe_mode_changes_nothing(standin):
+    standin.put_state(**state([certificate(DUE)], refused(5)))
+    with Gate(standin.port, MODE="observe") as gate:
+        gate.renew()
+    assert len(live_tasks(standin)) == 6
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429}, {"garbage": True},
+                                   {"close": True}, {"body": "{}"},
+                                   {"body": '{"methodResponses":[]}'}])
+@pytest.mark.parametrize("match", ["attemptNumber", '"destroy"', "superseded"])
+def test_a_collapse_that_fails_costs_no_answer_and_no_task(standin, gate, match, fault):
+    standin.put_state(**state([certificate(DUE)], refused(3)))
+    standin.fault(match=match, times=-1, **fault)
+    assert gate.renew() in {task["id"] for task in live_tasks(standin)}
+    standin.clear_faults()
+    gate.renew()
+    assert only_task(standin)["status"]["attemptNumber"] == 0
+
+
+def test_each_change_is_logged_with_what_it_replaced(standin, gate):
+    standin.put_state(**state([certificate(DUE)], refused(2)))
+    survivor = gate.renew()
+    logged = {line["id"]: line for line in changes(gate, 2)}
+    assert logged[survivor]["action"] == "postponed"
+    other, = set(logged) - {survivor}
+    assert logged[other]["action"] in ("destroyed", "superseded")
+    for line in logged.values():
+        assert line["old_state"] == "Retry"
+        assert line["old_due"] == days(6)
+        assert line["old_reason"] == LIMITED
+        assert line["survivor"] == survivor
+    assert 'renewgate_queue_changes_total{action="postponed"} 1' in gate.admin("/metrics")[1]
