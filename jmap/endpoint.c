@@ -53,8 +53,10 @@ bool hold_is_socket(const char *target, size_t len)
 
 bool hold_may_contain_create(const char *body, size_t len)
 {
-    static const char type[] = "AcmeRenewal", escape[] = "\\u";
+    static const char type[] = "AcmeRenewal", follow_up[] = "onSuccessRenewCertificate",
+                      escape[] = "\\u";
 
     return memmem(body, len, type, sizeof type - 1) != NULL ||
+           memmem(body, len, follow_up, sizeof follow_up - 1) != NULL ||
            memmem(body, len, escape, sizeof escape - 1) != NULL;
 }

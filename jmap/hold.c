@@ -40,9 +40,9 @@ wall_time hold_asked_time(const struct hold *hold, const struct held_create *cre
     return create->asked_now ? hold->now : wall_time_later(create->asked, hold->now);
 }
 
-struct domain *hold_domain_of(const struct hold *hold, const struct held_create *create)
+struct domain *hold_domain_of(const struct hold *hold, const char *id)
 {
-    return bsearch(&(struct domain){.id = create->domain}, hold->domains, hold->domain_count,
+    return bsearch(&(struct domain){.id = id}, hold->domains, hold->domain_count,
                    sizeof *hold->domains, domain_order);
 }
 
@@ -52,10 +52,11 @@ static void note_asked(struct hold *hold)
 {
     hold->now = hold->context->now(hold->context->user);
     for (size_t i = 0; i < hold->domain_count; i++)
-        hold->domains[i].asked = WALL_TIME_NEVER;
+        hold->domains[i].asked =
+            hold_domain_has_create(hold, &hold->domains[i]) ? WALL_TIME_NEVER : hold->now;
     for (size_t i = 0; i < hold->request.count; i++) {
         const struct held_create *create = &hold->request.creates[i];
-        struct domain *domain = hold_domain_of(hold, create);
+        struct domain *domain = hold_domain_of(hold, create->domain);
         domain->asked = wall_time_later(domain->asked, hold_asked_time(hold, create));
     }
     for (size_t i = 0; i < hold->domain_count; i++) {
@@ -66,23 +67,32 @@ static void note_asked(struct hold *hold)
 
 static bool list_domains(struct hold *hold)
 {
-    size_t count = hold->request.count, kept = 0;
+    const struct jmap_request *request = &hold->request;
+    size_t count = request->count + request->dns_count, kept = 0;
 
     hold->domains = calloc(count + 1, sizeof *hold->domains);
     if (!hold->domains)
         return false;
     for (size_t i = 0; i < count; i++)
-        hold->domains[i].id = hold->request.creates[i].domain;
+        hold->domains[i] = (struct domain){
+            .id = i < request->count ? request->creates[i].domain
+                                     : request->dns_creates[i - request->count].domain,
+            .first = request->count};
     qsort(hold->domains, count, sizeof *hold->domains, domain_order);
     for (size_t i = 0; i < count; i++) {
         if (kept == 0 || strcmp(hold->domains[kept - 1].id, hold->domains[i].id) != 0)
             hold->domains[kept++] = hold->domains[i];
     }
     hold->domain_count = kept;
-    for (size_t i = count; i-- > 0;)
-        hold_domain_of(hold, &hold->request.creates[i])->first = i;
+    for (size_t i = request->count; i-- > 0;)
+        hold_domain_of(hold, request->creates[i].domain)->first = i;
     note_asked(hold);
     return true;
+}
+
+bool hold_domain_has_create(const struct hold *hold, const struct domain *domain)
+{
+    return domain->first < hold->request.count;
 }
 
 bool hold_domain_is_reference(const struct domain *domain)
@@ -123,7 +133,7 @@ static enum hold_step take_flights(struct hold *hold)
 
     for (; hold->next_flight < hold->domain_count; hold->next_flight++) {
         struct domain *domain = &hold->domains[hold->next_flight];
-        if (hold_domain_is_reference(domain))
+        if (hold_domain_is_reference(domain) || !hold_domain_has_create(hold, domain))
             continue;
         domain->place.wake = context->wake;
         domain->place.user = context->user;
@@ -246,6 +256,7 @@ static enum hold_step send_main(struct hold *hold)
     if (!hold->context->settings->observe) {
         for (size_t i = 0; written && i < hold->request.count; i++)
             written = verdict_write(hold, i);
+        written = written && hold_write_dns(hold);
         if (written && hold->changed) {
             hold->out = request_text(&hold->request, &hold->out_len);
             written = hold->out != NULL;
@@ -296,6 +307,9 @@ static enum hold_step feed_main(struct hold *hold, unsigned status, const char *
 
 static void release(struct hold *hold, struct domain *domain)
 {
+    if (!hold_domain_has_create(hold, domain))
+        return;
+
     const struct held_create *create = &hold->request.creates[domain->first];
     const struct verdict *verdict = &hold->verdicts[domain->first];
     struct flight_result result = {
@@ -366,8 +380,10 @@ struct hold *hold_open(const struct hold_context *context, const char *body, siz
     struct jmap_request request;
     enum request_kind kind = request_parse(body, len, &request);
 
-    if (kind == REQUEST_PASSES || (observe && request.count == 0))
+    if (kind == REQUEST_PASSES || (observe && request.count == 0)) {
+        request_clear(&request);
         return NULL;
+    }
     struct hold *hold = kind == REQUEST_NO_MEMORY ? NULL : calloc(1, sizeof *hold);
     if (!hold) {
         request_clear(&request);

@@ -122,7 +122,7 @@ bool hold_is_endpoint(const char *target, size_t len);
  */
 bool hold_is_socket(const char *target, size_t len);
 
-/* The byte search of the fast path: false means that no held create can be in the body. */
+/* The byte search of the fast path: false means that no create of a renewal can be in the body. */
 bool hold_may_contain_create(const char *body, size_t len);
 
 /*

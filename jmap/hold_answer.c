@@ -17,7 +17,7 @@ static json_t *unavailable(void)
 
 static json_t *resent_error(const struct hold *hold, const struct held_create *create)
 {
-    size_t first = hold_domain_of(hold, create)->first;
+    size_t first = hold_domain_of(hold, create->domain)->first;
     const struct held_create *resent = &hold->request.creates[first];
     json_t *set = hold->resent.sets ? hold->resent.sets[resent->call] : NULL;
 
@@ -69,7 +69,7 @@ void hold_write_answer(struct hold *hold)
 void hold_settle_twins(struct hold *hold)
 {
     for (size_t i = 0; i < hold->request.count; i++) {
-        const struct domain *domain = hold_domain_of(hold, &hold->request.creates[i]);
+        const struct domain *domain = hold_domain_of(hold, hold->request.creates[i].domain);
         const struct verdict *first = &hold->verdicts[domain->first];
         struct verdict *verdict = &hold->verdicts[i];
         if (verdict->state != VERDICT_TWIN)

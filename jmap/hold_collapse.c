@@ -161,12 +161,10 @@ static bool sets_domains(const struct hold *hold)
  */
 static const char *born_domain(const struct hold *hold, const struct domain *domain)
 {
-    const struct held_create *create = &hold->request.creates[domain->first];
-
     if (!created_id(hold, domain) || hold->lookup_error || !sets_domains(hold))
         return NULL;
     if (hold_domain_is_reference(domain))
-        return hold_made_id(hold, create->domain + 1);
+        return hold_made_id(hold, domain->id + 1);
     return domain->facts && !domain->facts->renewable ? domain->id : NULL;
 }
 

@@ -33,7 +33,8 @@ enum hold_step hold_take_leases(struct hold *hold)
 {
     for (; hold->next_lease < hold->domain_count; hold->next_lease++) {
         struct domain *domain = &hold->domains[hold->next_lease];
-        if (hold_domain_is_reference(domain) || domain->shared)
+        if (hold_domain_is_reference(domain) || domain->shared ||
+            !hold_domain_has_create(hold, domain))
             continue;
         begin(hold, domain);
         if (domain->lease)
@@ -75,7 +76,7 @@ enum hold_step hold_retake_leases(struct hold *hold)
 
 bool hold_disown(struct hold *hold, size_t i)
 {
-    const struct domain *domain = hold_domain_of(hold, &hold->request.creates[i]);
+    const struct domain *domain = hold_domain_of(hold, hold->request.creates[i].domain);
     struct decision *decision = &hold->verdicts[i].decision;
     bool writes = decision->outcome == OUTCOME_FORWARD || decision->outcome == OUTCOME_SCHEDULE;
 

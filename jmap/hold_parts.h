@@ -7,7 +7,9 @@
  *     hold.c          the phases, from the request's bytes to the end, and the driver's side
  *     hold_lease.c    what keeps other replicas away from its domains
  *     hold_verdict.c  what becomes of each create: decided before, judged after the server's answer
+ *     hold_dns.c      DnsManagement tasks that would end with a renewal
  *     hold_calls.c    what the gate asks for afterwards: moves, and creates forwarded after all
+ *     hold_collapse.c one retry for each domain that was looked at
  *     hold_answer.c   the answer to the client
  *     hold_report.c   what is remembered, and what is reported
  */
@@ -60,7 +62,9 @@ struct domain {
     struct flight_place place;
     struct lease *lease; /* NULL: not taken, or there is no lock */
     bool shared;         /* another request settled it: place.result */
-    size_t first; /* its first create; once judged, the first that the server did not reject */
+    /* Its first create; once judged, the first that the server did not reject. request.count where
+     * there is none: that verdict stays open. */
+    size_t first;
     wall_time refused_until;       /* H, once decided */
     char survivor[OBJECT_ID_SIZE]; /* the task that a collapse has left, or "" */
 };
@@ -114,7 +118,11 @@ enum hold_step hold_start_lookup(struct hold *hold);
 enum hold_step hold_finish(struct hold *hold);
 
 wall_time hold_asked_time(const struct hold *hold, const struct held_create *create);
-struct domain *hold_domain_of(const struct hold *hold, const struct held_create *create);
+struct domain *hold_domain_of(const struct hold *hold, const char *id);
+
+/* Whether it has a held create, and not only one of a DnsManagement task. */
+bool hold_domain_has_create(const struct hold *hold, const struct domain *domain);
+
 bool hold_domain_is_reference(const struct domain *domain);
 
 /* Whether the request itself destroys or rewrites that task. */
@@ -148,6 +156,14 @@ bool verdict_write(struct hold *hold, size_t i);
 
 /* What the server's answer to the client's request makes of the create. */
 void verdict_judge(struct hold *hold, size_t i);
+
+/* What is known of the domain that a decision needs, if it was looked up. */
+void verdict_take_facts(const struct hold *hold, struct domain *domain, struct decision_facts *out);
+
+/* hold_dns.c */
+
+/* No renewal follows where none is due, or one is on its way. False when memory ran out. */
+bool hold_write_dns(struct hold *hold);
 
 /* hold_calls.c */
 

@@ -45,7 +45,7 @@ void hold_remember(struct hold *hold, const struct domain *domain)
 void hold_report_verdict(const struct hold *hold, size_t i)
 {
     const struct verdict *verdict = &hold->verdicts[i];
-    const struct domain *domain = hold_domain_of(hold, &hold->request.creates[i]);
+    const struct domain *domain = hold_domain_of(hold, hold->request.creates[i].domain);
     const struct lookup_domain *facts = domain->facts;
     bool rejected = verdict->state == VERDICT_REJECTED || verdict->state == VERDICT_OPEN;
     struct hold_report report = {

@@ -34,11 +34,13 @@ static void recall_blind(const struct hold *hold, const char *domain_id,
         known->forwarded_id[0] = '\0';
 }
 
-static void take_facts(const struct hold *hold, struct domain *domain, struct decision_facts *out)
+void verdict_take_facts(const struct hold *hold, struct domain *domain, struct decision_facts *out)
 {
     const struct hold_settings *settings = hold->context->settings;
     struct lookup_domain *found = domain->facts;
 
+    if (!out->looked_up)
+        return;
     domain->refused_until =
         refused_until(found->tasks, found->task_count, settings->issue_limit, found->issued,
                       found->issued_count, settings->blind_hold_seconds, hold->now);
@@ -65,9 +67,8 @@ static struct decision decide_create(struct hold *hold, const struct held_create
         .on_lookup_failure = settings->on_lookup_failure,
     };
 
-    if (facts.looked_up)
-        take_facts(hold, domain, &facts);
-    else
+    verdict_take_facts(hold, domain, &facts);
+    if (!facts.looked_up)
         recall_blind(hold, domain->id, &known);
     facts.blind_id = known.forwarded_id[0] ? known.forwarded_id : NULL;
 
@@ -95,7 +96,7 @@ static struct decision shared_decision(const struct domain *domain, struct verdi
 void verdict_decide(struct hold *hold, size_t i)
 {
     const struct held_create *create = &hold->request.creates[i];
-    struct domain *domain = hold_domain_of(hold, create);
+    struct domain *domain = hold_domain_of(hold, create->domain);
     struct verdict *verdict = &hold->verdicts[i];
 
     if (domain->first != i) {
@@ -125,7 +126,7 @@ static bool mask(struct hold *hold, size_t i)
 {
     struct held_create *create = &hold->request.creates[i];
     struct verdict *verdict = &hold->verdicts[i];
-    size_t first = hold_domain_of(hold, create)->first;
+    size_t first = hold_domain_of(hold, create->domain)->first;
 
     verdict->masked = hold->masked = hold->changed = true;
     if (!request_mask(create))
@@ -171,7 +172,7 @@ static enum verdict_state accepted_state(const struct verdict *verdict)
 
 static void judge_masked(struct hold *hold, size_t i)
 {
-    struct domain *domain = hold_domain_of(hold, &hold->request.creates[i]);
+    struct domain *domain = hold_domain_of(hold, hold->request.creates[i].domain);
     const struct verdict *first = &hold->verdicts[domain->first];
     struct verdict *verdict = &hold->verdicts[i];
 

@@ -10,6 +10,7 @@
 #include "policy/no_op_id.h"
 
 #define TASK_SET "x:Task/set"
+#define FOLLOW_UP "onSuccessRenewCertificate"
 
 /* NULL for what is no string and for one with a NUL in it, which equals no text of ours. */
 static const char *text_of(const json_t *value)
@@ -124,6 +125,30 @@ static bool add_create(struct jmap_request *request, size_t call, const char *ke
     return true;
 }
 
+static bool add_dns_create(struct jmap_request *request, size_t call, json_t *object)
+{
+    const char *domain;
+
+    if (!domain_key(request, call, json_object_get(object, "domainId"), &domain))
+        return false;
+    if (!domain)
+        return true;
+
+    struct dns_create *grown =
+        realloc(request->dns_creates, (request->dns_count + 1) * sizeof *request->dns_creates);
+    if (!grown)
+        return false;
+    request->dns_creates = grown;
+    grown[request->dns_count++] = (struct dns_create){.domain = domain, .object = object};
+    return true;
+}
+
+static bool is_followed_by_renewal(const json_t *create)
+{
+    return string_is(json_object_get(create, "@type"), "DnsManagement") &&
+           json_is_true(json_object_get(create, FOLLOW_UP));
+}
+
 static bool find_creates(struct jmap_request *request)
 {
     size_t i;
@@ -136,6 +161,8 @@ static bool find_creates(struct jmap_request *request)
         json_object_foreach(creates, key, object)
         {
             if (is_renewal(object) && !add_create(request, i, key, object))
+                return false;
+            if (is_followed_by_renewal(object) && !add_dns_create(request, i, object))
                 return false;
         }
     }
@@ -203,23 +230,22 @@ static bool is_escaped(const char *at, const char *end, char letter)
 
     if (end - at < 6 || at[0] != '\\' || at[1] != 'u')
         return false;
-    snprintf(escape, sizeof escape, "\\u%04x", (unsigned)letter);
+    snprintf(escape, sizeof escape, "\\u%04x", (unsigned char)letter);
     return strncasecmp(at, escape, 6) == 0;
 }
 
-/* Whether the word of a create is in the text, each letter as itself or as a \u escape. */
-static bool names_creates(const char *body, size_t len)
+/* Whether the word is in the text, each letter as itself or as a \u escape. */
+static bool has_word(const char *body, size_t len, const char *word)
 {
-    static const char word[] = "AcmeRenewal";
     const char *end = body + len;
 
     for (const char *start = body; start < end; start++) {
         const char *at = start;
         size_t letter = 0;
-        while (letter < sizeof word - 1 && at < end &&
+        while (word[letter] && at < end &&
                (*at == word[letter] || is_escaped(at, end, word[letter])))
             at += *at == word[letter++] ? 1 : 6;
-        if (letter == sizeof word - 1)
+        if (!word[letter])
             return true;
     }
     return false;
@@ -257,13 +283,14 @@ static enum request_kind read_calls(const char *body, size_t len, struct jmap_re
         (out->wants_created_ids && !out->own_ids) || !find_creates(out) || !find_removed(out))
         return REQUEST_NO_MEMORY;
     out->escaped_names = has_escaped_names(body, len, out->calls);
-    return out->count > 0 || out->repeated_keys ? REQUEST_HELD : REQUEST_PASSES;
+    return out->count > 0 || out->dns_count > 0 || out->repeated_keys ? REQUEST_HELD
+                                                                      : REQUEST_PASSES;
 }
 
 enum request_kind request_parse(const char *body, size_t len, struct jmap_request *out)
 {
     *out = (struct jmap_request){0};
-    if (!names_creates(body, len))
+    if (!has_word(body, len, "AcmeRenewal") && !has_word(body, len, FOLLOW_UP))
         return REQUEST_PASSES;
 
     enum request_kind kind = load(body, len, out);
@@ -279,6 +306,7 @@ void request_clear(struct jmap_request *request)
     for (size_t i = 0; i < request->count; i++)
         json_decref(request->creates[i].original);
     free(request->creates);
+    free(request->dns_creates);
     json_decref(request->aliases);
     json_decref(request->own_ids);
     json_decref(request->removed);
@@ -290,6 +318,11 @@ void request_clear(struct jmap_request *request)
 bool request_mask(struct held_create *create)
 {
     return json_object_set_new(create->object, "domainId", json_string(IMPOSSIBLE_DOMAIN_ID)) == 0;
+}
+
+bool request_drop_renewal(struct dns_create *create)
+{
+    return json_object_set_new(create->object, FOLLOW_UP, json_false()) == 0;
 }
 
 bool request_set_due(struct held_create *create, wall_time due)

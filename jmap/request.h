@@ -2,7 +2,8 @@
 #define RENEWGATE_JMAP_REQUEST_H
 
 /*
- * A JMAP request (RFC 8620, section 3.3) and the held creates in it.
+ * A JMAP request (RFC 8620, section 3.3) and the held creates in it, and those of tasks that would
+ * end with a renewal (recording dns-task).
  */
 
 #include <jansson.h>
@@ -21,6 +22,12 @@ struct held_create {
     wall_time asked;    /* as the client wrote it, with asked_now false */
 };
 
+/* The create of a DnsManagement task that is to be followed by a renewal. */
+struct dns_create {
+    const char *domain; /* as in a held create */
+    json_t *object;     /* borrowed */
+};
+
 struct jmap_request {
     json_t *root;         /* changed in place by request_mask() and its like */
     json_t *calls;        /* root's methodCalls; borrowed */
@@ -34,10 +41,12 @@ struct jmap_request {
     bool wants_created_ids;
     struct held_create *creates;
     size_t count;
+    struct dns_create *dns_creates;
+    size_t dns_count;
 };
 
 enum request_kind {
-    REQUEST_PASSES,     /* whatever the server makes of it, no create of an AcmeRenewal is in it */
+    REQUEST_PASSES,     /* whatever the server makes of it, no create of a renewal is in it */
     REQUEST_HELD,       /* `out` is filled; end with request_clear() */
     REQUEST_UNREADABLE, /* the server might read a create in it where this gate cannot */
     REQUEST_NO_MEMORY,
@@ -54,6 +63,9 @@ void request_clear(struct jmap_request *request);
 
 /* Points the create at the domain that cannot exist. False when memory ran out. */
 bool request_mask(struct held_create *create);
+
+/* Lets no renewal follow. False when memory ran out. */
+bool request_drop_renewal(struct dns_create *create);
 
 /* Gives the create another due time. False when memory ran out. */
 bool request_set_due(struct held_create *create, wall_time due);
