@@ -41,6 +41,19 @@ struct refusal refusal_parse(const char *failure_reason)
     return refusal;
 }
 
+bool refusal_is_not_due(const char *failure_reason)
+{
+    static const char opening[] = "Certificate for domain ",
+                      until[] = " is still valid; renewal is not due until ";
+    wall_time due;
+
+    if (!failure_reason || strncmp(failure_reason, opening, sizeof opening - 1) != 0)
+        return false;
+
+    const char *rest = strstr(failure_reason + sizeof opening - 1, until);
+    return rest && wall_time_parse(rest + sizeof until - 1, &due);
+}
+
 /* 0 for anything that is not a unit. */
 static int64_t unit_seconds(const char *text)
 {

@@ -30,6 +30,12 @@ struct refusal {
 struct refusal refusal_parse(const char *failure_reason);
 
 /*
+ * Whether a failureReason is the server's own "Certificate for domain example.org is still valid;
+ * renewal is not due until 2026-11-23T21:33:17Z" (v0.16.18): nothing has gone wrong.
+ */
+bool refusal_is_not_due(const char *failure_reason);
+
+/*
  * The CA's own token bucket for one exact set of names: `burst` certificates at once, one more
  * every window/burst seconds. burst 0 switches it off.
  */

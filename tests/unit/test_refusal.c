@@ -273,9 +273,36 @@ static void follows_a_client_that_waits_each_time(void **state)
     }
 }
 
+static void knows_what_only_says_not_due(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool not_due;
+    } rows[] = {
+        {"Certificate for domain example.org is still valid; renewal is not due until "
+         "2026-11-23T21:33:17Z",
+         true},
+        {"Certificate for domain example.org is still valid; renewal is not due until ", false},
+        {"Certificate for domain example.org is still valid; renewal is not due until tomorrow",
+         false},
+        {"Certificate for domain example.org is still valid", false},
+        {"certificate for domain example.org is still valid; renewal is not due until "
+         "2026-11-23T21:33:17Z",
+         false},
+        {"Rate limited. Retry after 5 seconds", false},
+        {"", false},
+        {NULL, false},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(refusal_is_not_due(rows[i].text), rows[i].not_due);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(knows_what_only_says_not_due),
         cmocka_unit_test(reads_failure_reasons),
         cmocka_unit_test(reads_issue_limits),
         cmocka_unit_test(refuses_other_issue_limits),
