@@ -199,7 +199,7 @@ static void start_again(struct collapse *collapse)
 {
     collapse->changed_meanwhile = false;
     if (++collapse->rounds >= ROUNDS_MAX)
-        end(collapse, "its tasks keep changing");
+        end(collapse, NULL);
     else
         send_read(collapse);
 }

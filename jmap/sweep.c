@@ -1,0 +1,502 @@
+#include "jmap/sweep.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "jmap/collapse.h"
+#include "jmap/flight.h"
+#include "jmap/inventory.h"
+#include "jmap/lookup.h"
+#include "policy/collapse.h"
+
+enum stage {
+    STAGE_LIST,
+    STAGE_FLIGHT,
+    STAGE_LOOKUP,
+    STAGE_COLLAPSE,
+    STAGE_SCHEDULE,
+    STAGE_CLEAR,
+    STAGE_END,
+};
+
+struct sweep {
+    const struct sweep_context *context;
+    struct inventory inventory;
+    size_t next; /* the domain of the inventory that is being looked at */
+    struct flight_place place;
+    struct lookup_domain found;
+    struct lookup *lookup;
+    struct collapse *collapse;
+    struct own_request request;
+    size_t cleared, clearing; /* tasks of the inventory that were gone through */
+
+    enum stage stage;
+    enum sweep_step step;
+    const char *error;
+};
+
+static enum sweep_step look(struct sweep *sweep);
+
+static enum sweep_step enter(struct sweep *sweep, enum stage stage, enum sweep_step step)
+{
+    sweep->stage = stage;
+    return sweep->step = step;
+}
+
+static enum sweep_step end(struct sweep *sweep, const char *error)
+{
+    sweep->error = error;
+    return enter(sweep, STAGE_END, SWEEP_DONE);
+}
+
+static wall_time now(const struct sweep *sweep)
+{
+    return sweep->context->now(sweep->context->user);
+}
+
+static const struct inventory_domain *domain_of(const struct sweep *sweep)
+{
+    return &sweep->inventory.domains[sweep->next];
+}
+
+static void tell(struct sweep *sweep, const struct hold_change *change)
+{
+    sweep->context->changed(sweep->context->user, change);
+}
+
+/* Which domains need a look. */
+
+static const struct inventory_task *tasks_of(const struct sweep *sweep)
+{
+    return sweep->inventory.tasks + domain_of(sweep)->first;
+}
+
+static bool has_live_task(const struct sweep *sweep)
+{
+    for (size_t i = 0; i < domain_of(sweep)->count; i++) {
+        if (tasks_of(sweep)[i].task.state != TASK_FAILED)
+            return true;
+    }
+    return false;
+}
+
+/* By what was listed; -1 when memory ran out. */
+static int needs_collapse(const struct sweep *sweep)
+{
+    size_t count = domain_of(sweep)->count;
+    struct renewal_task *tasks = calloc(count + 1, sizeof *tasks);
+    enum collapse_fate *fates = calloc(count + 1, sizeof *fates);
+    int needed = -1;
+
+    if (tasks && fates) {
+        for (size_t i = 0; i < count; i++)
+            tasks[i] = tasks_of(sweep)[i].task;
+        wall_time until = refused_until(tasks, count, (struct issue_limit){0}, NULL, 0,
+                                        sweep->context->settings->blind_hold_seconds, now(sweep));
+        needed = collapse_plan(&(struct collapse_facts){.now = now(sweep),
+                                                        .refused_until = until,
+                                                        .tasks = tasks,
+                                                        .task_count = count},
+                               fates)
+                     .changes > 0;
+    }
+    free(tasks);
+    free(fates);
+    return needed;
+}
+
+/* One domain. */
+
+static void leave(struct sweep *sweep)
+{
+    static const struct flight_result nothing = {.settled = false};
+
+    flight_leave(sweep->context->flights, &sweep->place, &nothing);
+    collapse_destroy(sweep->collapse);
+    lookup_destroy(sweep->lookup);
+    sweep->collapse = NULL;
+    sweep->lookup = NULL;
+}
+
+static enum sweep_step next(struct sweep *sweep, const char *error)
+{
+    leave(sweep);
+    sweep->next++;
+    return error ? end(sweep, error) : look(sweep);
+}
+
+static enum sweep_step start_lookup(struct sweep *sweep)
+{
+    sweep->found = (struct lookup_domain){.id = domain_of(sweep)->id, .asked = now(sweep)};
+    sweep->lookup = lookup_create(&sweep->found, 1, sweep->context->memory, now(sweep));
+    return sweep->lookup ? enter(sweep, STAGE_LOOKUP, SWEEP_SEND) : end(sweep, "out of memory");
+}
+
+static enum sweep_step take_flight(struct sweep *sweep)
+{
+    sweep->place =
+        (struct flight_place){.wake = sweep->context->wake, .user = sweep->context->user};
+    switch (flight_join(sweep->context->flights, domain_of(sweep)->id, &sweep->place)) {
+    case FLIGHT_LEADING:
+        return start_lookup(sweep);
+    case FLIGHT_WAITING:
+        return enter(sweep, STAGE_FLIGHT, SWEEP_WAIT);
+    case FLIGHT_NO_MEMORY:
+        break;
+    }
+    return end(sweep, "out of memory");
+}
+
+enum sweep_step sweep_woken(struct sweep *sweep)
+{
+    return take_flight(sweep);
+}
+
+static const char *collapse_survivor(const struct collapse_change *change)
+{
+    return change->survivor && change->survivor[0] ? change->survivor : NULL;
+}
+
+static void collapsed(void *user, const struct collapse_change *change)
+{
+    struct sweep *sweep = user;
+
+    tell(sweep, &(struct hold_change){
+                    .domain_id = sweep->found.id,
+                    .domain_name = sweep->found.name,
+                    .action = collapse_action_name(change->action),
+                    .id = change->task->id,
+                    .survivor = collapse_survivor(change),
+                    .due = change->due,
+                    .old_state = change->task->state == TASK_RETRY ? "Retry" : "Pending",
+                    .old_due = change->task->due,
+                    .old_reason = change->task->failure_reason,
+                });
+}
+
+static wall_time collapse_now(void *user)
+{
+    return now(user);
+}
+
+static bool is_listed(const struct sweep *sweep, const char *id)
+{
+    for (size_t i = 0; i < domain_of(sweep)->count; i++) {
+        if (strcmp(tasks_of(sweep)[i].id, id) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The live tasks of the list, and what the look-up has found beside them; how many. */
+static size_t list_ids(const struct sweep *sweep, const char **ids)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < domain_of(sweep)->count; i++) {
+        if (tasks_of(sweep)[i].task.state != TASK_FAILED)
+            ids[count++] = tasks_of(sweep)[i].id;
+    }
+    for (size_t i = 0; i < sweep->found.task_count; i++) {
+        const struct renewal_task *task = &sweep->found.tasks[i];
+        if (task->state != TASK_FAILED && !is_listed(sweep, task->id))
+            ids[count++] = task->id;
+    }
+    return count;
+}
+
+static enum sweep_step start_collapse(struct sweep *sweep, const char **ids, size_t count)
+{
+    const struct hold_settings *settings = sweep->context->settings;
+    const struct lookup_domain *found = &sweep->found;
+
+    sweep->collapse = collapse_create(&(struct collapse_order){
+        .domain_id = found->id,
+        .task_ids = ids,
+        .task_count = count,
+        .refused_until =
+            refused_until(found->tasks, found->task_count, settings->issue_limit, found->issued,
+                          found->issued_count, settings->blind_hold_seconds, now(sweep)),
+        .blind_hold_seconds = settings->blind_hold_seconds,
+        .dry_run = sweep->context->dry_run,
+        .now = collapse_now,
+        .changed = collapsed,
+        .user = sweep,
+    });
+    return sweep->collapse ? enter(sweep, STAGE_COLLAPSE, SWEEP_SEND) : end(sweep, "out of memory");
+}
+
+/* The future renewal that a domain has lost. */
+
+static void tell_scheduled(struct sweep *sweep, const char *id)
+{
+    tell(sweep, &(struct hold_change){.domain_id = sweep->found.id,
+                                      .domain_name = sweep->found.name,
+                                      .action = "scheduled",
+                                      .id = id,
+                                      .due = sweep->found.renewal_due,
+                                      .old_due = WALL_TIME_NEVER});
+}
+
+static enum sweep_step schedule(struct sweep *sweep)
+{
+    char due[WALL_TIME_TEXT_SIZE];
+
+    if (sweep->context->dry_run) {
+        tell_scheduled(sweep, NULL);
+        return next(sweep, NULL);
+    }
+    wall_time_format(sweep->found.renewal_due, due);
+    own_request_begin(&sweep->request);
+    own_request_add(&sweep->request, "x:Task/set",
+                    json_pack("{s:{s:{s:s, s:s, s:{s:s, s:s}}}}", "create", "r", "@type",
+                              "AcmeRenewal", "domainId", sweep->found.id, "status", "@type",
+                              "Pending", "due", due),
+                    "s");
+    if (!own_request_finish(&sweep->request))
+        return end(sweep, "out of memory");
+    return enter(sweep, STAGE_SCHEDULE, SWEEP_SEND);
+}
+
+static enum sweep_step feed_schedule(struct sweep *sweep, unsigned status, const char *body,
+                                     size_t len)
+{
+    const char *error = own_request_read(&sweep->request, status, body, len);
+    const json_t *created = json_object_get(own_request_answer(&sweep->request, "s"), "created");
+    const char *id = own_request_string(json_object_get(created, "r"), "id");
+
+    if (id)
+        tell_scheduled(sweep, id);
+    else if (!error)
+        error = "the credential may not make tasks";
+    return next(sweep, error);
+}
+
+/* A task is at work for the domain, or one that it has lost is queued again. */
+static enum sweep_step look_further(struct sweep *sweep)
+{
+    size_t listed = domain_of(sweep)->count;
+    const char **ids = calloc(listed + sweep->found.task_count + 1, sizeof *ids);
+    if (!ids)
+        return end(sweep, "out of memory");
+
+    size_t count = list_ids(sweep, ids);
+    enum sweep_step step;
+    if (!sweep->found.renewable)
+        step = next(sweep, NULL);
+    else if (count > 0)
+        step = start_collapse(sweep, ids, count);
+    else if (wall_time_before(now(sweep), sweep->found.renewal_due))
+        step = schedule(sweep);
+    else
+        step = next(sweep, NULL);
+    free(ids);
+    return step;
+}
+
+static enum sweep_step feed_lookup(struct sweep *sweep, unsigned status, const char *body,
+                                   size_t len)
+{
+    switch (lookup_feed(sweep->lookup, status, body, len)) {
+    case LOOKUP_SEND_API:
+    case LOOKUP_SEND_SESSION:
+        return enter(sweep, STAGE_LOOKUP, SWEEP_SEND);
+    case LOOKUP_DONE:
+        return look_further(sweep);
+    case LOOKUP_FORBIDDEN:
+    case LOOKUP_UNAUTHORIZED:
+    case LOOKUP_NO_MEMORY:
+    case LOOKUP_FAILED:
+        break;
+    }
+    return end(sweep, lookup_error(sweep->lookup));
+}
+
+static enum sweep_step feed_collapse(struct sweep *sweep, unsigned status, const char *body,
+                                     size_t len)
+{
+    collapse_feed(sweep->collapse, status, body, len);
+    if (collapse_body(sweep->collapse, &len))
+        return enter(sweep, STAGE_COLLAPSE, SWEEP_SEND);
+    return next(sweep, collapse_error(sweep->collapse));
+}
+
+/* Failed tasks that only say that no renewal was due. */
+
+static void tell_cleared(struct sweep *sweep, const struct inventory_task *task)
+{
+    tell(sweep, &(struct hold_change){.domain_id = task->domain_id,
+                                      .action = "cleared",
+                                      .id = task->id,
+                                      .due = WALL_TIME_NEVER,
+                                      .old_state = "Failed",
+                                      .old_due = WALL_TIME_NEVER,
+                                      .old_reason = "renewal is not due"});
+}
+
+static void tell_all_cleared(struct sweep *sweep)
+{
+    for (size_t i = 0; i < sweep->inventory.task_count; i++) {
+        if (sweep->inventory.tasks[i].not_due)
+            tell_cleared(sweep, &sweep->inventory.tasks[i]);
+    }
+}
+
+static enum sweep_step clear(struct sweep *sweep)
+{
+    json_t *ids = json_array();
+
+    own_request_begin(&sweep->request);
+    sweep->request.incomplete |= !ids;
+    sweep->clearing = sweep->cleared;
+    while (sweep->clearing < sweep->inventory.task_count &&
+           json_array_size(ids) < OWN_REQUEST_IDS) {
+        const struct inventory_task *task = &sweep->inventory.tasks[sweep->clearing++];
+        if (task->not_due)
+            sweep->request.incomplete |= json_array_append_new(ids, json_string(task->id)) != 0;
+    }
+    bool any = json_array_size(ids) > 0;
+    own_request_add(&sweep->request, "x:Task/set", json_pack("{s:o}", "destroy", ids), "c");
+    if (!own_request_finish(&sweep->request))
+        return end(sweep, "out of memory");
+    return any ? enter(sweep, STAGE_CLEAR, SWEEP_SEND) : end(sweep, NULL);
+}
+
+static bool is_destroyed(const json_t *set, const char *id)
+{
+    size_t i;
+    json_t *value;
+
+    json_array_foreach(json_object_get(set, "destroyed"), i, value)
+    {
+        const char *own = json_string_value(value);
+        if (own && strcmp(own, id) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Where the server does not destroy tasks (v0.16.5), they stay. */
+static enum sweep_step feed_clear(struct sweep *sweep, unsigned status, const char *body,
+                                  size_t len)
+{
+    const char *error = own_request_read(&sweep->request, status, body, len);
+    const json_t *set = own_request_answer(&sweep->request, "c");
+
+    if (error)
+        return end(sweep, error);
+    for (size_t i = sweep->cleared; i < sweep->clearing; i++) {
+        const struct inventory_task *task = &sweep->inventory.tasks[i];
+        if (task->not_due && is_destroyed(set, task->id))
+            tell_cleared(sweep, task);
+    }
+    sweep->cleared = sweep->clearing;
+    return json_object_get(set, "destroyed") ? clear(sweep) : end(sweep, NULL);
+}
+
+/* From domain to domain. */
+
+static enum sweep_step look(struct sweep *sweep)
+{
+    for (; sweep->next < sweep->inventory.domain_count; sweep->next++) {
+        int needed = needs_collapse(sweep);
+        if (needed < 0)
+            return end(sweep, "out of memory");
+        if (needed || (domain_of(sweep)->automatic && !has_live_task(sweep)))
+            return take_flight(sweep);
+    }
+    if (!sweep->context->dry_run)
+        return clear(sweep);
+    tell_all_cleared(sweep);
+    return end(sweep, NULL);
+}
+
+static enum sweep_step feed_list(struct sweep *sweep, unsigned status, const char *body, size_t len)
+{
+    inventory_feed(&sweep->inventory, status, body, len);
+    if (sweep->inventory.error)
+        return end(sweep, sweep->inventory.error);
+    return inventory_body(&sweep->inventory, &len) ? enter(sweep, STAGE_LIST, SWEEP_SEND)
+                                                   : look(sweep);
+}
+
+/* The driver's side. */
+
+struct sweep *sweep_create(const struct sweep_context *context)
+{
+    struct sweep *sweep = calloc(1, sizeof *sweep);
+    if (!sweep)
+        return NULL;
+
+    sweep->context = context;
+    inventory_begin(&sweep->inventory, now(sweep));
+    if (sweep->inventory.error) {
+        sweep_destroy(sweep);
+        return NULL;
+    }
+    enter(sweep, STAGE_LIST, SWEEP_SEND);
+    return sweep;
+}
+
+void sweep_destroy(struct sweep *sweep)
+{
+    if (!sweep)
+        return;
+    leave(sweep);
+    own_request_clear(&sweep->request);
+    inventory_clear(&sweep->inventory);
+    free(sweep);
+}
+
+enum sweep_step sweep_step(const struct sweep *sweep)
+{
+    return sweep->step;
+}
+
+struct sweep_request sweep_request(const struct sweep *sweep)
+{
+    struct sweep_request request = {
+        .once = sweep->stage == STAGE_SCHEDULE,
+        .body = sweep->request.body,
+        .len = sweep->request.len,
+    };
+
+    switch (sweep->stage) {
+    case STAGE_LIST:
+        request.body = inventory_body(&sweep->inventory, &request.len);
+        break;
+    case STAGE_LOOKUP:
+        request.is_session = lookup_state(sweep->lookup) == LOOKUP_SEND_SESSION;
+        request.body = lookup_body(sweep->lookup, &request.len);
+        break;
+    case STAGE_COLLAPSE:
+        request.body = collapse_body(sweep->collapse, &request.len);
+        break;
+    default:
+        break;
+    }
+    return request;
+}
+
+enum sweep_step sweep_feed(struct sweep *sweep, unsigned status, const char *body, size_t len)
+{
+    switch (sweep->stage) {
+    case STAGE_LIST:
+        return feed_list(sweep, status, body, len);
+    case STAGE_LOOKUP:
+        return feed_lookup(sweep, status, body, len);
+    case STAGE_COLLAPSE:
+        return feed_collapse(sweep, status, body, len);
+    case STAGE_SCHEDULE:
+        return feed_schedule(sweep, status, body, len);
+    case STAGE_CLEAR:
+        return feed_clear(sweep, status, body, len);
+    default:
+        return sweep->step;
+    }
+}
+
+const char *sweep_error(const struct sweep *sweep)
+{
+    return sweep->error;
+}

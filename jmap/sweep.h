@@ -1,0 +1,69 @@
+#ifndef RENEWGATE_JMAP_SWEEP_H
+#define RENEWGATE_JMAP_SWEEP_H
+
+/*
+ * One sweep over all domains, without I/O, with the gate's own credential:
+ *
+ *     list       all tasks and domains (jmap/inventory.h): which domains need a look
+ *     look       each of these alone, in its flight, so that no create decides on it meanwhile: its
+ *                tasks are collapsed to one, and where it has a fresh certificate and no task, the
+ *                renewal that it has lost is queued for when it is due
+ *     clear      Failed tasks that say nothing but that no renewal was due
+ *
+ * and nothing else. It may be broken off anywhere and done again.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "jmap/hold.h"
+
+struct sweep;
+
+enum sweep_step {
+    SWEEP_SEND, /* sweep_request(), then sweep_feed() */
+    SWEEP_WAIT, /* a create decides on the domain; sweep_woken() once the waker was called */
+    SWEEP_DONE,
+};
+
+/* All borrowed for the sweep's lifetime. */
+struct sweep_context {
+    const struct hold_settings *settings;
+    struct flight_table *flights;
+    struct task_memory *memory;
+    bool dry_run; /* reads and tells what it would do, and changes nothing */
+    wall_time (*now)(void *user);
+    void (*wake)(void *user); /* from any thread, at most once per SWEEP_WAIT */
+    /* Beside a hold's actions "scheduled", a renewal queued anew, and "cleared", a Failed task. */
+    void (*changed)(void *user, const struct hold_change *change);
+    void *user;
+};
+
+struct sweep_request {
+    bool is_session; /* GET /jmap/session in place of a POST to the API */
+    bool once;       /* must not be sent again where no answer came */
+    const char *body;
+    size_t len;
+};
+
+/* NULL when memory runs out. */
+struct sweep *sweep_create(const struct sweep_context *context);
+
+/* Ends it in any state and gives its flight to whoever waits. NULL is allowed. */
+void sweep_destroy(struct sweep *sweep);
+
+enum sweep_step sweep_step(const struct sweep *sweep);
+
+/* SWEEP_SEND only; valid until the next feed. */
+struct sweep_request sweep_request(const struct sweep *sweep);
+
+/* A response, whole; status 0 where none came. */
+enum sweep_step sweep_feed(struct sweep *sweep, unsigned status, const char *body, size_t len);
+
+/* SWEEP_WAIT only. */
+enum sweep_step sweep_woken(struct sweep *sweep);
+
+/* Why it ended before its end, in words; NULL where it did not. Static. */
+const char *sweep_error(const struct sweep *sweep);
+
+#endif
