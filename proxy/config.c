@@ -22,6 +22,7 @@ enum kind {
     KIND_SWITCH,        /* bool: the index of the word */
     KIND_SECONDS,       /* int64_t, seconds */
     KIND_MILLISECONDS,  /* int64_t, milliseconds */
+    KIND_INTERVAL,      /* the same, or "off": 0 */
     KIND_SIZE,          /* size_t */
     KIND_COUNT,         /* unsigned */
     KIND_WORKERS,       /* unsigned, or "auto" */
@@ -110,7 +111,15 @@ static const struct variable variables[] = {
      .help = "The CA's own limit of certificates for one exact set of names."},
     {"SERVICE_AUTHORIZATION", KIND_AUTHORIZATION, .secret = true, MEMBER(service_authorization),
      .allowed = "a whole Authorization value such as \"Bearer …\" or \"Basic …\"",
-     .help = "The gate's own credential, for look-ups where the caller may create but not read."},
+     .help = "The gate's own credential, for sweeps, and for look-ups where the caller may create "
+             "but not read."},
+    {"SWEEP_INTERVAL", KIND_INTERVAL, MEMBER(sweep_interval_ms), .fallback = "5m",
+     .allowed = "a duration from 1s to 30d, or off", .least = 1000, .most = INT64_C(2592000000),
+     .help = "How often the queue of all domains is tidied up, with the gate's own credential; "
+             "never without one, nor in observe mode."},
+    {"SWEEP_RATE", KIND_COUNT, MEMBER(sweep_rate), .fallback = "10",
+     .allowed = "a number from 1 to 1000", .least = 1, .most = 1000,
+     .help = "How many requests a second a sweep makes at most."},
     {"LOCK_URL", KIND_LOCK_URL, .secret = true, MEMBER(lock_server),
      .allowed = "redis://[[user]:password@]host[:port][/database], or rediss:// with TLS",
      .help = "A Redis or Valkey through which the gate's replicas decide one at a time."},
@@ -352,6 +361,9 @@ static bool read_value(const struct variable *variable, const char *text, struct
         return read_seconds(variable, text, member);
     case KIND_MILLISECONDS:
         return read_milliseconds(variable, text, member);
+    case KIND_INTERVAL:
+        *(int64_t *)member = 0;
+        return strcmp(text, "off") == 0 || read_milliseconds(variable, text, member);
     case KIND_SIZE:
         if (!read_number(text, variable->least, variable->most, &number))
             return false;

@@ -39,6 +39,8 @@ struct config {
     char *lock_ca;                  /* path, or NULL for the system's */
     char *lock_prefix;
     int64_t lock_timeout_ms; /* above 0 */
+    int64_t sweep_interval_ms; /* 0: no sweeps */
+    unsigned sweep_rate;       /* requests a second */
     unsigned workers;
     unsigned max_connections;
     size_t max_request;         /* bytes */

@@ -14,6 +14,9 @@
 #include "proxy/keypair.h"
 #include "proxy/listener.h"
 #include "proxy/replica_lock.h"
+#include "proxy/report.h"
+#include "proxy/sweep_command.h"
+#include "proxy/sweeper.h"
 #include "proxy/version.h"
 #include "proxy/worker.h"
 
@@ -22,14 +25,17 @@
 
 static void print_help(void)
 {
-    puts("renewgate " RENEWGATE_VERSION ": a gate for certificate renewals in front of a Stalwart "
-         "mail server\n\n"
-         "  renewgate                   run until SIGTERM or SIGINT\n"
-         "  renewgate --check           try the configuration, the servers and the credential\n"
-         "  renewgate --help            this text\n"
-         "  renewgate --help-markdown   the variables as a table\n"
-         "  renewgate --version\n\n"
-         "Environment variables (durations: 500ms, 30s, 5m, 1h, 7d; empty counts as not set):\n");
+    puts(
+        "renewgate " RENEWGATE_VERSION ": a gate for certificate renewals in front of a Stalwart "
+        "mail server\n\n"
+        "  renewgate                   run until SIGTERM or SIGINT\n"
+        "  renewgate sweep             tidy up the queue of all domains once; with --dry-run only\n"
+        "                              tell what it would change, with --json a line a change\n"
+        "  renewgate --check           try the configuration, the servers and the credential\n"
+        "  renewgate --help            this text\n"
+        "  renewgate --help-markdown   the variables as a table\n"
+        "  renewgate --version\n\n"
+        "Environment variables (durations: 500ms, 30s, 5m, 1h, 7d; empty counts as not set):\n");
     config_print_help(stdout);
 }
 
@@ -114,6 +120,13 @@ static int wait_for_stop(struct gate *gate, const sigset_t *signals)
     return number;
 }
 
+/* How often; 0: never. */
+static int64_t sweep_interval_ms(const struct config *config)
+{
+    bool may = config->service_authorization != NULL && !config->hold.observe;
+    return may ? config->sweep_interval_ms : 0;
+}
+
 static void serve(struct gate *gate, const sigset_t *signals, const char *listen,
                   const char *admin_listen)
 {
@@ -136,6 +149,34 @@ static bool start_replicas(struct gate *gate)
     return gate->replicas != NULL;
 }
 
+static void tell_change(void *user, const struct hold_change *change)
+{
+    report_change(user, NULL, change);
+}
+
+/* NULL where there are no sweeps, or they cannot be started, which the rest does without. */
+static struct sweeper *start_sweeper(struct gate *gate)
+{
+    const struct sweeper_handler handler = {.changed = tell_change, .user = gate};
+    if (sweep_interval_ms(gate->config) == 0)
+        return NULL;
+    struct sweeper *sweeper = sweeper_create(gate, false, &handler);
+    if (sweeper != NULL && sweeper_start(sweeper))
+        return sweeper;
+    log_event(gate->log, LOG_LEVEL_ERROR, "sweeps cannot be started",
+              log_text("error", strerror(errno)));
+    sweeper_destroy(sweeper);
+    return NULL;
+}
+
+static void stop_sweeper(struct sweeper *sweeper)
+{
+    if (sweeper == NULL)
+        return;
+    sweeper_stop(sweeper);
+    sweeper_destroy(sweeper);
+}
+
 /* Between signals: starts everything, waits, ends everything in the opposite order. */
 static int run(struct gate *gate, const sigset_t *signals)
 {
@@ -148,8 +189,10 @@ static int run(struct gate *gate, const sigset_t *signals)
         return EXIT_FAILURE;
     size_t started = start_replicas(gate) ? start_workers(gate, workers, listen) : 0;
     bool fine = started == gate->config->workers;
+    struct sweeper *sweeper = fine ? start_sweeper(gate) : NULL;
     if (fine)
         serve(gate, signals, listen, admin_listen);
+    stop_sweeper(sweeper);
     stop_workers(workers, started);
     replica_lock_stop(gate->replicas);
     admin_stop(admin);
@@ -158,10 +201,20 @@ static int run(struct gate *gate, const sigset_t *signals)
     return fine ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static int run_gate(const struct config *config, struct keypair_store *keypairs)
+/* What it printed is all that there is to it. */
+static int run_sweep(struct gate *gate, const struct sweep_options *options)
+{
+    signal(SIGPIPE, SIG_IGN);
+    int status = start_replicas(gate) ? sweep_command(gate, options, stdout, stderr) : EXIT_FAILURE;
+    replica_lock_stop(gate->replicas);
+    return status;
+}
+
+/* Serves, or where `sweep` is not NULL, sweeps once. */
+static int run_gate(const struct config *config, struct keypair_store *keypairs,
+                    const struct sweep_options *sweep)
 {
     sigset_t signals;
-    block_signals(&signals);
     struct metrics metrics = {0};
     struct gate gate = {
         .config = config,
@@ -172,10 +225,14 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs)
         .keypairs = keypairs,
     };
     int status = EXIT_FAILURE;
-    if (gate.flights != NULL && gate.memory != NULL)
-        status = run(&gate, &signals);
-    else
+    if (gate.flights == NULL || gate.memory == NULL) {
         fputs("renewgate: out of memory\n", stderr);
+    } else if (sweep != NULL) {
+        status = run_sweep(&gate, sweep);
+    } else {
+        block_signals(&signals);
+        status = run(&gate, &signals);
+    }
     task_memory_destroy(gate.memory);
     flight_table_destroy(gate.flights);
     return status;
@@ -213,7 +270,10 @@ int main(int count, char **arguments)
         return EXIT_SUCCESS;
     }
     bool check = count == 2 && strcmp(option, "--check") == 0;
-    if (count > 1 && !check) {
+    struct sweep_options options;
+    bool sweep = count > 1 && strcmp(option, "sweep") == 0 &&
+                 sweep_options_read(&options, count - 2, arguments + 2);
+    if (count > 1 && !check && !sweep) {
         fprintf(stderr, "renewgate: \"%s\" is not understood; see renewgate --help\n", option);
         return EXIT_CONFIGURATION;
     }
@@ -224,7 +284,8 @@ int main(int count, char **arguments)
     int status = EXIT_CONFIGURATION;
     if (open_keypairs(&config, &keypairs)) {
         curl_global_init(CURL_GLOBAL_DEFAULT);
-        status = check ? check_run(&config, stdout) : run_gate(&config, keypairs);
+        status = check ? check_run(&config, stdout)
+                       : run_gate(&config, keypairs, sweep ? &options : NULL);
         curl_global_cleanup();
     }
     keypair_store_close(keypairs);

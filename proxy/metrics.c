@@ -57,6 +57,16 @@ void metrics_count_change(struct metrics *metrics, const char *action)
     }
 }
 
+void metrics_count_sweep(struct metrics *metrics, bool fine, int64_t nanoseconds, wall_time now)
+{
+    count(fine ? &metrics->sweeps : &metrics->failed_sweeps);
+    atomic_fetch_add_explicit(&metrics->sweep_milliseconds,
+                              (uint64_t)(nanoseconds / NANOSECONDS_PER_MILLISECOND),
+                              memory_order_relaxed);
+    if (fine)
+        atomic_store_explicit(&metrics->last_sweep, now.seconds, memory_order_relaxed);
+}
+
 void metrics_count_request(struct metrics *metrics, const char *method)
 {
     size_t i = 0;
@@ -178,6 +188,23 @@ static bool render_lock(const struct metrics *metrics, struct buffer *out)
                          &metrics->lock_waits);
 }
 
+static bool render_sweeps(const struct metrics *metrics, struct buffer *out)
+{
+    uint64_t milliseconds = value(&metrics->sweep_milliseconds);
+    return render_head(out, "renewgate_sweeps_total", "counter", "Sweeps by how they ended.") &&
+           buffer_format(out,
+                         "renewgate_sweeps_total{result=\"done\"} %" PRIu64
+                         "\nrenewgate_sweeps_total{result=\"failed\"} %" PRIu64 "\n",
+                         value(&metrics->sweeps), value(&metrics->failed_sweeps)) &&
+           render_head(out, "renewgate_sweep_seconds_total", "counter", "Time that sweeps took.") &&
+           buffer_format(out, "renewgate_sweep_seconds_total %" PRIu64 ".%03" PRIu64 "\n",
+                         milliseconds / 1000, milliseconds % 1000) &&
+           render_head(out, "renewgate_last_sweep_timestamp_seconds", "gauge",
+                       "When the last sweep was done; 0 before the first.") &&
+           buffer_format(out, "renewgate_last_sweep_timestamp_seconds %" PRIdFAST64 "\n",
+                         atomic_load(&metrics->last_sweep));
+}
+
 bool metrics_render(const struct metrics *metrics, struct buffer *out)
 {
     const char *failures[UPSTREAM_FAILURES];
@@ -192,6 +219,7 @@ bool metrics_render(const struct metrics *metrics, struct buffer *out)
            render_labelled(out, "renewgate_queue_changes_total", "action",
                            "Queued tasks that were tidied up, by how.", change_names,
                            metrics->changes, METRICS_CHANGES) &&
+           render_sweeps(metrics, out) &&
            render_single(out, "renewgate_lookup_requests_total",
                          "Requests that the gate made to look something up.", &metrics->lookups) &&
            render_lookup_seconds(metrics, out) &&

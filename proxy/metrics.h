@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "policy/wall_time.h"
 #include "proxy/buffer.h"
 #include "proxy/upstream.h"
 
@@ -48,6 +49,10 @@ struct metrics {
     counter decisions[METRICS_OUTCOMES];
     counter forwards;
     counter changes[METRICS_CHANGES];
+    counter sweeps;
+    counter failed_sweeps;
+    counter sweep_milliseconds;
+    atomic_int_fast64_t last_sweep; /* when the last one ended well, in seconds; 0: none has */
     counter lookups;
     counter lookup_buckets[METRICS_BUCKETS + 1]; /* each for itself; the last for all above */
     counter lookup_nanoseconds;
@@ -65,6 +70,9 @@ void metrics_count_decision(struct metrics *metrics, const char *outcome, bool r
 
 /* A change of the queue by its name in the log. */
 void metrics_count_change(struct metrics *metrics, const char *action);
+
+/* A sweep that ended at `now`. */
+void metrics_count_sweep(struct metrics *metrics, bool fine, int64_t nanoseconds, wall_time now);
 
 void metrics_count_request(struct metrics *metrics, const char *method);
 

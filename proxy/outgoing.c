@@ -77,6 +77,15 @@ bool outgoing_lookup_fields(const struct arrival *arrival, const char *authoriza
     return forwarding_add(&arrival->from, &arrival->fields, arena, out);
 }
 
+bool outgoing_own_fields(const char *authorization, struct arena *arena, struct field_list *out)
+{
+    if (!list_create(arena, 2, out))
+        return false;
+    out->fields[out->count++] = field_of("Content-Type", "application/json");
+    out->fields[out->count++] = field_of("Authorization", authorization);
+    return true;
+}
+
 bool outgoing_answer_fields(unsigned status, const struct field_list *received, struct arena *arena,
                             struct field_list *out)
 {

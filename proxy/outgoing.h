@@ -27,6 +27,9 @@ bool outgoing_relay_fields(const struct arrival *arrival, size_t len, struct are
 bool outgoing_lookup_fields(const struct arrival *arrival, const char *authorization,
                             struct arena *arena, struct field_list *out);
 
+/* A request of the gate's own that nobody's leads to. */
+bool outgoing_own_fields(const char *authorization, struct arena *arena, struct field_list *out);
+
 /* A server's answer, on its way to the client. */
 bool outgoing_answer_fields(unsigned status, const struct field_list *received, struct arena *arena,
                             struct field_list *out);

@@ -1,0 +1,41 @@
+#ifndef RENEWGATE_PROXY_SWEEPER_H
+#define RENEWGATE_PROXY_SWEEPER_H
+
+/*
+ * Drives sweeps (jmap/sweep.h), one at a time, over a loop and connections of its own: one request
+ * after another, no more than RENEWGATE_SWEEP_RATE a second. Where the server has had enough (429),
+ * fails (5xx) or does not answer, it stands back, longer each time, and in the end gives that sweep
+ * up; the next one finds what is left.
+ */
+
+#include <stdbool.h>
+
+#include "jmap/hold.h"
+#include "proxy/gate.h"
+
+struct sweeper;
+
+struct sweeper_handler {
+    void (*changed)(void *user, const struct hold_change *change);
+    void *user;
+};
+
+/*
+ * The gate has a credential of its own. `handler` is copied. In a dry run nothing is changed. NULL
+ * when memory or files run out.
+ */
+struct sweeper *sweeper_create(struct gate *gate, bool dry_run,
+                               const struct sweeper_handler *handler);
+
+void sweeper_destroy(struct sweeper *sweeper);
+
+/* One sweep, on the caller's thread. NULL when it came to its end, else why not; static. */
+const char *sweeper_sweep(struct sweeper *sweeper);
+
+/* A thread that sweeps every RENEWGATE_SWEEP_INTERVAL. False with errno. */
+bool sweeper_start(struct sweeper *sweeper);
+
+/* Ends the thread, in the middle of a sweep if need be, and waits for it. */
+void sweeper_stop(struct sweeper *sweeper);
+
+#endif

@@ -1,0 +1,361 @@
+"""Sweeps: the queue of all domains tidied up, once by command or again and again by the gate."""
+
+import datetime
+import http.client
+import http.server
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from gate import Gate
+from standin import basic, binary
+from test_collapse import LIMITED, failed, numbered, only_task, refused
+from test_gate import (DUE, FRESH, NOW, SOON, certificate, days, domain, live_tasks, retry, stamp,
+                       state, task)
+
+DAY = 86400
+NOT_DUE = "Certificate for domain example.org is still valid; renewal is not due until " + days(57)
+
+
+def environment(port, **settings):
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("RENEWGATE_")}
+    clean |= {"RENEWGATE_UPSTREAM_URL": f"http://127.0.0.1:{port}",
+              "RENEWGATE_SERVICE_AUTHORIZATION": basic("admin"), "RENEWGATE_SWEEP_RATE": "1000"}
+    return clean | {"RENEWGATE_" + key: str(value) for key, value in settings.items()}
+
+
+def sweep(port, *options, status=0, **settings):
+    """Runs the command; what it prints."""
+    ended = subprocess.run([binary("renewgate"), "sweep", *options], text=True, timeout=120,
+                           capture_output=True, env=environment(port, **settings))
+    assert "Sanitizer" not in ended.stderr and "runtime error" not in ended.stderr, ended.stderr
+    assert ended.returncode == status, ended.stderr
+    return ended.stdout if status == 0 else ended.stderr
+
+
+def changes(port, *options, **settings):
+    lines = sweep(port, "--json", *options, **settings).splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def until(what):
+    """Waits for a condition."""
+    for _ in range(2000):
+        if what():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come about")
+
+
+# The queue of an outage.
+
+def test_ninety_seven_retries_become_one(standin):
+    standin.put_state(**state([certificate(DUE)], refused(97)))
+    sweep(standin.port)
+    left = only_task(standin)["status"]
+    assert (left["due"], left["attemptNumber"], left["failureReason"]) == (days(6), 0, LIMITED)
+
+
+def test_it_stays_one_when_the_time_comes_and_the_ca_refuses_again(standin):
+    standin.put_state(**state([certificate(DUE)], refused(97)))
+    sweep(standin.port)
+    standin.ca(refuse=True, refuse_seconds=3 * DAY)
+    standin.clock(set=days(6))
+    assert standin.run() == 1
+    sweep(standin.port)
+    expected = NOW + datetime.timedelta(days=9)
+    again = only_task(standin)["status"]
+    assert stamp(expected) <= again["due"] <= stamp(expected + datetime.timedelta(seconds=5))
+    assert again["attemptNumber"] == 0
+    standin.ca(refuse=False)
+    standin.clock(set=stamp(expected + datetime.timedelta(seconds=10)))
+    assert standin.run() == 1
+    sweep(standin.port)
+    assert only_task(standin)["status"]["@type"] == "Pending"
+    assert standin.counters()["certificates"] == 1
+
+
+def test_the_gate_sweeps_by_itself(standin):
+    standin.put_state(**state([certificate(DUE)], refused(97)))
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="1s",
+              SWEEP_RATE=1000) as gate:
+        until(lambda: len(live_tasks(standin)) == 1)
+        until(lambda: 'renewgate_sweeps_total{result="done"} 0' not in gate.admin("/metrics")[1])
+        metrics = gate.admin("/metrics")[1]
+    assert only_task(standin)["status"]["due"] == days(6)
+    assert "renewgate_last_sweep_timestamp_seconds 0" not in metrics
+    assert 'renewgate_queue_changes_total{action="postponed"} 1' in metrics
+
+
+@pytest.mark.parametrize("settings", [
+    {"SWEEP_INTERVAL": "off", "SERVICE_AUTHORIZATION": basic("admin")},
+    {"SWEEP_INTERVAL": "1s"},
+    {"SWEEP_INTERVAL": "1s", "SERVICE_AUTHORIZATION": basic("admin"), "MODE": "observe"},
+], ids=["off", "no credential", "observe"])
+def test_the_gate_does_not_sweep(standin, settings):
+    standin.put_state(**state([certificate(DUE)], refused(3)))
+    before = standin.counters()["http_requests"]
+    with Gate(standin.port, **settings):
+        time.sleep(2.5)  # more than two intervals: nothing can be waited for
+    assert standin.counters()["http_requests"] == before
+    assert len(live_tasks(standin)) == 3
+
+
+def test_many_domains_and_more_tasks_than_a_page(standin):
+    ids = [a + b for a in "bcdf" for b in "abcdefghijkl"]
+    queue = [task(days(20 + i), domain=id, id="jp173xlc" + id + "aa" + "abc"[i])
+             for id in ids for i in range(3)]
+    queue += [retry(days(6), domain="zz", id=numbered(i) + "a") for i in range(900)]
+    standin.put_state(**state(tasks=queue, domains=[
+        domain(id, f"{id}.test") for id in ids + ["zz"]]))
+    sweep(standin.port)
+    assert sorted(task["domainId"] for task in live_tasks(standin)) == sorted(ids + ["zz"])
+    assert all(task["status"]["due"] in (days(20), days(6)) for task in live_tasks(standin))
+
+
+def test_a_second_sweep_changes_nothing(standin):
+    standin.put_state(**state([certificate(FRESH)], refused(5) + [failed(NOT_DUE)]))
+    assert changes(standin.port) != []
+    before = standin.state()["tasks"]
+    assert changes(standin.port) == []
+    assert standin.state()["tasks"] == before
+
+
+# What else it does.
+
+def test_failed_tasks_that_only_say_not_due_are_removed(standin):
+    other = failed("DNS error: timeout", id="jp173xlcazab")
+    queue = [failed(NOT_DUE), other, task(days(57))]
+    standin.put_state(**state([certificate(FRESH)], queue))
+    done = changes(standin.port)
+    left = {task["id"] for task in standin.state()["tasks"]}
+    if standin.version == "v0.16.5":  # which neither writes nor destroys such tasks
+        assert left == {task["id"] for task in queue} and done == []
+    else:
+        assert left == {other["id"], queue[2]["id"]}
+        assert [(change["action"], change["id"]) for change in done] == \
+            [("cleared", queue[0]["id"])]
+
+
+def test_a_lost_renewal_is_given_back(standin):
+    standin.put_state(**state([certificate(FRESH)], [failed("DNS error: timeout")]))
+    change, = changes(standin.port)
+    made = only_task(standin)
+    assert (change["action"], change["id"], change["domain"]) == \
+        ("scheduled", made["id"], "example.org")
+    assert made["status"] == {"@type": "Pending", "createdAt": made["status"]["createdAt"],
+                              "due": days(57)}
+
+
+@pytest.mark.parametrize("certificates, tasks, kind", [
+    ([certificate(DUE)], [], "Automatic"),
+    ([], [], "Automatic"),
+    ([certificate(FRESH)], [task(SOON)], "Automatic"),
+    ([certificate(FRESH)], [task(days(80))], "Automatic"),
+    ([certificate(FRESH)], [retry(days(3), "DNS error: timeout")], "Automatic"),
+    ([certificate(FRESH)], [], "Manual"),
+    ([certificate(FRESH, ["www.example.org"])], [], "Automatic"),
+], ids=["due", "no certificate", "running", "queued", "retried", "manual", "other names"])
+def test_nothing_else_is_made_or_changed(standin, certificates, tasks, kind):
+    standin.put_state(**state(certificates, tasks, domains=[domain(kind=kind)]))
+    before = standin.state()["tasks"]
+    assert changes(standin.port) == []
+    assert standin.state()["tasks"] == before
+
+
+def test_a_failed_refusal_moves_the_one_that_stays(standin):
+    standin.put_state(**state([certificate(DUE)],
+                              refused(1) + [failed("Rate limited. Retry after 777600 seconds")]))
+    sweep(standin.port)
+    assert only_task(standin)["status"]["due"] == \
+        stamp(NOW - datetime.timedelta(minutes=10) + datetime.timedelta(days=9))
+
+
+# The command.
+
+def test_a_dry_run_tells_and_changes_nothing(standin):
+    queue = refused(3) + [failed(NOT_DUE)]
+    standin.put_state(**state([certificate(DUE), certificate(FRESH, ["mail.example.net"])], queue,
+                              domains=[domain(), domain("f", "example.net")]))
+    before = standin.state()["tasks"]
+    standin.clear_log()
+    told = changes(standin.port, "--dry-run")
+    assert standin.state()["tasks"] == before
+    assert not any("x:Task/set" in request["body"] for request in standin.log())
+    assert sorted(change["action"] for change in told) == \
+        ["cleared", "destroyed", "destroyed", "postponed", "scheduled"]
+    postponed, = [change for change in told if change["action"] == "postponed"]
+    assert postponed["old_due"] == days(6) and postponed["old_reason"] == LIMITED
+    table = sweep(standin.port, "--dry-run")
+    assert table.splitlines()[0].split()[0] == "ACTION"
+    assert table.count("\n") == 7 and "5 changes to be made" in table
+
+
+def test_without_a_credential_it_says_so(standin):
+    reason = sweep(standin.port, status=1, SERVICE_AUTHORIZATION="")
+    assert "RENEWGATE_SERVICE_AUTHORIZATION" in reason
+
+
+@pytest.mark.parametrize("user, password, words", [
+    ("admin", "wrong", "does not know the credential"),
+    ("blind", "secret", "may not read"),
+])
+def test_a_credential_that_does_not_do_is_named(standin, user, password, words):
+    standin.put_state(**state([certificate(DUE)], refused(3)))
+    reason = sweep(standin.port, status=1, SERVICE_AUTHORIZATION=basic(user, password))
+    assert words in reason and password not in reason
+    assert len(live_tasks(standin)) == 3
+
+
+def test_a_credential_that_may_only_read_is_named(standin):
+    standin.put_state(**state([certificate(DUE)], refused(3)))
+    reason = sweep(standin.port, status=1, SERVICE_AUTHORIZATION=basic("reader"))
+    assert "may not change tasks" in reason
+    assert len(live_tasks(standin)) == 3
+
+
+def test_an_unknown_option_is_refused(standin):
+    assert "not understood" in sweep(standin.port, "--quickly", status=2)
+
+
+# A server in trouble.
+
+@pytest.mark.parametrize("fault", [{"status": 429}, {"status": 500}, {"status": 503},
+                                   {"close": True}, {"delay_ms": 1500}])
+@pytest.mark.parametrize("match", ["x:Task/query", "x:Domain/query", "attemptNumber"])
+def test_it_stands_back_and_goes_on(standin, match, fault):
+    standin.put_state(**state([certificate(DUE)], refused(5)))
+    standin.fault(match=match, times=2, **fault)
+    sweep(standin.port, LOOKUP_TIMEOUT="1s")
+    assert only_task(standin)["status"]["attemptNumber"] == 0
+
+
+@pytest.mark.parametrize("fault", [{"garbage": True}, {"body": "{}"},
+                                   {"body": '{"methodResponses":[]}'}])
+@pytest.mark.parametrize("match", ["x:Task/query", "x:Domain/query", "attemptNumber"])
+def test_an_answer_that_makes_no_sense_ends_it(standin, match, fault):
+    standin.put_state(**state([certificate(DUE)], refused(5)))
+    standin.fault(match=match, times=-1, **fault)
+    sweep(standin.port, status=1)
+    assert len(live_tasks(standin)) == 5
+    standin.clear_faults()
+    sweep(standin.port)
+    assert len(live_tasks(standin)) == 1
+
+
+def test_the_gate_stops_in_the_middle_of_a_sweep(standin):
+    standin.put_state(**state([certificate(DUE)], refused(5)))
+    standin.clear_log()
+    standin.fault(match="x:Task/query", times=-1, hang=True)
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="1s",
+              LOOKUP_TIMEOUT="1h"):
+        until(lambda: any("x:Task/query" in request["body"] for request in standin.log()))
+    standin.clear_faults()
+
+
+# Killed at any moment.
+
+class Watcher(http.server.ThreadingHTTPServer):
+    """
+    Stands between a sweep and the server. Looks at the queue after each write, and ends the sweep
+    at one of them: before the server has it, or before the sweep has the answer.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, server, fatal, before):
+        super().__init__(("127.0.0.1", 0), Passing)
+        self.server_behind, self.fatal, self.before = server, fatal, before
+        self.writes, self.process, self.least = 0, None, None
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def look(self):
+        count = len(live_tasks(self.server_behind))
+        self.least = count if self.least is None else min(self.least, count)
+
+
+class Passing(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        watcher = self.server
+        writes = b"x:Task/set" in body
+        watcher.writes += writes
+        fatal = writes and watcher.writes == watcher.fatal
+        if fatal and watcher.before:
+            watcher.kill()
+            self.close_connection = True
+            return
+        behind = http.client.HTTPConnection("127.0.0.1", watcher.server_behind.port)
+        behind.request("POST", self.path, body, dict(self.headers))
+        answer = behind.getresponse()
+        content = answer.read()
+        behind.close()
+        if writes:
+            watcher.look()
+        if fatal:
+            watcher.kill()
+            self.close_connection = True
+            return
+        self.send_response(answer.status)
+        for name in ("Content-Type", "Date"):
+            self.send_header(name, answer.headers[name])
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def send_response(self, code, message=None):
+        self.send_response_only(code, message)
+
+    def log_message(self, *_):
+        pass
+
+
+def sweep_until_killed(server, fatal, before):
+    """True when the sweep came to its end without that many writes."""
+    watcher = Watcher(server, fatal, before)
+    watcher.process = subprocess.Popen([binary("renewgate"), "sweep"], stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL,
+                                       env=environment(watcher.server_port))
+    status = watcher.process.wait(60)
+    watcher.shutdown()
+    watcher.server_close()
+    assert status in (0, -signal.SIGKILL)
+    assert watcher.least is None or watcher.least > 0, "the domain's last task was gone"
+    return status == 0
+
+
+def summary(server):
+    """All but the ids of tasks made anew, and when."""
+    return sorted((task["domainId"], task["status"]["@type"], task["status"].get("due"),
+                   task["status"].get("attemptNumber")) for task in live_tasks(server))
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before it", "after it"])
+def test_killed_at_any_write_the_next_sweep_ends_in_the_same_state(standin, before):
+    queue = refused(450) + [failed(NOT_DUE), failed("Rate limited. Retry after 777600 seconds",
+                                                    id="jp173xlcazab")]
+    beginning = state([certificate(DUE), certificate(FRESH, ["mail.example.net"])], queue,
+                      domains=[domain(), domain("f", "example.net")])
+    standin.put_state(**beginning)
+    sweep(standin.port)
+    expected = summary(standin)
+    assert len(expected) == 2
+    for fatal in range(1, 20):
+        standin.put_state(**beginning)
+        ended = sweep_until_killed(standin, fatal, before)
+        sweep(standin.port)
+        assert summary(standin) == expected
+        if ended:
+            break
+    assert ended and fatal > 4
