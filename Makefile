@@ -40,6 +40,7 @@ LDLIBS := $(shell $(PKG_CONFIG) --silence-errors --libs $(PACKAGES)) -lwslay -lm
 UNIT_LDFLAGS_test_san_set := -Wl,--wrap=malloc,--wrap=realloc
 UNIT_LDFLAGS_test_session := -Wl,--wrap=malloc
 UNIT_LDFLAGS_test_hold_memory := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+UNIT_LDFLAGS_test_sweep_memory := $(UNIT_LDFLAGS_test_hold_memory)
 
 # -- what there is to build ------------------------------------------------------------------------
 

@@ -223,7 +223,8 @@ static enum sweep_step start_collapse(struct sweep *sweep, const char **ids, siz
         .changed = collapsed,
         .user = sweep,
     });
-    return sweep->collapse ? enter(sweep, STAGE_COLLAPSE, SWEEP_SEND) : end(sweep, "out of memory");
+    bool sends = sweep->collapse && collapse_body(sweep->collapse, &count);
+    return sends ? enter(sweep, STAGE_COLLAPSE, SWEEP_SEND) : end(sweep, "out of memory");
 }
 
 /* The future renewal that a domain has lost. */

@@ -145,6 +145,23 @@ static const struct scenario {
      false,
      false,
      NOT_DUE_NOOP},
+    {"rate limited",
+     {.task = "{\"id\":\"jpold\",\"@type\":\"AcmeRenewal\",\"domainId\":\"b\",\"status\":{"
+              "\"@type\":\"Retry\",\"due\":\"2026-11-30T11:00:00Z\",\"attemptNumber\":3,"
+              "\"failureReason\":\"Rate limited. Retry after 5 seconds\"}}"},
+     BATCH("", RENEWAL("k", "")),
+     0,
+     false,
+     false,
+     NOT_DUE_NOOP},
+    {"after a DNS task",
+     {FRESH},
+     BATCH("", "\"k\":{\"@type\":\"DnsManagement\",\"domainId\":\"b\","
+               "\"onSuccessRenewCertificate\":true}," RENEWAL("l", "")),
+     1,
+     false,
+     false,
+     NOT_DUE_NOOP},
     {"unreadable", {FRESH}, BATCH("\"a\":1e999,", RENEWAL("k", "")), 0, false, false, NOT_DUE_NOOP},
     {"no reads",
      {.forbids_reads = true},

@@ -1,0 +1,231 @@
+/*
+ * Memory that runs out at every allocation of a sweep in turn, once or from then on: collapses and
+ * the list of all tasks included. Linked as test_hold_memory is.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "jmap/flight.h"
+#include "jmap/memory.h"
+#include "jmap/sweep.h"
+#include "tests/unit/queue_server.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *block, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *block, size_t size);
+char *__wrap_strdup(const char *text);
+
+static int left = INT_MAX; /* allocations until the next failure */
+static bool for_good;      /* every later one fails too */
+static bool paused;        /* what is the test's own never fails */
+
+static bool may_allocate(void)
+{
+    if (paused || left == INT_MAX)
+        return true;
+    if (left-- > 0)
+        return true;
+    left = for_good ? 0 : INT_MAX;
+    return false;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return may_allocate() ? __real_malloc(size) : NULL;
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return may_allocate() ? __real_calloc(count, size) : NULL;
+}
+
+void *__wrap_realloc(void *block, size_t size)
+{
+    return may_allocate() ? __real_realloc(block, size) : NULL;
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return may_allocate() ? __real_strdup(text) : NULL;
+}
+
+static wall_time fixed_now(void *user)
+{
+    wall_time now;
+
+    (void)user;
+    assert_true(wall_time_parse("2026-11-23T12:00:00Z", &now));
+    return now;
+}
+
+static void no_wake(void *user)
+{
+    (void)user;
+}
+
+static void no_change(void *user, const struct hold_change *change)
+{
+    (void)user;
+    (void)change;
+}
+
+#define RETRY(due)                                                                                 \
+    "{\"@type\":\"Retry\",\"due\":\"" due "\",\"attemptNumber\":3,\"failureReason\":\"Rate "       \
+    "limited. Retry after 600 seconds\"}"
+#define NOT_DUE                                                                                    \
+    "{\"@type\":\"Failed\",\"failedAt\":\"2026-11-23T11:00:00Z\",\"failedAttemptNumber\":0,"       \
+    "\"failureReason\":\"Certificate for domain example.org is still valid; renewal is not due "   \
+    "until 2027-01-19T12:00:00Z\"}"
+
+static const struct scenario {
+    const char *name;
+    const char *statuses[4];
+    bool refuses_destroy, fresh;
+    size_t live; /* in the end */
+} scenarios[] = {
+    {"twins", {RETRY("2026-11-30T12:00:00Z"), RETRY("2026-11-30T12:00:01Z")}, false, false, 1},
+    {"twins, none destroyed",
+     {RETRY("2026-11-30T12:00:00Z"), RETRY("2026-11-30T12:00:01Z"), RETRY("2026-11-30T12:00:02Z")},
+     true,
+     false,
+     1},
+    {"lost", {NOT_DUE}, false, true, 1},
+    {"nothing", {NULL}, false, false, 0},
+};
+
+static struct sweep_context context_of(struct hold_settings *settings)
+{
+    return (struct sweep_context){
+        .settings = settings,
+        .flights = flight_table_create(),
+        .memory = task_memory_create(),
+        .now = fixed_now,
+        .wake = no_wake,
+        .changed = no_change,
+    };
+}
+
+static void fill(struct queue_server *server, const struct scenario *scenario)
+{
+    static const char *const ids[] = {"ka", "kb", "kc", "kd"};
+
+    *server = (struct queue_server){.tasks = json_object(),
+                                    .refuses_destroy = scenario->refuses_destroy,
+                                    .least_live = SIZE_MAX};
+    if (scenario->fresh) {
+        server->not_before = "2026-11-20T12:00:00Z";
+        server->not_after = "2027-02-18T12:00:00Z";
+    }
+    for (size_t i = 0; i < 4 && scenario->statuses[i]; i++)
+        queue_add(server, ids[i], scenario->statuses[i]);
+}
+
+static void drive(struct sweep *sweep, struct queue_server *server)
+{
+    while (sweep_step(sweep) == SWEEP_SEND) {
+        struct sweep_request request = sweep_request(sweep);
+        paused = true;
+        assert_non_null(request.body);
+        char *text = queue_serve(server, request.body, request.len);
+        paused = false;
+        sweep_feed(sweep, 200, text, strlen(text));
+        free(text);
+    }
+    assert_int_equal(sweep_step(sweep), SWEEP_DONE);
+}
+
+static void sweep_once(struct queue_server *server, const struct sweep_context *context)
+{
+    struct sweep *sweep = sweep_create(context);
+
+    if (sweep)
+        drive(sweep, server);
+    sweep_destroy(sweep);
+}
+
+/* False when the sweep needed fewer than `allocations`. */
+static bool run(const struct scenario *scenario, int allocations, bool persistent)
+{
+    struct queue_server server;
+    struct hold_settings settings = {.blind_hold_seconds = 3600};
+    struct sweep_context context = context_of(&settings);
+
+    fill(&server, scenario);
+    for_good = persistent;
+    left = allocations;
+    sweep_once(&server, &context);
+    bool failed = persistent ? left == 0 : left == INT_MAX;
+    left = INT_MAX;
+    if (scenario->statuses[1] && server.least_live == 0)
+        fail_msg("%s, allocation %d: the last task was gone", scenario->name, allocations);
+    sweep_once(&server, &context);
+    if (queue_live(&server) != scenario->live || server.created > 1)
+        fail_msg("%s, allocation %d: %zu tasks in the end", scenario->name, allocations,
+                 queue_live(&server));
+    json_decref(server.tasks);
+    flight_table_destroy(context.flights);
+    task_memory_destroy(context.memory);
+    return failed;
+}
+
+static void no_memory_costs_no_task(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
+        for (int allocations = 0; run(&scenarios[i], allocations, false); allocations++)
+            ;
+        for (int allocations = 0; run(&scenarios[i], allocations, true); allocations++)
+            ;
+    }
+}
+
+static void it_waits_for_a_create_that_decides_on_the_domain(void **state)
+{
+    (void)state;
+    static const struct flight_result nothing = {.settled = false};
+    struct queue_server server;
+    struct hold_settings settings = {0};
+    struct sweep_context context = context_of(&settings);
+    struct flight_place create = {.wake = no_wake};
+
+    fill(&server, &scenarios[0]);
+    assert_int_equal(flight_join(context.flights, "b", &create), FLIGHT_LEADING);
+    struct sweep *sweep = sweep_create(&context);
+    while (sweep_step(sweep) == SWEEP_SEND) {
+        struct sweep_request request = sweep_request(sweep);
+        char *text = queue_serve(&server, request.body, request.len);
+        sweep_feed(sweep, 200, text, strlen(text));
+        free(text);
+    }
+    assert_int_equal(sweep_step(sweep), SWEEP_WAIT);
+    assert_int_equal(server.writes, 0);
+    flight_leave(context.flights, &create, &nothing);
+    sweep_woken(sweep);
+    drive(sweep, &server);
+    assert_int_equal(queue_live(&server), 1);
+    sweep_destroy(sweep);
+    json_decref(server.tasks);
+    flight_table_destroy(context.flights);
+    task_memory_destroy(context.memory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_memory_costs_no_task),
+        cmocka_unit_test(it_waits_for_a_create_that_decides_on_the_domain),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
