@@ -280,6 +280,15 @@ static enum challenge_type challenge_of(const json_t *provider)
     return CHALLENGE_HTTP01;
 }
 
+static void read_attempts(struct lookup_domain *domain, const json_t *provider)
+{
+    const json_t *max_retries = json_object_get(provider, "maxRetries");
+
+    for (size_t i = 0; json_is_integer(max_retries) && i < domain->task_count; i++)
+        domain->tasks[i].tried =
+            renewal_task_tried(&domain->tasks[i], json_integer_value(max_retries));
+}
+
 static void read_domain(struct lookup *lookup, struct lookup_domain *domain, const json_t *object,
                         const json_t *providers)
 {
@@ -291,6 +300,7 @@ static void read_domain(struct lookup *lookup, struct lookup_domain *domain, con
     domain->name = string_of(object, "name");
     domain->renewable = domain->name && type && strcmp(type, "Automatic") == 0 && provider != NULL;
     domain->challenge = challenge_of(provider);
+    read_attempts(domain, provider);
     domain->renew_before = RENEW_BEFORE_R23;
     if (part)
         renew_before_parse(part, &domain->renew_before);
@@ -410,7 +420,8 @@ static void append_failed_tasks(struct lookup *lookup)
 static void append_settings(struct lookup *lookup)
 {
     append_call(lookup, "x:AcmeProvider/get",
-                json_pack("{s:n, s:[s, s]}", "ids", "properties", "challengeType", "renewBefore"),
+                json_pack("{s:n, s:[s, s, s]}", "ids", "properties", "challengeType", "renewBefore",
+                          "maxRetries"),
                 "p");
     append_call(lookup, "x:SystemSettings/get",
                 json_pack("{s:[s], s:[s, s, s]}", "ids", "singleton", "properties",

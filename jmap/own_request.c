@@ -134,6 +134,8 @@ bool own_request_task(const json_t *object, wall_time now, struct renewal_task *
         .seen = now,
         .failure_reason = own_request_string(status, "failureReason"),
         .restarted = json_is_integer(attempts) && json_integer_value(attempts) == 0,
+        .attempts = json_integer_value(attempts),
+        .tried = WALL_TIME_NEVER,
     };
     return true;
 }

@@ -168,7 +168,8 @@ static wall_time refused_by_task(const struct renewal_task *task, int64_t blind_
     case REFUSAL_NONE:
         break;
     case REFUSAL_SECONDS:
-        return failed ? wall_time_add(task->failed_at, refusal.seconds) : task->due;
+        return failed ? wall_time_add(task->failed_at, refusal.seconds)
+                      : wall_time_later(task->due, wall_time_add(task->tried, refusal.seconds));
     case REFUSAL_SOME_TIME:
         if (task->restarted)
             return task->due;

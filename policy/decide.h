@@ -62,7 +62,8 @@ const char *outcome_name(enum outcome outcome);
 
 /*
  * H from the domain's own tasks (Failed ones count here) and the issue times of the stored
- * certificates with exactly its set. A Retry after a refusal counts with its due; where the CA
+ * certificates with exactly its set. A Retry after a refusal counts with its due, or with what the
+ * CA has said since it was `tried`; where the CA
  * named no time, `seen` (failed_at where Failed) + blind_hold_seconds, unless a collapse has
  * written its due already.
  */

@@ -4,6 +4,23 @@
 
 #include "policy/refusal.h"
 
+/* The server's own: an hour, doubled for each attempt up to the fourth, six at most. */
+#define PERPETUAL_FIRST INT64_C(3600)
+#define PERPETUAL_LONGEST INT64_C(21600)
+#define PERPETUAL_DOUBLINGS 4
+
+wall_time renewal_task_tried(const struct renewal_task *task, int64_t max_attempts)
+{
+    int64_t before = task->attempts - 1;
+
+    if (task->state != TASK_RETRY || before < max_attempts || before < 0)
+        return WALL_TIME_NEVER;
+
+    int64_t delay = PERPETUAL_FIRST
+                    << (before < PERPETUAL_DOUBLINGS ? before : PERPETUAL_DOUBLINGS);
+    return wall_time_add(task->due, -(delay < PERPETUAL_LONGEST ? delay : PERPETUAL_LONGEST));
+}
+
 bool renewal_task_rate_limited(const struct renewal_task *task)
 {
     return task->state == TASK_RETRY && refusal_parse(task->failure_reason).kind != REFUSAL_NONE;

@@ -21,8 +21,16 @@ struct renewal_task {
     wall_time failed_at;        /* Failed */
     wall_time seen;             /* when this failureReason was first seen by the gate */
     const char *failure_reason; /* Retry, Failed; NULL else */
-    bool restarted; /* Retry: no attempt is counted, so its due is what a collapse has written */
+    bool restarted;   /* Retry: no attempt is counted, so its due is what a collapse has written */
+    int64_t attempts; /* Retry: how many are counted */
+    wall_time tried;  /* Retry: when the CA last refused, where its due does not heed that */
 };
+
+/*
+ * When a task in Retry last ran that had run out of attempts: from then on v0.16.18 retries after
+ * one hour, doubled each time up to six, whatever the CA has said. NEVER for any other.
+ */
+wall_time renewal_task_tried(const struct renewal_task *task, int64_t max_attempts);
 
 /* It waits because the CA has refused. */
 bool renewal_task_rate_limited(const struct renewal_task *task);

@@ -170,6 +170,14 @@ def test_a_failed_refusal_moves_the_one_that_stays(standin, gate):
         stamp(NOW - datetime.timedelta(minutes=10) + datetime.timedelta(days=9))
 
 
+def test_a_task_out_of_attempts_waits_for_what_the_ca_has_said(standin, gate):
+    """The newer server retries such a task after six hours whatever the CA has said."""
+    standin.put_state(**state([certificate(DUE)], refused(3, days(0.125), attempt=11)))
+    gate.renew()
+    assert only_task(standin)["status"]["due"] == \
+        stamp(NOW - datetime.timedelta(hours=3) + datetime.timedelta(seconds=518400))
+
+
 def test_a_failed_refusal_without_a_time(standin, gate):
     standin.put_state(**state([certificate(DUE)], [failed(BLINDLY)]))
     gate.renew()

@@ -760,6 +760,14 @@ static const struct refused_row refused_rows[] = {
        .restarted = true}},
      {0},
      AT(DAY)},
+    {"retry, out of attempts: what the CA has said when it was tried",
+     {{.id = "a",
+       .state = TASK_RETRY,
+       .due = AT(HOUR),
+       .tried = AT(-HOUR),
+       .failure_reason = LIMITED}},
+     {0},
+     AT(604793 - HOUR)},
     {"failed, no time named", {FAILED("a", -HOUR, LIMITED_BLINDLY)}, {0}, AT(5 * HOUR)},
     {"the latest of all",
      {RETRY("a", DAY, LIMITED), FAILED("b", 0, LIMITED), RETRY("c", 2 * DAY, LIMITED),
@@ -792,9 +800,35 @@ static void finds_what_the_ca_refuses(void **state)
     }
 }
 
+static void knows_when_a_task_was_tried_that_ran_out_of_attempts(void **state)
+{
+    (void)state;
+    static const struct {
+        enum task_state state;
+        int64_t attempts, max_attempts, ago; /* before its due; 0: cannot be told */
+    } rows[] = {
+        {TASK_RETRY, 0, 10, 0},         {TASK_RETRY, 10, 10, 0},
+        {TASK_RETRY, 11, 10, 6 * HOUR}, {TASK_RETRY, 1000, 10, 6 * HOUR},
+        {TASK_RETRY, 1, 0, HOUR},       {TASK_RETRY, 2, 1, 2 * HOUR},
+        {TASK_RETRY, 3, 1, 4 * HOUR},   {TASK_RETRY, 4, 1, 6 * HOUR},
+        {TASK_RETRY, -5, -10, 0},       {TASK_PENDING, 11, 10, 0},
+        {TASK_FAILED, 11, 10, 0},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct renewal_task task = {
+            .state = rows[i].state, .due = AT(0), .attempts = rows[i].attempts};
+        wall_time tried = renewal_task_tried(&task, rows[i].max_attempts);
+
+        assert_true(
+            wall_time_equal(tried, rows[i].ago ? (wall_time){NOW - rows[i].ago} : WALL_TIME_NEVER));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(knows_when_a_task_was_tried_that_ran_out_of_attempts),
         cmocka_unit_test(decides_by_the_table),
         cmocka_unit_test(the_order_of_the_list_does_not_matter),
         cmocka_unit_test(no_state_leads_to_harm),
