@@ -134,7 +134,9 @@ static void serve(struct gate *gate, const sigset_t *signals, const char *listen
     log_event(gate->log, LOG_LEVEL_INFO, "ready", log_text("listen", listen),
               log_text("admin_listen", admin_listen), log_text("upstream", config->upstream_url),
               log_text("mode", config->hold.observe ? "observe" : "enforce"),
-              log_number("workers", config->workers), log_text("version", RENEWGATE_VERSION));
+              log_number("workers", config->workers),
+              log_number("sweep_milliseconds", sweep_interval_ms(config)),
+              log_text("version", RENEWGATE_VERSION));
     int number = wait_for_stop(gate, signals);
     atomic_store(&gate->draining, true);
     log_event(gate->log, LOG_LEVEL_INFO, "stopping", log_text("signal", strsignal(number)),

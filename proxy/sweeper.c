@@ -260,7 +260,7 @@ static int64_t jittered(const struct sweeper *sweeper, int64_t tenths)
 static void *run(void *user)
 {
     struct sweeper *sweeper = user;
-    monotonic_time next = monotonic_after(clock_monotonic(), jittered(sweeper, 0));
+    monotonic_time next = monotonic_after(clock_monotonic(), jittered(sweeper, 1));
     while (!sweeper->stopping) {
         if (is_past(next)) {
             sweep_and_tell(sweeper);
