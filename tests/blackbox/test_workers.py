@@ -5,7 +5,8 @@ import concurrent.futures
 import pytest
 
 from gate import Gate
-from test_gate import DUE, FRESH, NO_OP, certificate, domain, live_tasks, state
+from standin import basic
+from test_gate import (DUE, FRESH, NO_OP, certificate, days, domain, live_tasks, retry, state)
 
 pytestmark = pytest.mark.workers
 
@@ -63,3 +64,18 @@ def test_requests_that_share_domains_do_not_wait_for_each_other_for_ever(standin
         answers = at_once(40, lambda i: call(gate, i))
     assert len(live_tasks(standin)) == 4
     assert all(answer == answers[0] for answer in answers)
+
+
+def test_creates_while_the_gate_sweeps(standin):
+    ids = ["c", "d", "f", "g", "h"]
+    queue = [retry(days(6), domain=id, id=f"jp173xlcam{id}{n}") for id in ids for n in "abcd"]
+    standin.put_state(**state([certificate(DUE, [f"mail.{id}.test"]) for id in ids], queue,
+                              domains=[domain(id, f"{id}.test") for id in ids]))
+    with Gate(standin.port, WORKERS=2, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="1s",
+              SWEEP_RATE=1000) as gate:
+        while 'renewgate_sweeps_total{result="done"} 2' not in gate.admin("/metrics")[1]:
+            answers = at_once(20, lambda i: (ids[i % 5], gate.renew(ids[i % 5])))
+    left = {task["domainId"]: task["id"] for task in live_tasks(standin)}
+    assert len(live_tasks(standin)) == 5
+    assert all(left[id] == answer for id, answer in answers)
+    assert {task["status"]["due"] for task in live_tasks(standin)} == {days(6)}
