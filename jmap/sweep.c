@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "jmap/collapse.h"
+#include "jmap/domain_lock.h"
 #include "jmap/flight.h"
 #include "jmap/inventory.h"
 #include "jmap/lookup.h"
@@ -12,6 +13,7 @@
 enum stage {
     STAGE_LIST,
     STAGE_FLIGHT,
+    STAGE_LEASE,
     STAGE_LOOKUP,
     STAGE_COLLAPSE,
     STAGE_SCHEDULE,
@@ -24,6 +26,7 @@ struct sweep {
     struct inventory inventory;
     size_t next; /* the domain of the inventory that is being looked at */
     struct flight_place place;
+    struct lease *lease; /* NULL: not taken, or there is no lock */
     struct lookup_domain found;
     struct lookup *lookup;
     struct collapse *collapse;
@@ -111,6 +114,9 @@ static void leave(struct sweep *sweep)
 {
     static const struct flight_result nothing = {.settled = false};
 
+    if (sweep->lease)
+        sweep->context->lock->give(sweep->context->lock->user, sweep->lease, domain_of(sweep)->id);
+    sweep->lease = NULL;
     flight_leave(sweep->context->flights, &sweep->place, &nothing);
     collapse_destroy(sweep->collapse);
     lookup_destroy(sweep->lookup);
@@ -132,13 +138,30 @@ static enum sweep_step start_lookup(struct sweep *sweep)
     return sweep->lookup ? enter(sweep, STAGE_LOOKUP, SWEEP_SEND) : end(sweep, "out of memory");
 }
 
+static enum lease_state lease_state(const struct sweep *sweep)
+{
+    const struct domain_lock *lock = sweep->context->lock;
+
+    return sweep->lease ? lock->state(lock->user, sweep->lease) : LEASE_ALONE;
+}
+
+static enum sweep_step take_lease(struct sweep *sweep)
+{
+    const struct sweep_context *context = sweep->context;
+
+    if (context->lock)
+        sweep->lease = context->lock->take(context->lock->user, domain_of(sweep)->id, context->wake,
+                                           context->user);
+    return sweep->lease ? enter(sweep, STAGE_LEASE, SWEEP_WAIT) : start_lookup(sweep);
+}
+
 static enum sweep_step take_flight(struct sweep *sweep)
 {
     sweep->place =
         (struct flight_place){.wake = sweep->context->wake, .user = sweep->context->user};
     switch (flight_join(sweep->context->flights, domain_of(sweep)->id, &sweep->place)) {
     case FLIGHT_LEADING:
-        return start_lookup(sweep);
+        return take_lease(sweep);
     case FLIGHT_WAITING:
         return enter(sweep, STAGE_FLIGHT, SWEEP_WAIT);
     case FLIGHT_NO_MEMORY:
@@ -149,7 +172,9 @@ static enum sweep_step take_flight(struct sweep *sweep)
 
 enum sweep_step sweep_woken(struct sweep *sweep)
 {
-    return take_flight(sweep);
+    if (sweep->stage != STAGE_LEASE)
+        return take_flight(sweep);
+    return lease_state(sweep) == LEASE_WAITING ? sweep->step : start_lookup(sweep);
 }
 
 static const char *collapse_survivor(const struct collapse_change *change)
@@ -287,7 +312,8 @@ static enum sweep_step look_further(struct sweep *sweep)
         step = next(sweep, NULL);
     else if (count > 0)
         step = start_collapse(sweep, ids, count);
-    else if (wall_time_before(now(sweep), sweep->found.renewal_due))
+    else if (wall_time_before(now(sweep), sweep->found.renewal_due) &&
+             lease_state(sweep) != LEASE_OTHERS)
         step = schedule(sweep);
     else
         step = next(sweep, NULL);
@@ -305,7 +331,6 @@ static enum sweep_step feed_lookup(struct sweep *sweep, unsigned status, const c
     case LOOKUP_DONE:
         return look_further(sweep);
     case LOOKUP_FORBIDDEN:
-    case LOOKUP_UNAUTHORIZED:
     case LOOKUP_NO_MEMORY:
     case LOOKUP_FAILED:
         break;
@@ -317,7 +342,7 @@ static enum sweep_step feed_collapse(struct sweep *sweep, unsigned status, const
                                      size_t len)
 {
     collapse_feed(sweep->collapse, status, body, len);
-    if (collapse_body(sweep->collapse, &len))
+    if (collapse_body(sweep->collapse, &len) && lease_state(sweep) != LEASE_OTHERS)
         return enter(sweep, STAGE_COLLAPSE, SWEEP_SEND);
     return next(sweep, collapse_error(sweep->collapse));
 }

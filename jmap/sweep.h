@@ -5,10 +5,10 @@
  * One sweep over all domains, without I/O, with the gate's own credential:
  *
  *     list       all tasks and domains (jmap/inventory.h): which domains need a look
- *     look       each of these alone, in its flight, so that no create decides on it meanwhile: its
- *                tasks are collapsed to one, and where it has a fresh certificate and no task, the
- *                renewal that it has lost is queued for when it is due
- *     clear      Failed tasks that say nothing but that no renewal was due
+ *     look       each of these alone, in its flight and with its lease, so that no create decides
+ * on it meanwhile: its tasks are collapsed to one, and where it has a fresh certificate and no
+ * task, the renewal that it has lost is queued for when it is due clear      Failed tasks that say
+ * nothing but that no renewal was due
  *
  * and nothing else. It may be broken off anywhere and done again.
  */
@@ -22,7 +22,7 @@ struct sweep;
 
 enum sweep_step {
     SWEEP_SEND, /* sweep_request(), then sweep_feed() */
-    SWEEP_WAIT, /* a create decides on the domain; sweep_woken() once the waker was called */
+    SWEEP_WAIT, /* another decides on the domain; sweep_woken() once the waker was called */
     SWEEP_DONE,
 };
 
@@ -31,7 +31,8 @@ struct sweep_context {
     const struct hold_settings *settings;
     struct flight_table *flights;
     struct task_memory *memory;
-    bool dry_run; /* reads and tells what it would do, and changes nothing */
+    const struct domain_lock *lock; /* shared by replicas; NULL: this is the only one */
+    bool dry_run;                   /* reads and tells what it would do, and changes nothing */
     wall_time (*now)(void *user);
     void (*wake)(void *user); /* from any thread, at most once per SWEEP_WAIT */
     /* Beside a hold's actions "scheduled", a renewal queued anew, and "cleared", a Failed task. */

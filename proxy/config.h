@@ -38,7 +38,7 @@ struct config {
     struct lock_server lock_server; /* address NULL: this replica is the only one */
     char *lock_ca;                  /* path, or NULL for the system's */
     char *lock_prefix;
-    int64_t lock_timeout_ms; /* above 0 */
+    int64_t lock_timeout_ms;   /* above 0 */
     int64_t sweep_interval_ms; /* 0: no sweeps */
     unsigned sweep_rate;       /* requests a second */
     unsigned workers;

@@ -9,6 +9,7 @@
 #include "proxy/loop.h"
 #include "proxy/mailbox.h"
 #include "proxy/outgoing.h"
+#include "proxy/replica_lock.h"
 #include "proxy/upstream.h"
 
 #define API_TARGET "/jmap/"
@@ -234,6 +235,19 @@ const char *sweeper_sweep(struct sweeper *sweeper)
 
 /* ---- the thread ---- */
 
+/* Of several replicas one sweeps. False where that is another; `lease` is NULL where nobody knows.
+ */
+static bool take_lease(struct sweeper *sweeper, struct lease **lease)
+{
+    struct replica_lock *replicas = sweeper->gate->replicas;
+    *lease = replicas != NULL ? replica_lock_take(replicas, "sweep", wake, sweeper) : NULL;
+    while (*lease != NULL && !sweeper->stopping &&
+           replica_lock_state(replicas, *lease) == LEASE_WAITING)
+        run_round(sweeper, MONOTONIC_NEVER);
+    return !sweeper->stopping &&
+           (*lease == NULL || replica_lock_state(replicas, *lease) != LEASE_OTHERS);
+}
+
 static void sweep_and_tell(struct sweeper *sweeper)
 {
     monotonic_time began = clock_monotonic();
@@ -246,6 +260,15 @@ static void sweep_and_tell(struct sweeper *sweeper)
               error == NULL ? "sweep done" : "sweep given up", log_text("error", error),
               log_number("changes", sweeper->changes),
               log_number("milliseconds", elapsed / NANOSECONDS_PER_MILLISECOND));
+}
+
+static void sweep_in_turn(struct sweeper *sweeper)
+{
+    struct lease *lease;
+    if (take_lease(sweeper, &lease))
+        sweep_and_tell(sweeper);
+    if (lease != NULL)
+        replica_lock_give(sweeper->gate->replicas, lease);
 }
 
 /* Somewhere between that part of the interval and a fifth more, so that gates do not march in step.
@@ -263,7 +286,7 @@ static void *run(void *user)
     monotonic_time next = monotonic_after(clock_monotonic(), jittered(sweeper, 1));
     while (!sweeper->stopping) {
         if (is_past(next)) {
-            sweep_and_tell(sweeper);
+            sweep_in_turn(sweeper);
             next = monotonic_after(clock_monotonic(), jittered(sweeper, 9));
         } else {
             run_round(sweeper, next);
@@ -315,6 +338,7 @@ struct sweeper *sweeper_create(struct gate *gate, bool dry_run,
         .context = {.settings = &gate->config->hold,
                     .flights = gate->flights,
                     .memory = gate->memory,
+                    .lock = replica_lock_domains(gate->replicas),
                     .dry_run = dry_run,
                     .now = now,
                     .wake = wake,
