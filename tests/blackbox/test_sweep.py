@@ -13,6 +13,7 @@ import time
 import pytest
 
 from gate import Gate
+from lock_server import Redis
 from standin import basic, binary
 from test_collapse import LIMITED, failed, numbered, only_task, refused
 from test_gate import (DUE, FRESH, NOW, SOON, certificate, days, domain, live_tasks, retry, stamp,
@@ -120,6 +121,21 @@ def test_a_second_sweep_changes_nothing(standin):
     before = standin.state()["tasks"]
     assert changes(standin.port) == []
     assert standin.state()["tasks"] == before
+
+
+def test_of_several_replicas_one_sweeps_at_a_time(standin):
+    standin.put_state(**state([certificate(DUE)], refused(97)))
+    settings = {"SERVICE_AUTHORIZATION": basic("admin"), "SWEEP_INTERVAL": "1s",
+                "SWEEP_RATE": 1000, "LOCK_TIMEOUT": "10s"}
+    with Redis() as redis:
+        with Gate(standin.port, LOCK_URL=redis.url, **settings) as one, \
+                Gate(standin.port, LOCK_URL=redis.url, **settings) as other:
+            until(lambda: len(live_tasks(standin)) == 1)
+            until(lambda: all('renewgate_sweeps_total{result="done"} 0' not in
+                              gate.admin("/metrics")[1] for gate in (one, other)))
+        changed = [line for gate in (one, other) for line in gate.lines if '"action"' in line]
+    assert only_task(standin)["status"]["due"] == days(6)
+    assert len(changed) == 97, "more than one has written"
 
 
 # What else it does.
