@@ -22,6 +22,7 @@ static const struct permission permissions[] = {
     {"sysCertificateQuery", true, "find certificates"},
     {"sysAcmeProviderGet", true, "read when a provider's certificates become due"},
     {"sysSystemSettingsGet", true, "read the host names that default certificates have"},
+    {"sysDomainQuery", false, "sweep all domains"},
     {"sysTaskUpdate", false, "move tasks"},
     {"sysTaskDestroy", false, "remove tasks that are there twice"},
     {"sysTaskCreate", false, "make tasks"},

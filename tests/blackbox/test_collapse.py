@@ -277,6 +277,13 @@ def test_who_may_not_create_changes_nothing(standin, gate):
     assert standin.state()["tasks"] == before
 
 
+def test_a_create_that_the_server_rejects_changes_nothing(standin, gate):
+    standin.put_state(**state([certificate(DUE)], refused(5)))
+    before = standin.state()["tasks"]
+    assert gate.renew(bogus=1)["type"] == "invalidPatch"
+    assert standin.state()["tasks"] == before
+
+
 def test_who_may_not_read_tasks_changes_nothing_and_gets_its_answer(standin):
     standin.put_state(**state([certificate(DUE)], refused(5)))
     before = standin.state()["tasks"]

@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "jmap/domain_lock.h"
 #include "jmap/flight.h"
 #include "jmap/memory.h"
 #include "jmap/sweep.h"
@@ -131,17 +132,22 @@ static void fill(struct queue_server *server, const struct scenario *scenario)
         queue_add(server, ids[i], scenario->statuses[i]);
 }
 
+static void answer(struct sweep *sweep, struct queue_server *server)
+{
+    struct sweep_request request = sweep_request(sweep);
+
+    paused = true;
+    assert_non_null(request.body);
+    char *text = queue_serve(server, request.body, request.len);
+    paused = false;
+    sweep_feed(sweep, 200, text, strlen(text));
+    free(text);
+}
+
 static void drive(struct sweep *sweep, struct queue_server *server)
 {
-    while (sweep_step(sweep) == SWEEP_SEND) {
-        struct sweep_request request = sweep_request(sweep);
-        paused = true;
-        assert_non_null(request.body);
-        char *text = queue_serve(server, request.body, request.len);
-        paused = false;
-        sweep_feed(sweep, 200, text, strlen(text));
-        free(text);
-    }
+    while (sweep_step(sweep) == SWEEP_SEND)
+        answer(sweep, server);
     assert_int_equal(sweep_step(sweep), SWEEP_DONE);
 }
 
@@ -202,12 +208,8 @@ static void it_waits_for_a_create_that_decides_on_the_domain(void **state)
     fill(&server, &scenarios[0]);
     assert_int_equal(flight_join(context.flights, "b", &create), FLIGHT_LEADING);
     struct sweep *sweep = sweep_create(&context);
-    while (sweep_step(sweep) == SWEEP_SEND) {
-        struct sweep_request request = sweep_request(sweep);
-        char *text = queue_serve(&server, request.body, request.len);
-        sweep_feed(sweep, 200, text, strlen(text));
-        free(text);
-    }
+    while (sweep_step(sweep) == SWEEP_SEND)
+        answer(sweep, &server);
     assert_int_equal(sweep_step(sweep), SWEEP_WAIT);
     assert_int_equal(server.writes, 0);
     flight_leave(context.flights, &create, &nothing);
@@ -220,11 +222,73 @@ static void it_waits_for_a_create_that_decides_on_the_domain(void **state)
     task_memory_destroy(context.memory);
 }
 
+/* Another replica's lease, and then this one's. */
+struct lease {
+    enum lease_state state;
+    unsigned given;
+};
+
+static struct lease *take_lease(void *user, const char *domain_id, void (*wake)(void *wake_user),
+                                void *wake_user)
+{
+    (void)wake;
+    (void)wake_user;
+    assert_string_equal(domain_id, "b");
+    return user;
+}
+
+static enum lease_state state_of_lease(void *user, const struct lease *lease)
+{
+    (void)user;
+    return lease->state;
+}
+
+static void give_lease(void *user, struct lease *lease, const char *domain_id)
+{
+    (void)user;
+    (void)domain_id;
+    lease->given++;
+}
+
+static void it_waits_for_another_replica_and_does_not_write_without_a_lease(void **state)
+{
+    (void)state;
+    struct lease lease = {.state = LEASE_WAITING};
+    const struct domain_lock lock = {
+        .take = take_lease, .state = state_of_lease, .give = give_lease, .user = &lease};
+    struct queue_server server;
+    struct hold_settings settings = {0};
+    struct sweep_context context = context_of(&settings);
+
+    context.lock = &lock;
+    for (int lost = 0; lost < 2; lost++) {
+        fill(&server, &scenarios[0]);
+        lease = (struct lease){.state = LEASE_WAITING};
+        struct sweep *sweep = sweep_create(&context);
+        while (sweep_step(sweep) == SWEEP_SEND)
+            answer(sweep, &server);
+        assert_int_equal(sweep_step(sweep), SWEEP_WAIT);
+        assert_int_equal(sweep_woken(sweep), SWEEP_WAIT);
+        lease.state = LEASE_MINE;
+        sweep_woken(sweep);
+        if (lost)
+            lease.state = LEASE_OTHERS;
+        drive(sweep, &server);
+        assert_int_equal(queue_live(&server), lost ? 2 : 1);
+        assert_int_equal(lease.given, 1);
+        sweep_destroy(sweep);
+        json_decref(server.tasks);
+    }
+    flight_table_destroy(context.flights);
+    task_memory_destroy(context.memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_memory_costs_no_task),
         cmocka_unit_test(it_waits_for_a_create_that_decides_on_the_domain),
+        cmocka_unit_test(it_waits_for_another_replica_and_does_not_write_without_a_lease),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
