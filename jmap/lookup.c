@@ -12,12 +12,14 @@
  * Stages, each one request and its answer:
  *   facts         tasks, domains, providers, settings and, by id, the certificates known already;
  *                 for some of the domains at a time
- *   session       the server's own host name, once in the gate's life and only where it matters
+ *   nodes         the server's own host name, once in the gate's life and only where it matters
+ *   session       the same from the session's URLs, where the caller may not see the nodes
  *   certificates  a search, for the domains whose known certificate is not fresh
  *   more tasks    the rest of the list, where a domain is due and no task of its own was seen
  */
 enum stage {
     STAGE_FACTS,
+    STAGE_NODES,
     STAGE_SESSION,
     STAGE_CERTIFICATES,
     STAGE_MORE_TASKS,
@@ -51,7 +53,7 @@ struct lookup {
     bool all_tasks;    /* the list of tasks has been read to its end */
     json_t *responses; /* array: owns all strings that were found, but for those of the search */
     json_t *hostnames; /* array: the server's own names */
-    bool needs_session;
+    bool needs_hostname;
     bool reread; /* certificates are being read again, after more tasks */
     size_t stored_certificates;
     struct certificate_search search;
@@ -307,7 +309,7 @@ static void read_domain(struct lookup *lookup, struct lookup_domain *domain, con
     domain->configured = json_object_get(management, "subjectAlternativeNames");
     if (domain->renewable && json_object_size(domain->configured) == 0 &&
         (domain->challenge == CHALLENGE_HTTP01 || domain->challenge == CHALLENGE_TLS_ALPN01))
-        lookup->needs_session |= json_array_size(lookup->hostnames) == 0;
+        lookup->needs_hostname |= json_array_size(lookup->hostnames) == 0;
 }
 
 static bool add_hostname(struct lookup *lookup, const char *hostname)
@@ -551,6 +553,16 @@ static enum lookup_state search_certificates(struct lookup *lookup)
     return next_certificates(lookup);
 }
 
+/* Not from the session: its URLs are for clients and often lead to another name. */
+static enum lookup_state send_nodes(struct lookup *lookup)
+{
+    lookup->stage = STAGE_NODES;
+    begin_calls(lookup);
+    append_call(lookup, "x:ClusterNode/get",
+                json_pack("{s:n, s:[s, s]}", "ids", "properties", "hostname", "lastRenewal"), "n");
+    return send_calls(lookup);
+}
+
 static enum lookup_state after_names(struct lookup *lookup)
 {
     if (!name_domains(lookup) || !add_known_certificates(lookup))
@@ -591,13 +603,41 @@ static enum lookup_state feed_facts(struct lookup *lookup, const json_t *respons
     }
     if (!read_other_hostnames(lookup, settings))
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
-    if (lookup->needs_session) {
-        lookup->stage = STAGE_SESSION;
-        return lookup->state = LOOKUP_SEND_SESSION;
-    }
+    return lookup->needs_hostname ? send_nodes(lookup) : after_names(lookup);
+}
+
+static enum lookup_state use_hostname(struct lookup *lookup, const char *hostname)
+{
+    if (!add_hostname(lookup, hostname))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return after_names(lookup);
 }
 
+/* Nodes that are no more stay listed under names of their own: the latest sign of life counts. */
+static enum lookup_state feed_nodes(struct lookup *lookup, const json_t *response)
+{
+    const char *hostname = NULL;
+    wall_time latest = WALL_TIME_NEVER;
+    size_t i;
+    json_t *node;
+
+    json_array_foreach(objects_of(response, "n"), i, node)
+    {
+        wall_time renewed = own_request_time(node, "lastRenewal", WALL_TIME_NEVER);
+        if (!string_of(node, "hostname") || (hostname && !wall_time_before(latest, renewed)))
+            continue;
+        hostname = string_of(node, "hostname");
+        latest = renewed;
+    }
+    if (hostname) {
+        memory_store_hostname(lookup->memory, hostname);
+        return use_hostname(lookup, hostname);
+    }
+    lookup->stage = STAGE_SESSION;
+    return lookup->state = LOOKUP_SEND_SESSION;
+}
+
+/* A guess, so not remembered. */
 static enum lookup_state feed_session(struct lookup *lookup, const json_t *response)
 {
     const char *url = string_of(response, "apiUrl");
@@ -608,10 +648,7 @@ static enum lookup_state feed_session(struct lookup *lookup, const json_t *respo
         return fail(lookup, LOOKUP_FAILED, "the server's session names no address");
     host += 3;
     snprintf(hostname, sizeof hostname, "%.*s", (int)strcspn(host, ":/"), host);
-    if (!add_hostname(lookup, hostname))
-        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
-    memory_store_hostname(lookup->memory, hostname);
-    return after_names(lookup);
+    return use_hostname(lookup, hostname);
 }
 
 static enum lookup_state feed_certificates(struct lookup *lookup, const json_t *response)
@@ -637,6 +674,8 @@ static enum lookup_state feed_more_tasks(struct lookup *lookup, const json_t *re
 
 static enum lookup_state feed_response(struct lookup *lookup, json_t *response)
 {
+    if (lookup->stage == STAGE_NODES)
+        return feed_nodes(lookup, response);
     if (lookup->stage == STAGE_SESSION)
         return feed_session(lookup, response);
     if (check_calls(lookup, response) != LOOKUP_DONE)

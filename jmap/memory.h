@@ -40,7 +40,7 @@ void memory_recall(struct task_memory *memory, const char *domain_id, struct dom
 /* Replaces what is remembered of `domain->domain_id`. Forgets silently when memory runs out. */
 void memory_store(struct task_memory *memory, const struct domain_memory *domain);
 
-/* The server's own host name, read from its session; "" until it is known. */
+/* The server's own host name; "" until it is known. */
 void memory_recall_hostname(struct task_memory *memory, char hostname[static HOSTNAME_SIZE]);
 void memory_store_hostname(struct task_memory *memory, const char *hostname);
 

@@ -103,7 +103,7 @@ const char *own_request_string(const json_t *object, const char *member)
     return json_string_value(json_object_get(object, member));
 }
 
-static wall_time time_of(const json_t *object, const char *member, wall_time otherwise)
+wall_time own_request_time(const json_t *object, const char *member, wall_time otherwise)
 {
     const char *text = own_request_string(object, member);
 
@@ -129,8 +129,8 @@ bool own_request_task(const json_t *object, wall_time now, struct renewal_task *
         .state = strcmp(state, "Retry") == 0    ? TASK_RETRY
                  : strcmp(state, "Failed") == 0 ? TASK_FAILED
                                                 : TASK_PENDING,
-        .due = time_of(status, "due", now),
-        .failed_at = time_of(status, "failedAt", now),
+        .due = own_request_time(status, "due", now),
+        .failed_at = own_request_time(status, "failedAt", now),
         .seen = now,
         .failure_reason = own_request_string(status, "failureReason"),
         .restarted = json_is_integer(attempts) && json_integer_value(attempts) == 0,

@@ -52,6 +52,9 @@ const char *own_request_error(const struct own_request *request, const char *cal
 /* A member that is a string, or NULL. */
 const char *own_request_string(const json_t *object, const char *member);
 
+/* A member that is a time; `otherwise` where it is none. */
+wall_time own_request_time(const json_t *object, const char *member, wall_time otherwise);
+
 /*
  * Reads an AcmeRenewal from its object; false where it is none, or no task that can be understood.
  * Strings are the object's. `seen` is set to `now`.

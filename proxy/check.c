@@ -10,7 +10,7 @@
 
 struct permission {
     const char *name; /* the server's */
-    bool needed;      /* for look-ups; the rest is for what the gate tidies up */
+    bool needed;      /* for every look-up */
     const char *use;
 };
 
@@ -23,6 +23,7 @@ static const struct permission permissions[] = {
     {"sysAcmeProviderGet", true, "read when a provider's certificates become due"},
     {"sysSystemSettingsGet", true, "read the host names that default certificates have"},
     {"sysDomainQuery", false, "sweep all domains"},
+    {"sysClusterNodeGet", false, "read the server's own host name where none is set"},
     {"sysTaskUpdate", false, "move tasks"},
     {"sysTaskDestroy", false, "remove tasks that are there twice"},
     {"sysTaskCreate", false, "make tasks"},

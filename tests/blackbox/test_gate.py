@@ -141,6 +141,35 @@ def test_default_names(standin, gate, challenge, settings, names):
     assert not gate.renew().startswith(NO_OP)
 
 
+def own_name(public_url):
+    """A server of that public address, whose own name is another, and one who sees no nodes."""
+    permissions = ["authenticate", "sysTaskCreate", "taskAcmeRenewal", "sysTaskGet",
+                   "sysTaskQuery", "sysDomainGet", "sysAcmeProviderGet", "sysSystemSettingsGet",
+                   "sysCertificateGet", "sysCertificateQuery"]
+    users = [{"name": "admin", "password": "secret", "permissions": "all"},
+             {"name": "renewer", "password": "secret", "permissions": permissions}]
+    return state([certificate(FRESH, DEFAULT_NAMES + ["mx.example.org"])],
+                 domains=[domain(names=())], hostname="mx.example.org", public_url=public_url,
+                 users=users)
+
+
+@pytest.mark.parametrize("user, public_url", [
+    ("admin", "https://mail.example.org"),
+    ("renewer", "https://mx.example.org"),
+], ids=["its nodes tell", "only its session tells"])
+def test_the_servers_own_name(standin, gate, user, public_url):
+    """The session shows the address for clients, which need not be the name in certificates."""
+    standin.put_state(**own_name(public_url))
+    assert gate.renew(user=user).startswith(NO_OP)
+
+
+def test_a_guess_at_the_servers_name_misleads_nobody_else(standin, gate):
+    standin.put_state(**own_name("https://mail.example.org"))
+    assert not gate.renew(user="renewer").startswith(NO_OP)
+    standin.put_state(**own_name("https://mail.example.org"))
+    assert gate.renew().startswith(NO_OP)
+
+
 @pytest.mark.parametrize("part, due_day", [("R12", 45), ("R23", 60), ("R34", 67.5), ("R45", 72)])
 def test_renew_before(standin, gate, part, due_day):
     """A certificate of ninety days, asked for an hour before and after it becomes due."""

@@ -408,6 +408,16 @@ def test_tokens_come_back(standin):
     assert standin.counters()["certificates"] == 1
 
 
+@pytest.mark.parametrize("ids", [None, [], ["a"], ["a", "b"]])
+def test_cluster_node(standin, ids):
+    """The only place where the API shows the server's own host name."""
+    standin.put_state(now=NOW, frozen=True, hostname="mx.example.org")
+    answer = standin.post([["x:ClusterNode/get", {"ids": ids}, "0"]])[0][1]
+    assert answer["list"] == [{"nodeId": 0, "hostname": "mx.example.org", "lastRenewal": NOW,
+                               "status": "active", "id": "a"}]
+    assert answer["notFound"] == (ids or [])[1:]
+
+
 def test_running_task(standin):
     """It reads as before, cannot be updated, and its certificate is there before it is gone."""
     standin.put_state(**one_domain(runner={"enabled": True, "order_seconds": 0.5}))

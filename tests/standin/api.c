@@ -30,6 +30,7 @@ static const struct method {
     {"x:AcmeProvider/query", provider_query, "AcmeProvider", VERB_QUERY},
     {"x:SystemSettings/get", settings_get, "SystemSettings", VERB_GET},
     {"x:Http/get", http_get, "Http", VERB_GET},
+    {"x:ClusterNode/get", node_get, "ClusterNode", VERB_GET},
     {"x:Certificate/get", certificate_get, "Certificate", VERB_GET},
     {"x:Certificate/query", certificate_query, "Certificate", VERB_QUERY},
 };

@@ -90,6 +90,7 @@ json_t *provider_get(struct api_call *call);
 json_t *provider_query(struct api_call *call);
 json_t *settings_get(struct api_call *call);
 json_t *http_get(struct api_call *call);
+json_t *node_get(struct api_call *call);
 json_t *certificate_get(struct api_call *call);
 json_t *certificate_query(struct api_call *call);
 

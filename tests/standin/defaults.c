@@ -127,8 +127,8 @@ json_t *defaults_state(enum version version)
 
 json_t *defaults_permissions(void)
 {
-    static const char *const objects[] = {"Task",           "Domain",      "AcmeProvider",
-                                          "SystemSettings", "Certificate", "Http"};
+    static const char *const objects[] = {"Task",        "Domain", "AcmeProvider", "SystemSettings",
+                                          "Certificate", "Http",   "ClusterNode"};
     static const char *const verbs[] = {"Get", "Query", "Create", "Update", "Destroy"};
     json_t *names = json_pack("[s,s,s,s,s]", "authenticate", "jmapCoreEcho", "taskAcmeRenewal",
                               "taskDkimManagement", "taskDnsManagement");

@@ -84,6 +84,24 @@ json_t *http_get(struct api_call *call)
     return get_singleton(call, find_http);
 }
 
+/* One node, which renewed its lease just now. */
+static json_t *find_node(uint64_t id, bool with_everything)
+{
+    (void)with_everything;
+    if (id != 0)
+        return NULL;
+    return json_pack("{s:i, s:s, s:o, s:s, s:o}", "nodeId", 0, "hostname", store.hostname,
+                     "lastRenewal", render_time(clock_now()), "status", "active", "id",
+                     render_id(id));
+}
+
+json_t *node_get(struct api_call *call)
+{
+    if (!json_array_size(json_object_get(call->args, "ids")))
+        json_object_set_new(call->args, "ids", json_pack("[o]", render_id(0)));
+    return api_get(call, find_node, NULL);
+}
+
 /* Queries */
 
 struct matches {
