@@ -293,6 +293,8 @@ static enum hold_step disown_main(struct hold *hold)
 
 static enum hold_step feed_main(struct hold *hold, unsigned status, const char *body, size_t len)
 {
+    if (hold->changed && status == 400)
+        hold_repeat_own_words(hold, body, len);
     hold->has_answer = status == 200 && answer_parse(body, len, hold->request.calls, &hold->answer);
     if (hold->masked && status == 200 && !hold->has_answer)
         hold->own_body = hold_no_answer;

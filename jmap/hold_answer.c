@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "jmap/problem.h"
+
 #define PROBLEM(detail)                                                                            \
     "{\"type\":\"about:blank\",\"status\":503,\"title\":\"Service "                                \
     "Unavailable\",\"detail\":\"" detail "\"}"
@@ -63,6 +65,16 @@ void hold_write_answer(struct hold *hold)
     if (done)
         hold->text = answer_text(&hold->answer, &hold->text_len);
     if (!hold->text)
+        hold->own_body = hold_no_memory;
+}
+
+void hold_repeat_own_words(struct hold *hold, const char *body, size_t len)
+{
+    bool no_memory;
+
+    hold->text = problem_repeat(body, len, hold->body, hold->len, &no_memory);
+    hold->text_len = hold->text ? strlen(hold->text) : 0;
+    if (no_memory)
         hold->own_body = hold_no_memory;
 }
 

@@ -190,6 +190,12 @@ extern const char hold_no_answer[];
 
 void hold_write_answer(struct hold *hold);
 
+/*
+ * The answer to a request that the server could not read: what was sent in the client's place is
+ * not for it to see, as it names a task.
+ */
+void hold_repeat_own_words(struct hold *hold, const char *body, size_t len);
+
 /* Twins get what the first of them got. */
 void hold_settle_twins(struct hold *hold);
 

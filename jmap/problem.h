@@ -21,4 +21,12 @@ char *problem_document(const char *type, unsigned status, const char *title, con
  */
 bool problem_is_crowd(unsigned status, const char *body, size_t len);
 
+/*
+ * The server repeats what it could not read as a request (recordings not-request, not-json-body).
+ * The answer with what the client sent in the place of what was sent for it, the caller's to
+ * free(); NULL where it repeats nothing, or memory ran out: then *no_memory.
+ */
+char *problem_repeat(const char *body, size_t len, const char *request, size_t request_len,
+                     bool *no_memory);
+
 #endif

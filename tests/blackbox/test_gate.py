@@ -579,6 +579,25 @@ def test_every_spelling_of_the_json(standin, gate, spelling):
     assert standin.state()["tasks"] == []
 
 
+RENEWAL_CALL = b'["x:Task/set",{"create":{"k":{"@type":"AcmeRenewal","domainId":"b"}}},"c"]'
+
+
+@pytest.mark.parametrize("body", [
+    b'{"using":["nothing:known"],"methodCalls":[%s]}' % RENEWAL_CALL,
+    b'{"using":[],"methodCalls":[%s,\t["x:Task/get", {"ids":[]}]]}' % RENEWAL_CALL,
+    b'{"using":[],"methodCalls":[%s],"createdIds":{"x":"!"}}' % RENEWAL_CALL,
+    b'{"using":[],"methodCalls":[%s]} and more' % RENEWAL_CALL,
+])
+def test_what_is_no_request_is_repeated_as_it_came(standin, gate, body):
+    """The server quotes it in its refusal; what the gate sent instead would name a task."""
+    standin.put_state(**state([certificate(FRESH)]))
+    fields = {"Content-Type": "application/json", "Authorization": basic("admin")}
+    straight = standin.request("POST", "/jmap/", body, fields.items())
+    status, answer = gate.post(body)
+    assert (status, answer) == (straight.status, straight.json())
+    assert answer["detail"] == body.decode()
+
+
 def test_a_chunked_request(standin, gate):
     standin.put_state(**state([certificate(FRESH)]))
     body = json.dumps({"using": [], "methodCalls": [
