@@ -416,6 +416,28 @@ def test_cluster_node(standin, ids):
     assert answer["list"] == [{"nodeId": 0, "hostname": "mx.example.org", "lastRenewal": NOW,
                                "status": "active", "id": "a"}]
     assert answer["notFound"] == (ids or [])[1:]
+    (short,) = standin.post([["x:ClusterNode/get", {"ids": ids, "properties": ["hostname"]}, "0"]])
+    assert short[1]["list"] == [{"hostname": "mx.example.org", "id": "a"}]
+
+
+@pytest.mark.parametrize("object", ["SystemSettings", "Http"])
+def test_what_is_there_once_is_not_listed(standin, object):
+    """Only who names it gets it."""
+    method = f"x:{object}/get"
+    (every,) = standin.post([[method, {"ids": None}, "0"]])
+    (one,) = standin.post([[method, {"ids": ["singleton"]}, "0"]])
+    assert every[1]["list"] == [] and len(one[1]["list"]) == 1
+
+
+def test_nothing_comes_after_an_anchor_that_was_not_found(standin):
+    times = later(NOW, -DAY), later(NOW, DAY)
+    ids = [f"jp172{n}aaaaaa" for n in "abc"]
+    names = ["aa.test"], ["aa.test"], ["bb.test"]
+    standin.put_state(now=NOW, frozen=True, certificates=[
+        Standin.certificate(name, *times, id=id) for name, id in zip(names, ids)])
+    for anchor, found in ((ids[0], [ids[1]]), (ids[2], [])):
+        query = {"filter": {"subjectAlternativeNames": "aa.test"}, "anchor": anchor}
+        assert standin.post([["x:Certificate/query", query, "0"]])[0][1]["ids"] == found
 
 
 def test_running_task(standin):

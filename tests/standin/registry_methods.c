@@ -46,13 +46,7 @@ json_t *certificate_get(struct api_call *call)
     return api_get(call, find_cert, &store.certs_by_id);
 }
 
-static json_t *get_singleton(struct api_call *call, find_object *find)
-{
-    if (!json_is_array(json_object_get(call->args, "ids")))
-        json_object_set_new(call->args, "ids", json_pack("[s]", "singleton"));
-    return api_get(call, find, NULL);
-}
-
+/* Who names no ids gets none of these. */
 static json_t *copy_singleton(uint64_t id, const json_t *object)
 {
     if (id != ID_SINGLETON)
@@ -70,7 +64,7 @@ static json_t *find_settings(uint64_t id, bool with_everything)
 
 json_t *settings_get(struct api_call *call)
 {
-    return get_singleton(call, find_settings);
+    return api_get(call, find_settings, NULL);
 }
 
 static json_t *find_http(uint64_t id, bool with_everything)
@@ -81,7 +75,7 @@ static json_t *find_http(uint64_t id, bool with_everything)
 
 json_t *http_get(struct api_call *call)
 {
-    return get_singleton(call, find_http);
+    return api_get(call, find_http, NULL);
 }
 
 /* One node, which renewed its lease just now. */
@@ -109,6 +103,15 @@ struct matches {
     const char *name;
 };
 
+/* After an anchor that is among what is found; nothing comes after another. */
+static size_t after_anchor(const uint64_t *ids, size_t count, uint64_t anchor)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] == anchor)
+            return i + 1;
+    return count;
+}
+
 /* What is found, ids ascending, cut the way the registry cuts it: before it is turned round. */
 static json_t *answer_query(struct api_call *call, const uint64_t *ids, size_t count)
 {
@@ -129,8 +132,7 @@ static json_t *answer_query(struct api_call *call, const uint64_t *ids, size_t c
         size_t limit =
             paging.has_limit && paging.limit < QUERY_MAX ? (size_t)paging.limit : QUERY_MAX;
         if (paging.has_anchor)
-            while (start < count && ids[start] <= paging.anchor)
-                start++;
+            start = after_anchor(ids, count, paging.anchor);
         else
             start = (size_t)paging.position < count ? (size_t)paging.position : count;
         /* A limit of nothing is noticed only after the first. */
