@@ -408,6 +408,25 @@ def test_tokens_come_back(standin):
     assert standin.counters()["certificates"] == 1
 
 
+@pytest.mark.parametrize("due", ["1969-12-31T23:59:59Z", "3001-01-01T00:00:00Z"])
+def test_times_that_the_server_does_not_read(standin, due):
+    standin.put_state(**one_domain())
+    assert standin.create("b", status={"@type": "Pending", "due": due}) == {
+        "type": "invalidPatch", "description": "Failed to parse UTCDateTime from string",
+        "properties": ["status/due"]}
+
+
+def test_a_written_retry_is_the_first(standin):
+    """And a patch may begin with a slash, as a JSON pointer does."""
+    standin.put_state(**one_domain(tasks=[Standin.task("b", later(NOW, DAY), id="jp172aaaaaaa")]))
+    whole = {"status": {"@type": "Retry", "due": later(NOW, DAY), "failureReason": "so"}}
+    for patch in (whole, {"/status/due": later(NOW, 2 * DAY)}):
+        change = {"update": {"jp172aaaaaaa": patch}}
+        assert standin.post([["x:Task/set", change, "0"]])[0][1]["updated"]
+    (task,) = standin.tasks()
+    assert task["status"]["attemptNumber"] == 1 and task["due"] == later(NOW, 2 * DAY)
+
+
 @pytest.mark.parametrize("ids", [None, [], ["a"], ["a", "b"]])
 def test_cluster_node(standin, ids):
     """The only place where the API shows the server's own host name."""

@@ -106,8 +106,8 @@ bool clock_parse(const char *text, int64_t *seconds)
         *p++ != ':' || !read_field(&p, 2, &tm.tm_min) || *p++ != ':' ||
         !read_field(&p, 2, &tm.tm_sec))
         return false;
-    if (month < 1 || month > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 ||
-        tm.tm_min > 59 || tm.tm_sec > 59)
+    if (year < 1970 || year > 3000 || month < 1 || month > 12 || tm.tm_mday < 1 ||
+        tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 59)
         return false;
     if (*p == '.')
         p += 1 + strspn(p + 1, "0123456789");

@@ -102,7 +102,8 @@ bool patch_status(struct status *status, const json_t *value, const char *path, 
     if (type && strcmp(type, "Pending") == 0)
         fresh.kind = STATUS_PENDING;
     else if (type && strcmp(type, "Retry") == 0)
-        fresh.kind = STATUS_RETRY;
+        fresh = (struct status){
+            .kind = STATUS_RETRY, .created_at = fresh.created_at, .due = fresh.due, .attempt = 1};
     else if (type && strcmp(type, "Failed") == 0)
         fresh.kind = STATUS_FAILED;
     else

@@ -269,6 +269,7 @@ static bool patch_update_member(struct task *task, struct status *status, const 
         status_clear(status);
         return patch_status(status, value, key, false, error);
     }
+    key += *key == '/'; /* a JSON pointer may begin with one */
     if (strncmp(key, "status/", 7) == 0)
         return patch_status_member(status, key + 7, value, key, false, error);
     if (task->type == TASK_DNS_MANAGEMENT && strcmp(key, "updateRecords") == 0)
