@@ -176,7 +176,11 @@ static bool list_facts(struct hold *hold)
             continue;
         domain->refused_until = WALL_TIME_NEVER;
         domain->facts = &hold->facts[hold->fact_count++];
-        *domain->facts = (struct lookup_domain){.id = domain->id, .asked = domain->asked};
+        /* A force counts as asked for after any certificate is due, so that all tasks are read. */
+        *domain->facts = (struct lookup_domain){
+            .id = domain->id,
+            .asked = hold_is_forced(hold) ? WALL_TIME_FOREVER : domain->asked,
+        };
     }
     return true;
 }

@@ -259,6 +259,16 @@ def test_force(standin):
     assert len(standin.state()["tasks"]) == 1
 
 
+def test_a_force_makes_no_twin_of_a_task_far_down_the_list(standin):
+    others = [{"@type": "AcmeRenewal", "domainId": "c", "status": {
+        "@type": "Pending", "due": days(9)}} for _ in range(150)]
+    standin.put_state(**state([certificate(FRESH)], [*others, task(LATER)],
+                              domains=[domain(), domain("c", "example.com")]))
+    with Gate(standin.port, FORCE="allow") as gate:
+        assert gate.renew(headers={"Renewgate-Force": "1"}) == TASK
+    assert len(standin.state()["tasks"]) == len(others) + 1
+
+
 def test_a_manual_domain_gets_the_servers_answer(standin, gate):
     standin.put_state(**state(domains=[domain(kind="Manual")]))
     gate.renew()
