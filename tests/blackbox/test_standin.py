@@ -261,6 +261,27 @@ def test_websocket(version):
         frames.close()
 
 
+@pytest.mark.parametrize("frame", [
+    b"\x88\x82\0\0\0\0\x03\xe8",
+    b"\x88\x80\0\0\0\0",
+    b"\x81\x02{}",
+    b"\xc1\x82\0\0\0\0{}",
+    b"\x83\x80\0\0\0\0",
+    b"\x80\x80\0\0\0\0",
+    b"\x81\x81\0\0\0\0\xff",
+    b"\x09\x80\0\0\0\0",
+    b"\x89\xfe\0\x7e\0\0\0\0" + b"x" * 126,
+    b"\x01\x80\0\0\0\0\x81\x80\0\0\0\0",
+], ids=["close", "close without a code", "not masked", "reserved bit", "unknown", "no beginning",
+        "no text", "ping in pieces", "long ping", "begun twice"])
+def test_websocket_ends_without_a_word(standin, frame):
+    """Whether a client closes or breaks the protocol: the server sends no close frame."""
+    frames = Frames(standin)
+    frames.socket.sendall(frame)
+    assert frames.file.read() == b""
+    frames.close()
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_eventsource(version):
     recorded = next(e for e in load(version) if e["name"] == "eventsource")

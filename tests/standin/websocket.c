@@ -105,7 +105,17 @@ struct frame {
     size_t len;
 };
 
-static bool read_frame(struct connection *c, struct frame *frame)
+/* What breaks the protocol (RFC 6455, section 5) the server leaves without a word. */
+static bool well_formed(const unsigned char head[2], bool under_way)
+{
+    int op = head[0] & 0xf, len = head[1] & 0x7f;
+    bool last = head[0] & 0x80, masked = head[1] & 0x80, control = op >= OP_CLOSE;
+    if ((head[0] & 0x70) || !masked || (op > OP_BINARY && op < OP_CLOSE) || op > OP_PONG)
+        return false;
+    return control ? last && len < 126 : under_way == (op == OP_MORE);
+}
+
+static bool read_frame(struct connection *c, struct frame *frame, bool under_way)
 {
     unsigned char head[2], size[8], mask[4] = {0};
     *frame = (struct frame){0};
@@ -128,7 +138,8 @@ static bool read_frame(struct connection *c, struct frame *frame)
     frame->data = malloc(frame->len + 1);
     if (!frame->data)
         abort();
-    if (!read_all(c, frame->data, frame->len)) {
+    /* Read to its end in any case: closing before would be a reset. */
+    if (!read_all(c, frame->data, frame->len) || !well_formed(head, under_way)) {
         free(frame->data);
         return false;
     }
@@ -155,6 +166,13 @@ static json_t *not_understood(size_t len)
                                      "request at line 1 column %zu",
                                      len));
     return error;
+}
+
+static bool is_utf8(const char *text, size_t len)
+{
+    json_t *string = json_stringn(text, len);
+    json_decref(string);
+    return string != NULL;
 }
 
 static const struct user *find_user(const char *name)
@@ -231,44 +249,50 @@ static bool take_message(const struct connection *c, const char *text, size_t le
     return good;
 }
 
+/* A message that was begun, of text or of bytes, which the server passes over. */
+struct message {
+    bool under_way, binary;
+    char *text;
+    size_t len;
+};
+
+static bool add_frame(const struct connection *c, struct message *message,
+                      const struct frame *frame)
+{
+    if (frame->op != OP_MORE)
+        message->binary = frame->op == OP_BINARY;
+    if (message->len + frame->len > MAX_MESSAGE)
+        return false;
+    message->text = realloc(message->text, message->len + frame->len + 1);
+    if (!message->text)
+        abort();
+    memcpy(message->text + message->len, frame->data, frame->len);
+    message->len += frame->len;
+    message->text[message->len] = '\0';
+    message->under_way = !frame->last;
+    if (message->under_way)
+        return true;
+    size_t len = message->len;
+    message->len = 0;
+    return message->binary || (is_utf8(message->text, len) && take_message(c, message->text, len));
+}
+
+/* A close frame ends the connection too, unanswered. */
 static void converse(struct connection *c)
 {
-    char *message = NULL;
-    size_t len = 0;
+    struct message message = {0};
     bool open = true;
     struct frame frame;
-    while (open && read_frame(c, &frame)) {
-        switch (frame.op) {
-        case OP_PING:
+    while (open && read_frame(c, &frame, message.under_way)) {
+        if (frame.op == OP_PING)
             open = send_frame(c, OP_PONG, frame.data, frame.len);
-            break;
-        case OP_CLOSE:
-            (void)send_frame(c, OP_CLOSE, frame.data, frame.len);
-            open = false;
-            break;
-        case OP_MORE:
-        case OP_TEXT:
-            if (len + frame.len > MAX_MESSAGE) {
-                open = false;
-                break;
-            }
-            message = realloc(message, len + frame.len + 1);
-            if (!message)
-                abort();
-            memcpy(message + len, frame.data, frame.len);
-            len += frame.len;
-            message[len] = '\0';
-            if (frame.last) {
-                open = take_message(c, message, len);
-                len = 0;
-            }
-            break;
-        default:
-            break;
-        }
+        else if (frame.op < OP_CLOSE)
+            open = add_frame(c, &message, &frame);
+        else
+            open = frame.op != OP_CLOSE;
         free(frame.data);
     }
-    free(message);
+    free(message.text);
 }
 
 static void upgraded(void *with, struct MHD_Connection *connection, void *context,
