@@ -159,27 +159,37 @@ bool answer_set_error(struct jmap_answer *answer, size_t call, const char *key, 
     return set_entry(answer->sets[call], "notCreated", key, error);
 }
 
+/* In an answer over WebSocket, which has an @type, the server calls them by another name. */
+static const char *created_ids_name(const struct jmap_answer *answer)
+{
+    bool misnamed = json_object_get(answer->root, "@type") != NULL &&
+                    json_object_get(answer->root, "createdIds") == NULL;
+
+    return misnamed ? "created_ids" : "createdIds";
+}
+
 /* The server's createdIds are the last member, and left out when they are empty. */
 bool answer_set_created_id(struct jmap_answer *answer, const char *key, const char *id)
 {
-    json_t *ids = json_object_get(answer->root, "createdIds");
+    const char *name = created_ids_name(answer);
+    json_t *ids = json_object_get(answer->root, name);
 
     if (id && !json_is_object(ids)) {
         ids = json_object();
-        if (json_object_set_new(answer->root, "createdIds", ids) != 0)
+        if (json_object_set_new(answer->root, name, ids) != 0)
             return false;
     }
     if (id)
         return json_object_set_new(ids, key, json_string(id)) == 0;
     json_object_del(ids, key);
     if (json_object_size(ids) == 0)
-        json_object_del(answer->root, "createdIds");
+        json_object_del(answer->root, name);
     return true;
 }
 
 void answer_drop_created_ids(struct jmap_answer *answer)
 {
-    json_object_del(answer->root, "createdIds");
+    json_object_del(answer->root, created_ids_name(answer));
 }
 
 char *answer_text(const struct jmap_answer *answer, size_t *len)

@@ -261,6 +261,16 @@ def test_websocket(version):
         frames.close()
 
 
+def test_websocket_misnames_created_ids(standin):
+    standin.put_state(**one_domain())
+    frames = Frames(standin)
+    frames.send(json.dumps({"@type": "Request", "using": [], "createdIds": {"d": "b"},
+                            "methodCalls": [], "id": "R"}))
+    answer = frames.receive()
+    assert answer["created_ids"] == {"d": "b"} and "createdIds" not in answer
+    frames.close()
+
+
 @pytest.mark.parametrize("frame", [
     b"\x88\x82\0\0\0\0\x03\xe8",
     b"\x88\x80\0\0\0\0",

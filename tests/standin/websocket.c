@@ -205,6 +205,11 @@ static json_t *answer_message(const struct connection *c, const char *text, size
             if (document)
                 json_object_update(answer, document);
             json_decref(document);
+            /* Misnamed over WebSocket only. */
+            json_t *created_ids = json_object_get(answer, "createdIds");
+            if (created_ids)
+                json_object_set(answer, "created_ids", created_ids);
+            json_object_del(answer, "createdIds");
             if (json_is_string(json_object_get(message, "id")))
                 json_object_set(answer, "requestId", json_object_get(message, "id"));
             api_request_clear(&request);
