@@ -49,6 +49,7 @@ MAIN := $(filter %/proxy/main.o,$(call objects,proxy))
 PARTS := $(filter-out $(MAIN),$(call objects,proxy jmap policy))
 ARCHIVE := $(OUT)/librenewgate.a
 STANDIN := $(call objects,tests/standin)
+BENCH := $(addprefix $(OUT)/bench-,load upstream)
 UNIT_TESTS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 SOURCES := $(wildcard $(foreach folder,proxy jmap policy tests/*,$(folder)/*.[ch]))
 
@@ -56,8 +57,8 @@ PROGRAMS := $(if $(MAIN),$(OUT)/renewgate) \
             $(if $(shell grep -ls '^int main' tests/standin/*.c),$(OUT)/stalwart-standin)
 
 .DEFAULT_GOAL := all
-.PHONY: all programs unit-tests test unit blackbox format format-check analyse docs install \
-        uninstall dist deb run clean help libraries
+.PHONY: all programs unit-tests test unit blackbox format format-check analyse bench \
+        bench-programs soak docs install uninstall dist deb run clean help libraries
 
 all: programs ## build the gate, build/renewgate, and the stand-in server of the tests
 	@$(if $(MAIN),ln -sfn $(BUILD)/renewgate build/renewgate)
@@ -71,6 +72,9 @@ $(OUT)/renewgate: $(MAIN) $(ARCHIVE)
 
 $(OUT)/stalwart-standin: $(STANDIN)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OUT)/bench-%: $(OUT)/tests/bench/%.o $(OUT)/tests/bench/loopback.o
+	$(CC) $(LDFLAGS) -o $@ $^ -lm
 
 $(OUT)/unit/%: $(OUT)/tests/unit/%.o $(ARCHIVE)
 	@mkdir -p $(@D)
@@ -120,7 +124,19 @@ analyse: ## static analysis
 	    --enable=warning,performance,portability \
 	    --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
 	    --cppcheck-build-dir=build/cppcheck -j $(shell nproc) \
-	    $(wildcard proxy jmap policy tests/standin)
+	    $(wildcard proxy jmap policy tests/standin tests/bench)
+
+# -- measurements ----------------------------------------------------------------------------------
+
+bench-programs: $(PROGRAMS) $(BENCH)
+
+bench: ## measure beside nginx and HAProxy, into build/bench; QUICK=1: a minute or two
+	@$(MAKE) --no-print-directory BUILD=release bench-programs
+	/usr/bin/python3 tests/bench/bench.py $(if $(QUICK),--quick)
+
+soak: ## half an hour of everything at once, memory watched; MINUTES=30
+	@$(MAKE) --no-print-directory BUILD=release bench-programs
+	/usr/bin/python3 tests/bench/soak.py --minutes $(or $(MINUTES),30)
 
 # -- documents, installation, release ---------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs from Debian what is needed to build the gate ("build", the default) or to test it as
-# well ("test"). For root on Debian 12 or 13; says nothing and is quick where all is there.
+# Installs from Debian what is needed to build the gate ("build", the default), to test it as well
+# ("test"), or to measure it ("bench"). For root on Debian 12 or 13; says nothing and is quick where
+# all is there.
 set -euo pipefail
 
 packages=(build-essential ca-certificates curl debian-archive-keyring dpkg-dev libcurl4-openssl-dev
@@ -10,8 +11,9 @@ build) ;;
 # redis-tools has the server too, and unlike redis-server starts none.
 test) packages+=(cadaver clang clang-format-19 cppcheck libcmocka-dev openssl prometheus
     python3-pytest python3-venv python3-websocket python3-websockets redis-tools scdoc) ;;
+bench) packages+=(gnuplot-nox haproxy nginx) ;;
 *)
-    echo "usage: $0 [build|test]" >&2
+    echo "usage: $0 [build|test|bench]" >&2
     exit 2
     ;;
 esac
@@ -41,7 +43,21 @@ quietly() {
     "$@" > "$log" 2>&1 || { tail -n 40 "$log" >&2; exit 1; }
 }
 
+# The proxies that the gate is measured beside must not start as the machine's own, neither now nor
+# when it boots.
+policy=/usr/sbin/policy-rc.d
+if [ "${1:-build}" = bench ] && [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod 755 "$policy"
+    trap 'rm -f "$log" "$policy"' EXIT
+fi
+
 echo "reading Debian's package lists"
 quietly apt-get -q update
 echo "installing ${missing[*]}"
 quietly apt-get -q install -y --no-install-recommends "${missing[@]}"
+for package in "${missing[@]}"; do
+    case $package in
+    haproxy | nginx) ! command -v systemctl > /dev/null || quietly systemctl disable "$package" ;;
+    esac
+done

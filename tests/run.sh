@@ -99,6 +99,8 @@ if build asan; then
     unit_tests
     black_box_tests asan "not workers"
 fi
+step "soak, the short form" env RENEWGATE_BUILD=build/release \
+    /usr/bin/python3 tests/bench/soak.py --minutes 0.25
 if build tsan; then
     black_box_tests tsan workers
 fi
