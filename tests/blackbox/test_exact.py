@@ -9,26 +9,13 @@ import random
 
 import pytest
 
-from gate import Gate
-from wire import Upstream, ask, connect, last_answer, read_answer, takes_body
+from wire import ask, connect, gate, last_answer, read_answer, takes_body, upstream  # noqa: F401
 
 ONE_HOP = {b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade",
            b"proxy-connection", b"proxy-authenticate", b"proxy-authorization"}
 TO_SERVER = {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded", b"via",
              b"expect"}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-@pytest.fixture(scope="module")
-def upstream():
-    with Upstream() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def gate(upstream):
-    with Gate(upstream.port) as gate:
-        yield gate
 
 
 def end_to_end(message, own, framing):

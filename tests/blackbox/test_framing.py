@@ -7,26 +7,13 @@ good one: if it is served, the bad one did not close the connection.
 
 import pytest
 
-from gate import Gate
-from wire import Upstream, ask, connect, last_answer, read_answer
+from wire import ask, connect, gate, last_answer, read_answer, upstream  # noqa: F401
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
 GET = b"GET / HTTP/1.1"
 POST = b"POST /x HTTP/1.1"
 CHUNKED = b"Transfer-Encoding: chunked"
 REFUSED = {400, 413, 414, 431, 505}
-
-
-@pytest.fixture(scope="module")
-def upstream():
-    with Upstream() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def gate(upstream):
-    with Gate(upstream.port) as gate:
-        yield gate
 
 
 def request_of(line, *fields, body=b"", host=b"Host: h"):

@@ -15,7 +15,7 @@ import pytest
 
 from gate import Gate
 from standin import binary
-from wire import Upstream, ask, connect, last_answer, read_head, takes_body
+from wire import ask, connect, gate, last_answer, read_head, takes_body, upstream  # noqa: F401
 
 MIB = 1 << 20
 SIZE = int(os.environ.get("RENEWGATE_STREAM_MIB", "256")) * MIB
@@ -25,18 +25,6 @@ MEMORY = 32 * MIB
 UNDER_WAY = 64 * MIB
 BLOCK = random.Random(1).randbytes(MIB)
 RELEASE = binary("renewgate").parent.parent / "release/renewgate"
-
-
-@pytest.fixture(scope="module")
-def upstream():
-    with Upstream() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def gate(upstream):
-    with Gate(upstream.port) as gate:
-        yield gate
 
 
 @pytest.fixture

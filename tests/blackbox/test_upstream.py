@@ -10,25 +10,13 @@ import pytest
 
 from gate import Gate
 from test_gate import FRESH, LOOKUP, NO_OP, certificate, state
-from wire import Upstream, ask
+from wire import ask, gate, upstream  # noqa: F401
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 IDEMPOTENT = [b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"PROPFIND", b"PROPPATCH", b"REPORT",
               b"MKCOL", b"MKCALENDAR", b"COPY", b"MOVE", b"UNLOCK", b"SEARCH", b"ACL"]
 OTHERS = [b"POST", b"PATCH", b"LOCK", b"UNKNOWN", b"get"]
 BODIES = {"no body": b"Content-Length: 0\r\n\r\n", "a body": b"Content-Length: 2\r\n\r\n{}"}
-
-
-@pytest.fixture(scope="module")
-def upstream():
-    with Upstream() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def gate(upstream):
-    with Gate(upstream.port) as gate:
-        yield gate
 
 
 def request_of(method, body=BODIES["a body"]):

@@ -8,6 +8,10 @@ import dataclasses
 import socket
 import threading
 
+import pytest
+
+from gate import Gate
+
 PATIENCE = 30  # seconds until a test that waits for ever is given up
 
 
@@ -245,3 +249,16 @@ def last_answer(line, method=b"GET"):
         answer = read_answer(line, method)
         if answer is None or answer.status >= 200:
             return answer
+
+
+@pytest.fixture(scope="module")
+def upstream():
+    with Upstream() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def gate(upstream):
+    """One gate before it for all tests of the module that imports this."""
+    with Gate(upstream.port) as gate:
+        yield gate

@@ -9,57 +9,14 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <limits.h>
 #include <stdio.h>
 
 #include "jmap/domain_lock.h"
 #include "jmap/flight.h"
 #include "jmap/memory.h"
 #include "jmap/sweep.h"
+#include "tests/unit/failing_memory.h"
 #include "tests/unit/queue_server.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *block, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *block, size_t size);
-char *__wrap_strdup(const char *text);
-
-static int left = INT_MAX; /* allocations until the next failure */
-static bool for_good;      /* every later one fails too */
-static bool paused;        /* what is the test's own never fails */
-
-static bool may_allocate(void)
-{
-    if (paused || left == INT_MAX)
-        return true;
-    if (left-- > 0)
-        return true;
-    left = for_good ? 0 : INT_MAX;
-    return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return may_allocate() ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return may_allocate() ? __real_calloc(count, size) : NULL;
-}
-
-void *__wrap_realloc(void *block, size_t size)
-{
-    return may_allocate() ? __real_realloc(block, size) : NULL;
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return may_allocate() ? __real_strdup(text) : NULL;
-}
 
 static wall_time fixed_now(void *user)
 {
