@@ -46,8 +46,13 @@ struct domain *hold_domain_of(const struct hold *hold, const char *id)
                    sizeof *hold->domains, domain_order);
 }
 
-/* When creates that name no time, or one in the past, ask for a renewal: now, which has moved on.
- */
+/* A force counts as asked for after any certificate is due, so that all tasks are read. */
+static wall_time lookup_asked(const struct hold *hold, const struct domain *domain)
+{
+    return hold_is_forced(hold) ? WALL_TIME_FOREVER : domain->asked;
+}
+
+/* Creates that name no time, or one in the past, ask for a renewal now; and now has moved on. */
 static void note_asked(struct hold *hold)
 {
     hold->now = hold->context->now(hold->context->user);
@@ -61,7 +66,7 @@ static void note_asked(struct hold *hold)
     }
     for (size_t i = 0; i < hold->domain_count; i++) {
         if (hold->domains[i].facts)
-            hold->domains[i].facts->asked = hold->domains[i].asked;
+            hold->domains[i].facts->asked = lookup_asked(hold, &hold->domains[i]);
     }
 }
 
@@ -176,10 +181,9 @@ static bool list_facts(struct hold *hold)
             continue;
         domain->refused_until = WALL_TIME_NEVER;
         domain->facts = &hold->facts[hold->fact_count++];
-        /* A force counts as asked for after any certificate is due, so that all tasks are read. */
         *domain->facts = (struct lookup_domain){
             .id = domain->id,
-            .asked = hold_is_forced(hold) ? WALL_TIME_FOREVER : domain->asked,
+            .asked = lookup_asked(hold, domain),
         };
     }
     return true;
