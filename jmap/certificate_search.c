@@ -56,6 +56,7 @@ static bool note(struct lookup_domain *domain, const json_t *certificate)
 
     if (!domain->certificate_id || wall_time_before(domain->newest_expiry, ends)) {
         domain->certificate_id = id;
+        domain->newest_begin = begins;
         domain->newest_expiry = ends;
         domain->renewal_due = due_at(begins, ends, domain->renew_before);
     }

@@ -82,7 +82,8 @@ static bool list_domains(struct hold *hold)
         hold->domains[i] = (struct domain){
             .id = i < request->count ? request->creates[i].domain
                                      : request->dns_creates[i - request->count].domain,
-            .first = request->count};
+            .first = request->count,
+            .refused_until = WALL_TIME_NEVER};
     qsort(hold->domains, count, sizeof *hold->domains, domain_order);
     for (size_t i = 0; i < count; i++) {
         if (kept == 0 || strcmp(hold->domains[kept - 1].id, hold->domains[i].id) != 0)
@@ -344,6 +345,8 @@ enum hold_step hold_finish(struct hold *hold)
         struct domain *domain = &hold->domains[i];
         if (!hold_domain_is_reference(domain) && !hold->context->settings->observe)
             hold_remember(hold, domain);
+        if (!hold_domain_is_reference(domain))
+            hold_note_sighting(hold, domain);
         release(hold, domain);
     }
     for (size_t i = 0; i < hold->request.count; i++)

@@ -20,6 +20,7 @@
 struct hold;
 struct domain_lock;  /* jmap/domain_lock.h */
 struct flight_table; /* jmap/flight.h */
+struct sightings;    /* jmap/sighting.h */
 struct task_memory;  /* jmap/memory.h */
 
 enum hold_step {
@@ -100,7 +101,8 @@ struct hold_context {
     struct flight_table *flights;
     const struct domain_lock *lock; /* shared by replicas; NULL: this is the only one */
     struct task_memory *memory;
-    bool forced; /* the request carried Renewgate-Force: 1 */
+    struct sightings *sightings; /* or NULL */
+    bool forced;                 /* the request carried Renewgate-Force: 1 */
     wall_time (*now)(void *user);
     /* Called from any thread, once per HOLD_WAIT and even before it; the driver then calls
      * hold_woken() on the hold's own thread. */

@@ -23,6 +23,7 @@
 #include "jmap/lookup.h"
 #include "jmap/memory.h"
 #include "jmap/request.h"
+#include "jmap/sighting.h"
 
 /* What the hold waits for; each is left by one function below. */
 enum phase {
@@ -65,7 +66,7 @@ struct domain {
     /* Its first create; once judged, the first that the server did not reject. request.count where
      * there is none: that verdict stays open. */
     size_t first;
-    wall_time refused_until;       /* H, once decided */
+    wall_time refused_until;       /* H, once decided; else WALL_TIME_NEVER */
     char survivor[OBJECT_ID_SIZE]; /* the task that a collapse has left, or "" */
 };
 
@@ -202,6 +203,7 @@ void hold_settle_twins(struct hold *hold);
 /* hold_report.c */
 
 void hold_remember(struct hold *hold, const struct domain *domain);
+void hold_note_sighting(const struct hold *hold, const struct domain *domain);
 void hold_report_verdict(const struct hold *hold, size_t i);
 
 #endif

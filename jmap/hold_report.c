@@ -42,6 +42,32 @@ void hold_remember(struct hold *hold, const struct domain *domain)
     }
     memory_store(hold->context->memory, &known);
 }
+
+/* What the look-up saw, and what has become of it since. */
+void hold_note_sighting(const struct hold *hold, const struct domain *domain)
+{
+    const struct verdict *verdict = &hold->verdicts[domain->first];
+    const struct decision *decision = &verdict->decision;
+    const struct lookup_domain *facts = domain->facts;
+    bool answered = verdict->state == VERDICT_ANSWERED;
+
+    if (!hold->context->sightings || !facts || hold->lookup_error)
+        return;
+    if (!facts->renewable) {
+        sightings_forget(hold->context->sightings, domain->id);
+        return;
+    }
+    struct sighting sighting = sighting_of(facts, domain->refused_until, hold->now);
+    if (answered && verdict->masked && decision->outcome == OUTCOME_MOVE)
+        sighting_set_task(&sighting, verdict->id, decision->due);
+    else if (answered && !verdict->masked)
+        sighting_set_task(&sighting, verdict->id,
+                          decision->outcome == OUTCOME_SCHEDULE ? decision->due : domain->asked);
+    if (domain->survivor[0])
+        sighting_keep_task(&sighting, facts, domain->survivor);
+    sightings_store(hold->context->sightings, &sighting);
+}
+
 void hold_report_verdict(const struct hold *hold, size_t i)
 {
     const struct verdict *verdict = &hold->verdicts[i];

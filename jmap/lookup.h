@@ -31,14 +31,15 @@ struct lookup_domain {
     size_t removed_count;  /* of those behind them, that the request itself removes; the hold's */
     wall_time renewal_due; /* of the newest-expiring certificate with the exact set */
     const char *certificate_id; /* that one's, NULL where there is none */
-    wall_time *issued;          /* issue times of all certificates with that set that were read */
+    wall_time newest_begin;     /* that one's life, where there is one */
+    wall_time newest_expiry;
+    wall_time *issued; /* issue times of all certificates with that set that were read */
     size_t issued_count;
 
     /* The look-up's own. */
     enum challenge_type challenge;
     enum renew_before renew_before;
     json_t *configured;
-    wall_time newest_expiry;
     struct domain_memory known;
 };
 

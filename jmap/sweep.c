@@ -8,6 +8,7 @@
 #include "jmap/flight.h"
 #include "jmap/inventory.h"
 #include "jmap/lookup.h"
+#include "jmap/sighting.h"
 #include "policy/collapse.h"
 
 enum stage {
@@ -284,6 +285,18 @@ static enum sweep_step schedule(struct sweep *sweep)
     return enter(sweep, STAGE_SCHEDULE, SWEEP_SEND);
 }
 
+static void note_scheduled(const struct sweep *sweep, const char *id)
+{
+    struct sightings *sightings = sweep->context->sightings;
+    char name[SIGHTING_NAME_SIZE];
+    struct sighting sighting;
+
+    if (!sightings || !sightings_find(sightings, sweep->found.id, &sighting, name))
+        return;
+    sighting_set_task(&sighting, id, sweep->found.renewal_due);
+    sightings_store(sightings, &sighting);
+}
+
 static enum sweep_step feed_schedule(struct sweep *sweep, unsigned status, const char *body,
                                      size_t len)
 {
@@ -291,11 +304,37 @@ static enum sweep_step feed_schedule(struct sweep *sweep, unsigned status, const
     const json_t *created = json_object_get(own_request_answer(&sweep->request, "s"), "created");
     const char *id = own_request_string(json_object_get(created, "r"), "id");
 
-    if (id)
+    if (id) {
         tell_scheduled(sweep, id);
-    else if (!error)
+        note_scheduled(sweep, id);
+    } else if (!error) {
         error = "the credential may not make tasks";
+    }
     return next(sweep, error);
+}
+
+/* What was looked up, and what is about to be left of its tasks: one. */
+static void note_sighting(const struct sweep *sweep)
+{
+    const struct hold_settings *settings = sweep->context->settings;
+    const struct lookup_domain *found = &sweep->found;
+    struct sightings *sightings = sweep->context->sightings;
+
+    if (!sightings)
+        return;
+    if (!found->renewable) {
+        sightings_forget(sightings, found->id);
+        return;
+    }
+    wall_time until =
+        refused_until(found->tasks, found->task_count, settings->issue_limit, found->issued,
+                      found->issued_count, settings->blind_hold_seconds, now(sweep));
+    struct sighting sighting = sighting_of(found, until, now(sweep));
+    for (size_t i = 0; i < domain_of(sweep)->count; i++)
+        sighting_add_task(&sighting, &tasks_of(sweep)[i].task);
+    if (sighting.task_count > 0)
+        sighting_keep_task(&sighting, found, sighting.task_id);
+    sightings_store(sightings, &sighting);
 }
 
 /* A task is at work for the domain, or one that it has lost is queued again. */
@@ -329,6 +368,7 @@ static enum sweep_step feed_lookup(struct sweep *sweep, unsigned status, const c
     case LOOKUP_SEND_SESSION:
         return enter(sweep, STAGE_LOOKUP, SWEEP_SEND);
     case LOOKUP_DONE:
+        note_sighting(sweep);
         return look_further(sweep);
     case LOOKUP_FORBIDDEN:
     case LOOKUP_NO_MEMORY:

@@ -31,6 +31,7 @@ struct sweep_context {
     const struct hold_settings *settings;
     struct flight_table *flights;
     struct task_memory *memory;
+    struct sightings *sightings;    /* or NULL */
     const struct domain_lock *lock; /* shared by replicas; NULL: this is the only one */
     bool dry_run;                   /* reads and tells what it would do, and changes nothing */
     wall_time (*now)(void *user);

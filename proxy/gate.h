@@ -13,8 +13,10 @@
 #include "proxy/server_clock.h"
 
 struct flight_table;  /* jmap/flight.h */
+struct history;       /* proxy/history.h */
 struct keypair_store; /* proxy/keypair.h */
 struct replica_lock;  /* proxy/replica_lock.h */
+struct sightings;     /* jmap/sighting.h */
 struct task_memory;   /* jmap/memory.h */
 
 struct gate {
@@ -24,6 +26,9 @@ struct gate {
     struct flight_table *flights;
     struct task_memory *memory;
     struct server_clock clock;
+    struct sightings *sightings;
+    struct history *history;
+    wall_time started;
     struct replica_lock *replicas;  /* NULL: this is the only one */
     struct keypair_store *keypairs; /* NULL: clients use plain HTTP */
     atomic_bool draining;           /* the process is being stopped */

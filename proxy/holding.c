@@ -237,6 +237,7 @@ bool holding_open(struct holding *holding, const struct holding_owner *owner, co
                          .flights = gate->flights,
                          .lock = replica_lock_domains(gate->replicas),
                          .memory = gate->memory,
+                         .sightings = gate->sightings,
                          .forced = forced(owner->arrival),
                          .now = now,
                          .wake = wake,

@@ -9,8 +9,11 @@
 
 #include "jmap/flight.h"
 #include "jmap/memory.h"
+#include "jmap/sighting.h"
 #include "proxy/admin.h"
 #include "proxy/check.h"
+#include "proxy/clock.h"
+#include "proxy/history.h"
 #include "proxy/keypair.h"
 #include "proxy/listener.h"
 #include "proxy/replica_lock.h"
@@ -224,10 +227,14 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
         .metrics = &metrics,
         .flights = flight_table_create(),
         .memory = task_memory_create(),
+        .sightings = sightings_create(),
+        .history = history_create(),
+        .started = clock_wall(),
         .keypairs = keypairs,
     };
     int status = EXIT_FAILURE;
-    if (gate.flights == NULL || gate.memory == NULL) {
+    if (gate.flights == NULL || gate.memory == NULL || gate.sightings == NULL ||
+        gate.history == NULL) {
         fputs("renewgate: out of memory\n", stderr);
     } else if (sweep != NULL) {
         status = run_sweep(&gate, sweep);
@@ -235,6 +242,8 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
         block_signals(&signals);
         status = run(&gate, &signals);
     }
+    history_destroy(gate.history);
+    sightings_destroy(gate.sightings);
     task_memory_destroy(gate.memory);
     flight_table_destroy(gate.flights);
     return status;

@@ -39,12 +39,24 @@ static uint64_t value(const counter *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+enum metrics_outcome metrics_outcome(const char *name)
+{
+    size_t i = 0;
+    while (i < METRICS_OUTCOMES && strcmp(outcome_names[i], name) != 0)
+        i++;
+    return (enum metrics_outcome)i;
+}
+
+const char *metrics_outcome_name(enum metrics_outcome outcome)
+{
+    return outcome_names[outcome];
+}
+
 void metrics_count_decision(struct metrics *metrics, const char *outcome, bool reached)
 {
-    for (size_t i = 0; i < METRICS_OUTCOMES; i++) {
-        if (strcmp(outcome_names[i], outcome) == 0)
-            count(&metrics->decisions[i]);
-    }
+    enum metrics_outcome known = metrics_outcome(outcome);
+    if (known < METRICS_OUTCOMES)
+        count(&metrics->decisions[known]);
     if (reached)
         count(&metrics->forwards);
 }

@@ -65,6 +65,10 @@ struct metrics {
     atomic_int_fast64_t websockets;
 };
 
+/* The outcome of that name, METRICS_OUTCOMES where there is none; and its name. */
+enum metrics_outcome metrics_outcome(const char *name);
+const char *metrics_outcome_name(enum metrics_outcome outcome);
+
 /* A decision by its outcome's name; `reached` when the create goes to the server as a real one. */
 void metrics_count_decision(struct metrics *metrics, const char *outcome, bool reached);
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "proxy/history.h"
+
 void report_failure(const struct gate *gate, const struct arrival *arrival,
                     enum upstream_failure failure, const char *detail)
 {
@@ -18,6 +20,7 @@ void report_decision(const struct gate *gate, const struct arrival *arrival, mon
     bool reached = decision->observed || strcmp(decision->outcome, "forward") == 0 ||
                    strcmp(decision->outcome, "schedule") == 0;
     metrics_count_decision(gate->metrics, decision->outcome, reached);
+    history_note(gate->history, decision, clock_wall());
     log_event(gate->log, LOG_LEVEL_INFO, "decision", log_text("domain_id", decision->domain_id),
               log_text("domain", decision->domain_name), log_text("outcome", decision->outcome),
               log_number("row", decision->row), log_text("why", decision->why),

@@ -2,7 +2,7 @@
 #define RENEWGATE_PROXY_REPORT_H
 
 /*
- * What the log and the metrics are told of one exchange with the server.
+ * What the log, the metrics and the status page are told of one exchange with the server.
  */
 
 #include "jmap/hold.h"
