@@ -1,6 +1,7 @@
 #include "proxy/admin.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -8,6 +9,9 @@
 #include <unistd.h>
 
 #include "proxy/probe.h"
+#include "proxy/status_json.h"
+#include "proxy/status_page.h"
+#include "proxy/status_style.h"
 
 #define MAX_CONNECTIONS 32U
 #define IDLE_SECONDS 30U
@@ -24,11 +28,16 @@ struct admin {
     char error[PROBE_ERROR_SIZE];
 };
 
+/* A request, and what is answered. */
 struct page {
+    struct MHD_Connection *connection;
     unsigned status;
     const char *type;
     struct buffer body;
+    bool styled; /* its style sheet is the status page's */
 };
+
+#define TYPE_TEXT "text/plain; charset=utf-8"
 
 /* Any answer but a failure of the server's own shows that it can serve clients. */
 static bool ask_server(struct admin *admin)
@@ -65,9 +74,54 @@ static void render_ready(struct admin *admin, struct page *page)
     pthread_mutex_unlock(&admin->lock);
 }
 
+/* In the browser's words. False where the page cannot be meant. */
+static bool read_query(struct MHD_Connection *connection, struct status_query *query)
+{
+    const char *domain = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "domain");
+    const char *page = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "page");
+    *query = (struct status_query){.page = 1};
+    if (domain != NULL) {
+        json_t *text = json_string(domain); /* NULL for what is not UTF-8 */
+        bool usable = text != NULL && strlen(domain) < sizeof query->domain;
+        json_decref(text);
+        if (!usable)
+            return false;
+        memcpy(query->domain, domain, strlen(domain));
+    }
+    if (page != NULL) {
+        char *end;
+        query->page = strtoul(page, &end, 10);
+        if (page[0] < '1' || page[0] > '9' || *end != '\0')
+            return false;
+    }
+    query->refresh =
+        MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "refresh") != NULL;
+    return true;
+}
+
+static void render_status(const struct admin *admin, bool json, struct page *page)
+{
+    struct status_query query;
+    if (!read_query(page->connection, &query)) {
+        page->status = 400;
+        buffer_format(&page->body, "domain is a part of a name, page a number from 1\n");
+        return;
+    }
+    struct status *status = status_read(admin->gate, &query);
+    bool made = status != NULL && (json ? status_json_render(status, &page->body)
+                                        : status_page_render(status, &page->body));
+    status_free(status);
+    if (!made) {
+        buffer_clear(&page->body);
+        page->status = 500;
+        return;
+    }
+    page->type = json ? "application/json" : "text/html; charset=utf-8";
+    page->styled = !json;
+}
+
 static void render(struct admin *admin, const char *url, struct page *page)
 {
-    *page = (struct page){.status = 200, .type = "text/plain; charset=utf-8"};
     if (strcmp(url, "/healthz") == 0) {
         buffer_format(&page->body, "ok\n");
     } else if (strcmp(url, "/readyz") == 0) {
@@ -76,10 +130,34 @@ static void render(struct admin *admin, const char *url, struct page *page)
         page->type = "text/plain; version=0.0.4; charset=utf-8";
         if (!metrics_render(admin->gate->metrics, &page->body))
             page->status = 500;
+    } else if (strcmp(url, "/") == 0) {
+        render_status(admin, false, page);
+    } else if (strcmp(url, "/status.json") == 0) {
+        render_status(admin, true, page);
     } else {
         page->status = 404;
-        buffer_format(&page->body, "there are /healthz, /readyz and /metrics\n");
+        buffer_format(&page->body, "there are /, /status.json, /healthz, /readyz and /metrics\n");
     }
+}
+
+/* Nothing may be loaded, run or framed; the one form leads to this same page. */
+static void add_fields(struct MHD_Response *response, const struct page *page)
+{
+    char source[STATUS_STYLE_SOURCE_SIZE] = "'none'";
+    char policy[256];
+    if (page->styled)
+        status_style_source(source);
+    snprintf(policy, sizeof policy,
+             "default-src 'none'; style-src %s; form-action 'self'; base-uri 'none'; "
+             "frame-ancestors 'none'",
+             source);
+    MHD_add_response_header(response, "Content-Type", page->type);
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    MHD_add_response_header(response, "Content-Security-Policy", policy);
+    MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
+    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "X-Frame-Options", "DENY");
 }
 
 static enum MHD_Result on_access(void *user, struct MHD_Connection *connection, const char *url,
@@ -97,18 +175,17 @@ static enum MHD_Result on_access(void *user, struct MHD_Connection *connection, 
         *upload_len = 0;
         return MHD_YES;
     }
-    struct page page;
+    struct page page = {.connection = connection, .status = 200, .type = TYPE_TEXT};
     if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
         render(user, url, &page);
     else
-        page = (struct page){.status = 405, .type = "text/plain; charset=utf-8"};
+        page.status = 405;
     struct MHD_Response *response =
         MHD_create_response_from_buffer_copy(page.body.len, buffer_content(&page.body));
     buffer_clear(&page.body);
     if (response == NULL)
         return MHD_NO;
-    MHD_add_response_header(response, "Content-Type", page.type);
-    MHD_add_response_header(response, "Cache-Control", "no-store");
+    add_fields(response, &page);
     enum MHD_Result result = MHD_queue_response(connection, page.status, response);
     MHD_destroy_response(response);
     return result;

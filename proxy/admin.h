@@ -4,9 +4,11 @@
 /*
  * The operator's pages, on an address of their own:
  *
- *     /healthz  200 while the process runs
- *     /readyz   200 when clients can be served; 503 while it stops or the server is down
- *     /metrics  for Prometheus
+ *     /             the status page (proxy/status_page.h)
+ *     /status.json  the same as JSON
+ *     /healthz      200 while the process runs
+ *     /readyz       200 when clients can be served; 503 while it stops or the server is down
+ *     /metrics      for Prometheus
  */
 
 #include "proxy/gate.h"
