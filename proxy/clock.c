@@ -27,6 +27,13 @@ monotonic_time clock_monotonic(void)
     return (monotonic_time){now.tv_sec * NANOSECONDS_PER_SECOND + now.tv_nsec};
 }
 
+int64_t clock_awake_microseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+}
+
 int64_t monotonic_milliseconds_until(monotonic_time from, monotonic_time to)
 {
     if (to.nanoseconds == INT64_MAX)

@@ -30,6 +30,9 @@ void clock_stamp(char text[static CLOCK_STAMP_SIZE]);
 
 monotonic_time clock_monotonic(void);
 
+/* The clock that stands still while the machine sleeps: for the service manager, which uses it. */
+int64_t clock_awake_microseconds(void);
+
 /* to - from, in nanoseconds. */
 static inline int64_t monotonic_elapsed(monotonic_time from, monotonic_time to)
 {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "jmap/flight.h"
@@ -16,6 +17,7 @@
 #include "proxy/history.h"
 #include "proxy/keypair.h"
 #include "proxy/listener.h"
+#include "proxy/notify.h"
 #include "proxy/replica_lock.h"
 #include "proxy/report.h"
 #include "proxy/sweep_command.h"
@@ -111,16 +113,23 @@ static void reload(struct gate *gate)
                   log_text("error", error));
 }
 
-/* The signal that ends the process. */
-static int wait_for_stop(struct gate *gate, const sigset_t *signals)
+/* What runs between the start and the stop. */
+struct service {
+    struct gate *gate;
+    const sigset_t *signals;
+    struct worker **workers;
+    size_t worker_count;
+    struct notify notify;
+    char status[LISTENER_TEXT_SIZE + 32];
+};
+
+/* A sign of life, unless a worker is stuck. */
+static void feed_watchdog(const struct service *service)
 {
-    int number = 0;
-    while (sigwait(signals, &number) != 0 || number == SIGHUP) {
-        if (number == SIGHUP)
-            reload(gate);
-        number = 0;
-    }
-    return number;
+    monotonic_time marks[WORKERS_LIMIT];
+    for (size_t i = 0; i < service->worker_count; i++)
+        marks[i] = worker_mark(service->workers[i]);
+    notify_alive(&service->notify, marks, service->worker_count, clock_monotonic());
 }
 
 /* How often; 0: never. */
@@ -130,9 +139,38 @@ static int64_t sweep_interval_ms(const struct config *config)
     return may ? config->sweep_interval_ms : 0;
 }
 
-static void serve(struct gate *gate, const sigset_t *signals, const char *listen,
-                  const char *admin_listen)
+/* The next signal, or 0 when it is time to look at the workers. */
+static int wait_for_signal(const struct service *service)
 {
+    int64_t interval_ms = notify_interval_ms(&service->notify);
+    const struct timespec interval = {
+        .tv_sec = interval_ms / 1000,
+        .tv_nsec = interval_ms % 1000 * NANOSECONDS_PER_MILLISECOND,
+    };
+    int number = interval_ms < 0 ? sigwaitinfo(service->signals, NULL)
+                                 : sigtimedwait(service->signals, NULL, &interval);
+    return number < 0 ? 0 : number;
+}
+
+/* The signal that ends the process. */
+static int wait_for_stop(const struct service *service)
+{
+    for (;;) {
+        int number = wait_for_signal(service);
+        if (number == SIGHUP) {
+            notify_reloading(&service->notify);
+            reload(service->gate);
+            notify_ready(&service->notify, service->status);
+        } else if (number != 0) {
+            return number;
+        }
+        feed_watchdog(service);
+    }
+}
+
+static void serve(struct service *service, const char *listen, const char *admin_listen)
+{
+    struct gate *gate = service->gate;
     const struct config *config = gate->config;
     log_event(gate->log, LOG_LEVEL_INFO, "ready", log_text("listen", listen),
               log_text("admin_listen", admin_listen), log_text("upstream", config->upstream_url),
@@ -140,7 +178,12 @@ static void serve(struct gate *gate, const sigset_t *signals, const char *listen
               log_number("workers", config->workers),
               log_number("sweep_milliseconds", sweep_interval_ms(config)),
               log_text("version", RENEWGATE_VERSION));
-    int number = wait_for_stop(gate, signals);
+    snprintf(service->status, sizeof service->status, "serving clients on %s", listen);
+    notify_open(&service->notify);
+    notify_ready(&service->notify, service->status);
+    int number = wait_for_stop(service);
+    notify_stopping(&service->notify);
+    notify_close(&service->notify);
     atomic_store(&gate->draining, true);
     log_event(gate->log, LOG_LEVEL_INFO, "stopping", log_text("signal", strsignal(number)),
               log_number("drain_milliseconds", config->drain_timeout_ms));
@@ -194,9 +237,11 @@ static int run(struct gate *gate, const sigset_t *signals)
         return EXIT_FAILURE;
     size_t started = start_replicas(gate) ? start_workers(gate, workers, listen) : 0;
     bool fine = started == gate->config->workers;
+    struct service service = {
+        .gate = gate, .signals = signals, .workers = workers, .worker_count = started};
     struct sweeper *sweeper = fine ? start_sweeper(gate) : NULL;
     if (fine)
-        serve(gate, signals, listen, admin_listen);
+        serve(&service, listen, admin_listen);
     stop_sweeper(sweeper);
     stop_workers(workers, started);
     replica_lock_stop(gate->replicas);

@@ -29,6 +29,7 @@ struct worker {
     bool stopping;
     monotonic_time give_up; /* when what is still under way is broken off */
     monotonic_time tick;
+    atomic_int_fast64_t mark; /* nanoseconds of the monotonic clock, for other threads */
     pthread_t thread;
 };
 
@@ -43,6 +44,7 @@ static void tick(struct worker *worker, monotonic_time now)
     if (now.nanoseconds < worker->tick.nanoseconds)
         return;
     worker->tick = monotonic_after(now, TICK_MILLISECONDS);
+    atomic_store_explicit(&worker->mark, now.nanoseconds, memory_order_relaxed);
     upstream_tick(worker->upstream);
     downstream_tick(worker->downstream);
     turns_tick(worker->turns);
@@ -133,6 +135,7 @@ static bool create_sides(struct worker *worker, int listener)
         .idle_timeout_ms = config->idle_timeout_ms,
         .proxy_protocol = config->proxy_protocol,
         .log = worker->gate->log,
+        .metrics = worker->gate->metrics,
         .keypairs = worker->gate->keypairs,
         .trusted = &config->trusted_proxies,
     };
@@ -176,6 +179,7 @@ struct worker *worker_start(struct gate *gate, int listener)
     worker->stop = (struct letter){.open = on_stop, .user = worker};
     worker->give_up = MONOTONIC_NEVER;
     worker->tick = monotonic_after(clock_monotonic(), TICK_MILLISECONDS);
+    atomic_init(&worker->mark, clock_monotonic().nanoseconds);
     worker->loop.epoll = -1;
     worker->mailbox.event = -1;
     bool open = loop_open(&worker->loop) && mailbox_open(&worker->mailbox, &worker->loop);
@@ -188,6 +192,11 @@ struct worker *worker_start(struct gate *gate, int listener)
               log_text("error", strerror(errno)));
     destroy(worker);
     return NULL;
+}
+
+monotonic_time worker_mark(const struct worker *worker)
+{
+    return (monotonic_time){atomic_load_explicit(&worker->mark, memory_order_relaxed)};
 }
 
 void worker_stop(struct worker *worker)

@@ -5,6 +5,7 @@
  * A worker: one thread with one epoll loop that drives both sides of its own exchanges.
  */
 
+#include "proxy/clock.h"
 #include "proxy/gate.h"
 
 struct worker;
@@ -14,6 +15,9 @@ struct worker;
  * start). NULL with a line in the log. The gate must outlive it.
  */
 struct worker *worker_start(struct gate *gate, int listener);
+
+/* From any thread: when its loop last turned, which it does about once a second at the least. */
+monotonic_time worker_mark(const struct worker *worker);
 
 /* From any thread: accept nothing more, finish what is under way within DRAIN_TIMEOUT. */
 void worker_stop(struct worker *worker);
