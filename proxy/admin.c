@@ -8,7 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proxy/domain_metrics.h"
 #include "proxy/probe.h"
+#include "proxy/process.h"
 #include "proxy/status_json.h"
 #include "proxy/status_page.h"
 #include "proxy/status_style.h"
@@ -128,7 +130,9 @@ static void render(struct admin *admin, const char *url, struct page *page)
         render_ready(admin, page);
     } else if (strcmp(url, "/metrics") == 0) {
         page->type = "text/plain; version=0.0.4; charset=utf-8";
-        if (!metrics_render(admin->gate->metrics, &page->body))
+        if (!metrics_render(admin->gate->metrics, &page->body) ||
+            !domain_metrics_render(admin->gate, &page->body) ||
+            !process_render(admin->gate->started, &page->body))
             page->status = 500;
     } else if (strcmp(url, "/") == 0) {
         render_status(admin, false, page);

@@ -67,7 +67,11 @@ static const struct variable variables[] = {
      .help = "Where clients connect; [::] takes IPv4 too."},
     {"ADMIN_LISTEN", KIND_ADDRESS, MEMBER(admin_listen), .fallback = "127.0.0.1:9088",
      .allowed = "address:port, [address]:port or :port",
-     .help = "Where /healthz, /readyz and /metrics are."},
+     .help = "Where the status page, /healthz, /readyz and /metrics are."},
+    {"METRICS_DOMAINS", KIND_SWITCH, MEMBER(metrics_domains), .fallback = "off",
+     .allowed = "on or off", WORDS("off", "on"),
+     .help = "Whether /metrics has series for each domain: when its certificate expires, becomes "
+             "due, and until when the CA holds it."},
     {"TLS_CERT", KIND_PATH, MEMBER(tls_cert), .allowed = "a readable PEM file, with TLS_KEY",
      .help = "The gate's certificate and those between it and the authority; clients then use "
              "HTTPS, and HTTP no more. Read again on SIGHUP."},

@@ -41,6 +41,7 @@ struct config {
     int64_t lock_timeout_ms;   /* above 0 */
     int64_t sweep_interval_ms; /* 0: no sweeps */
     unsigned sweep_rate;       /* requests a second */
+    bool metrics_domains;      /* a series a domain */
     unsigned workers;
     unsigned max_connections;
     size_t max_request;         /* bytes */

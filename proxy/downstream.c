@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "proxy/acceptor.h"
+#include "proxy/metrics.h"
 #include "proxy/raw_answer.h"
 
 /* Header fields of a request or an answer must fit into it, and an upload is read in its pieces. */
@@ -40,6 +41,7 @@ struct downstream {
     size_t max_connections;
     struct client *clients;
     size_t client_count;
+    struct metrics *metrics;
     struct incoming *requests;
     size_t request_count;
     size_t upgraded_limit;
@@ -354,6 +356,7 @@ static struct client *client_create(struct downstream *downstream,
         client->next->previous = client;
     downstream->clients = client;
     downstream->client_count++;
+    metrics_connection_opened(downstream->metrics);
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (info != NULL && info->client_addr != NULL)
@@ -369,6 +372,7 @@ static void client_destroy(struct client *client)
     struct downstream *downstream = client->downstream;
     downstream->needs_run = true;
     downstream->client_count--;
+    metrics_connection_closed(downstream->metrics);
     if (client->previous != NULL)
         client->previous->next = client->next;
     else
@@ -895,6 +899,7 @@ struct downstream *downstream_create(const struct downstream_settings *settings,
                                       .header_timeout_ms = settings->header_timeout_ms,
                                       .idle_timeout_ms = settings->idle_timeout_ms,
                                       .max_connections = settings->max_connections,
+                                      .metrics = settings->metrics,
                                       .handler = handler,
                                       .user = user,
                                       .needs_run = true,

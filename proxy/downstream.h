@@ -22,6 +22,7 @@
 
 struct downstream;
 struct incoming;
+struct metrics; /* proxy/metrics.h */
 
 /* A request's head. Lives as long as the request. */
 struct arrival {
@@ -85,6 +86,7 @@ struct downstream_settings {
     int64_t idle_timeout_ms; /* between bytes, and from one request to the next one's whole head */
     bool proxy_protocol;     /* connections begin with a PROXY header, and come from `trusted` */
     const struct log *log;   /* borrowed */
+    struct metrics *metrics; /* counts the connections; borrowed */
     struct keypair_store *keypairs;     /* TLS with these, NULL: none; borrowed */
     const struct network_list *trusted; /* whose forwarding fields are believed; borrowed */
 };

@@ -495,9 +495,8 @@ static size_t pass_on(struct exchange *exchange, const char *bytes, size_t len)
     return len;
 }
 
-static size_t on_body(void *object, const char *bytes, size_t len)
+static size_t take_body(struct exchange *exchange, const char *bytes, size_t len)
 {
-    struct exchange *exchange = object;
     if (exchange->state == EXCHANGE_GATHERING)
         return gather(exchange, bytes, len);
     if (exchange->transfer != NULL && strcmp(exchange->arrival->method, "HEAD") != 0)
@@ -508,6 +507,14 @@ static size_t on_body(void *object, const char *bytes, size_t len)
     if (exchange->unneeded > UNNEEDED_LIMIT)
         incoming_abort(exchange->incoming);
     return len;
+}
+
+static size_t on_body(void *object, const char *bytes, size_t len)
+{
+    struct exchange *exchange = object;
+    size_t taken = take_body(exchange, bytes, len);
+    metrics_count_received(exchange->context->gate->metrics, taken);
+    return taken;
 }
 
 static void on_body_end(void *object)
@@ -530,10 +537,14 @@ static bool on_answer(void *object, struct answer *out)
 {
     struct exchange *exchange = object;
     struct answer *answer = &exchange->answer;
-    if (exchange->state == EXCHANGE_BROKEN &&
-        !reply_upstream_failure(exchange->failure, exchange->arena, answer))
-        return false;
+    if (exchange->state == EXCHANGE_BROKEN) {
+        if (!reply_upstream_failure(exchange->failure, exchange->arena, answer))
+            return false;
+        exchange->state = EXCHANGE_ANSWERING;
+    }
     *out = *answer;
+    if (exchange->state != EXCHANGE_STREAMING && answer->kind == ANSWER_WHOLE)
+        metrics_count_sent(exchange->context->gate->metrics, answer->len);
     if (exchange->state == EXCHANGE_STREAMING) {
         const struct field *length = field_find(&answer->fields, "Content-Length");
         out->kind = ANSWER_STREAM;
@@ -547,6 +558,7 @@ static enum content_result on_content(void *object, char *into, size_t max, size
 {
     struct exchange *exchange = object;
     *len = buffer_take(&exchange->received, into, max);
+    metrics_count_sent(exchange->context->gate->metrics, *len);
     if (exchange->received.len < STREAM_LOW && exchange->transfer != NULL)
         transfer_resume(exchange->transfer);
     if (*len > 0)
@@ -605,6 +617,9 @@ static void on_closed(void *object)
     holding_close(&exchange->holding);
     buffer_clear(&exchange->upload);
     buffer_clear(&exchange->received);
+    bool whole = exchange->state == EXCHANGE_ANSWERING || exchange->state == EXCHANGE_UPGRADED;
+    metrics_count_response(context->gate->metrics, exchange->arrival->method,
+                           whole ? exchange->answer.status : 0);
     metrics_exchange_ended(context->gate->metrics);
     log_exchange(exchange);
 }

@@ -24,6 +24,11 @@ static const char *const method_names[METRICS_METHODS] = {
     "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "other",
 };
 
+/* "none" is for those whose client got no whole answer. */
+static const char *const class_names[METRICS_CLASSES] = {
+    "none", "1xx", "2xx", "3xx", "4xx", "5xx",
+};
+
 /* Upper bounds of the look-up histogram, in milliseconds. */
 static const unsigned bucket_limits[METRICS_BUCKETS] = {
     1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000,
@@ -79,12 +84,44 @@ void metrics_count_sweep(struct metrics *metrics, bool fine, int64_t nanoseconds
         atomic_store_explicit(&metrics->last_sweep, now.seconds, memory_order_relaxed);
 }
 
-void metrics_count_request(struct metrics *metrics, const char *method)
+static size_t method_index(const char *method)
 {
     size_t i = 0;
     while (i < METRICS_METHODS - 1 && strcmp(method_names[i], method) != 0)
         i++;
-    count(&metrics->requests[i]);
+    return i;
+}
+
+void metrics_count_request(struct metrics *metrics, const char *method)
+{
+    count(&metrics->requests[method_index(method)]);
+}
+
+void metrics_count_response(struct metrics *metrics, const char *method, unsigned status)
+{
+    unsigned class = status / 100 < METRICS_CLASSES ? status / 100 : 0;
+    count(&metrics->responses[method_index(method)][class]);
+}
+
+void metrics_count_received(struct metrics *metrics, size_t len)
+{
+    atomic_fetch_add_explicit(&metrics->received_bytes, len, memory_order_relaxed);
+}
+
+void metrics_count_sent(struct metrics *metrics, size_t len)
+{
+    atomic_fetch_add_explicit(&metrics->sent_bytes, len, memory_order_relaxed);
+}
+
+void metrics_connection_opened(struct metrics *metrics)
+{
+    count(&metrics->connections);
+    atomic_fetch_add_explicit(&metrics->open_connections, 1, memory_order_relaxed);
+}
+
+void metrics_connection_closed(struct metrics *metrics)
+{
+    atomic_fetch_sub_explicit(&metrics->open_connections, 1, memory_order_relaxed);
 }
 
 void metrics_count_lookup(struct metrics *metrics, int64_t nanoseconds)
@@ -138,7 +175,7 @@ void metrics_websocket_closed(struct metrics *metrics)
     atomic_fetch_sub_explicit(&metrics->websockets, 1, memory_order_relaxed);
 }
 
-static bool render_head(struct buffer *out, const char *name, const char *type, const char *help)
+bool metrics_render_head(struct buffer *out, const char *name, const char *type, const char *help)
 {
     return buffer_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
@@ -146,7 +183,7 @@ static bool render_head(struct buffer *out, const char *name, const char *type, 
 static bool render_single(struct buffer *out, const char *name, const char *help,
                           const counter *counter)
 {
-    return render_head(out, name, "counter", help) &&
+    return metrics_render_head(out, name, "counter", help) &&
            buffer_format(out, "%s %" PRIu64 "\n", name, value(counter));
 }
 
@@ -155,7 +192,7 @@ static bool render_labelled(struct buffer *out, const char *name, const char *la
                             const char *help, const char *const *names, const counter *counters,
                             size_t count)
 {
-    bool fine = render_head(out, name, "counter", help);
+    bool fine = metrics_render_head(out, name, "counter", help);
     for (size_t i = 0; fine && i < count; i++) {
         if (names[i] != NULL)
             fine = buffer_format(out, "%s{%s=\"%s\"} %" PRIu64 "\n", name, label, names[i],
@@ -167,7 +204,7 @@ static bool render_labelled(struct buffer *out, const char *name, const char *la
 static bool render_lookup_seconds(const struct metrics *metrics, struct buffer *out)
 {
     static const char name[] = "renewgate_lookup_seconds";
-    bool fine = render_head(out, name, "histogram", "Time that a look-up took.");
+    bool fine = metrics_render_head(out, name, "histogram", "Time that a look-up took.");
     uint64_t sum = 0;
     for (size_t i = 0; fine && i < METRICS_BUCKETS; i++) {
         sum += value(&metrics->lookup_buckets[i]);
@@ -189,8 +226,8 @@ static bool render_lock(const struct metrics *metrics, struct buffer *out)
     int lock = atomic_load(&metrics->lock);
     if (lock == METRICS_LOCK_NONE)
         return true;
-    return render_head(out, "renewgate_lock_in_use", "gauge",
-                       "Whether the lock server that replicas share is in use.") &&
+    return metrics_render_head(out, "renewgate_lock_in_use", "gauge",
+                               "Whether the lock server that replicas share is in use.") &&
            buffer_format(out, "renewgate_lock_in_use %d\n", lock == METRICS_LOCK_IN_USE) &&
            render_single(out, "renewgate_lock_failures_total",
                          "Times that the lock server could not be reached or failed.",
@@ -203,18 +240,50 @@ static bool render_lock(const struct metrics *metrics, struct buffer *out)
 static bool render_sweeps(const struct metrics *metrics, struct buffer *out)
 {
     uint64_t milliseconds = value(&metrics->sweep_milliseconds);
-    return render_head(out, "renewgate_sweeps_total", "counter", "Sweeps by how they ended.") &&
+    return metrics_render_head(out, "renewgate_sweeps_total", "counter",
+                               "Sweeps by how they ended.") &&
            buffer_format(out,
                          "renewgate_sweeps_total{result=\"done\"} %" PRIu64
                          "\nrenewgate_sweeps_total{result=\"failed\"} %" PRIu64 "\n",
                          value(&metrics->sweeps), value(&metrics->failed_sweeps)) &&
-           render_head(out, "renewgate_sweep_seconds_total", "counter", "Time that sweeps took.") &&
+           metrics_render_head(out, "renewgate_sweep_seconds_total", "counter",
+                               "Time that sweeps took.") &&
            buffer_format(out, "renewgate_sweep_seconds_total %" PRIu64 ".%03" PRIu64 "\n",
                          milliseconds / 1000, milliseconds % 1000) &&
-           render_head(out, "renewgate_last_sweep_timestamp_seconds", "gauge",
-                       "When the last sweep was done; 0 before the first.") &&
+           metrics_render_head(out, "renewgate_last_sweep_timestamp_seconds", "gauge",
+                               "When the last sweep was done; 0 before the first.") &&
            buffer_format(out, "renewgate_last_sweep_timestamp_seconds %" PRIdFAST64 "\n",
                          atomic_load(&metrics->last_sweep));
+}
+
+static bool render_responses(const struct metrics *metrics, struct buffer *out)
+{
+    static const char name[] = "renewgate_responses_total";
+    bool fine =
+        metrics_render_head(out, name, "counter", "Ended requests by method and class of status.");
+    for (size_t method = 0; method < METRICS_METHODS; method++) {
+        for (size_t class = 0; class < METRICS_CLASSES; class ++)
+            fine = fine && buffer_format(out, "%s{method=\"%s\",class=\"%s\"} %" PRIu64 "\n", name,
+                                         method_names[method], class_names[class],
+                                         value(&metrics->responses[method][class]));
+    }
+    return fine;
+}
+
+static bool render_clients(const struct metrics *metrics, struct buffer *out)
+{
+    return render_responses(metrics, out) &&
+           render_single(out, "renewgate_received_bytes_total",
+                         "Bytes of requests' bodies that clients sent.",
+                         &metrics->received_bytes) &&
+           render_single(out, "renewgate_sent_bytes_total",
+                         "Bytes of answers' bodies that went to clients.", &metrics->sent_bytes) &&
+           render_single(out, "renewgate_connections_total", "Connections that clients made.",
+                         &metrics->connections) &&
+           metrics_render_head(out, "renewgate_connections_open", "gauge",
+                               "Clients' connections that are open now.") &&
+           buffer_format(out, "renewgate_connections_open %" PRIdFAST64 "\n",
+                         atomic_load(&metrics->open_connections));
 }
 
 bool metrics_render(const struct metrics *metrics, struct buffer *out)
@@ -237,18 +306,19 @@ bool metrics_render(const struct metrics *metrics, struct buffer *out)
            render_lookup_seconds(metrics, out) &&
            render_labelled(out, "renewgate_requests_total", "method", "Requests by method.",
                            method_names, metrics->requests, METRICS_METHODS) &&
+           render_clients(metrics, out) &&
            render_labelled(out, "renewgate_upstream_errors_total", "kind",
                            "Requests to the server that failed, by how.", failures,
                            metrics->upstream_errors, UPSTREAM_FAILURES) &&
            render_lock(metrics, out) &&
-           render_head(out, "renewgate_exchanges_in_flight", "gauge",
-                       "Requests that are being answered now.") &&
+           metrics_render_head(out, "renewgate_exchanges_in_flight", "gauge",
+                               "Requests that are being answered now.") &&
            buffer_format(out, "renewgate_exchanges_in_flight %" PRIdFAST64 "\n",
                          atomic_load(&metrics->in_flight)) &&
-           render_head(out, "renewgate_websockets_open", "gauge",
-                       "WebSockets that are open now.") &&
+           metrics_render_head(out, "renewgate_websockets_open", "gauge",
+                               "WebSockets that are open now.") &&
            buffer_format(out, "renewgate_websockets_open %" PRIdFAST64 "\n",
                          atomic_load(&metrics->websockets)) &&
-           render_head(out, "renewgate_build_info", "gauge", "The gate's version.") &&
+           metrics_render_head(out, "renewgate_build_info", "gauge", "The gate's version.") &&
            buffer_format(out, "renewgate_build_info{version=\"%s\"} 1\n", RENEWGATE_VERSION);
 }

@@ -41,6 +41,7 @@ enum metrics_change {
 };
 
 #define METRICS_METHODS 9 /* eight known ones and "other" */
+#define METRICS_CLASSES 6 /* of statuses: none, 1xx to 5xx */
 #define METRICS_BUCKETS 12
 
 typedef atomic_uint_fast64_t counter;
@@ -57,6 +58,11 @@ struct metrics {
     counter lookup_buckets[METRICS_BUCKETS + 1]; /* each for itself; the last for all above */
     counter lookup_nanoseconds;
     counter requests[METRICS_METHODS];
+    counter responses[METRICS_METHODS][METRICS_CLASSES];
+    counter received_bytes; /* of clients' bodies */
+    counter sent_bytes;
+    counter connections;
+    atomic_int_fast64_t open_connections;
     counter upstream_errors[UPSTREAM_FAILURES];
     counter lock_failures;
     counter lock_waits;
@@ -80,6 +86,16 @@ void metrics_count_sweep(struct metrics *metrics, bool fine, int64_t nanoseconds
 
 void metrics_count_request(struct metrics *metrics, const char *method);
 
+/* How a request ended; `status` 0 where its client got no whole answer. */
+void metrics_count_response(struct metrics *metrics, const char *method, unsigned status);
+
+/* Bytes of bodies, from clients and to them. */
+void metrics_count_received(struct metrics *metrics, size_t len);
+void metrics_count_sent(struct metrics *metrics, size_t len);
+
+void metrics_connection_opened(struct metrics *metrics);
+void metrics_connection_closed(struct metrics *metrics);
+
 void metrics_count_lookup(struct metrics *metrics, int64_t nanoseconds);
 
 void metrics_count_upstream_failure(struct metrics *metrics, enum upstream_failure failure);
@@ -95,6 +111,9 @@ void metrics_exchange_ended(struct metrics *metrics);
 
 void metrics_websocket_opened(struct metrics *metrics);
 void metrics_websocket_closed(struct metrics *metrics);
+
+/* What stands above a metric. False when memory runs out. */
+bool metrics_render_head(struct buffer *out, const char *name, const char *type, const char *help);
 
 /* Appends the text exposition format; false when memory runs out. */
 bool metrics_render(const struct metrics *metrics, struct buffer *out);

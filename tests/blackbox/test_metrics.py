@@ -1,0 +1,169 @@
+"""Metrics: what is counted, under which names, and how many series there are."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+
+from gate import Gate
+from standin import ROOT, Standin
+from test_gate import DUE, certificate, days, retry, state
+from test_status import HOSTILE, fill
+
+RULES = ROOT / "deploy/prometheus/rules.yaml"
+DASHBOARD = ROOT / "deploy/grafana/renewgate.json"
+
+
+@pytest.fixture
+def standin():
+    with Standin("v0.16.18") as server:
+        yield server
+
+
+def metrics_of(gate):
+    lines = gate.admin("/metrics")[1].splitlines()
+    return {name: float(number) for name, number in
+            (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+
+
+def wait_for(gate, condition):
+    """The metrics once the condition is true of them."""
+    for _ in range(500):
+        metrics = metrics_of(gate)
+        if condition(metrics):
+            return metrics
+        time.sleep(0.01)
+    raise AssertionError(metrics)
+
+
+def test_answers_count_by_method_and_class_of_status(standin, gate):
+    gate.request("GET", "/absent")
+    gate.request("POST", "/jmap/", b"{", {"Content-Type": "application/json"})
+    gate.request("BREW", "/absent")
+    metrics = wait_for(gate, lambda metrics: metrics["renewgate_exchanges_in_flight"] == 0)
+    counted = {name[len("renewgate_responses_total"):]: number for name, number in metrics.items()
+               if name.startswith("renewgate_responses_total") and number}
+    assert counted == {'{method="GET",class="4xx"}': 1, '{method="POST",class="4xx"}': 1,
+                       '{method="other",class="4xx"}': 1}
+
+
+def test_an_answer_that_breaks_off_has_no_class():
+    with socket.create_server(("127.0.0.1", 0)) as server, Gate(server.getsockname()[1]) as gate:
+        with socket.create_connection(("127.0.0.1", gate.port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            upstream, _ = server.accept()
+            upstream.recv(65536)
+            upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+            while b"half" not in client.recv(65536):
+                pass
+            upstream.close()
+            while client.recv(65536):
+                pass
+        metrics = wait_for(gate, lambda metrics: metrics["renewgate_exchanges_in_flight"] == 0)
+    assert metrics['renewgate_responses_total{method="GET",class="none"}'] == 1
+    assert metrics['renewgate_responses_total{method="GET",class="2xx"}'] == 0
+    assert metrics["renewgate_sent_bytes_total"] == 4
+
+
+def test_bodies_count_in_bytes_both_ways(standin, gate):
+    body = b'{"using":[],"methodCalls":[["Core/echo",{"x":"' + b"y" * 300_000 + b'"},"c"]]}'
+    _, _, answer = gate.request("POST", "/jmap/", body, {"Content-Type": "application/json"})
+    metrics = wait_for(gate, lambda metrics: metrics["renewgate_exchanges_in_flight"] == 0)
+    assert metrics["renewgate_received_bytes_total"] == len(body)
+    assert metrics["renewgate_sent_bytes_total"] == len(answer) > 0
+
+
+def test_connections_count_while_they_are_open(gate):
+    with socket.create_connection(("127.0.0.1", gate.port)):
+        wait_for(gate, lambda metrics: metrics["renewgate_connections_open"] == 1)
+    metrics = wait_for(gate, lambda metrics: metrics["renewgate_connections_open"] == 0)
+    assert metrics["renewgate_connections_total"] == 1
+
+
+def test_the_process_tells_what_it_uses(gate):
+    metrics = metrics_of(gate)
+    assert abs(metrics["process_start_time_seconds"] - time.time()) < 600
+    assert 1_000_000 < metrics["process_resident_memory_bytes"] < \
+        metrics["process_virtual_memory_bytes"]
+    assert 5 < metrics["process_open_fds"] < metrics["process_max_fds"]
+    assert metrics["process_cpu_seconds_total"] > 0
+
+
+def test_domains_are_summed_up_and_named_only_where_asked_for(standin):
+    ids = fill(standin, ["a.example", *HOSTILE, 'b"\\\n.example'], DUE)
+    with Gate(standin.port) as gate:
+        for id in ids:
+            gate.renew(id)
+        text = gate.admin("/metrics")[1]
+        metrics = metrics_of(gate)
+    assert metrics['renewgate_domains{standing="due"}'] == len(ids)
+    assert metrics["renewgate_queued_tasks"] == len(ids)
+    assert "example" not in text, "no series of a single domain"
+    with Gate(standin.port, METRICS_DOMAINS="on") as gate:
+        for id in ids:
+            gate.renew(id)
+        text = gate.admin("/metrics")[1]
+    assert re.search(r'^renewgate_certificate_expiry_timestamp_seconds\{domain="a.example"\} \d+$',
+                     text, re.M)
+    assert r'renewal_timestamp_seconds{domain="b\"\\\n.example"}' in text
+    assert text.count("renewgate_certificate_expiry_timestamp_seconds{") == len(ids)
+    check(text)
+
+
+def check(text):
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is not installed")
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True,
+                             capture_output=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_a_hold_of_the_ca_is_told(standin):
+    standin.put_state(**state([certificate(DUE)], [retry(days(3))]))
+    with Gate(standin.port, METRICS_DOMAINS="on") as gate:
+        gate.renew()
+        metrics = metrics_of(gate)
+    assert metrics['renewgate_domains{standing="held"}'] == 1
+    assert metrics['renewgate_domain_held_until_timestamp_seconds{domain="example.org"}'] > time.time()
+
+
+def test_the_number_of_series_does_not_depend_on_what_clients_send(standin, gate):
+    before = set(metrics_of(gate))
+    for i in range(20):
+        gate.request(f"METHOD{i}", f"/path{i}")
+        gate.renew(f"b{'cdefghijkl'[i % 10]}")
+    assert set(metrics_of(gate)) == before
+
+
+def test_alert_rules_hold_what_their_tests_say():
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is not installed")
+    for command in (["check", "rules", RULES], ["test", "rules", ROOT / "deploy/prometheus/rules_test.yaml"]):
+        done = subprocess.run(["promtool", *command], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_rules_and_dashboard_name_only_metrics_that_there_are(standin):
+    with Gate(standin.port, LOCK_URL="redis://127.0.0.1:1", METRICS_DOMAINS="on") as gate:
+        known = set(re.findall(r"^# TYPE (\S+)", gate.admin("/metrics")[1], re.M))
+    dashboard = json.loads(DASHBOARD.read_text())
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    assert len(expressions) >= len(dashboard["panels"]) > 10
+    expressions += re.findall(r"expr: (?:\|\n)?(.*?)\n +(?:for|labels):", RULES.read_text(), re.S)
+    for expression in expressions:
+        named = re.findall(r"\b(?:renewgate|process)_\w+", expression)
+        assert named or expression.startswith("up{"), expression
+        assert {re.sub("_bucket$", "", name) for name in named} <= known, expression
+
+
+def test_each_metric_and_alert_is_explained():
+    page = (ROOT / "docs/monitoring.md").read_text()
+    alerts = re.findall(r"alert: (\w+)", RULES.read_text())
+    with Standin("v0.16.18") as standin, \
+            Gate(standin.port, LOCK_URL="redis://127.0.0.1:1", METRICS_DOMAINS="on") as gate:
+        metrics = re.findall(r"^# TYPE (\S+)", gate.admin("/metrics")[1], re.M)
+    assert [name for name in metrics + alerts if f"`{name}`" not in page] == []
