@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+import frames
 from gate import Gate
 from standin import ROOT, Standin
 from test_gate import DUE, certificate, days, retry, state
@@ -67,6 +68,14 @@ def test_an_answer_that_breaks_off_has_no_class():
     assert metrics['renewgate_responses_total{method="GET",class="none"}'] == 1
     assert metrics['renewgate_responses_total{method="GET",class="2xx"}'] == 0
     assert metrics["renewgate_sent_bytes_total"] == 4
+
+
+def test_a_websocket_ends_in_a_class_of_its_own(gate):
+    with frames.connect(gate.port) as peer:
+        peer.send(frames.CLOSE)
+        assert peer.is_closed()
+    metrics = wait_for(gate, lambda metrics: metrics["renewgate_exchanges_in_flight"] == 0)
+    assert metrics['renewgate_responses_total{method="GET",class="1xx"}'] == 1
 
 
 def test_bodies_count_in_bytes_both_ways(standin, gate):

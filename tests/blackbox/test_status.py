@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -128,6 +129,35 @@ def test_a_domain_that_is_managed_by_hand_is_shown_no_more(standin):
         standin.put_state(**state(domains=[domain(ids[0], "a.example", kind="Manual")]))
         gate.renew(ids[0])
         assert status_of(gate)["domains"]["known"] == 0
+
+
+def test_twins_that_a_create_collapses_are_shown_as_the_one_that_is_left(standin):
+    standin.put_state(**state([certificate(FRESH)], [task(days(190 + i), id=f"jp173xlcam{id}a")
+                                                     for i, id in enumerate("bcd")]))
+    with Gate(standin.port) as gate:
+        left = gate.renew()
+        entry, = status_of(gate)["domains"]["items"]
+    assert [task["id"] for task in standin.state()["tasks"]
+            if task["status"]["@type"] == "Pending"] == [left]
+    assert (entry["task"]["id"], entry["task"]["due"], entry["tasks"]) == (left, days(190), 1)
+
+
+def test_what_a_sweep_sees_and_makes_is_shown_without_a_create(standin):
+    """A domain with a fresh certificate that has lost its task, and one that has two."""
+    standin.put_state(**state(
+        [certificate(FRESH, ["mail.lost.example"], id="cb"),
+         certificate(FRESH, ["mail.twins.example"], id="cd")],
+        [task(days(50), "d", "jp173xlcamba"), task(days(51), "d", "jp173xlcamca")],
+        [domain("b", "lost.example"), domain("d", "twins.example")]))
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="1s") as gate:
+        for _ in range(1000):
+            items = {entry["name"]: entry for entry in status_of(gate)["domains"]["items"]}
+            if len(items) == 2 and items["lost.example"]["task"]:
+                break
+            time.sleep(0.01)
+    lost, twins = items["lost.example"], items["twins.example"]
+    assert lost["task"]["due"] == lost["renewal_due"]
+    assert (twins["task"]["due"], twins["tasks"]) == (days(50), 1)
 
 
 def test_no_name_becomes_markup(standin):
