@@ -35,7 +35,7 @@ const char status_style[] =
     ".track{fill:var(--track)}.rule{fill:var(--line)}.mark{fill:var(--text)}"
     ".axis{display:flex;justify-content:space-between;margin-top:4px;font-size:13px}"
     ".axis{margin-bottom:20px}.split{display:grid;grid-template-columns:repeat(auto-fit,minmax("
-    "290px,1fr));gap:16px 32px}"
+    "290px,1fr));gap:16px 32px;align-items:start}"
     "table{width:100%;border-collapse:collapse;font-variant-numeric:tabular-nums}"
     "th,td{padding:8px 16px 8px 0;text-align:left;vertical-align:top;"
     "border-top:1px solid var(--line);overflow-wrap:anywhere}"

@@ -1,5 +1,6 @@
 """The status page: what it says, to whom it is readable, and what it never lets through."""
 
+import concurrent.futures
 import functools
 import html.parser
 import json
@@ -228,6 +229,20 @@ def test_domains_come_in_pages_of_a_bounded_size_and_can_be_filtered(standin):
 def test_it_is_read_only(gate):
     assert gate.request("POST", "/", b"x", port=gate.admin_port)[0] == 405
     assert gate.request("HEAD", "/", port=gate.admin_port)[0] == 200
+
+
+@pytest.mark.workers
+def test_it_is_read_while_workers_decide(standin):
+    ids = fill(standin, [f"{i}.example" for i in range(20)])
+    targets = ["/", "/status.json", "/metrics", "/?domain=1&page=2"]
+    with Gate(standin.port, WORKERS=2, METRICS_DOMAINS="on") as gate:
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            made = [pool.submit(gate.renew, ids[i % 20]) for i in range(100)]
+            read = [pool.submit(gate.admin, targets[i % 4]) for i in range(60)]
+        assert all(answer.result().startswith("p33") for answer in made)
+        assert {answer.result()[0] for answer in read} == {200}
+        data = status_of(gate)
+    assert data["decisions"]["last_day"]["noop"] == 100 and data["domains"]["known"] == 20
 
 
 # For everyone to read.
