@@ -70,3 +70,33 @@ def test_the_man_page_is_well_formed(tmp_path):
         [binary("renewgate"), "--help-markdown"], capture_output=True, text=True).stdout)
     assert names
     assert [name for name in names if name not in text] == []
+
+
+def logged_messages():
+    """What the code says in its log: the first words after a level, on both sides of a choice."""
+    for source in sorted((ROOT / "proxy").glob("*.c")):
+        for call in re.findall(r"log_event\((.*?)(?:log_(?:text|number|flag|time)\(|\);)",
+                               source.read_text(), re.S):
+            yield from re.findall(r'"([^"]+)"', call)
+
+
+def test_the_runbook_has_every_log_line():
+    messages = set(logged_messages())
+    assert {"ready", "sweep done", "sweep given up"} <= messages
+    page = (ROOT / "docs/runbook.md").read_text()
+    assert [message for message in sorted(messages) if f"| `{message}` |" not in page] == []
+
+
+def test_the_runbook_names_no_log_line_that_is_gone():
+    page = (ROOT / "docs/runbook.md").read_text()
+    lines = page[page.index("## Log lines"):page.index("### Outcomes")]
+    named = set(re.findall(r"^\| `([^`]+)` \|", lines, re.M))
+    assert named - set(logged_messages()) == set()
+
+
+def test_the_credential_has_the_permissions_that_check_asks_for():
+    """Those, the right to log in, and the one for the setting that is warned about."""
+    page = (ROOT / "docs/deployment.md").read_text()
+    role = re.search(r'"enabledPermissions":\{(.*?)\}', page, re.S)[1]
+    asked = re.findall(r'^    \{"(\w+)", (?:true|false), ', (ROOT / "proxy/check.c").read_text(), re.M)
+    assert sorted(re.findall(r'"(\w+)":true', role)) == sorted([*asked, "authenticate", "sysHttpGet"])
