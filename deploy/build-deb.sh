@@ -21,7 +21,7 @@ fi
 {
     echo "renewgate ($version) unstable; urgency=medium"
     echo
-    echo "  * See /usr/share/doc/renewgate/CHANGELOG.md.gz."
+    echo "  * See /usr/share/doc/renewgate/CHANGELOG.md."
     echo
     git log -1 --format=" -- The renewgate maintainers <maintainers@renewgate.example>  %aD"
 } > "$source/debian/changelog"
