@@ -516,6 +516,23 @@ def test_running_task(standin):
     assert statuses(standin) == ["Pending"]
 
 
+def test_ten_tasks_are_locked_ahead_of_the_one_that_runs(standin):
+    """They cannot be updated, and one that is gone by its turn is passed over."""
+    standin.put_state(**one_domain(runner={"enabled": True, "order_seconds": 600}))
+    made = [standin.create("b") for _ in range(14)]
+    deadline = time.monotonic() + 5
+    while not any(task["running"] for task in standin.tasks()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    made.append(standin.create("b"))
+    locked = {task["id"] for task in standin.tasks() if task["locked"]}
+    assert len(locked) == 11
+    answer = standin.post([["x:Task/set", {"update": {
+        id: {"status/due": later(NOW, DAY)} for id in made}}, "0"]])[0][1]
+    assert set(answer["notUpdated"]) == locked
+    assert set(answer["updated"]) == set(made) - locked
+
+
 def test_default_names(standin):
     settings = {"services": {"imap": {"hostname": "imap.example.org", "cleartext": False}}}
     standin.put_state(**one_domain(settings=settings) | {

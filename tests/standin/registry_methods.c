@@ -5,6 +5,7 @@
 #include "tests/standin/ids.h"
 #include "tests/standin/patch.h"
 #include "tests/standin/render.h"
+#include "tests/standin/runner.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -473,5 +474,6 @@ json_t *domain_set(struct api_call *call)
     put_unless_empty(response, "notCreated", not_created);
     put_unless_empty(response, "notUpdated", not_updated);
     put_unless_empty(response, "notDestroyed", not_destroyed);
+    runner_dispatch();
     return response;
 }

@@ -14,6 +14,8 @@
 #define RUN_LIMIT 1000000
 /* Of the due ones, one of the first so many is picked: enough for disorder. */
 #define MAX_CANDIDATES 1000
+/* How many tasks are locked ahead of the one that runs. */
+#define CHANNEL_ROOM 10
 
 /* The task manager's own retries: a minute, doubled each time, half an hour at most, give or take a
  * half, and no longer than six hours after the first failure. */
@@ -24,16 +26,47 @@ static const int64_t first_delay = 60, longest_delay = 1800, total_deadline = 6 
 static pthread_mutex_t run_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t thread;
 
+static uint64_t channel[CHANNEL_ROOM]; /* the locked tasks that wait for their turn */
+static size_t channel_count;
+
 static struct task *pick_due(void)
 {
     uint64_t now = (uint64_t)clock_now();
     size_t count = 0;
     struct task *picked = NULL;
     for (struct ordered_node *node = store.tasks_by_due.head[0];
-         node && node->due <= now && count < MAX_CANDIDATES; node = node->next[0])
-        if (random() % (long)++count == 0)
-            picked = node->value;
+         node && node->due <= now && count < MAX_CANDIDATES; node = node->next[0]) {
+        struct task *task = node->value;
+        if (!task->locked && random() % (long)++count == 0)
+            picked = task;
+    }
     return picked;
+}
+
+void runner_dispatch(void)
+{
+    struct task *task;
+    while (store.runner.enabled && channel_count < CHANNEL_ROOM && (task = pick_due())) {
+        task->locked = true;
+        channel[channel_count++] = task->id;
+    }
+}
+
+/* The task whose turn it is, or NULL. Those that are gone are passed over. */
+static struct task *next_in_channel(void)
+{
+    struct task *task = NULL;
+    while (channel_count && !task) {
+        task = store_task(channel[0]);
+        memmove(channel, channel + 1, --channel_count * sizeof *channel);
+    }
+    return task;
+}
+
+static void empty_channel(void)
+{
+    for (struct task *task; (task = next_in_channel());)
+        task->locked = false;
 }
 
 static int64_t ordinary_retry(const struct status *status, int64_t since, uint64_t max_attempts)
@@ -67,7 +100,7 @@ static void fail(uint64_t id, enum failure kind, int64_t retry_at, uint64_t max_
     if (!due && kind != FAIL_PERMANENT && store.version != VERSION_0_16_5)
         due = clock_now() +
               (int64_t)fmin(3600.0 * (double)(1 << (attempt < 4 ? attempt : 4)), 21600.0);
-    task->running = false;
+    task->running = task->locked = false;
     struct status status = {
         .kind = due ? STATUS_RETRY : STATUS_FAILED,
         .created_at = since,
@@ -221,7 +254,7 @@ static void run_task(struct task *task, double order_seconds, double gap_seconds
 {
     unsigned long generation = state_generation;
     struct order order = {0};
-    task->running = true;
+    task->running = task->locked = true;
     switch (task->type) {
     case TASK_ACME_RENEWAL:
         start_renewal(task, &order);
@@ -255,6 +288,7 @@ size_t runner_run_due(void)
     size_t count = 0;
     pthread_mutex_lock(&run_lock);
     pthread_mutex_lock(&store.lock);
+    empty_channel();
     for (struct task *task; count < RUN_LIMIT && (task = pick_due()); count++)
         run_task(task, 0, 0);
     pthread_mutex_unlock(&store.lock);
@@ -265,6 +299,7 @@ size_t runner_run_due(void)
 void runner_forget(void)
 {
     state_generation++;
+    channel_count = 0;
 }
 
 static void nap(void)
@@ -289,7 +324,11 @@ static void *loop(void *with)
         pthread_mutex_lock(&run_lock);
         pthread_mutex_lock(&store.lock);
         bool stopping = store.stopping;
-        struct task *task = store.runner.enabled && !stopping ? pick_due() : NULL;
+        if (!store.runner.enabled)
+            empty_channel();
+        if (!channel_count)
+            runner_dispatch();
+        struct task *task = !stopping ? next_in_channel() : NULL;
         bool ran = task != NULL;
         if (task)
             run_task(task, store.runner.order_seconds, store.runner.gap_seconds);

@@ -35,6 +35,7 @@ struct task {
     uint64_t domain_id;
     enum task_type type;
     struct status status;
+    bool locked; /* by the dispatcher: it runs, or will as soon as those before it are done */
     bool running;
     bool renew_on_success;  /* DnsManagement */
     json_t *update_records; /* DnsManagement */

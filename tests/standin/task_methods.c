@@ -4,6 +4,7 @@
 #include "tests/standin/ids.h"
 #include "tests/standin/patch.h"
 #include "tests/standin/render.h"
+#include "tests/standin/runner.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -292,7 +293,7 @@ static json_t *update(const struct user *user, uint64_t id, const json_t *value)
     json_t *error = refuse_permission(user, task->type, "update");
     if (error)
         return error;
-    if (task->running)
+    if (task->locked)
         return api_error("forbidden", "Task is currently being processed and cannot be updated");
     struct status status = task->status;
     status.reason = text_copy(task->status.reason);
@@ -377,6 +378,7 @@ json_t *task_set(struct api_call *call)
         else
             json_array_append_new(destroyed, json_string(text));
     }
+    runner_dispatch();
     json_t *response = api_response(call);
     put_unless_empty(response, "created", created);
     put_unless_empty(response, "updated", updated);
