@@ -9,13 +9,20 @@
 
 /* How often a domain is read that keeps changing, and how many of its tasks at once. */
 #define ROUNDS_MAX 3
+/*
+ * For so long a task is put off whose twin runs, as long as the server's lock on a running one
+ * lasts. What the twin leaves then decides: a next renewal, beside which this one is removed, or
+ * nothing.
+ */
+#define PUT_OFF_SECONDS 3600
 #define TASKS_MAX ((size_t)OWN_REQUEST_IDS * OWN_REQUEST_CALLS)
 
 enum stage {
     STAGE_READ,
     STAGE_WRITE,
-    STAGE_YIELD,     /* those that would run at the same time as the newborn */
-    STAGE_GIVE_WAY,  /* the newborn itself, since another runs already */
+    STAGE_YIELD,     /* some of the due ones that are to make way for the next */
+    STAGE_CLEAR,     /* those of them that did */
+    STAGE_PUT_OFF,   /* the next itself, since another runs already */
     STAGE_DESTROY,   /* some of the rest */
     STAGE_SUPERSEDE, /* those of them that the server does not destroy */
     STAGE_END,
@@ -34,6 +41,10 @@ struct collapse {
     const char *survivor;
     wall_time due; /* the survivor's */
     size_t survivor_at;
+    size_t next_at;      /* the due one that stays, or task_count */
+    bool next_waits;     /* it was seen not to run */
+    const char *running; /* another that does, and orders first; or NULL */
+    json_t *yielded;     /* array: written as Failed, to be destroyed */
     enum stage stage;
     unsigned rounds;
     bool changed_meanwhile;
@@ -71,16 +82,29 @@ static void send(struct collapse *collapse, enum stage stage)
         end(collapse, "out of memory");
 }
 
-static void tell(struct collapse *collapse, enum collapse_action action, size_t i)
+static void tell_all(struct collapse *collapse, enum collapse_action action, size_t i,
+                     wall_time due, const char *survivor)
 {
     const struct collapse_change change = {
-        .action = action,
-        .task = &collapse->tasks[i],
-        .due = action == COLLAPSE_POSTPONED ? collapse->due : WALL_TIME_NEVER,
-        .survivor = collapse->survivor,
-    };
+        .action = action, .task = &collapse->tasks[i], .due = due, .survivor = survivor};
 
     collapse->order.changed(collapse->order.user, &change);
+}
+
+static void tell(struct collapse *collapse, enum collapse_action action, size_t i)
+{
+    tell_all(collapse, action, i, action == COLLAPSE_POSTPONED ? collapse->due : WALL_TIME_NEVER,
+             collapse->survivor);
+}
+
+static const char *next_id(const struct collapse *collapse)
+{
+    return collapse->tasks[collapse->next_at].id;
+}
+
+static void tell_yielded(struct collapse *collapse, size_t i)
+{
+    tell_all(collapse, COLLAPSE_SUPERSEDED, i, WALL_TIME_NEVER, next_id(collapse));
 }
 
 /* Reading. */
@@ -127,6 +151,7 @@ static struct collapse_plan plan(struct collapse *collapse)
     struct collapse_plan plan = collapse_plan(
         &(struct collapse_facts){.now = now,
                                  .refused_until = wall_time_later(order->refused_until, until),
+                                 .renewal_due = order->renewal_due,
                                  .tasks = collapse->tasks,
                                  .task_count = collapse->task_count,
                                  .newborn = collapse->newborn[0] ? collapse->newborn : NULL},
@@ -134,7 +159,10 @@ static struct collapse_plan plan(struct collapse *collapse)
 
     collapse->survivor_at = plan.survivor;
     collapse->survivor =
-        plan.survivor < collapse->task_count ? collapse->tasks[plan.survivor].id : order->newborn;
+        plan.survivor < collapse->task_count ? collapse->tasks[plan.survivor].id : NULL;
+    collapse->next_at = plan.next;
+    collapse->next_waits = false;
+    collapse->running = NULL;
     collapse->due = plan.due;
     return plan;
 }
@@ -144,27 +172,39 @@ static void tell_plan(struct collapse *collapse)
     for (size_t i = 0; i < collapse->task_count; i++) {
         if (collapse->fates[i] == COLLAPSE_REWRITTEN)
             tell(collapse, COLLAPSE_POSTPONED, i);
-        else if (collapse->fates[i] == COLLAPSE_REMOVED || collapse->fates[i] == COLLAPSE_YIELDS)
+        else if (collapse->fates[i] == COLLAPSE_REMOVED)
             tell(collapse, COLLAPSE_DESTROYED, i);
+        else if (collapse->fates[i] == COLLAPSE_YIELDS)
+            tell_yielded(collapse, i);
     }
 }
 
 /* Writing the one that stays. */
 
-static json_t *postponed(wall_time due)
+static bool is_limited(const struct collapse *collapse)
+{
+    return renewal_task_rate_limited(&collapse->tasks[collapse->survivor_at]);
+}
+
+/*
+ * Not the status whole: a task that is in Retry no more then refuses to have its attempts set, and
+ * is read again.
+ */
+static json_t *postponed(wall_time due, bool restart)
 {
     char text[WALL_TIME_TEXT_SIZE];
 
-    /* Not the status whole: a task that is in Retry no more is then refused, and read again. */
     wall_time_format(due, text);
-    return json_pack("{s:s, s:i}", "status/due", text, "status/attemptNumber", 0);
+    return restart ? json_pack("{s:s, s:i}", "status/due", text, "status/attemptNumber", 0)
+                   : json_pack("{s:s}", "status/due", text);
 }
 
 static void send_write(struct collapse *collapse)
 {
     own_request_begin(&collapse->request);
     own_request_add(&collapse->request, "x:Task/set",
-                    json_pack("{s:{s:o}}", "update", collapse->survivor, postponed(collapse->due)),
+                    json_pack("{s:{s:o}}", "update", collapse->survivor,
+                              postponed(collapse->due, is_limited(collapse))),
                     "w");
     own_request_add(&collapse->request, "x:Task/get",
                     json_pack("{s:[s]}", "ids", collapse->survivor), "v");
@@ -211,8 +251,9 @@ static bool stands_as_written(const struct collapse *collapse)
     const char *domain_id;
 
     return own_request_task(json_array_get(list, 0), WALL_TIME_NEVER, &task, &domain_id) &&
-           strcmp(task.id, collapse->survivor) == 0 && task.state == TASK_RETRY && task.restarted &&
-           wall_time_equal(task.due, collapse->due);
+           strcmp(task.id, collapse->survivor) == 0 && wall_time_equal(task.due, collapse->due) &&
+           task.state == collapse->tasks[collapse->survivor_at].state &&
+           (task.restarted || !is_limited(collapse));
 }
 
 /* The server updates no task that is running (recording set-update-due has the other case). */
@@ -283,18 +324,61 @@ static void send_destroy(struct collapse *collapse, json_t *ids)
     send(collapse, STAGE_DESTROY);
 }
 
-static void send_failed(struct collapse *collapse, const json_t *ids, enum stage stage)
+static json_t *failed_updates(struct collapse *collapse, const json_t *ids, const char *survivor)
 {
     json_t *updates = json_object(), *id;
     size_t i;
 
     json_array_foreach(ids, i, id)
     {
-        collapse->request.incomplete |= json_object_set_new(updates, json_string_value(id),
-                                                            superseded_by(collapse->survivor)) != 0;
+        collapse->request.incomplete |=
+            json_object_set_new(updates, json_string_value(id), superseded_by(survivor)) != 0;
     }
+    return updates;
+}
+
+static void send_updates(struct collapse *collapse, json_t *updates, enum stage stage)
+{
     own_request_add(&collapse->request, "x:Task/set", json_pack("{s:o}", "update", updates), "w");
     send(collapse, stage);
+}
+
+/*
+ * The server takes its locks on all of them before it writes any. The one that stays is among them,
+ * with the due time that it has: that changes nothing, and tells whether it runs.
+ */
+static void send_yield(struct collapse *collapse, const json_t *ids)
+{
+    json_t *updates = failed_updates(collapse, ids, next_id(collapse));
+
+    collapse->request.incomplete |=
+        json_object_set_new(updates, next_id(collapse),
+                            postponed(collapse->tasks[collapse->next_at].due, false)) != 0;
+    send_updates(collapse, updates, STAGE_YIELD);
+}
+
+static wall_time put_off_until(const struct collapse *collapse)
+{
+    return wall_time_add(collapse->order.now(collapse->order.user), PUT_OFF_SECONDS);
+}
+
+static bool next_is_newborn(const struct collapse *collapse)
+{
+    return strcmp(next_id(collapse), collapse->newborn) == 0;
+}
+
+/* A newborn is nobody else's yet, so it goes at once; any other waits for what comes of the first.
+ */
+static void send_put_off(struct collapse *collapse)
+{
+    collapse->due = put_off_until(collapse);
+    collapse->next_waits = false;
+    own_request_begin(&collapse->request);
+    send_updates(collapse,
+                 json_pack("{s:o}", next_id(collapse),
+                           next_is_newborn(collapse) ? superseded_by(collapse->running)
+                                                     : postponed(collapse->due, false)),
+                 STAGE_PUT_OFF);
 }
 
 static void send_removals(struct collapse *collapse)
@@ -304,13 +388,15 @@ static void send_removals(struct collapse *collapse)
     own_request_begin(&collapse->request);
     collapse->request.incomplete |= !ids;
     if (list_some(collapse, COLLAPSE_YIELDS, ids) > 0)
-        send_failed(collapse, ids, STAGE_YIELD);
+        send_yield(collapse, ids);
+    else if (collapse->next_waits && collapse->running)
+        send_put_off(collapse);
     else if (list_some(collapse, COLLAPSE_REMOVED, ids) == 0)
         end(collapse, NULL);
     else if (collapse->destroys)
         send_destroy(collapse, ids);
     else
-        send_failed(collapse, ids, STAGE_SUPERSEDE);
+        send_updates(collapse, failed_updates(collapse, ids, collapse->survivor), STAGE_SUPERSEDE);
     json_decref(ids);
     if (collapse->stage == STAGE_END && !collapse->error && collapse->changed_meanwhile)
         start_again(collapse);
@@ -385,26 +471,43 @@ static void feed_destroy(struct collapse *collapse)
 }
 
 /*
- * Goes through the tasks with that fate that were to be written as Failed; those that are running
- * are left. False where the credential may not.
+ * What became of the i-th task, which was to be written as Failed. Those that are running are left.
+ * False where the credential may not.
  */
-static bool note_failed(struct collapse *collapse, const json_t *set, enum collapse_fate fate)
+static bool note_failed(struct collapse *collapse, const json_t *set, size_t i)
+{
+    const char *id = collapse->tasks[i].id;
+    const json_t *refusal = json_object_get(json_object_get(set, "notUpdated"), id);
+    bool updated = json_object_get(json_object_get(set, "updated"), id) != NULL;
+    bool yields = collapse->fates[i] == COLLAPSE_YIELDS;
+
+    if (!updated && !refusal)
+        return true;
+    deal_with(collapse, i);
+    if (updated && yields) {
+        tell_yielded(collapse, i);
+        collapse->request.incomplete |=
+            json_array_append_new(collapse->yielded, json_string(id)) != 0;
+    } else if (updated) {
+        tell(collapse, COLLAPSE_SUPERSEDED, i);
+    } else if (is_running(refusal)) {
+        collapse->running = yields ? id : collapse->running;
+    } else if (is_forbidden(refusal)) {
+        return false;
+    } else if (!is_type(refusal, "notFound")) {
+        collapse->changed_meanwhile = true;
+    }
+    return true;
+}
+
+/* The same for all that have that fate. */
+static bool note_all_failed(struct collapse *collapse, const json_t *set, enum collapse_fate fate)
 {
     bool allowed = set != NULL;
 
     for (size_t i = 0; i < collapse->task_count && allowed; i++) {
-        const char *id = collapse->tasks[i].id;
-        const json_t *refusal = json_object_get(json_object_get(set, "notUpdated"), id);
-        bool updated = json_object_get(json_object_get(set, "updated"), id) != NULL;
-        if (collapse->fates[i] != fate || (!updated && !refusal))
-            continue;
-        deal_with(collapse, i);
-        if (updated)
-            tell(collapse, COLLAPSE_SUPERSEDED, i);
-        else if (is_forbidden(refusal))
-            allowed = false;
-        else if (!is_type(refusal, "notFound"))
-            collapse->changed_meanwhile = true;
+        if (collapse->fates[i] == fate)
+            allowed = note_failed(collapse, set, i);
     }
     return allowed;
 }
@@ -412,63 +515,63 @@ static bool note_failed(struct collapse *collapse, const json_t *set, enum colla
 static void feed_supersede(struct collapse *collapse)
 {
     const json_t *set = own_request_answer(&collapse->request, "w");
-
     size_t before = collapse->removed;
 
-    if (note_failed(collapse, set, COLLAPSE_REMOVED))
+    if (note_all_failed(collapse, set, COLLAPSE_REMOVED))
         send_more_removals(collapse, before);
     else
         end(collapse, "the credential may not change tasks");
 }
 
-/* The one that runs already is the one that stays. */
-static void give_way(struct collapse *collapse, const char *running)
+/*
+ * What has yielded may have been locked by the server between its reading the queue and our write.
+ * It then runs although it reads Failed, unless it is gone by the time it is loaded.
+ */
+static void send_clear(struct collapse *collapse)
 {
-    json_t *ids = json_pack("[s]", collapse->newborn);
-
     own_request_begin(&collapse->request);
-    collapse->request.incomplete |= !ids;
-    collapse->survivor = running;
-    send_failed(collapse, ids, STAGE_GIVE_WAY);
-    json_decref(ids);
-}
-
-static const char *find_running(const struct collapse *collapse, const json_t *set)
-{
-    const json_t *refusals = json_object_get(set, "notUpdated");
-
-    for (size_t i = 0; i < collapse->task_count; i++) {
-        if (is_running(json_object_get(refusals, collapse->tasks[i].id)))
-            return collapse->tasks[i].id;
-    }
-    return NULL;
+    send_destroy(collapse, collapse->yielded);
+    collapse->stage = collapse->stage == STAGE_END ? STAGE_END : STAGE_CLEAR;
+    json_array_clear(collapse->yielded);
 }
 
 static void feed_yield(struct collapse *collapse)
 {
     const json_t *set = own_request_answer(&collapse->request, "w");
-    const char *running = find_running(collapse, set);
+    const json_t *updated = json_object_get(set, "updated");
     size_t before = collapse->removed;
 
-    if (!note_failed(collapse, set, COLLAPSE_YIELDS))
+    collapse->next_waits = json_object_get(updated, next_id(collapse)) != NULL;
+    if (!note_all_failed(collapse, set, COLLAPSE_YIELDS))
         end(collapse, "the credential may not change tasks");
-    else if (running)
-        give_way(collapse, running);
+    else if (json_array_size(collapse->yielded) > 0 && collapse->destroys)
+        send_clear(collapse);
     else
         send_more_removals(collapse, before);
 }
 
-static void feed_give_way(struct collapse *collapse)
+/* Where they are not destroyed they stay as Failed, and never run. */
+static void feed_clear(struct collapse *collapse)
 {
     const json_t *set = own_request_answer(&collapse->request, "w");
 
-    for (size_t i = 0; i < collapse->task_count; i++) {
-        if (strcmp(collapse->tasks[i].id, collapse->newborn) == 0 &&
-            json_object_get(json_object_get(set, "updated"), collapse->newborn))
-            tell(collapse, COLLAPSE_SUPERSEDED, i);
-    }
-    collapse->changed_meanwhile = false;
-    end(collapse, NULL);
+    if (json_object_get(set, "notDestroyed"))
+        collapse->destroys = false;
+    send_removals(collapse);
+}
+
+static void feed_put_off(struct collapse *collapse)
+{
+    const json_t *set = own_request_answer(&collapse->request, "w");
+
+    if (!json_object_get(json_object_get(set, "updated"), next_id(collapse)))
+        collapse->changed_meanwhile = true;
+    else if (next_is_newborn(collapse))
+        tell_all(collapse, COLLAPSE_SUPERSEDED, collapse->next_at, WALL_TIME_NEVER,
+                 collapse->running);
+    else
+        tell_all(collapse, COLLAPSE_POSTPONED, collapse->next_at, collapse->due, next_id(collapse));
+    send_removals(collapse);
 }
 
 /* The driver's side. */
@@ -487,7 +590,8 @@ static bool copy_order(struct collapse *collapse, const struct collapse_order *o
     collapse->tasks = calloc(count + 1, sizeof *collapse->tasks);
     collapse->fates = calloc(count + 1, sizeof *collapse->fates);
     collapse->ids = json_array();
-    if (!collapse->tasks || !collapse->fates || !collapse->ids)
+    collapse->yielded = json_array();
+    if (!collapse->tasks || !collapse->fates || !collapse->ids || !collapse->yielded)
         return false;
     for (size_t i = 0; i < count; i++) {
         if (json_array_append_new(collapse->ids, json_string(order->task_ids[i])) != 0)
@@ -517,6 +621,7 @@ void collapse_destroy(struct collapse *collapse)
         return;
     own_request_clear(&collapse->request);
     json_decref(collapse->ids);
+    json_decref(collapse->yielded);
     json_decref(collapse->read);
     free(collapse->tasks);
     free(collapse->fates);
@@ -547,8 +652,11 @@ void collapse_feed(struct collapse *collapse, unsigned status, const char *body,
     case STAGE_YIELD:
         feed_yield(collapse);
         break;
-    case STAGE_GIVE_WAY:
-        feed_give_way(collapse);
+    case STAGE_CLEAR:
+        feed_clear(collapse);
+        break;
+    case STAGE_PUT_OFF:
+        feed_put_off(collapse);
         break;
     case STAGE_DESTROY:
         feed_destroy(collapse);

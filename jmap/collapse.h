@@ -7,6 +7,8 @@
  *
  *     read       the tasks that are known, by id; then the plan is made
  *     write      the one that stays, and a look at what became of it
+ *     yield      the due ones but one are written as Failed, which the server refuses for those
+ *                that run, and then destroyed; where another runs that one is put off
  *     remove     the others: destroyed, or where the server refuses that (recording set-destroy of
  *                v0.16.5) written as Failed, which never runs
  *
@@ -23,8 +25,8 @@
 struct collapse;
 
 enum collapse_action {
-    COLLAPSE_POSTPONED,  /* the one that stays: given its due time, attempts forgotten */
-    COLLAPSE_DESTROYED,  /* it was there twice */
+    COLLAPSE_POSTPONED, /* the one that stays: given its due time; if refused, attempts forgotten */
+    COLLAPSE_DESTROYED, /* it was there twice */
     COLLAPSE_SUPERSEDED, /* the same, written as Failed */
 };
 
@@ -45,6 +47,7 @@ struct collapse_order {
     const char *const *task_ids; /* all of the domain that are known; some may be gone */
     size_t task_count;
     wall_time refused_until; /* H from all but these tasks */
+    wall_time renewal_due;   /* R, or WALL_TIME_NEVER */
     int64_t blind_hold_seconds;
     const char *newborn; /* see policy/collapse.h; or NULL */
     bool dry_run;        /* reads, plans and tells, and writes nothing */

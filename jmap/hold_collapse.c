@@ -61,6 +61,12 @@ static bool list_ids(const struct hold *hold, const struct domain *domain,
     return true;
 }
 
+/* What was forced is to run before its certificate is due. */
+static wall_time renewal_due(const struct hold *hold, const struct lookup_domain *facts)
+{
+    return hold_is_forced(hold) ? WALL_TIME_NEVER : facts->renewal_due;
+}
+
 /* Whether the tasks, as they were read, are more than one or not as they should be. */
 static bool needs_collapse(const struct hold *hold, const struct domain *domain,
                            const struct lookup_domain *facts)
@@ -80,6 +86,7 @@ static bool needs_collapse(const struct hold *hold, const struct domain *domain,
     if (tasks && fates)
         needed = collapse_plan(&(struct collapse_facts){.now = hold->now,
                                                         .refused_until = domain->refused_until,
+                                                        .renewal_due = renewal_due(hold, facts),
                                                         .tasks = tasks,
                                                         .task_count = left},
                                fates)
@@ -131,6 +138,7 @@ static bool begin_collapse(struct hold *hold, const struct domain *domain,
         .task_ids = list.ids,
         .task_count = list.count,
         .refused_until = domain->refused_until,
+        .renewal_due = renewal_due(hold, facts),
         .blind_hold_seconds = hold->context->settings->blind_hold_seconds,
         .newborn = newborn,
         .now = time_now,

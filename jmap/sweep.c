@@ -99,6 +99,7 @@ static int needs_collapse(const struct sweep *sweep)
                                         sweep->context->settings->blind_hold_seconds, now(sweep));
         needed = collapse_plan(&(struct collapse_facts){.now = now(sweep),
                                                         .refused_until = until,
+                                                        .renewal_due = WALL_TIME_NEVER,
                                                         .tasks = tasks,
                                                         .task_count = count},
                                fates)
@@ -178,11 +179,6 @@ enum sweep_step sweep_woken(struct sweep *sweep)
     return lease_state(sweep) == LEASE_WAITING ? sweep->step : start_lookup(sweep);
 }
 
-static const char *collapse_survivor(const struct collapse_change *change)
-{
-    return change->survivor && change->survivor[0] ? change->survivor : NULL;
-}
-
 static void collapsed(void *user, const struct collapse_change *change)
 {
     struct sweep *sweep = user;
@@ -192,7 +188,7 @@ static void collapsed(void *user, const struct collapse_change *change)
                     .domain_name = sweep->found.name,
                     .action = collapse_action_name(change->action),
                     .id = change->task->id,
-                    .survivor = collapse_survivor(change),
+                    .survivor = change->survivor,
                     .due = change->due,
                     .old_state = change->task->state == TASK_RETRY ? "Retry" : "Pending",
                     .old_due = change->task->due,
@@ -243,6 +239,7 @@ static enum sweep_step start_collapse(struct sweep *sweep, const char **ids, siz
         .refused_until =
             refused_until(found->tasks, found->task_count, settings->issue_limit, found->issued,
                           found->issued_count, settings->blind_hold_seconds, now(sweep)),
+        .renewal_due = found->renewal_due,
         .blind_hold_seconds = settings->blind_hold_seconds,
         .dry_run = sweep->context->dry_run,
         .now = collapse_now,

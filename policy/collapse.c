@@ -9,69 +9,104 @@ static bool is_waiting(const struct collapse_facts *facts, const struct renewal_
     return task->state != TASK_FAILED && wall_time_before(soon, task->due);
 }
 
-/* Whether `a` is to stay rather than `b`. */
-static bool outlives(const struct renewal_task *a, const struct renewal_task *b)
+static bool is_due(const struct collapse_facts *facts, const struct renewal_task *task)
 {
-    bool limited = renewal_task_rate_limited(a);
+    return task->state != TASK_FAILED && !is_waiting(facts, task);
+}
+
+/* R, where the certificate is fresh; else before all time. */
+static wall_time not_before(const struct collapse_facts *facts)
+{
+    return wall_time_before(facts->now, facts->renewal_due) ? facts->renewal_due : WALL_TIME_NEVER;
+}
+
+/* Whether `a` is to stay rather than `b`, where nothing is to run before `from`. */
+static bool outlives(const struct renewal_task *a, const struct renewal_task *b, wall_time from)
+{
+    bool limited = renewal_task_rate_limited(a), early = wall_time_before(a->due, from);
 
     if (limited != renewal_task_rate_limited(b))
         return limited;
-    return limited ? renewal_task_waits_longer(a, b) : renewal_task_sooner(a, b);
+    if (!limited && early != wall_time_before(b->due, from))
+        return !early;
+    return limited || early ? renewal_task_waits_longer(a, b) : renewal_task_sooner(a, b);
 }
 
-static size_t find_survivor(const struct collapse_facts *facts)
+static bool is_newborn(const struct collapse_facts *facts, const struct renewal_task *task)
+{
+    return facts->newborn && strcmp(task->id, facts->newborn) == 0;
+}
+
+/* Of those that are due, or of those that wait, the one that stays; task_count where none is. */
+static size_t find_staying(const struct collapse_facts *facts, bool due)
 {
     size_t best = facts->task_count;
 
     for (size_t i = 0; i < facts->task_count; i++) {
         const struct renewal_task *task = &facts->tasks[i];
 
-        if (is_waiting(facts, task) &&
-            (best == facts->task_count || outlives(task, &facts->tasks[best])))
+        if (due ? !is_due(facts, task) : !is_waiting(facts, task))
+            continue;
+        if (due && is_newborn(facts, task))
+            return i;
+        if (best == facts->task_count ||
+            outlives(task, &facts->tasks[best], due ? WALL_TIME_NEVER : not_before(facts)))
             best = i;
     }
     return best;
 }
 
-static bool has_due_newborn(const struct collapse_facts *facts)
+static size_t count_due(const struct collapse_facts *facts)
 {
-    for (size_t i = 0; facts->newborn && i < facts->task_count; i++) {
-        const struct renewal_task *task = &facts->tasks[i];
+    size_t count = 0;
 
-        if (strcmp(task->id, facts->newborn) == 0)
-            return task->state != TASK_FAILED && !is_waiting(facts, task);
-    }
-    return false;
+    for (size_t i = 0; i < facts->task_count; i++)
+        count += is_due(facts, &facts->tasks[i]);
+    return count;
 }
 
-static enum collapse_fate fate_of(const struct collapse_facts *facts, size_t i, bool due_yield)
+static enum collapse_fate fate_of(const struct collapse_facts *facts, size_t i, size_t next)
 {
-    const struct renewal_task *task = &facts->tasks[i];
-
-    if (is_waiting(facts, task))
+    if (is_waiting(facts, &facts->tasks[i]))
         return COLLAPSE_REMOVED;
-    if (due_yield && task->state != TASK_FAILED && strcmp(task->id, facts->newborn) != 0)
-        return COLLAPSE_YIELDS;
-    return COLLAPSE_LEFT;
+    if (next == facts->task_count || !is_due(facts, &facts->tasks[i]))
+        return COLLAPSE_LEFT;
+    return i == next ? COLLAPSE_NEXT : COLLAPSE_YIELDS;
+}
+
+static void plan_survivor(const struct collapse_facts *facts, struct collapse_plan *plan,
+                          enum collapse_fate *fates)
+{
+    const struct renewal_task *survivor = &facts->tasks[plan->survivor];
+    bool limited = renewal_task_rate_limited(survivor);
+
+    plan->due = wall_time_later(survivor->due, limited ? facts->refused_until : not_before(facts));
+    bool stands = wall_time_equal(plan->due, survivor->due) && (!limited || survivor->restarted);
+    fates[plan->survivor] = stands ? COLLAPSE_KEPT : COLLAPSE_REWRITTEN;
+    plan->changes -= stands;
 }
 
 struct collapse_plan collapse_plan(const struct collapse_facts *facts, enum collapse_fate *fates)
 {
-    struct collapse_plan plan = {.survivor = find_survivor(facts), .due = WALL_TIME_NEVER};
-    bool due_yield = has_due_newborn(facts);
+    struct collapse_plan plan = {
+        .survivor = find_staying(facts, false),
+        .next = count_due(facts) > 1 ? find_staying(facts, true) : facts->task_count,
+        .due = WALL_TIME_NEVER,
+    };
 
     for (size_t i = 0; i < facts->task_count; i++) {
-        fates[i] = fate_of(facts, i, due_yield);
-        plan.changes += fates[i] != COLLAPSE_LEFT;
+        fates[i] = fate_of(facts, i, plan.next);
+        plan.changes += fates[i] == COLLAPSE_REMOVED || fates[i] == COLLAPSE_YIELDS;
     }
-    if (plan.survivor == facts->task_count)
-        return plan;
-
-    const struct renewal_task *survivor = &facts->tasks[plan.survivor];
-    bool limited = renewal_task_rate_limited(survivor);
-    plan.due = limited ? wall_time_later(survivor->due, facts->refused_until) : survivor->due;
-    bool stands = !limited || (survivor->restarted && wall_time_equal(plan.due, survivor->due));
-    fates[plan.survivor] = stands ? COLLAPSE_KEPT : COLLAPSE_REWRITTEN;
-    plan.changes -= stands;
+    if (plan.survivor < facts->task_count)
+        plan_survivor(facts, &plan, fates);
     return plan;
+}
+
+const struct renewal_task *collapse_stays(const struct collapse_facts *facts)
+{
+    size_t due = find_staying(facts, true);
+    size_t stays = due < facts->task_count ? due : find_staying(facts, false);
+
+    return stays < facts->task_count ? &facts->tasks[stays] : NULL;
 }

@@ -5,11 +5,14 @@
  * One retry for each domain: which of a domain's queued tasks stays, and how it is written. Facts
  * in, plan out, by the rules of docs/decisions.md.
  *
- * Of the tasks that wait, one stays: the rate-limited one that is due last, else the earliest. If
- * it is rate-limited it is due when the CA no longer refuses, and starts counting attempts anew:
- * the server would give up, or retry too early, after too many. All that are due are left alone.
- * They run, which cannot be seen, and what runs can end at any moment without another to follow;
- * so they do not count as the one that stays either.
+ * Of the tasks that wait, one stays: the rate-limited one that is due last, else the earliest that
+ * is not due before the certificate is, else the latest of those that are. If it is rate-limited it
+ * is due when the CA no longer refuses, and starts counting attempts anew: the server would give
+ * up, or retry too early, after too many. Else it is due with the certificate at the earliest.
+ *
+ * Of those that are due one stays too, chosen alike. Which of them run cannot be seen, but the
+ * server refuses to write those; so the others yield, each unless it runs. They do not count as the
+ * one that waits: what runs can end at any moment without another to follow.
  */
 
 #include <stdbool.h>
@@ -22,12 +25,13 @@
 
 struct collapse_facts {
     wall_time now;
-    wall_time refused_until;          /* H; WALL_TIME_NEVER where nothing says so */
+    wall_time refused_until; /* H; WALL_TIME_NEVER where nothing says so */
+    wall_time renewal_due;   /* R; WALL_TIME_NEVER where no certificate has the exact set */
     const struct renewal_task *tasks; /* of one domain; Failed ones are left */
     size_t task_count;
     /*
      * The task that was just made for a domain that is just as new, or NULL. The server has made
-     * one of its own then, and the two ask for the same order: other due ones yield to it.
+     * one of its own then, and the two ask for the same order: of due ones this one stays.
      */
     const char *newborn;
 };
@@ -35,18 +39,24 @@ struct collapse_facts {
 enum collapse_fate {
     COLLAPSE_LEFT,
     COLLAPSE_KEPT,      /* stays as it is */
-    COLLAPSE_REWRITTEN, /* stays, with `due` as its due time and no attempts counted */
+    COLLAPSE_REWRITTEN, /* stays, with `due` as its due time; if rate-limited, no attempts counted
+                         */
     COLLAPSE_REMOVED,
+    COLLAPSE_NEXT,   /* the due one that stays; put off where another runs */
     COLLAPSE_YIELDS, /* removed unless it is running already */
 };
 
 struct collapse_plan {
     size_t changes;  /* how many tasks are not as they should be: 0, nothing to do */
     size_t survivor; /* its place among the tasks; task_count where nothing waits */
+    size_t next;     /* likewise of the due one that stays, where there are several */
     wall_time due;   /* the survivor's, as it is to be */
 };
 
 /* Writes one fate for each task. */
 struct collapse_plan collapse_plan(const struct collapse_facts *facts, enum collapse_fate *fates);
+
+/* The task that a create is answered with: one that is due already, else the survivor; or NULL. */
+const struct renewal_task *collapse_stays(const struct collapse_facts *facts);
 
 #endif

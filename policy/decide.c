@@ -1,5 +1,7 @@
 #include "policy/decide.h"
 
+#include "policy/collapse.h"
+
 /* The latest: before that time the CA refuses whatever the others say. */
 static const struct renewal_task *find_rate_limited(const struct decision_facts *facts)
 {
@@ -16,20 +18,34 @@ static const struct renewal_task *find_rate_limited(const struct decision_facts 
     return best;
 }
 
-/* The earliest task that needs no help to run in time: due by then, or already tried. */
-static const struct renewal_task *find_under_way(const struct decision_facts *facts,
-                                                 wall_time wanted)
+/* Whether a task needs no help to run in time: due by then, or already tried. */
+static bool is_under_way(const struct decision_facts *facts, wall_time wanted)
 {
-    const struct renewal_task *best = NULL;
-
     for (size_t i = 0; i < facts->task_count; i++) {
         const struct renewal_task *task = &facts->tasks[i];
         bool in_time = task->state == TASK_PENDING && !wall_time_before(wanted, task->due);
 
-        if ((in_time || task->state == TASK_RETRY) && (!best || renewal_task_sooner(task, best)))
-            best = task;
+        if (in_time || task->state == TASK_RETRY)
+            return true;
     }
-    return best;
+    return false;
+}
+
+static wall_time renewal_due(const struct decision_facts *facts)
+{
+    return facts->forced ? WALL_TIME_NEVER : facts->renewal_due;
+}
+
+/* The one that is left when the domain's tasks are collapsed, so that its id stays good. */
+static const struct renewal_task *find_staying(const struct decision_facts *facts)
+{
+    return collapse_stays(&(struct collapse_facts){
+        .now = facts->now,
+        .refused_until = facts->refused_until,
+        .renewal_due = renewal_due(facts),
+        .tasks = facts->tasks,
+        .task_count = facts->task_count,
+    });
 }
 
 static const struct renewal_task *find_earliest(const struct decision_facts *facts)
@@ -83,11 +99,12 @@ static struct decision decide_blindly(const struct decision_facts *facts)
     };
 }
 
-static struct decision decide_fresh(const struct decision_facts *facts,
-                                    const struct renewal_task *earliest)
+static struct decision decide_fresh(const struct decision_facts *facts)
 {
-    if (earliest)
-        return existing(earliest, 3, "the certificate is fresh and its next renewal is queued");
+    const struct renewal_task *queued = find_staying(facts);
+
+    if (queued)
+        return existing(queued, 3, "the certificate is fresh and its next renewal is queued");
     if (facts->not_due == NOT_DUE_SCHEDULE)
         return schedule(facts->renewal_due, 5,
                         "the certificate is fresh; its renewal is queued for when it is due");
@@ -106,10 +123,9 @@ static struct decision decide_refused(wall_time until, const struct renewal_task
 static struct decision decide_due(const struct decision_facts *facts, wall_time wanted)
 {
     const struct renewal_task *earliest = find_earliest(facts);
-    wall_time renewal_due = facts->forced ? WALL_TIME_NEVER : facts->renewal_due;
 
-    if (wall_time_before(wanted, renewal_due))
-        return decide_fresh(facts, earliest);
+    if (wall_time_before(wanted, renewal_due(facts)))
+        return decide_fresh(facts);
     if (wall_time_before(wanted, facts->refused_until))
         return decide_refused(facts->refused_until, earliest);
     if (earliest)
@@ -129,9 +145,8 @@ struct decision decide(const struct decision_facts *facts)
         return existing(limited, 1, "the CA has refused and a task waits until it no longer does");
 
     wall_time wanted = wall_time_later(facts->asked, facts->now);
-    const struct renewal_task *under_way = find_under_way(facts, wanted);
-    if (under_way)
-        return existing(under_way, 2, "a renewal is already on its way");
+    if (is_under_way(facts, wanted))
+        return existing(find_staying(facts), 2, "a renewal is already on its way");
 
     return decide_due(facts, wanted);
 }

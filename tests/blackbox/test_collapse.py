@@ -129,6 +129,124 @@ def test_else_the_earliest(standin, gate):
     assert only_task(standin)["status"]["due"] == days(60)
 
 
+def test_none_is_kept_for_before_the_certificate_is_due(standin, gate):
+    queue = [task(days(2), id=numbered(0)), task(days(60), id=numbered(1)),
+             task(days(70), id=numbered(2))]
+    standin.put_state(**state([certificate(FRESH)], queue))
+    assert gate.renew() == numbered(1)
+    assert only_task(standin)["id"] == numbered(1)
+    assert only_task(standin)["status"]["due"] == days(60)
+
+
+@pytest.mark.parametrize("queue", [
+    [task(days(2), id=numbered(0))],
+    [task(days(1), id=numbered(1)), task(days(2), id=numbered(0))],
+    [task(days(1), id=numbered(1)), retry(days(2), "DNS error: timeout", id=numbered(0))],
+], ids=["one", "two", "retry"])
+def test_where_all_are_too_early_the_latest_is_moved_to_when_it_is_due(standin, gate, queue):
+    standin.put_state(**state([certificate(FRESH)], queue))
+    assert gate.renew() == numbered(0)
+    assert only_task(standin)["status"]["due"] == days(57)
+    before = standin.state()["tasks"]
+    assert gate.renew() == numbered(0)
+    assert standin.state()["tasks"] == before
+
+
+def test_a_retry_on_its_way_is_answered_with_the_one_that_stays(standin, gate):
+    queue = [retry(days(2), "DNS error: timeout", id=numbered(0)),
+             task(days(1), id=numbered(1))]
+    standin.put_state(**state([certificate(DUE)], queue))
+    assert gate.renew() == numbered(1)
+    assert only_task(standin)["id"] == numbered(1)
+
+
+# Those that are due already.
+
+def test_a_storm_from_before_the_gate_came_makes_one_order(standin, gate):
+    standin.put_state(**state(tasks=twins(30, lambda _: task())))
+    assert gate.renew() == only_task(standin)["id"]
+    assert standin.run() == 1
+    assert standin.counters()["orders"] == 1
+
+
+def test_refusals_whose_time_has_come_make_one_order(standin, gate):
+    standin.put_state(**state([certificate(DUE)], refused(30, due=SOON)))
+    id = gate.renew()
+    assert only_task(standin)["id"] == id
+    assert standin.run() == 1
+
+
+def fill_the_dispatcher(standin, queue):
+    """All of the queue is locked, its first task runs, and nothing more can be locked."""
+    standin.put_state(**state(domains=[domain(), domain("f", "example.net")], tasks=queue,
+                              runner={"enabled": True, "order_seconds": 600}))
+    wait_for(lambda: any(task["running"] for task in standin.state()["tasks"]))
+    standin.add(tasks=[task(domain="f", id=numbered(900 + i)) for i in range(20)])
+    standin.post([["x:Task/set", {}, "0"]])
+    assert all(task["locked"] for task in standin.state()["tasks"] if task["domainId"] == "b")
+
+
+def wait_for(what):
+    for _ in range(1000):
+        if what():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come about")
+
+
+def of_domain(standin, id="b"):
+    return {task["id"]: task["status"] for task in live_tasks(standin) if task["domainId"] == id}
+
+
+def test_those_that_run_are_left_and_what_would_follow_them_is_put_off(standin, gate):
+    fill_the_dispatcher(standin, [task(id=numbered(10)), task(id=numbered(11))])
+    standin.add(tasks=[task(days(-1), id=numbered(0))] +
+                [task(id=numbered(20 + i)) for i in range(5)])
+    assert gate.renew() == numbered(0)
+    left = of_domain(standin)
+    assert set(left) == {numbered(0), numbered(10), numbered(11)}
+    assert left[numbered(10)] == left[numbered(11)] == task()["status"]
+    assert stamp(NOW + datetime.timedelta(minutes=59)) < left[numbered(0)]["due"] < days(0.1)
+    before = standin.state()["tasks"]
+    assert gate.renew() in (numbered(10), numbered(11))
+    assert of_domain(standin) == left, "they were touched again"
+
+
+def test_what_was_put_off_goes_when_the_other_has_left_a_renewal(standin, gate):
+    fill_the_dispatcher(standin, [task(id=numbered(10))])
+    standin.add(tasks=[task(days(-1), id=numbered(0))])
+    gate.renew()
+    standin.runner(enabled=False)
+    standin.put_state(**state([certificate(FRESH)], tasks=[
+        task(of_domain(standin)[numbered(0)]["due"], id=numbered(0)),
+        task(days(57), id=numbered(30))]))
+    assert gate.renew() == numbered(30)
+    assert only_task(standin)["id"] == numbered(30)
+
+
+def test_what_was_put_off_is_pulled_when_the_other_has_failed(standin, gate):
+    fill_the_dispatcher(standin, [task(id=numbered(10))])
+    standin.add(tasks=[task(days(-1), id=numbered(0))])
+    gate.renew()
+    standin.put_state(**state(tasks=[
+        task(of_domain(standin)[numbered(0)]["due"], id=numbered(0)),
+        failed("Order invalid", id=numbered(10))]))
+    assert gate.renew() == numbered(0)
+    assert only_task(standin)["status"]["due"] < days(0.01)
+
+
+def test_those_that_wait_for_their_turn_are_destroyed_or_stay_failed(standin, gate):
+    standin.put_state(**state(tasks=twins(3, lambda _: task())))
+    survivor = gate.renew()
+    others = [task for task in standin.state()["tasks"] if task["id"] != survivor]
+    if standin.version == "v0.16.5":
+        assert [task["status"]["failureReason"] for task in others] == \
+            [f"superseded by {survivor}"] * 2
+    else:
+        assert others == []
+    assert {line["action"] for line in changes(gate, 2)} == {"superseded"}
+
+
 def test_a_running_one_is_left_alone(standin, gate):
     queue = [task(SOON, id=numbered(0)), task(days(60), id=numbered(1)),
              task(days(80), id=numbered(2))]

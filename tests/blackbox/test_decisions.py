@@ -69,7 +69,7 @@ def test_a_retry_is_the_answer_whatever_its_reason(standin, gate):
 
 
 def test_the_earliest_of_several_is_the_answer(standin, gate):
-    standin.put_state(**state([certificate(FRESH)], [task(days(20), id=OTHER), task(days(10))]))
+    standin.put_state(**state([certificate(FRESH)], [task(days(70), id=OTHER), task(days(60))]))
     assert gate.renew() == TASK
     standin.put_state(**state([certificate(DUE)], [task(days(20)), task(days(10), id=OTHER)]))
     assert gate.renew() == OTHER

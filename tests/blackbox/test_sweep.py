@@ -371,3 +371,16 @@ def test_killed_at_any_write_the_next_sweep_ends_in_the_same_state(standin, befo
         if ended:
             break
     assert ended and fatal > 4
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before it", "after it"])
+def test_killed_among_those_that_are_due_the_next_sweep_ends_in_the_same_state(standin, before):
+    beginning = state(tasks=[task(id=numbered(i)) for i in range(450)])
+    for fatal in range(1, 20):
+        standin.put_state(**beginning)
+        ended = sweep_until_killed(standin, fatal, before)
+        sweep(standin.port)
+        assert only_task(standin)["id"] == min(task["id"] for task in beginning["tasks"])
+        if ended:
+            break
+    assert ended and fatal > 2
