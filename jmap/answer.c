@@ -169,6 +169,18 @@ static const char *created_ids_name(const struct jmap_answer *answer)
 }
 
 /* The server's createdIds are the last member, and left out when they are empty. */
+bool answer_take_error(struct jmap_answer *answer, const struct jmap_answer *other, size_t call)
+{
+    json_t *response = json_array_get(json_object_get(other->root, "methodResponses"), call);
+    const char *name = json_string_value(json_array_get(response, 0));
+
+    if (!name || strcmp(name, "error") != 0 ||
+        json_array_set(json_object_get(answer->root, "methodResponses"), call, response) != 0)
+        return false;
+    answer->sets[call] = NULL;
+    return true;
+}
+
 bool answer_set_created_id(struct jmap_answer *answer, const char *key, const char *id)
 {
     const char *name = created_ids_name(answer);

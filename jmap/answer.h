@@ -40,6 +40,11 @@ bool answer_set_created(struct jmap_answer *answer, size_t call, const char *key
 /* Answers a create with a set error; the reference is taken over. False when memory ran out. */
 bool answer_set_error(struct jmap_answer *answer, size_t call, const char *key, json_t *error);
 
+/*
+ * Takes the other's response to a call where that is an error of the call's own. True where it was.
+ */
+bool answer_take_error(struct jmap_answer *answer, const struct jmap_answer *other, size_t call);
+
 /* What the answer's createdIds say of a key; NULL takes it out. False when memory ran out. */
 bool answer_set_created_id(struct jmap_answer *answer, const char *key, const char *id);
 

@@ -434,6 +434,7 @@ struct hold_request hold_request(const struct hold *hold)
         request.is_session = lookup_state(hold->lookup) == LOOKUP_SEND_SESSION;
         request.body = lookup_body(hold->lookup, &request.len);
         break;
+    case PHASE_EXPECTED:
     case PHASE_BIRTH:
         request.is_lookup = true;
         request.is_session = lookup_state(hold->birth) == LOOKUP_SEND_SESSION;
@@ -471,6 +472,8 @@ enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, s
         return feed_main(hold, status, body, len);
     case PHASE_MOVE:
         return hold_feed_moves(hold, status, body, len);
+    case PHASE_EXPECTED:
+        return hold_feed_births(hold, status, body, len);
     case PHASE_RESEND:
         return hold_feed_resends(hold, status, body, len);
     case PHASE_BIRTH:

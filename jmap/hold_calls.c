@@ -100,11 +100,10 @@ static void fail_resends(struct hold *hold)
     }
 }
 
-static enum hold_step send_resends(struct hold *hold);
 enum hold_step hold_send_moves(struct hold *hold)
 {
     if (!any_move(hold))
-        return send_resends(hold);
+        return hold_send_births(hold);
     if (!hold_owns_domains(hold) || !write_calls(hold, "update", put_move))
         return hold_feed_moves(hold, 0, NULL, 0);
     return hold_enter(hold, PHASE_MOVE, HOLD_SEND);
@@ -154,7 +153,7 @@ enum hold_step hold_feed_moves(struct hold *hold, unsigned status, const char *b
             verdict->state = VERDICT_UNAVAILABLE;
     }
     answer_clear(&moved);
-    return send_resends(hold);
+    return hold_send_births(hold);
 }
 
 /* Creates that are forwarded after all. */
@@ -193,7 +192,7 @@ static bool put_resend(const struct hold *hold, size_t i, json_t *creates)
     return done;
 }
 
-static enum hold_step send_resends(struct hold *hold)
+enum hold_step hold_send_resends(struct hold *hold)
 {
     if (!any_resend(hold))
         return hold_collapse(hold);
@@ -217,6 +216,8 @@ static void judge_resent(struct hold *hold, size_t i)
         return;
     }
     verdict->error = answer_error_type(&hold->resent, create->call, create->key);
+    if (create->domain[0] == '#' && answer_take_error(&hold->answer, &hold->resent, create->call))
+        verdict->error = "invalidResultReference";
     verdict->state = verdict->error ? VERDICT_REJECTED : VERDICT_UNAVAILABLE;
 }
 

@@ -149,39 +149,11 @@ static bool begin_collapse(struct hold *hold, const struct domain *domain,
     return hold->collapse != NULL && collapse_body(hold->collapse, &(size_t){0}) != NULL;
 }
 
-static bool sets_domains(const struct hold *hold)
-{
-    size_t i;
-    json_t *call;
-
-    json_array_foreach(hold->request.calls, i, call)
-    {
-        const char *name = json_string_value(json_array_get(call, 0));
-        if (name && strcmp(name, "x:Domain/set") == 0)
-            return true;
-    }
-    return false;
-}
-
-/*
- * The domain whose certificates the client's request itself has put into the server's hands, which
- * made a task of the server's own beside the client's; or NULL.
- */
+/* The newborn domain beside whose own task the client's was made; or NULL. */
 static const char *born_domain(const struct hold *hold, const struct domain *domain)
 {
-    if (!created_id(hold, domain) || hold->lookup_error || !sets_domains(hold))
-        return NULL;
-    if (hold_domain_is_reference(domain))
-        return hold_made_id(hold, domain->id + 1);
-    return domain->facts && !domain->facts->renewable ? domain->id : NULL;
-}
-
-static bool begin_birth(struct hold *hold, const char *domain_id)
-{
-    lookup_destroy(hold->birth);
-    hold->newborn = (struct lookup_domain){.id = domain_id, .asked = hold->now};
-    hold->birth = lookup_create(&hold->newborn, 1, hold->context->memory, hold->now);
-    return hold->birth != NULL;
+    return created_id(hold, domain) && hold_may_be_born(hold, domain) ? hold_born_id(hold, domain)
+                                                                      : NULL;
 }
 
 /* Whether something is to be sent for the domain. */
@@ -191,7 +163,7 @@ static bool begin(struct hold *hold, struct domain *domain)
 
     if (hold->verdicts[domain->first].state != VERDICT_ANSWERED || domain->shared)
         return false;
-    if (born && begin_birth(hold, born)) {
+    if (born && hold_begin_birth(hold, born)) {
         hold_enter(hold, PHASE_BIRTH, HOLD_SEND);
         return true;
     }

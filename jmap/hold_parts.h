@@ -9,6 +9,7 @@
  *     hold_verdict.c  what becomes of each create: decided before, judged after the server's answer
  *     hold_dns.c      DnsManagement tasks that would end with a renewal
  *     hold_calls.c    what the gate asks for afterwards: moves, and creates forwarded after all
+ *     hold_birth.c    domains for which the client's request makes the server queue a renewal
  *     hold_collapse.c one retry for each domain that was looked at
  *     hold_answer.c   the answer to the client
  *     hold_report.c   what is remembered, and what is reported
@@ -30,10 +31,11 @@ enum phase {
     PHASE_FLIGHTS, /* another request's decision on one of its domains */
     PHASE_LEASES,  /* another replica's */
     PHASE_LOOKUP,
-    PHASE_MAIN,   /* the client's request */
-    PHASE_MOVE,   /* tasks moved to another time */
-    PHASE_RESEND, /* creates that must be forwarded after all */
-    PHASE_BIRTH,  /* the tasks of a domain that the client's request has made */
+    PHASE_MAIN,     /* the client's request */
+    PHASE_MOVE,     /* tasks moved to another time */
+    PHASE_EXPECTED, /* the task that the server may have made by itself, in place of a create */
+    PHASE_RESEND,   /* creates that must be forwarded after all */
+    PHASE_BIRTH,    /* the tasks of a domain that the client's request has made */
     PHASE_COLLAPSE,
     PHASE_DONE,
 };
@@ -99,6 +101,7 @@ struct hold {
     json_t *sent; /* the calls of the gate's own that are being sent */
     struct jmap_answer resent;
     size_t next_collapse; /* the domain that is being collapsed */
+    size_t next_birth;    /* the domain whose own task is expected */
     struct lookup *birth; /* of a domain that the client's request has made, or changed */
     struct lookup_domain newborn;
     struct collapse *collapse;
@@ -173,8 +176,30 @@ enum hold_step hold_send_moves(struct hold *hold);
 enum hold_step hold_feed_moves(struct hold *hold, unsigned status, const char *body, size_t len);
 enum hold_step hold_feed_resends(struct hold *hold, unsigned status, const char *body, size_t len);
 
+enum hold_step hold_send_resends(struct hold *hold);
+
 /* The id that the client's request gave to what it made under a key, or NULL. Borrowed. */
 const char *hold_made_id(const struct hold *hold, const char *key);
+
+/* hold_birth.c */
+
+/*
+ * Whether the client's request may itself put the domain's certificates into the server's hands,
+ * which then queues a renewal beside the one that is asked for; and the domain's id, or NULL.
+ */
+bool hold_may_be_born(const struct hold *hold, const struct domain *domain);
+const char *hold_born_id(const struct hold *hold, const struct domain *domain);
+bool hold_begin_birth(struct hold *hold, const char *domain_id);
+
+/*
+ * Whether a create for the domain can wait until the server's own task has been looked for. Not
+ * where the request goes on to speak of what it makes: no id is known then.
+ */
+bool hold_awaits_birth(const struct hold *hold, const struct domain *domain);
+
+/* Looks for these tasks and answers with them, then forwards what is left. */
+enum hold_step hold_send_births(struct hold *hold);
+enum hold_step hold_feed_births(struct hold *hold, unsigned status, const char *body, size_t len);
 
 /* hold_collapse.c */
 

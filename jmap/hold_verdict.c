@@ -145,7 +145,8 @@ bool verdict_write(struct hold *hold, size_t i)
 
     switch (decision->outcome) {
     case OUTCOME_FORWARD:
-        return true;
+        return !hold_awaits_birth(hold, hold_domain_of(hold, hold->request.creates[i].domain)) ||
+               mask(hold, i);
     case OUTCOME_SCHEDULE:
         hold->changed = true;
         return request_set_due(&hold->request.creates[i], decision->due);

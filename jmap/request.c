@@ -372,6 +372,40 @@ bool request_alias(struct jmap_request *request, size_t call, const char *key, c
     return note_alias(request, call, key, json_sprintf("#%s", other));
 }
 
+static bool is_reference_to(const char *text, const char *key)
+{
+    return text && text[0] == '#' && strcmp(text + 1, key) == 0;
+}
+
+static bool refers_to(const json_t *value, const char *key, const json_t *call_id)
+{
+    const json_t *result_of = json_object_get(value, "resultOf");
+    const char *name;
+    json_t *member;
+    size_t i;
+
+    if (is_reference_to(text_of(value), key) || (result_of && json_equal(result_of, call_id)))
+        return true;
+    json_array_foreach(value, i, member)
+    {
+        if (refers_to(member, key, call_id))
+            return true;
+    }
+    json_object_foreach((json_t *)value, name, member)
+    {
+        if (is_reference_to(name, key) || refers_to(member, key, call_id))
+            return true;
+    }
+    return false;
+}
+
+bool request_refers_to(const struct jmap_request *request, size_t call, const char *key)
+{
+    const json_t *call_id = json_array_get(json_array_get(request->calls, call), 2);
+
+    return refers_to(request->calls, key, call_id);
+}
+
 /* The server reads references to tasks in lists of ids; those in `destroy` it passes over. */
 static bool resolve_ids(json_t *ids, const json_t *meanings)
 {

@@ -83,6 +83,9 @@ bool request_alias(struct jmap_request *request, size_t call, const char *key, c
 /* Whether the client itself said what "#key" means. */
 bool request_has_own_id(const struct jmap_request *request, const char *key);
 
+/* Whether it goes on to speak of what that call makes under the key, or of the call's answer. */
+bool request_refers_to(const struct jmap_request *request, size_t call, const char *key);
+
 /* The request as text, the caller's to free(), aliases resolved; NULL when memory ran out. */
 char *request_text(struct jmap_request *request, size_t *len);
 

@@ -375,6 +375,70 @@ def test_a_domain_switched_to_automatic_and_its_task_make_one_order(standin, gat
     assert standin.counters()["orders"] == 1
 
 
+@pytest.mark.parametrize("switched", [False, True], ids=["made", "switched"])
+def test_the_answer_is_the_servers_own_task_which_may_run_already(standin, gate, switched):
+    """Had the client's been made too, both would be locked at once, and v0.16.5 order twice."""
+    domains = [domain(kind="Manual")] if switched else None
+    standin.put_state(**state(domains=domains, runner={"enabled": True, "order_seconds": 600}))
+    management = domain()["certificateManagement"]
+    change = {"update": {"b": {"certificateManagement": management}}} if switched else \
+        {"create": {"new": {"name": "new.example", "certificateManagement": management}}}
+    (_, made), (_, answer) = gate.call(
+        ["x:Domain/set", change],
+        ["x:Task/set", {"create": {id: {"@type": "AcmeRenewal", "domainId":
+                                        "b" if switched else "#new"} for id in "kl"}}])
+    own = "b" if switched else made["created"]["new"]["id"]
+    (id,) = [task["id"] for task in standin.state()["tasks"]
+             if task["@type"] == "AcmeRenewal" and task["domainId"] == own]
+    assert answer["created"] == {"k": {"id": id}, "l": {"id": id}}
+    assert "notCreated" not in answer
+
+
+def test_what_the_request_goes_on_to_speak_of_is_made(standin, gate):
+    standin.put_state(**state())
+    management = domain()["certificateManagement"]
+    (_, made), (_, answer), (_, got) = gate.call(
+        ["x:Domain/set", {"create": {"new": {"name": "new.example",
+                                             "certificateManagement": management}}}],
+        ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "#new"}}}],
+        ["x:Task/get", {"ids": ["#k"]}])
+    assert got["list"][0]["id"] == answer["created"]["k"]["id"]
+    assert {task["id"] for task in live_tasks(standin) if task["@type"] == "AcmeRenewal"
+            and task["domainId"] == made["created"]["new"]["id"]} == \
+        {answer["created"]["k"]["id"]}
+
+
+def test_without_one_of_the_servers_own_the_create_goes_on(standin, gate):
+    standin.put_state(**state(domains=[domain(kind="Manual")]))
+    (_, _), (_, answer) = gate.call(
+        ["x:Domain/set", {"create": {"new": {"name": "new.example"}}}],
+        ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "#new"},
+                                   "l": {"@type": "AcmeRenewal", "domainId": "b"}}}])
+    assert {answer["created"][key]["id"] for key in "kl"} == \
+        {task["id"] for task in live_tasks(standin) if task["@type"] == "AcmeRenewal"}
+
+
+def test_a_domain_that_was_not_made_gets_the_servers_error(standin, gate):
+    calls = [["x:Domain/set", {"create": {"new": {"name": "example.org"}}}],
+             ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "#new"}}}]]
+    standin.put_state(**state())
+    (_, _), (_, answer) = gate.call(*calls)
+    plain = standin.post([[*call, str(i)] for i, call in enumerate(calls)])
+    assert answer == plain[1][1]
+    assert live_tasks(standin) == []
+
+
+@pytest.mark.parametrize("user", ["reader", "blind"])
+def test_who_may_not_create_or_read_gets_what_the_server_says(standin, gate, user):
+    standin.put_state(**state(domains=[domain(kind="Manual")]))
+    calls = [["x:Domain/set", {"create": {"new": {"name": "new.example"}}}],
+             ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "b"}}}]]
+    answer = gate.call(*calls, user=user)
+    plain = standin.post([[*call, str(i)] for i, call in enumerate(calls)], user=user)
+    assert set(answer[1][1]) == set(plain[1][1])
+    assert answer[1][1].get("notCreated") == plain[1][1].get("notCreated")
+
+
 # What the client's own request removes.
 
 def test_a_twin_that_the_request_could_not_destroy_is_removed(standin, gate):

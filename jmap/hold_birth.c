@@ -1,0 +1,117 @@
+#include "jmap/hold_parts.h"
+
+#include <string.h>
+
+#include "policy/collapse.h"
+
+static bool sets_domains(const struct hold *hold)
+{
+    size_t i;
+    json_t *call;
+
+    json_array_foreach(hold->request.calls, i, call)
+    {
+        const char *name = json_string_value(json_array_get(call, 0));
+        if (name && strcmp(name, "x:Domain/set") == 0)
+            return true;
+    }
+    return false;
+}
+
+bool hold_may_be_born(const struct hold *hold, const struct domain *domain)
+{
+    if (hold->lookup_error || !sets_domains(hold))
+        return false;
+    return hold_domain_is_reference(domain) || (domain->facts && !domain->facts->renewable);
+}
+
+const char *hold_born_id(const struct hold *hold, const struct domain *domain)
+{
+    return hold_domain_is_reference(domain) ? hold_made_id(hold, domain->id + 1) : domain->id;
+}
+
+bool hold_begin_birth(struct hold *hold, const char *domain_id)
+{
+    lookup_destroy(hold->birth);
+    hold->newborn = (struct lookup_domain){.id = domain_id, .asked = hold->now};
+    hold->birth = lookup_create(&hold->newborn, 1, hold->context->memory, hold->now);
+    return hold->birth != NULL;
+}
+
+/*
+ * Whether all that the call does is to create tasks for the domain. A reference to one that was not
+ * made is an error of the whole call, which does nothing then.
+ */
+static bool is_all_of_call(const struct hold *hold, const struct domain *domain, size_t call)
+{
+    const json_t *arguments = json_array_get(json_array_get(hold->request.calls, call), 1);
+    size_t others = json_object_size(json_object_get(arguments, "create"));
+
+    for (size_t i = 0; i < hold->request.count; i++) {
+        const struct held_create *create = &hold->request.creates[i];
+        others -= create->call == call && strcmp(create->domain, domain->id) == 0;
+    }
+    return others == 0 && !json_object_get(arguments, "update") &&
+           !json_object_get(arguments, "destroy");
+}
+
+bool hold_awaits_birth(const struct hold *hold, const struct domain *domain)
+{
+    if (!hold_may_be_born(hold, domain))
+        return false;
+    for (size_t i = 0; i < hold->request.count; i++) {
+        const struct held_create *create = &hold->request.creates[i];
+        if (strcmp(create->domain, domain->id) != 0)
+            continue;
+        if (request_refers_to(&hold->request, create->call, create->key) ||
+            (hold_domain_is_reference(domain) && !is_all_of_call(hold, domain, create->call)))
+            return false;
+    }
+    return true;
+}
+
+enum hold_step hold_send_births(struct hold *hold)
+{
+    for (; hold->next_birth < hold->domain_count; hold->next_birth++) {
+        const struct domain *domain = &hold->domains[hold->next_birth];
+        if (hold->verdicts[domain->first].state != VERDICT_RESEND ||
+            !hold_may_be_born(hold, domain))
+            continue;
+        const char *id = hold_born_id(hold, domain);
+        if (id && hold_begin_birth(hold, id))
+            return hold_enter(hold, PHASE_EXPECTED, HOLD_SEND);
+    }
+    return hold_send_resends(hold);
+}
+
+/* The server has queued what was asked for by itself. */
+static void answer_with(struct verdict *verdict, const struct renewal_task *task)
+{
+    strncpy(verdict->id, task->id, OBJECT_ID_SIZE - 1);
+    verdict->state = VERDICT_ANSWERED;
+    verdict->decision = (struct decision){.outcome = OUTCOME_EXISTING,
+                                          .row = 2,
+                                          .due = task->due,
+                                          .why = "the server has queued one by itself"};
+}
+
+enum hold_step hold_feed_births(struct hold *hold, unsigned status, const char *body, size_t len)
+{
+    enum lookup_state state = lookup_feed(hold->birth, status, body, len);
+    const struct lookup_domain *found = &hold->newborn;
+
+    if (state == LOOKUP_SEND_API || state == LOOKUP_SEND_SESSION)
+        return hold->step = HOLD_SEND;
+    const struct renewal_task *task =
+        state == LOOKUP_DONE && found->renewable
+            ? collapse_stays(&(struct collapse_facts){.now = hold->now,
+                                                      .renewal_due = WALL_TIME_NEVER,
+                                                      .refused_until = WALL_TIME_NEVER,
+                                                      .tasks = found->tasks,
+                                                      .task_count = found->task_count})
+            : NULL;
+    if (task)
+        answer_with(&hold->verdicts[hold->domains[hold->next_birth].first], task);
+    hold->next_birth++;
+    return hold_send_births(hold);
+}
