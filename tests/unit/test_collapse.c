@@ -332,7 +332,7 @@ static size_t carry_out(struct renewal_task *tasks, size_t count, const enum col
 
 static void assert_settles(size_t number, wall_time renewal_due)
 {
-    struct renewal_task tasks[COUNT(ids)];
+    struct renewal_task tasks[COUNT(ids)] = {0};
     enum collapse_fate fates[COUNT(ids)];
     size_t count = make_queue(number, tasks);
     bool waited = live(tasks, count, false) > 0, was_due = live(tasks, count, true) > 0;
