@@ -168,23 +168,21 @@ void certificate_search_end(struct certificate_search *search)
  * A query and the get of what it finds. With a limit alone the server cuts before it turns the list
  * round, and the newest are lost; where it must count them all it turns first.
  */
-static bool append_page(json_t *calls, size_t n, const char *name, size_t page)
+static void add_page(struct own_request *request, size_t n, const char *name, size_t page)
 {
     char query_id[CALL_ID_SIZE], get_id[CALL_ID_SIZE];
     json_t *filter = name ? json_pack("{s:s}", "subjectAlternativeNames", name) : NULL;
 
     if (name && !filter)
-        return false;
+        request->incomplete = true;
     snprintf(query_id, sizeof query_id, "q%zu", n);
     snprintf(get_id, sizeof get_id, "g%zu", n);
-    json_t *query = json_pack("[s, {s:o*, s:b, s:I, s:i}, s]", "x:Certificate/query", "filter",
-                              filter, "calculateTotal", 1, "position", (json_int_t)(page * PAGE),
-                              "limit", (int)PAGE, query_id);
-    json_t *get = json_pack("[s, {s:{s:s, s:s, s:s}, s:o}, s]", "x:Certificate/get", "#ids",
-                            "resultOf", query_id, "name", "x:Certificate/query", "path", "/ids",
-                            "properties", certificate_properties(), get_id);
-    bool done = json_array_append_new(calls, query) == 0;
-    return json_array_append_new(calls, get) == 0 && done;
+    own_request_add(request, "x:Certificate/query",
+                    json_pack("{s:o*, s:b, s:I, s:i}", "filter", filter, "calculateTotal", 1,
+                              "position", (json_int_t)(page * PAGE), "limit", (int)PAGE),
+                    query_id);
+    own_request_add_found(request, "x:Certificate/get", "x:Certificate/query", query_id,
+                          certificate_properties(), get_id);
 }
 
 /* The word search finds every certificate that has the word, so ask for the rarest: the longest. */
@@ -202,52 +200,36 @@ static const char *search_name(const struct san_set *names)
     return longest;
 }
 
-bool certificate_search_write(struct certificate_search *search, json_t *calls)
+void certificate_search_write(struct certificate_search *search, struct own_request *request)
 {
-    bool done = true;
-
     if (search->listing) {
-        for (size_t n = 0; done && n < CERTIFICATE_SEARCHES && search->page + n < search->pages;
-             n++)
-            done = append_page(calls, n, NULL, search->page + n);
-        return done;
+        for (size_t n = 0; n < CERTIFICATE_SEARCHES && search->page + n < search->pages; n++)
+            add_page(request, n, NULL, search->page + n);
+        return;
     }
     search->last = search->first;
-    for (size_t n = 0; done && n < CERTIFICATE_SEARCHES && search->last < search->count; n++) {
+    for (size_t n = 0; n < CERTIFICATE_SEARCHES && search->last < search->count; n++) {
         const struct certificate_wanted *wanted = &search->wanted[search->last++];
-        done = append_page(calls, n, search_name(&wanted->domain->names), wanted->page);
+        add_page(request, n, search_name(&wanted->domain->names), wanted->page);
     }
-    return done;
 }
 
-static const json_t *arguments_of(const json_t *response, char kind, size_t n)
+static const json_t *page_of(const struct own_request *request, size_t n, bool *full)
 {
-    char call_id[CALL_ID_SIZE];
-    size_t i;
-    json_t *call;
+    char query_id[CALL_ID_SIZE], get_id[CALL_ID_SIZE];
 
-    snprintf(call_id, sizeof call_id, "%c%zu", kind, n);
-    json_array_foreach(json_object_get(response, "methodResponses"), i, call)
-    {
-        const char *id = json_string_value(json_array_get(call, 2));
-        if (id && strcmp(id, call_id) == 0)
-            return json_array_get(call, 1);
-    }
-    return NULL;
+    snprintf(query_id, sizeof query_id, "q%zu", n);
+    snprintf(get_id, sizeof get_id, "g%zu", n);
+    *full = json_array_size(json_object_get(own_request_answer(request, query_id), "ids")) >= PAGE;
+    return own_request_list(request, get_id);
 }
 
-static const json_t *page_of(const json_t *response, size_t n, bool *full)
-{
-    *full = json_array_size(json_object_get(arguments_of(response, 'q', n), "ids")) >= PAGE;
-    return json_object_get(arguments_of(response, 'g', n), "list");
-}
-
-static bool read_list(struct certificate_search *search, const json_t *response)
+static bool read_list(struct certificate_search *search, const struct own_request *request)
 {
     bool full = true;
 
     for (size_t n = 0; full && n < CERTIFICATE_SEARCHES && search->page < search->pages; n++) {
-        const json_t *page = page_of(response, n, &full);
+        const json_t *page = page_of(request, n, &full);
         for (size_t i = 0; i < json_array_size(page); i++) {
             if (!hand_out(search, json_array_get(page, i)))
                 return false;
@@ -272,16 +254,16 @@ static bool read_found(struct certificate_search *search, struct certificate_wan
     return true;
 }
 
-bool certificate_search_read(struct certificate_search *search, const json_t *response)
+bool certificate_search_read(struct certificate_search *search, const struct own_request *request)
 {
     if (search->listing)
-        return read_list(search, response);
+        return read_list(search, request);
 
     /* Those with more pages move up to those that have not been asked for. */
     size_t next = search->last;
     for (size_t i = search->last; i-- > search->first;) {
         bool full;
-        const json_t *page = page_of(response, i - search->first, &full);
+        const json_t *page = page_of(request, i - search->first, &full);
         if (!read_found(search, &search->wanted[i], page))
             return false;
         if (full && search->wanted[i].page < PAGES_OF_A_NAME)

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "jmap/lookup.h"
+#include "jmap/own_request.h"
 
 /* One that is asked for by name, and how far. */
 struct certificate_wanted {
@@ -59,10 +60,10 @@ bool certificate_search_begin(struct certificate_search *search, struct lookup_d
 /* Frees the ids that domains borrow, too. */
 void certificate_search_end(struct certificate_search *search);
 
-/* Appends the next request's calls; none once all is read. False when memory runs out. */
-bool certificate_search_write(struct certificate_search *search, json_t *calls);
+/* Adds the next request's calls; none once all is read. */
+void certificate_search_write(struct certificate_search *search, struct own_request *request);
 
 /* The answer to them. False when memory runs out. */
-bool certificate_search_read(struct certificate_search *search, const json_t *response);
+bool certificate_search_read(struct certificate_search *search, const struct own_request *request);
 
 #endif

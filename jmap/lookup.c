@@ -43,16 +43,14 @@ struct lookup {
     enum stage stage;
     enum lookup_state state;
     const char *error;
-    json_t *calls;   /* the method calls of this request */
-    bool incomplete; /* memory ran out while they were written */
-    char *body;
-    size_t body_len;
+    struct own_request request;
     size_t first, last;   /* the domains of this request: [first, last) */
     size_t task_position; /* how far the list of tasks has been read */
     unsigned pages;
-    bool all_tasks;    /* the list of tasks has been read to its end */
-    json_t *responses; /* array: owns all strings that were found, but for those of the search */
-    json_t *hostnames; /* array: the server's own names */
+    bool all_tasks;       /* the list of tasks has been read to its end */
+    json_t *responses;    /* array: owns all strings that were found, but for those of the search */
+    json_t *certificates; /* array: of each lot of domains, those known already */
+    json_t *hostnames;    /* array: the server's own names */
     bool needs_hostname;
     bool reread; /* certificates are being read again, after more tasks */
     size_t stored_certificates;
@@ -61,74 +59,10 @@ struct lookup {
 
 /* Reading an answer. */
 
-static json_t *call_named(const json_t *response, const char *call_id)
-{
-    size_t i;
-    json_t *call;
-
-    json_array_foreach(json_object_get(response, "methodResponses"), i, call)
-    {
-        const char *id = json_string_value(json_array_get(call, 2));
-        if (id && strcmp(id, call_id) == 0)
-            return call;
-    }
-    return NULL;
-}
-
 static enum lookup_state fail(struct lookup *lookup, enum lookup_state state, const char *error)
 {
     lookup->error = error;
     return lookup->state = state;
-}
-
-/* A get answers with a list, a query with ids. */
-static bool has_shape_of(const json_t *answer, const char *method)
-{
-    const char *member = strstr(method, "/get") ? "list" : "ids";
-
-    return json_is_array(json_object_get(json_array_get(answer, 1), member));
-}
-
-static enum lookup_state check_call(struct lookup *lookup, const json_t *call, const json_t *answer)
-{
-    const char *method = json_string_value(json_array_get(call, 0));
-
-    if (!answer)
-        return fail(lookup, LOOKUP_FAILED, "the server left a look-up unanswered");
-    if (json_equal(json_array_get(answer, 0), json_array_get(call, 0)))
-        return has_shape_of(answer, method)
-                   ? LOOKUP_DONE
-                   : fail(lookup, LOOKUP_FAILED, "the server's answer to a look-up has no list");
-    const char *type = json_string_value(json_object_get(json_array_get(answer, 1), "type"));
-    if (type && strcmp(type, "forbidden") == 0)
-        return fail(lookup, LOOKUP_FORBIDDEN, "the credential may not read what is needed");
-    return fail(lookup, LOOKUP_FAILED, "the server refused a look-up");
-}
-
-/* Every call of a look-up must have been answered by its own method. */
-static enum lookup_state check_calls(struct lookup *lookup, const json_t *response)
-{
-    enum lookup_state state = LOOKUP_DONE;
-    size_t i;
-    json_t *call;
-
-    json_array_foreach(lookup->calls, i, call)
-    {
-        const char *call_id = json_string_value(json_array_get(call, 2));
-        if (state == LOOKUP_DONE)
-            state = check_call(lookup, call, call_named(response, call_id));
-    }
-    return state;
-}
-
-static json_t *objects_of(const json_t *response, const char *call_id)
-{
-    return json_object_get(json_array_get(call_named(response, call_id), 1), "list");
-}
-
-static const char *string_of(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
 }
 
 static int domain_compare(const void *id, const void *domain)
@@ -188,12 +122,12 @@ static bool add_task(struct lookup *lookup, const json_t *object)
     return true;
 }
 
-static bool add_tasks(struct lookup *lookup, const json_t *response, const char *call_id)
+static bool add_tasks(struct lookup *lookup, const char *call_id)
 {
     size_t i;
     json_t *object;
 
-    json_array_foreach(objects_of(response, call_id), i, object)
+    json_array_foreach(own_request_list(&lookup->request, call_id), i, object)
     {
         if (!add_task(lookup, object))
             return false;
@@ -210,9 +144,9 @@ static bool has_live_task(const struct lookup_domain *domain)
     return false;
 }
 
-static void note_page(struct lookup *lookup, const json_t *response, size_t asked_for)
+static void note_page(struct lookup *lookup, size_t asked_for)
 {
-    json_t *query = json_array_get(call_named(response, "t"), 1);
+    const json_t *query = own_request_answer(&lookup->request, "t");
     size_t listed = json_array_size(json_object_get(query, "ids"));
 
     lookup->task_position += listed;
@@ -226,18 +160,17 @@ static bool is_fresh(const struct lookup_domain *domain)
     return wall_time_before(domain->asked, domain->renewal_due);
 }
 
-/* The n-th response holds the facts of the n-th lot of domains. */
 static bool add_known_certificates(struct lookup *lookup)
 {
-    size_t r, i;
-    json_t *response, *certificate;
+    size_t lot, i;
+    json_t *list, *certificate;
 
-    json_array_foreach(lookup->responses, r, response)
+    json_array_foreach(lookup->certificates, lot, list)
     {
-        json_array_foreach(objects_of(response, "c"), i, certificate)
+        json_array_foreach(list, i, certificate)
         {
-            const char *id = string_of(certificate, "id");
-            size_t first = r * DOMAINS_A_REQUEST, last = first + DOMAINS_A_REQUEST;
+            const char *id = own_request_string(certificate, "id");
+            size_t first = lot * DOMAINS_A_REQUEST, last = first + DOMAINS_A_REQUEST;
             for (size_t d = first; id && d < last && d < lookup->count; d++) {
                 struct lookup_domain *domain = &lookup->domains[d];
                 if (strcmp(domain->known.certificate_id, id) == 0 && domain->names.count > 0 &&
@@ -258,7 +191,7 @@ static const json_t *object_by_id(const json_t *list, const char *id)
 
     json_array_foreach(list, i, object)
     {
-        const char *own = string_of(object, "id");
+        const char *own = own_request_string(object, "id");
         if (own && id && strcmp(own, id) == 0)
             return object;
     }
@@ -273,7 +206,7 @@ static enum challenge_type challenge_of(const json_t *provider)
         [CHALLENGE_DNS01] = "Dns01",
         [CHALLENGE_DNS_PERSIST01] = "DnsPersist01",
     };
-    const char *type = string_of(provider, "challengeType");
+    const char *type = own_request_string(provider, "challengeType");
 
     for (size_t i = 0; type && i < sizeof names / sizeof *names; i++) {
         if (strcmp(type, names[i]) == 0)
@@ -295,11 +228,12 @@ static void read_domain(struct lookup *lookup, struct lookup_domain *domain, con
                         const json_t *providers)
 {
     const json_t *management = json_object_get(object, "certificateManagement");
-    const char *type = string_of(management, "@type");
-    const json_t *provider = object_by_id(providers, string_of(management, "acmeProviderId"));
-    const char *part = string_of(provider, "renewBefore");
+    const char *type = own_request_string(management, "@type");
+    const json_t *provider =
+        object_by_id(providers, own_request_string(management, "acmeProviderId"));
+    const char *part = own_request_string(provider, "renewBefore");
 
-    domain->name = string_of(object, "name");
+    domain->name = own_request_string(object, "name");
     domain->renewable = domain->name && type && strcmp(type, "Automatic") == 0 && provider != NULL;
     domain->challenge = challenge_of(provider);
     read_attempts(domain, provider);
@@ -321,7 +255,7 @@ static bool add_hostname(struct lookup *lookup, const char *hostname)
 /* The names that the server knows itself by; the default one comes first. */
 static bool read_settings(struct lookup *lookup, const json_t *settings)
 {
-    const char *default_hostname = string_of(settings, "defaultHostname");
+    const char *default_hostname = own_request_string(settings, "defaultHostname");
     char own[HOSTNAME_SIZE];
 
     json_array_clear(lookup->hostnames);
@@ -338,7 +272,7 @@ static bool read_other_hostnames(struct lookup *lookup, const json_t *settings)
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         json_object_foreach(json_object_get(settings, kinds[k]), key, value)
         {
-            if (!add_hostname(lookup, string_of(value, "hostname")))
+            if (!add_hostname(lookup, own_request_string(value, "hostname")))
                 return false;
         }
     }
@@ -384,51 +318,35 @@ static bool name_domains(struct lookup *lookup)
 
 /* Writing requests. */
 
-static void append_call(struct lookup *lookup, const char *method, json_t *arguments,
-                        const char *call_id)
-{
-    if (json_array_append_new(lookup->calls, json_pack("[s, o, s]", method, arguments, call_id)))
-        lookup->incomplete = true;
-}
-
-static void append_get_of(struct lookup *lookup, const char *method, const char *query,
-                          const char *query_id, const char *call_id)
-{
-    append_call(lookup, method,
-                json_pack("{s:{s:s, s:s, s:s}}", "#ids", "resultOf", query_id, "name", query,
-                          "path", "/ids"),
-                call_id);
-}
-
 static void append_task_list(struct lookup *lookup, size_t position, int limit)
 {
-    append_call(lookup, "x:Task/query",
-                json_pack("{s:{s:s}, s:[{s:s, s:b}], s:I, s:i}", "filter", "@type", "AcmeRenewal",
-                          "sort", "property", "due", "isAscending", 1, "position",
-                          (json_int_t)position, "limit", limit),
-                "t");
-    append_get_of(lookup, "x:Task/get", "x:Task/query", "t", "T");
+    own_request_add(&lookup->request, "x:Task/query",
+                    json_pack("{s:{s:s}, s:[{s:s, s:b}], s:I, s:i}", "filter", "@type",
+                              "AcmeRenewal", "sort", "property", "due", "isAscending", 1,
+                              "position", (json_int_t)position, "limit", limit),
+                    "t");
+    own_request_add_found(&lookup->request, "x:Task/get", "x:Task/query", "t", NULL, "T");
 }
 
 static void append_failed_tasks(struct lookup *lookup)
 {
-    append_call(lookup, "x:Task/query",
-                json_pack("{s:{s:s, s:s}, s:i}", "filter", "@type", "AcmeRenewal", "status",
-                          "Failed", "limit", (int)FAILED_TASKS),
-                "f");
-    append_get_of(lookup, "x:Task/get", "x:Task/query", "f", "F");
+    own_request_add(&lookup->request, "x:Task/query",
+                    json_pack("{s:{s:s, s:s}, s:i}", "filter", "@type", "AcmeRenewal", "status",
+                              "Failed", "limit", (int)FAILED_TASKS),
+                    "f");
+    own_request_add_found(&lookup->request, "x:Task/get", "x:Task/query", "f", NULL, "F");
 }
 
 static void append_settings(struct lookup *lookup)
 {
-    append_call(lookup, "x:AcmeProvider/get",
-                json_pack("{s:n, s:[s, s, s]}", "ids", "properties", "challengeType", "renewBefore",
-                          "maxRetries"),
-                "p");
-    append_call(lookup, "x:SystemSettings/get",
-                json_pack("{s:[s], s:[s, s, s]}", "ids", "singleton", "properties",
-                          "defaultHostname", "mailExchangers", "services"),
-                "s");
+    own_request_add(&lookup->request, "x:AcmeProvider/get",
+                    json_pack("{s:n, s:[s, s, s]}", "ids", "properties", "challengeType",
+                              "renewBefore", "maxRetries"),
+                    "p");
+    own_request_add(&lookup->request, "x:SystemSettings/get",
+                    json_pack("{s:[s], s:[s, s, s]}", "ids", "singleton", "properties",
+                              "defaultHostname", "mailExchangers", "services"),
+                    "s");
 }
 
 static bool add_id(json_t *ids, const char *id)
@@ -449,41 +367,27 @@ static void append_known(struct lookup *lookup)
         listed = add_id(certificates, known->certificate_id) && listed;
     }
     if (!listed)
-        lookup->incomplete = true;
-    append_call(lookup, "x:Task/get", json_pack("{s:o}", "ids", tasks), "k");
-    append_call(
-        lookup, "x:Domain/get",
+        lookup->request.incomplete = true;
+    own_request_add(&lookup->request, "x:Task/get", json_pack("{s:o}", "ids", tasks), "k");
+    own_request_add(
+        &lookup->request, "x:Domain/get",
         json_pack("{s:o, s:[s, s]}", "ids", ids, "properties", "name", "certificateManagement"),
         "d");
     append_settings(lookup);
-    append_call(
-        lookup, "x:Certificate/get",
+    own_request_add(
+        &lookup->request, "x:Certificate/get",
         json_pack("{s:o, s:o}", "ids", certificates, "properties", certificate_properties()), "c");
 }
 
 static void append_certificate_count(struct lookup *lookup)
 {
-    append_call(lookup, "x:Certificate/query",
-                json_pack("{s:b, s:i}", "calculateTotal", 1, "limit", 1), "n");
+    own_request_add(&lookup->request, "x:Certificate/query",
+                    json_pack("{s:b, s:i}", "calculateTotal", 1, "limit", 1), "n");
 }
 
-static void begin_calls(struct lookup *lookup)
+static enum lookup_state send_request(struct lookup *lookup)
 {
-    json_decref(lookup->calls);
-    lookup->calls = json_array();
-    lookup->incomplete = !lookup->calls;
-}
-
-static enum lookup_state send_calls(struct lookup *lookup)
-{
-    json_t *request = json_pack("{s:[s, s], s:O}", "using", "urn:ietf:params:jmap:core",
-                                "urn:stalwart:jmap", "methodCalls", lookup->calls);
-
-    free(lookup->body);
-    lookup->body = request && !lookup->incomplete ? json_dumps(request, JSON_COMPACT) : NULL;
-    lookup->body_len = lookup->body ? strlen(lookup->body) : 0;
-    json_decref(request);
-    if (!lookup->body)
+    if (!own_request_finish(&lookup->request))
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return lookup->state = LOOKUP_SEND_API;
 }
@@ -495,7 +399,7 @@ static enum lookup_state send_facts(struct lookup *lookup)
     lookup->last = lookup->first + DOMAINS_A_REQUEST;
     if (lookup->last > lookup->count)
         lookup->last = lookup->count;
-    begin_calls(lookup);
+    own_request_begin(&lookup->request);
     if (lookup->first == 0) {
         append_task_list(lookup, 0, FIRST_TASKS);
         append_failed_tasks(lookup);
@@ -503,7 +407,7 @@ static enum lookup_state send_facts(struct lookup *lookup)
             append_certificate_count(lookup);
     }
     append_known(lookup);
-    return send_calls(lookup);
+    return send_request(lookup);
 }
 
 static bool needs_search(const struct lookup_domain *domain)
@@ -526,18 +430,17 @@ static bool needs_more_tasks(const struct lookup *lookup)
 static enum lookup_state send_more_tasks(struct lookup *lookup)
 {
     lookup->stage = STAGE_MORE_TASKS;
-    begin_calls(lookup);
+    own_request_begin(&lookup->request);
     append_task_list(lookup, lookup->task_position, MORE_TASKS);
-    return send_calls(lookup);
+    return send_request(lookup);
 }
 
 static enum lookup_state next_certificates(struct lookup *lookup)
 {
-    begin_calls(lookup);
-    if (!certificate_search_write(&lookup->search, lookup->calls))
-        lookup->incomplete = true;
-    if (lookup->incomplete || json_array_size(lookup->calls) > 0)
-        return send_calls(lookup);
+    own_request_begin(&lookup->request);
+    certificate_search_write(&lookup->search, &lookup->request);
+    if (lookup->request.incomplete || own_request_count(&lookup->request) > 0)
+        return send_request(lookup);
 
     if (lookup->reread || !needs_more_tasks(lookup))
         return lookup->state = LOOKUP_DONE;
@@ -557,10 +460,11 @@ static enum lookup_state search_certificates(struct lookup *lookup)
 static enum lookup_state send_nodes(struct lookup *lookup)
 {
     lookup->stage = STAGE_NODES;
-    begin_calls(lookup);
-    append_call(lookup, "x:ClusterNode/get",
-                json_pack("{s:n, s:[s, s]}", "ids", "properties", "hostname", "lastRenewal"), "n");
-    return send_calls(lookup);
+    own_request_begin(&lookup->request);
+    own_request_add(&lookup->request, "x:ClusterNode/get",
+                    json_pack("{s:n, s:[s, s]}", "ids", "properties", "hostname", "lastRenewal"),
+                    "n");
+    return send_request(lookup);
 }
 
 static enum lookup_state after_names(struct lookup *lookup)
@@ -570,32 +474,34 @@ static enum lookup_state after_names(struct lookup *lookup)
     return search_certificates(lookup);
 }
 
-static void note_certificate_count(struct lookup *lookup, const json_t *response)
+static void note_certificate_count(struct lookup *lookup)
 {
-    const json_t *total = json_object_get(json_array_get(call_named(response, "n"), 1), "total");
+    const json_t *total = json_object_get(own_request_answer(&lookup->request, "n"), "total");
 
     if (json_is_integer(total) && json_integer_value(total) >= 0)
         lookup->stored_certificates = (size_t)json_integer_value(total);
 }
 
-static enum lookup_state feed_facts(struct lookup *lookup, const json_t *response)
+static enum lookup_state feed_facts(struct lookup *lookup)
 {
-    const json_t *providers = objects_of(response, "p");
-    const json_t *settings = json_array_get(objects_of(response, "s"), 0);
+    const json_t *providers = own_request_list(&lookup->request, "p");
+    const json_t *settings = json_array_get(own_request_list(&lookup->request, "s"), 0);
 
     if (lookup->first == 0) {
-        if (!add_tasks(lookup, response, "T") || !add_tasks(lookup, response, "F"))
+        if (!add_tasks(lookup, "T") || !add_tasks(lookup, "F"))
             return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
-        note_page(lookup, response, FIRST_TASKS);
-        note_certificate_count(lookup, response);
+        note_page(lookup, FIRST_TASKS);
+        note_certificate_count(lookup);
         if (!read_settings(lookup, settings))
             return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     }
-    if (!add_tasks(lookup, response, "k"))
+    if (!add_tasks(lookup, "k") ||
+        json_array_append(lookup->certificates, own_request_list(&lookup->request, "c")) != 0)
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     for (size_t i = lookup->first; i < lookup->last; i++) {
         struct lookup_domain *domain = &lookup->domains[i];
-        read_domain(lookup, domain, object_by_id(objects_of(response, "d"), domain->id), providers);
+        read_domain(lookup, domain,
+                    object_by_id(own_request_list(&lookup->request, "d"), domain->id), providers);
     }
     if (lookup->last < lookup->count) {
         lookup->first = lookup->last;
@@ -614,19 +520,20 @@ static enum lookup_state use_hostname(struct lookup *lookup, const char *hostnam
 }
 
 /* Nodes that are no more stay listed under names of their own: the latest sign of life counts. */
-static enum lookup_state feed_nodes(struct lookup *lookup, const json_t *response)
+static enum lookup_state feed_nodes(struct lookup *lookup)
 {
     const char *hostname = NULL;
     wall_time latest = WALL_TIME_NEVER;
     size_t i;
     json_t *node;
 
-    json_array_foreach(objects_of(response, "n"), i, node)
+    json_array_foreach(own_request_list(&lookup->request, "n"), i, node)
     {
         wall_time renewed = own_request_time(node, "lastRenewal", WALL_TIME_NEVER);
-        if (!string_of(node, "hostname") || (hostname && !wall_time_before(latest, renewed)))
+        if (!own_request_string(node, "hostname") ||
+            (hostname && !wall_time_before(latest, renewed)))
             continue;
-        hostname = string_of(node, "hostname");
+        hostname = own_request_string(node, "hostname");
         latest = renewed;
     }
     if (hostname) {
@@ -638,9 +545,9 @@ static enum lookup_state feed_nodes(struct lookup *lookup, const json_t *respons
 }
 
 /* A guess, so not remembered. */
-static enum lookup_state feed_session(struct lookup *lookup, const json_t *response)
+static enum lookup_state feed_session(struct lookup *lookup)
 {
-    const char *url = string_of(response, "apiUrl");
+    const char *url = own_request_string(lookup->request.response, "apiUrl");
     const char *host = url ? strstr(url, "://") : NULL;
     char hostname[HOSTNAME_SIZE];
 
@@ -651,18 +558,18 @@ static enum lookup_state feed_session(struct lookup *lookup, const json_t *respo
     return use_hostname(lookup, hostname);
 }
 
-static enum lookup_state feed_certificates(struct lookup *lookup, const json_t *response)
+static enum lookup_state feed_certificates(struct lookup *lookup)
 {
-    if (!certificate_search_read(&lookup->search, response))
+    if (!certificate_search_read(&lookup->search, &lookup->request))
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return next_certificates(lookup);
 }
 
-static enum lookup_state feed_more_tasks(struct lookup *lookup, const json_t *response)
+static enum lookup_state feed_more_tasks(struct lookup *lookup)
 {
-    if (!add_tasks(lookup, response, "T"))
+    if (!add_tasks(lookup, "T"))
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
-    note_page(lookup, response, MORE_TASKS);
+    note_page(lookup, MORE_TASKS);
     lookup->pages++;
     if (needs_more_tasks(lookup))
         return send_more_tasks(lookup);
@@ -672,46 +579,39 @@ static enum lookup_state feed_more_tasks(struct lookup *lookup, const json_t *re
     return search_certificates(lookup);
 }
 
-static enum lookup_state feed_response(struct lookup *lookup, json_t *response)
+static enum lookup_state feed_response(struct lookup *lookup)
 {
     if (lookup->stage == STAGE_NODES)
-        return feed_nodes(lookup, response);
+        return feed_nodes(lookup);
     if (lookup->stage == STAGE_SESSION)
-        return feed_session(lookup, response);
-    if (check_calls(lookup, response) != LOOKUP_DONE)
-        return lookup->state;
+        return feed_session(lookup);
+
+    bool forbidden;
+    const char *fault = own_request_fault(&lookup->request, &forbidden);
+    if (fault)
+        return fail(lookup, forbidden ? LOOKUP_FORBIDDEN : LOOKUP_FAILED, fault);
     switch (lookup->stage) {
     case STAGE_FACTS:
-        return feed_facts(lookup, response);
+        return feed_facts(lookup);
     case STAGE_CERTIFICATES:
-        return feed_certificates(lookup, response);
+        return feed_certificates(lookup);
     default:
-        return feed_more_tasks(lookup, response);
+        return feed_more_tasks(lookup);
     }
 }
 
 enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char *body, size_t len)
 {
-    if (status == 401)
-        return fail(lookup, LOOKUP_FAILED, "the server does not know the credential");
-    if (status == 429)
-        return fail(lookup, LOOKUP_FAILED, "the server limits the credential's requests");
-    if (status != 200)
-        return fail(lookup, LOOKUP_FAILED, "the server did not answer a look-up with 200");
-
     bool no_memory;
-    json_t *response = json_text_read(body, len, JSON_ALLOW_NUL, NULL, &no_memory);
-    if (no_memory)
-        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
-    if (!response)
-        return fail(lookup, LOOKUP_FAILED, "the server's answer to a look-up is not JSON");
+    const char *error = own_request_read_resource(&lookup->request, status, body, len, &no_memory);
+
+    if (error)
+        return fail(lookup, no_memory ? LOOKUP_NO_MEMORY : LOOKUP_FAILED, error);
     /* Of certificates the search keeps what is needed; there can be very many. */
-    bool kept =
-        lookup->stage == STAGE_CERTIFICATES || json_array_append(lookup->responses, response) == 0;
-    enum lookup_state state =
-        kept ? feed_response(lookup, response) : fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
-    json_decref(response);
-    return state;
+    if (lookup->stage != STAGE_CERTIFICATES &&
+        json_array_append(lookup->responses, lookup->request.response) != 0)
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    return feed_response(lookup);
 }
 
 struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
@@ -727,6 +627,7 @@ struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
         .memory = memory,
         .now = now,
         .responses = json_array(),
+        .certificates = json_array(),
         .hostnames = json_array(),
         .stored_certificates = CERTIFICATES_UNCOUNTED,
     };
@@ -734,7 +635,8 @@ struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
         domains[i].renewal_due = WALL_TIME_NEVER;
         memory_recall(memory, domains[i].id, &domains[i].known);
     }
-    if (!lookup->responses || !lookup->hostnames || send_facts(lookup) != LOOKUP_SEND_API) {
+    if (!lookup->responses || !lookup->certificates || !lookup->hostnames ||
+        send_facts(lookup) != LOOKUP_SEND_API) {
         lookup_destroy(lookup);
         return NULL;
     }
@@ -758,10 +660,10 @@ void lookup_destroy(struct lookup *lookup)
         *domain = (struct lookup_domain){.id = domain->id, .asked = domain->asked};
     }
     certificate_search_end(&lookup->search);
-    json_decref(lookup->calls);
+    own_request_clear(&lookup->request);
     json_decref(lookup->hostnames);
+    json_decref(lookup->certificates);
     json_decref(lookup->responses);
-    free(lookup->body);
     free(lookup);
 }
 
@@ -772,8 +674,8 @@ enum lookup_state lookup_state(const struct lookup *lookup)
 
 const char *lookup_body(const struct lookup *lookup, size_t *len)
 {
-    *len = lookup->body_len;
-    return lookup->body;
+    *len = lookup->request.len;
+    return lookup->request.body;
 }
 
 const char *lookup_error(const struct lookup *lookup)

@@ -40,11 +40,24 @@ bool own_request_finish(struct own_request *request)
     return request->body != NULL;
 }
 
-const char *own_request_read(struct own_request *request, unsigned status, const char *body,
-                             size_t len)
+void own_request_add_found(struct own_request *request, const char *method, const char *query,
+                           const char *query_id, json_t *properties, const char *call_id)
 {
-    bool no_memory;
+    own_request_add(request, method,
+                    json_pack("{s:{s:s, s:s, s:s}, s:o*}", "#ids", "resultOf", query_id, "name",
+                              query, "path", "/ids", "properties", properties),
+                    call_id);
+}
 
+size_t own_request_count(const struct own_request *request)
+{
+    return json_array_size(request->calls);
+}
+
+const char *own_request_read_resource(struct own_request *request, unsigned status,
+                                      const char *body, size_t len, bool *no_memory)
+{
+    *no_memory = false;
     json_decref(request->response);
     request->response = NULL;
     if (status == 0)
@@ -55,9 +68,20 @@ const char *own_request_read(struct own_request *request, unsigned status, const
         return "the server limits the credential's requests";
     if (status != 200)
         return "the server did not answer with 200";
-    request->response = json_text_read(body, len, JSON_ALLOW_NUL, NULL, &no_memory);
-    if (no_memory)
+    request->response = json_text_read(body, len, JSON_ALLOW_NUL, NULL, no_memory);
+    if (*no_memory)
         return "out of memory";
+    return request->response ? NULL : "the server's answer is not JSON";
+}
+
+const char *own_request_read(struct own_request *request, unsigned status, const char *body,
+                             size_t len)
+{
+    bool no_memory;
+    const char *error = own_request_read_resource(request, status, body, len, &no_memory);
+
+    if (error)
+        return error;
     return json_is_array(json_object_get(request->response, "methodResponses"))
                ? NULL
                : "the server's answer is not one";
@@ -96,6 +120,51 @@ const char *own_request_error(const struct own_request *request, const char *cal
     const json_t *response = response_to(request, call_id);
 
     return is_error(response) ? own_request_string(json_array_get(response, 1), "type") : NULL;
+}
+
+json_t *own_request_list(const struct own_request *request, const char *call_id)
+{
+    return json_object_get(own_request_answer(request, call_id), "list");
+}
+
+/* A get answers with a list, a query with ids. */
+static bool has_shape_of(const json_t *response, const char *method)
+{
+    const char *member = strstr(method, "/get") ? "list" : "ids";
+
+    return json_is_array(json_object_get(json_array_get(response, 1), member));
+}
+
+static const char *fault_of(const struct own_request *request, const json_t *call, bool *forbidden)
+{
+    const char *call_id = json_string_value(json_array_get(call, 2));
+    const json_t *response = response_to(request, call_id), *method = json_array_get(call, 0);
+
+    if (!response)
+        return "the server left a look-up unanswered";
+    if (json_equal(json_array_get(response, 0), method))
+        return has_shape_of(response, json_string_value(method))
+                   ? NULL
+                   : "the server's answer to a look-up has no list";
+    const char *type = own_request_error(request, call_id);
+    *forbidden = type && strcmp(type, "forbidden") == 0;
+    return *forbidden ? "the credential may not read what is needed"
+                      : "the server refused a look-up";
+}
+
+const char *own_request_fault(const struct own_request *request, bool *forbidden)
+{
+    const char *fault = NULL;
+    size_t i;
+    json_t *call;
+
+    *forbidden = false;
+    json_array_foreach(request->calls, i, call)
+    {
+        if (!fault)
+            fault = fault_of(request, call, forbidden);
+    }
+    return fault;
 }
 
 const char *own_request_string(const json_t *object, const char *member)

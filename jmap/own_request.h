@@ -2,8 +2,8 @@
 #define RENEWGATE_JMAP_OWN_REQUEST_H
 
 /*
- * JMAP requests of the gate's own, written and their responses read: what the machines that tidy up
- * have in common.
+ * JMAP requests of the gate's own, written and their responses read: what look-ups and the machines
+ * that tidy up have in common.
  */
 
 #include <jansson.h>
@@ -39,12 +39,32 @@ void own_request_add(struct own_request *request, const char *method, json_t *ar
 /* Writes `body`; false when memory ran out, at this or at any call. */
 bool own_request_finish(struct own_request *request);
 
+/* Adds a call for the objects that a query of the same request finds; `properties` NULL for all. */
+void own_request_add_found(struct own_request *request, const char *method, const char *query,
+                           const char *query_id, json_t *properties, const char *call_id);
+
+/* How many calls have been added. */
+size_t own_request_count(const struct own_request *request);
+
 /* Reads a response, whole. NULL when it is one, else why not, in words; static. */
 const char *own_request_read(struct own_request *request, unsigned status, const char *body,
                              size_t len);
 
+/* The same for a resource that is no API response: any JSON is one. */
+const char *own_request_read_resource(struct own_request *request, unsigned status,
+                                      const char *body, size_t len, bool *no_memory);
+
+/*
+ * NULL where every call was answered by its own method, a get with a list and a query with ids;
+ * else why not, in words; static. `forbidden` says whether the credential lacks a permission.
+ */
+const char *own_request_fault(const struct own_request *request, bool *forbidden);
+
 /* The arguments of the response to a call; NULL where there is none, or an error. Borrowed. */
 json_t *own_request_answer(const struct own_request *request, const char *call_id);
+
+/* The objects that answer a get; NULL where there is none, or an error. Borrowed. */
+json_t *own_request_list(const struct own_request *request, const char *call_id);
 
 /* The type of the method-level error that a call got, or NULL. Borrowed. */
 const char *own_request_error(const struct own_request *request, const char *call_id);
