@@ -15,7 +15,8 @@
  *   nodes         the server's own host name, once in the gate's life and only where it matters
  *   session       the same from the session's URLs, where the caller may not see the nodes
  *   certificates  a search, for the domains whose known certificate is not fresh
- *   more tasks    the rest of the list, where a domain is due and no task of its own was seen
+ *   more tasks    the rest of the list, where a domain is due and no task of its own was seen, with
+ *                 the others' remembered on the way; or a page of it, where several were
  */
 enum stage {
     STAGE_FACTS,
@@ -29,7 +30,8 @@ enum stage {
 /* Limits of the server's session object: 500 ids a get, 16 calls a request. */
 enum {
     DOMAINS_A_REQUEST = 200, /* with MEMORY_TASKS known tasks each: below 500 ids */
-    FIRST_TASKS = 100,
+    DUE_TASKS = 100,
+    LATER_TASKS = 10,
     FAILED_TASKS = 100,
     MORE_TASKS = 500,
     MORE_TASKS_PAGES = 200, /* 100,000 tasks */
@@ -46,6 +48,8 @@ struct lookup {
     struct own_request request;
     size_t first, last;   /* the domains of this request: [first, last) */
     size_t task_position; /* how far the list of tasks has been read */
+    size_t tasks_added;
+    bool twins_seen; /* the beginning of the list has several tasks of one of the domains */
     unsigned pages;
     bool all_tasks;       /* the list of tasks has been read to its end */
     json_t *responses;    /* array: owns all strings that were found, but for those of the search */
@@ -100,6 +104,18 @@ static wall_time first_seen(struct lookup_domain *domain, const struct renewal_t
     return now;
 }
 
+static bool add_task_to(struct lookup_domain *domain, struct renewal_task task, wall_time now)
+{
+    struct renewal_task *grown =
+        realloc(domain->tasks, (domain->task_count + 1) * sizeof *domain->tasks);
+    if (!grown)
+        return false;
+    domain->tasks = grown;
+    task.seen = first_seen(domain, &task, now);
+    grown[domain->task_count++] = task;
+    return true;
+}
+
 static bool add_task(struct lookup *lookup, const json_t *object)
 {
     struct renewal_task task;
@@ -109,17 +125,15 @@ static bool add_task(struct lookup *lookup, const json_t *object)
         return true;
 
     struct lookup_domain *domain = domain_by_id(lookup, domain_id);
-    if (!domain || has_task(domain, task.id))
+    if (!domain) {
+        if (lookup->stage == STAGE_MORE_TASKS && task.state != TASK_FAILED)
+            memory_note_task(lookup->memory, domain_id, task.id);
         return true;
-
-    struct renewal_task *grown =
-        realloc(domain->tasks, (domain->task_count + 1) * sizeof *domain->tasks);
-    if (!grown)
-        return false;
-    domain->tasks = grown;
-    task.seen = first_seen(domain, &task, lookup->now);
-    grown[domain->task_count++] = task;
-    return true;
+    }
+    if (has_task(domain, task.id))
+        return true;
+    lookup->tasks_added++;
+    return add_task_to(domain, task, lookup->now);
 }
 
 static bool add_tasks(struct lookup *lookup, const char *call_id)
@@ -135,22 +149,37 @@ static bool add_tasks(struct lookup *lookup, const char *call_id)
     return true;
 }
 
-static bool has_live_task(const struct lookup_domain *domain)
+static size_t live_tasks(const struct lookup_domain *domain)
 {
-    for (size_t i = 0; i < domain->task_count; i++) {
-        if (domain->tasks[i].state != TASK_FAILED)
-            return true;
-    }
-    return false;
+    size_t live = 0;
+
+    for (size_t i = 0; i < domain->task_count; i++)
+        live += domain->tasks[i].state != TASK_FAILED;
+    return live;
 }
 
-static void note_page(struct lookup *lookup, size_t asked_for)
+static size_t listed(const struct lookup *lookup, const char *call_id)
 {
-    const json_t *query = own_request_answer(&lookup->request, "t");
-    size_t listed = json_array_size(json_object_get(query, "ids"));
+    return json_array_size(json_object_get(own_request_answer(&lookup->request, call_id), "ids"));
+}
 
-    lookup->task_position += listed;
-    lookup->all_tasks = listed < asked_for;
+/* Together they are the beginning of the list, unless there are more that are due. */
+static void note_first_pages(struct lookup *lookup)
+{
+    size_t due = listed(lookup, "t"), later = listed(lookup, "l");
+
+    lookup->task_position = due < DUE_TASKS ? due + later : due;
+    lookup->all_tasks = due < DUE_TASKS && later < LATER_TASKS;
+    for (size_t i = 0; i < lookup->count; i++)
+        lookup->twins_seen |= live_tasks(&lookup->domains[i]) > 1;
+}
+
+static void note_page(struct lookup *lookup)
+{
+    size_t count = listed(lookup, "t");
+
+    lookup->task_position += count;
+    lookup->all_tasks = count < MORE_TASKS;
 }
 
 /* Certificates. */
@@ -318,14 +347,32 @@ static bool name_domains(struct lookup *lookup)
 
 /* Writing requests. */
 
-static void append_task_list(struct lookup *lookup, size_t position, int limit)
+/* By due time; Failed ones have none and come last. */
+static void append_tasks(struct lookup *lookup, json_t *filter, size_t position, int limit,
+                         const char *query_id, const char *call_id)
 {
     own_request_add(&lookup->request, "x:Task/query",
-                    json_pack("{s:{s:s}, s:[{s:s, s:b}], s:I, s:i}", "filter", "@type",
-                              "AcmeRenewal", "sort", "property", "due", "isAscending", 1,
-                              "position", (json_int_t)position, "limit", limit),
-                    "t");
-    own_request_add_found(&lookup->request, "x:Task/get", "x:Task/query", "t", NULL, "T");
+                    json_pack("{s:o, s:[{s:s, s:b}], s:I, s:i}", "filter", filter, "sort",
+                              "property", "due", "isAscending", 1, "position", (json_int_t)position,
+                              "limit", limit),
+                    query_id);
+    own_request_add_found(&lookup->request, "x:Task/get", "x:Task/query", query_id, NULL, call_id);
+}
+
+/*
+ * What is due, running ones included, and a few of those that follow. In a small queue that is all
+ * of it; in a large one what follows is mostly other domains' next renewals.
+ */
+static void append_first_tasks(struct lookup *lookup)
+{
+    char now[WALL_TIME_TEXT_SIZE];
+
+    wall_time_format(lookup->now, now);
+    append_tasks(lookup,
+                 json_pack("{s:s, s:s}", "@type", "AcmeRenewal", "dueIsLessThanOrEqual", now), 0,
+                 DUE_TASKS, "t", "T");
+    append_tasks(lookup, json_pack("{s:s, s:s}", "@type", "AcmeRenewal", "dueIsGreaterThan", now),
+                 0, LATER_TASKS, "l", "L");
 }
 
 static void append_failed_tasks(struct lookup *lookup)
@@ -401,7 +448,7 @@ static enum lookup_state send_facts(struct lookup *lookup)
         lookup->last = lookup->count;
     own_request_begin(&lookup->request);
     if (lookup->first == 0) {
-        append_task_list(lookup, 0, FIRST_TASKS);
+        append_first_tasks(lookup);
         append_failed_tasks(lookup);
         if (lookup->count > CERTIFICATE_SEARCHES)
             append_certificate_count(lookup);
@@ -419,9 +466,12 @@ static bool needs_more_tasks(const struct lookup *lookup)
 {
     if (lookup->all_tasks || lookup->pages >= MORE_TASKS_PAGES)
         return false;
+    /* Where there are twins there may be a crowd of them, for a collapse to find. */
+    if (lookup->twins_seen && lookup->pages == 0)
+        return true;
     for (size_t i = 0; i < lookup->count; i++) {
         const struct lookup_domain *domain = &lookup->domains[i];
-        if (domain->renewable && !is_fresh(domain) && !has_live_task(domain))
+        if (domain->renewable && !is_fresh(domain) && live_tasks(domain) == 0)
             return true;
     }
     return false;
@@ -431,7 +481,8 @@ static enum lookup_state send_more_tasks(struct lookup *lookup)
 {
     lookup->stage = STAGE_MORE_TASKS;
     own_request_begin(&lookup->request);
-    append_task_list(lookup, lookup->task_position, MORE_TASKS);
+    append_tasks(lookup, json_pack("{s:s}", "@type", "AcmeRenewal"), lookup->task_position,
+                 MORE_TASKS, "t", "T");
     return send_request(lookup);
 }
 
@@ -488,9 +539,9 @@ static enum lookup_state feed_facts(struct lookup *lookup)
     const json_t *settings = json_array_get(own_request_list(&lookup->request, "s"), 0);
 
     if (lookup->first == 0) {
-        if (!add_tasks(lookup, "T") || !add_tasks(lookup, "F"))
+        if (!add_tasks(lookup, "T") || !add_tasks(lookup, "L") || !add_tasks(lookup, "F"))
             return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
-        note_page(lookup, FIRST_TASKS);
+        note_first_pages(lookup);
         note_certificate_count(lookup);
         if (!read_settings(lookup, settings))
             return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
@@ -567,9 +618,14 @@ static enum lookup_state feed_certificates(struct lookup *lookup)
 
 static enum lookup_state feed_more_tasks(struct lookup *lookup)
 {
+    size_t added = lookup->tasks_added;
+
     if (!add_tasks(lookup, "T"))
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
-    note_page(lookup, MORE_TASKS);
+    note_page(lookup);
+    /* A page of other domains' tasks only owns no string of anybody's. */
+    if (lookup->tasks_added == added)
+        json_array_remove(lookup->responses, json_array_size(lookup->responses) - 1);
     lookup->pages++;
     if (needs_more_tasks(lookup))
         return send_more_tasks(lookup);

@@ -68,6 +68,32 @@ void memory_store(struct task_memory *memory, const struct domain_memory *domain
         free(fresh);
 }
 
+/* Where the task belongs; its own place if it is known already. */
+static char *place_for(struct domain_memory *domain, const char *task_id)
+{
+    for (size_t i = 0; i + 1 < MEMORY_TASKS; i++) {
+        if (!domain->task_ids[i][0] || strcmp(domain->task_ids[i], task_id) == 0)
+            return domain->task_ids[i];
+    }
+    return domain->task_ids[MEMORY_TASKS - 1];
+}
+
+void memory_note_task(struct task_memory *memory, const char *domain_id, const char *task_id)
+{
+    struct domain_memory key = {0};
+
+    strncpy(key.domain_id, domain_id, OBJECT_ID_SIZE - 1);
+    pthread_mutex_lock(&memory->lock);
+    struct domain_memory **found = tfind(&key, &memory->domains, domain_compare);
+    if (found)
+        strncpy(place_for(*found, task_id), task_id, OBJECT_ID_SIZE - 1);
+    pthread_mutex_unlock(&memory->lock);
+    if (found)
+        return;
+    strncpy(key.task_ids[0], task_id, OBJECT_ID_SIZE - 1);
+    memory_store(memory, &key);
+}
+
 void memory_recall_hostname(struct task_memory *memory, char hostname[static HOSTNAME_SIZE])
 {
     pthread_mutex_lock(&memory->lock);

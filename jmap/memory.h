@@ -40,6 +40,12 @@ void memory_recall(struct task_memory *memory, const char *domain_id, struct dom
 /* Replaces what is remembered of `domain->domain_id`. Forgets silently when memory runs out. */
 void memory_store(struct task_memory *memory, const struct domain_memory *domain);
 
+/*
+ * A live task of a domain that was seen on the way to something else, as by who reads the whole
+ * list. It takes a free place, else that of the later one. Forgets silently when memory runs out.
+ */
+void memory_note_task(struct task_memory *memory, const char *domain_id, const char *task_id);
+
 /* The server's own host name; "" until it is known. */
 void memory_recall_hostname(struct task_memory *memory, char hostname[static HOSTNAME_SIZE]);
 void memory_store_hostname(struct task_memory *memory, const char *hostname);

@@ -49,6 +49,49 @@ def test_a_known_task_is_not_searched_for_again(standin):
             assert requests(standin) == lookups + 1
 
 
+def test_a_list_once_read_is_known_for_all_domains(standin):
+    """Who reads the queue to its end for one due domain spares the next ones that."""
+    tasks = [{"@type": "AcmeRenewal", "domainId": "z", "status": {
+        "@type": "Pending", "due": days(10)}} for _ in range(150)]
+    standin.put_state(**state(
+        [certificate(DUE), certificate(DUE, ["mail.c.test"])],
+        [*tasks, task(days(20)), task(days(21), id="p222", domain="c")],
+        domains=[domain(), domain("c", "c.test")]))
+    later = {"@type": "Pending", "due": days(30)}
+    with Gate(standin.port) as gate:
+        for id, answered, lookups in (("b", TASK, 4), ("c", "p222", 2)):
+            standin.reset_counters()
+            assert gate.renew(id, status=later) == answered
+            assert requests(standin) == lookups + 1
+
+
+def test_a_task_that_is_gone_since_the_list_was_read_is_no_answer(standin):
+    """What was seen on the way is verified; where it is gone the list is read again."""
+    tasks = [{"@type": "AcmeRenewal", "domainId": "z", "status": {
+        "@type": "Pending", "due": days(10)}} for _ in range(150)]
+    domains = [domain(), domain("c", "c.test")]
+    certificates = [certificate(DUE), certificate(DUE, ["mail.c.test"])]
+    later = {"@type": "Pending", "due": days(30)}
+    with Gate(standin.port) as gate:
+        standin.put_state(**state(certificates, [
+            *tasks, task(days(20)), task(days(21), id="p222", domain="c")], domains=domains))
+        assert gate.renew(status=later) == TASK
+        standin.put_state(**state(certificates, [
+            *tasks, task(days(20)), task(days(22), id="p22z", domain="c")], domains=domains))
+        standin.reset_counters()
+        assert gate.renew("c", status=later) == "p22z"
+        assert requests(standin) == 4 + 1
+
+
+def test_a_long_queue_of_due_tasks_is_read_to_its_end(standin):
+    """More are due than a look-up reads at first."""
+    others = [{"@type": "AcmeRenewal", "domainId": "z", "status": {
+        "@type": "Pending", "due": days(-2)}} for _ in range(150)]
+    standin.put_state(**state([certificate(DUE)], [*others, task(days(-1))]))
+    with Gate(standin.port) as gate:
+        assert gate.renew() == TASK
+
+
 def test_the_servers_own_name_is_asked_for_once(standin):
     standin.put_state(**state(domains=[domain(names=()), domain("c", "c.test", names=())]))
     with Gate(standin.port) as gate:
