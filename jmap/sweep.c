@@ -516,9 +516,9 @@ enum sweep_step sweep_step(const struct sweep *sweep)
     return sweep->step;
 }
 
-struct sweep_request sweep_request(const struct sweep *sweep)
+struct own_request_order sweep_request(const struct sweep *sweep)
 {
-    struct sweep_request request = {
+    struct own_request_order request = {
         .once = sweep->stage == STAGE_SCHEDULE,
         .body = sweep->request.body,
         .len = sweep->request.len,

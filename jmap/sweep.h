@@ -17,6 +17,7 @@
 #include <stddef.h>
 
 #include "jmap/hold.h"
+#include "jmap/own_request.h"
 
 struct sweep;
 
@@ -41,13 +42,6 @@ struct sweep_context {
     void *user;
 };
 
-struct sweep_request {
-    bool is_session; /* GET /jmap/session in place of a POST to the API */
-    bool once;       /* must not be sent again where no answer came */
-    const char *body;
-    size_t len;
-};
-
 /* NULL when memory runs out. */
 struct sweep *sweep_create(const struct sweep_context *context);
 
@@ -57,7 +51,7 @@ void sweep_destroy(struct sweep *sweep);
 enum sweep_step sweep_step(const struct sweep *sweep);
 
 /* SWEEP_SEND only; valid until the next feed. */
-struct sweep_request sweep_request(const struct sweep *sweep);
+struct own_request_order sweep_request(const struct sweep *sweep);
 
 /* A response, whole; status 0 where none came. */
 enum sweep_step sweep_feed(struct sweep *sweep, unsigned status, const char *body, size_t len);

@@ -1,46 +1,28 @@
 #include "proxy/sweeper.h"
 
-#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "jmap/sweep.h"
 #include "proxy/clock.h"
-#include "proxy/loop.h"
+#include "proxy/errand.h"
 #include "proxy/mailbox.h"
-#include "proxy/outgoing.h"
 #include "proxy/replica_lock.h"
-#include "proxy/upstream.h"
 
-#define API_TARGET "/jmap/"
-#define SESSION_TARGET "/jmap/session"
-#define TICK_MILLISECONDS 1000
-#define ANSWER_LIMIT ((size_t)64 << 20)
-/* How long it stands back, doubled each time, and how often before it gives the sweep up. */
-#define FIRST_PAUSE_MILLISECONDS INT64_C(250)
-#define LONGEST_PAUSE_MILLISECONDS INT64_C(60000)
+/* How often a request is made before the sweep is given up. */
 #define TRIES_MAX 9
 
 struct sweeper {
     struct gate *gate;
     struct sweeper_handler handler;
-    struct loop loop;
+    struct errand errand;
     struct mailbox mailbox;
-    struct upstream *upstream;
     struct sweep_context context;
     struct sweep *sweep; /* the one under way, or NULL */
-    struct transfer *transfer;
-    struct arena arena; /* the transfer's */
-    unsigned status;
-    struct buffer content;
-    struct sweep_request asked;
-    monotonic_time may_ask; /* not before */
-    unsigned tries;         /* of what is asked now, that came to nothing */
     int64_t changes;
     struct letter wake;
     struct letter stop;
     bool stopping;
-    monotonic_time tick;
     pthread_t thread;
 };
 
@@ -79,157 +61,44 @@ static void on_stop(void *user)
     sweeper->stopping = true;
 }
 
-/* ---- its requests ---- */
+/* ---- one sweep ---- */
 
-static bool on_head(void *user, const struct upstream_head *head)
+static enum errand_step step(void *machine)
 {
-    struct sweeper *sweeper = user;
-    server_clock_note(&sweeper->gate->clock, &head->fields);
-    sweeper->status = head->status;
-    return true;
-}
-
-static enum data_result on_data(void *user, const char *bytes, size_t len)
-{
-    struct buffer *content = &((struct sweeper *)user)->content;
-    if (len > ANSWER_LIMIT - content->len)
-        return DATA_FAIL;
-    return buffer_append(content, bytes, len) ? DATA_TAKEN : DATA_FAIL;
-}
-
-static enum pull_result on_pull(void *user, char *into, size_t max, size_t *len)
-{
-    (void)user;
-    (void)into;
-    (void)max;
-    (void)len;
-    return PULL_FAIL; /* its requests are whole */
-}
-
-static bool is_worth_another_try(const struct sweeper *sweeper)
-{
-    bool failed = sweeper->status == 0 || sweeper->status == 429 || sweeper->status >= 500;
-    return failed && !sweeper->asked.once && sweeper->tries + 1 < TRIES_MAX;
-}
-
-static int64_t pause_milliseconds(const struct sweeper *sweeper)
-{
-    int64_t pause = FIRST_PAUSE_MILLISECONDS << (sweeper->tries - 1);
-    return pause < LONGEST_PAUSE_MILLISECONDS ? pause : LONGEST_PAUSE_MILLISECONDS;
-}
-
-static void answered(struct sweeper *sweeper)
-{
-    int64_t gap = 1000 / (int64_t)sweeper->gate->config->sweep_rate;
-    if (is_worth_another_try(sweeper)) {
-        sweeper->tries++;
-        gap += pause_milliseconds(sweeper);
-    } else {
-        sweeper->tries = 0;
-        sweep_feed(sweeper->sweep, sweeper->status, buffer_content(&sweeper->content),
-                   sweeper->content.len);
+    switch (sweep_step(machine)) {
+    case SWEEP_SEND:
+        return ERRAND_SEND;
+    case SWEEP_WAIT:
+        return ERRAND_WAIT;
+    case SWEEP_DONE:
+        break;
     }
-    sweeper->may_ask = monotonic_after(clock_monotonic(), gap);
+    return ERRAND_DONE;
 }
 
-static void on_done(void *user, enum upstream_failure failure, const char *detail)
+static struct own_request_order order(void *machine)
 {
-    struct sweeper *sweeper = user;
-    sweeper->transfer = NULL;
-    if (failure != UPSTREAM_FINE) {
-        sweeper->status = 0;
-        metrics_count_upstream_failure(sweeper->gate->metrics, failure);
-        log_event(sweeper->gate->log, LOG_LEVEL_WARN, "request of a sweep failed",
-                  log_text("kind", upstream_failure_name(failure)), log_text("detail", detail));
-    }
-    answered(sweeper);
+    return sweep_request(machine);
 }
 
-static const struct transfer_handler transfer_handler = {
-    .head = on_head,
-    .data = on_data,
-    .pull = on_pull,
-    .done = on_done,
-};
-
-static void ask(struct sweeper *sweeper)
+static void feed(void *machine, unsigned status, const char *body, size_t len)
 {
-    const struct config *config = sweeper->gate->config;
-    sweeper->asked = sweep_request(sweeper->sweep);
-    sweeper->status = 0;
-    buffer_clear(&sweeper->content);
-    arena_clear(&sweeper->arena);
-    struct upstream_request request = {
-        .method = sweeper->asked.is_session ? "GET" : "POST",
-        .target = sweeper->asked.is_session ? SESSION_TARGET : API_TARGET,
-        .body_kind = sweeper->asked.is_session ? BODY_NONE : BODY_WHOLE,
-        .body = sweeper->asked.body,
-        .len = sweeper->asked.len,
-        .once = sweeper->asked.once,
-        .timeout_ms = config->lookup_timeout_ms,
-        .arena = &sweeper->arena,
-    };
-    if (outgoing_own_fields(config->service_authorization, &sweeper->arena, &request.fields))
-        sweeper->transfer = transfer_start(sweeper->upstream, &request, &transfer_handler, sweeper);
-    if (sweeper->transfer == NULL)
-        answered(sweeper);
+    sweep_feed(machine, status, body, len);
 }
 
-/* ---- the loop ---- */
-
-static bool is_past(monotonic_time time)
-{
-    return time.nanoseconds <= clock_monotonic().nanoseconds;
-}
-
-/* One round: waits, until `until` at most, and does what is due then. */
-static void run_round(struct sweeper *sweeper, monotonic_time until)
-{
-    until = monotonic_earlier(until, upstream_due(sweeper->upstream));
-    until = monotonic_earlier(until, sweeper->tick);
-    int64_t milliseconds = monotonic_milliseconds_until(clock_monotonic(), until);
-    loop_wait(&sweeper->loop, milliseconds > INT_MAX ? INT_MAX : (int)milliseconds);
-    upstream_run(sweeper->upstream);
-    if (is_past(sweeper->tick)) {
-        sweeper->tick = monotonic_after(clock_monotonic(), TICK_MILLISECONDS);
-        upstream_tick(sweeper->upstream);
-    }
-}
-
-static void run_sweep(struct sweeper *sweeper)
-{
-    while (!sweeper->stopping && sweep_step(sweeper->sweep) != SWEEP_DONE) {
-        bool asks = sweep_step(sweeper->sweep) == SWEEP_SEND && sweeper->transfer == NULL;
-        if (asks && is_past(sweeper->may_ask)) {
-            ask(sweeper);
-            asks = false;
-        }
-        if (sweep_step(sweeper->sweep) != SWEEP_DONE)
-            run_round(sweeper, asks ? sweeper->may_ask : MONOTONIC_NEVER);
-    }
-}
-
-static void end_sweep(struct sweeper *sweeper)
-{
-    transfer_cancel(sweeper->transfer);
-    sweeper->transfer = NULL;
-    sweep_destroy(sweeper->sweep);
-    sweeper->sweep = NULL;
-    mailbox_withdraw(&sweeper->mailbox, &sweeper->wake);
-    buffer_clear(&sweeper->content);
-    arena_clear(&sweeper->arena);
-}
+static const struct errand_machine machine = {.step = step, .order = order, .feed = feed};
 
 const char *sweeper_sweep(struct sweeper *sweeper)
 {
     sweeper->changes = 0;
-    sweeper->tries = 0;
     sweeper->sweep = sweep_create(&sweeper->context);
     if (sweeper->sweep == NULL)
         return "out of memory";
-    run_sweep(sweeper);
+    errand_run(&sweeper->errand, &machine, sweeper->sweep, &sweeper->stopping);
     const char *error = sweeper->stopping ? "stopped" : sweep_error(sweeper->sweep);
-    end_sweep(sweeper);
+    sweep_destroy(sweeper->sweep);
+    sweeper->sweep = NULL;
+    mailbox_withdraw(&sweeper->mailbox, &sweeper->wake);
     return error;
 }
 
@@ -243,7 +112,7 @@ static bool take_lease(struct sweeper *sweeper, struct lease **lease)
     *lease = replicas != NULL ? replica_lock_take(replicas, "sweep", wake, sweeper) : NULL;
     while (*lease != NULL && !sweeper->stopping &&
            replica_lock_state(replicas, *lease) == LEASE_WAITING)
-        run_round(sweeper, MONOTONIC_NEVER);
+        errand_run_round(&sweeper->errand, MONOTONIC_NEVER);
     return !sweeper->stopping &&
            (*lease == NULL || replica_lock_state(replicas, *lease) != LEASE_OTHERS);
 }
@@ -285,11 +154,11 @@ static void *run(void *user)
     struct sweeper *sweeper = user;
     monotonic_time next = monotonic_after(clock_monotonic(), jittered(sweeper, 1));
     while (!sweeper->stopping) {
-        if (is_past(next)) {
+        if (monotonic_reached(next, clock_monotonic())) {
             sweep_in_turn(sweeper);
             next = monotonic_after(clock_monotonic(), jittered(sweeper, 9));
         } else {
-            run_round(sweeper, next);
+            errand_run_round(&sweeper->errand, next);
         }
     }
     return NULL;
@@ -310,18 +179,13 @@ void sweeper_stop(struct sweeper *sweeper)
 
 static bool open_world(struct sweeper *sweeper)
 {
-    const struct config *config = sweeper->gate->config;
-    const struct upstream_settings settings = {
-        .url = config->upstream_url,
-        .ca = config->upstream_ca,
-        .tls_verify = config->upstream_tls_verify,
-        .connect_timeout_ms = config->connect_timeout_ms,
-        .idle_timeout_ms = config->idle_timeout_ms,
+    static const struct errand_settings settings = {
+        .is_sweep = true,
+        .tries_max = TRIES_MAX,
+        .unanswered = TRIES_MAX,
     };
-    if (!loop_open(&sweeper->loop) || !mailbox_open(&sweeper->mailbox, &sweeper->loop))
-        return false;
-    sweeper->upstream = upstream_create(&settings, &sweeper->loop);
-    return sweeper->upstream != NULL;
+    return errand_open(&sweeper->errand, sweeper->gate, &settings) &&
+           mailbox_open(&sweeper->mailbox, &sweeper->errand.loop);
 }
 
 struct sweeper *sweeper_create(struct gate *gate, bool dry_run,
@@ -333,7 +197,7 @@ struct sweeper *sweeper_create(struct gate *gate, bool dry_run,
     *sweeper = (struct sweeper){
         .gate = gate,
         .handler = *handler,
-        .loop = {.epoll = -1},
+        .errand = {.loop = {.epoll = -1}},
         .mailbox = {.event = -1},
         .context = {.settings = &gate->config->hold,
                     .flights = gate->flights,
@@ -358,8 +222,7 @@ void sweeper_destroy(struct sweeper *sweeper)
 {
     if (sweeper == NULL)
         return;
-    upstream_destroy(sweeper->upstream);
     mailbox_close(&sweeper->mailbox);
-    loop_close(&sweeper->loop);
+    errand_close(&sweeper->errand);
     free(sweeper);
 }

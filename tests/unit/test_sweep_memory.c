@@ -91,7 +91,7 @@ static void fill(struct queue_server *server, const struct scenario *scenario)
 
 static void answer(struct sweep *sweep, struct queue_server *server)
 {
-    struct sweep_request request = sweep_request(sweep);
+    struct own_request_order request = sweep_request(sweep);
 
     paused = true;
     assert_non_null(request.body);

@@ -1,0 +1,177 @@
+#include "proxy/errand.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+#include "proxy/clock.h"
+#include "proxy/outgoing.h"
+
+#define API_TARGET "/jmap/"
+#define SESSION_TARGET "/jmap/session"
+#define TICK_MILLISECONDS 1000
+#define ANSWER_LIMIT ((size_t)64 << 20)
+/* How long it stands back, doubled each time. */
+#define FIRST_PAUSE_MILLISECONDS INT64_C(250)
+#define LONGEST_PAUSE_MILLISECONDS INT64_C(60000)
+
+/* ---- its requests ---- */
+
+static bool on_head(void *user, const struct upstream_head *head)
+{
+    struct errand *errand = user;
+    server_clock_note(&errand->gate->clock, &head->fields);
+    errand->status = head->status;
+    return true;
+}
+
+static enum data_result on_data(void *user, const char *bytes, size_t len)
+{
+    struct buffer *content = &((struct errand *)user)->content;
+    if (len > ANSWER_LIMIT - content->len)
+        return DATA_FAIL;
+    return buffer_append(content, bytes, len) ? DATA_TAKEN : DATA_FAIL;
+}
+
+static enum pull_result on_pull(void *user, char *into, size_t max, size_t *len)
+{
+    (void)user;
+    (void)into;
+    (void)max;
+    (void)len;
+    return PULL_FAIL; /* its requests are whole */
+}
+
+static bool is_worth_another_try(const struct errand *errand)
+{
+    bool failed = errand->status == 0 || errand->status == 429 || errand->status >= 500;
+    unsigned most = errand->status == 0 ? errand->settings.unanswered : errand->settings.tries_max;
+    return failed && !errand->order.once && errand->tries + 1 < most;
+}
+
+static int64_t pause_milliseconds(const struct errand *errand)
+{
+    int64_t pause = FIRST_PAUSE_MILLISECONDS << (errand->tries - 1);
+    return pause < LONGEST_PAUSE_MILLISECONDS ? pause : LONGEST_PAUSE_MILLISECONDS;
+}
+
+static void answered(struct errand *errand)
+{
+    int64_t gap = 1000 / (int64_t)errand->gate->config->sweep_rate;
+    if (is_worth_another_try(errand)) {
+        errand->tries++;
+        gap += pause_milliseconds(errand);
+    } else {
+        errand->tries = 0;
+        errand->kind->feed(errand->machine, errand->status, buffer_content(&errand->content),
+                           errand->content.len);
+    }
+    errand->may_ask = monotonic_after(clock_monotonic(), gap);
+}
+
+static void on_done(void *user, enum upstream_failure failure, const char *detail)
+{
+    struct errand *errand = user;
+    errand->transfer = NULL;
+    if (failure != UPSTREAM_FINE) {
+        errand->status = 0;
+        snprintf(errand->detail, sizeof errand->detail, "%s", detail != NULL ? detail : "");
+        metrics_count_upstream_failure(errand->gate->metrics, failure);
+        if (errand->settings.is_sweep)
+            log_event(errand->gate->log, LOG_LEVEL_WARN, "request of a sweep failed",
+                      log_text("kind", upstream_failure_name(failure)), log_text("detail", detail));
+    }
+    answered(errand);
+}
+
+static const struct transfer_handler transfer_handler = {
+    .head = on_head,
+    .data = on_data,
+    .pull = on_pull,
+    .done = on_done,
+};
+
+static void ask(struct errand *errand)
+{
+    const struct config *config = errand->gate->config;
+    errand->order = errand->kind->order(errand->machine);
+    errand->status = 0;
+    errand->detail[0] = '\0';
+    errand->requests++;
+    buffer_clear(&errand->content);
+    arena_clear(&errand->arena);
+    struct upstream_request request = {
+        .method = errand->order.is_session ? "GET" : "POST",
+        .target = errand->order.is_session ? SESSION_TARGET : API_TARGET,
+        .body_kind = errand->order.is_session ? BODY_NONE : BODY_WHOLE,
+        .body = errand->order.body,
+        .len = errand->order.len,
+        .once = errand->order.once,
+        .timeout_ms = config->lookup_timeout_ms,
+        .arena = &errand->arena,
+    };
+    if (outgoing_own_fields(config->service_authorization, &errand->arena, &request.fields))
+        errand->transfer = transfer_start(errand->upstream, &request, &transfer_handler, errand);
+    if (errand->transfer == NULL)
+        answered(errand);
+}
+
+/* ---- the loop ---- */
+
+void errand_run_round(struct errand *errand, monotonic_time until)
+{
+    until = monotonic_earlier(until, upstream_due(errand->upstream));
+    until = monotonic_earlier(until, errand->tick);
+    int64_t milliseconds = monotonic_milliseconds_until(clock_monotonic(), until);
+    loop_wait(&errand->loop, milliseconds > INT_MAX ? INT_MAX : (int)milliseconds);
+    upstream_run(errand->upstream);
+    if (monotonic_reached(errand->tick, clock_monotonic())) {
+        errand->tick = monotonic_after(clock_monotonic(), TICK_MILLISECONDS);
+        upstream_tick(errand->upstream);
+    }
+}
+
+void errand_run(struct errand *errand, const struct errand_machine *kind, void *machine,
+                const bool *stopping)
+{
+    errand->kind = kind;
+    errand->machine = machine;
+    errand->tries = 0;
+    while (!(stopping != NULL && *stopping) && kind->step(machine) != ERRAND_DONE) {
+        bool asks = kind->step(machine) == ERRAND_SEND && errand->transfer == NULL;
+        if (asks && monotonic_reached(errand->may_ask, clock_monotonic())) {
+            ask(errand);
+            asks = false;
+        }
+        if (kind->step(machine) != ERRAND_DONE)
+            errand_run_round(errand, asks ? errand->may_ask : MONOTONIC_NEVER);
+    }
+    transfer_cancel(errand->transfer);
+    errand->transfer = NULL;
+    buffer_clear(&errand->content);
+    arena_clear(&errand->arena);
+}
+
+/* ---- its beginning and end ---- */
+
+bool errand_open(struct errand *errand, struct gate *gate, const struct errand_settings *settings)
+{
+    const struct config *config = gate->config;
+    const struct upstream_settings upstream = {
+        .url = config->upstream_url,
+        .ca = config->upstream_ca,
+        .tls_verify = config->upstream_tls_verify,
+        .connect_timeout_ms = config->connect_timeout_ms,
+        .idle_timeout_ms = config->idle_timeout_ms,
+    };
+    *errand = (struct errand){.loop = {.epoll = -1}, .gate = gate, .settings = *settings};
+    if (!loop_open(&errand->loop))
+        return false;
+    errand->upstream = upstream_create(&upstream, &errand->loop);
+    return errand->upstream != NULL;
+}
+
+void errand_close(struct errand *errand)
+{
+    upstream_destroy(errand->upstream);
+    loop_close(&errand->loop);
+}
