@@ -61,8 +61,10 @@ static void send_page(struct inventory *inventory)
         add_get(inventory, "x:Task/get", "x:Task/query", NULL);
         break;
     case INVENTORY_DOMAINS:
+        /* Without the total the server cuts the list before it turns it round. */
         add_query(inventory, "x:Domain/query",
-                  json_pack("{s:I, s:i}", "position", position, "limit", (int)PAGE));
+                  json_pack("{s:I, s:i, s:b}", "position", position, "limit", (int)PAGE,
+                            "calculateTotal", 1));
         add_get(inventory, "x:Domain/get", "x:Domain/query",
                 json_pack("[s]", "certificateManagement"));
         break;

@@ -115,6 +115,16 @@ def test_many_domains_and_more_tasks_than_a_page(standin):
     assert all(task["status"]["due"] in (days(20), days(6)) for task in live_tasks(standin))
 
 
+def test_more_domains_than_a_page(standin):
+    standin.put_state(**state() | {"domains": [], "generate": {
+        "domains": 1001, "suffix": "test", "subjectAlternativeNames": {"mail": True},
+        "certificate_age_days": 3}})
+    lost = {domain["id"] for domain in standin.state()["domains"]}
+    told = changes(standin.port, "--dry-run")
+    assert {change["domain_id"] for change in told} == lost
+    assert {change["action"] for change in told} == {"scheduled"}
+
+
 def test_a_second_sweep_changes_nothing(standin):
     standin.put_state(**state([certificate(FRESH)], refused(5) + [failed(NOT_DUE)]))
     assert changes(standin.port) != []
