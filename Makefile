@@ -27,7 +27,7 @@ endif
 
 # build/deps is where deploy/build-libmicrohttpd.sh puts what Debian 12 lacks.
 PKG_CONFIG := PKG_CONFIG_PATH=$(CURDIR)/build/deps/lib/pkgconfig pkg-config
-PACKAGES := 'libmicrohttpd >= 1.0.1' libcurl jansson libcrypto hiredis gnutls
+PACKAGES := 'libmicrohttpd >= 1.0.1' libcurl jansson libssl libcrypto hiredis gnutls
 
 WARNINGS := -Wall -Wextra -Wpedantic -Werror
 CPPFLAGS += -I. -D_GNU_SOURCE -DRENEWGATE_VERSION='"$(VERSION)"' $(CPPFLAGS_$(BUILD)) \
@@ -39,8 +39,10 @@ LDLIBS := $(shell $(PKG_CONFIG) --silence-errors --libs $(PACKAGES)) -lwslay -lm
 # What one unit test needs beyond that: here, memory that runs out at every call in turn.
 UNIT_LDFLAGS_test_san_set := -Wl,--wrap=malloc,--wrap=realloc
 UNIT_LDFLAGS_test_session := -Wl,--wrap=malloc
-UNIT_LDFLAGS_test_hold_memory := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+UNIT_LDFLAGS_test_hold_memory := \
+    -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
 UNIT_LDFLAGS_test_sweep_memory := $(UNIT_LDFLAGS_test_hold_memory)
+UNIT_LDFLAGS_test_audit_memory := $(UNIT_LDFLAGS_test_hold_memory)
 
 # -- what there is to build ------------------------------------------------------------------------
 

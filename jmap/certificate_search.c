@@ -38,6 +38,22 @@ static bool read_time(const json_t *certificate, const char *key, wall_time *out
     return text && wall_time_parse(text, out);
 }
 
+/* Room for one more in both lists. */
+static bool grow(struct lookup_domain *domain)
+{
+    size_t count = domain->issued_count + 1;
+    wall_time *issued = realloc(domain->issued, count * sizeof *issued);
+    if (!issued)
+        return false;
+    domain->issued = issued;
+
+    struct lookup_certificate *stored = realloc(domain->stored, count * sizeof *stored);
+    if (!stored)
+        return false;
+    domain->stored = stored;
+    return true;
+}
+
 /* One that has the domain's names. */
 static bool note(struct lookup_domain *domain, const json_t *certificate)
 {
@@ -48,17 +64,19 @@ static bool note(struct lookup_domain *domain, const json_t *certificate)
         !read_time(certificate, "notValidAfter", &ends))
         return true;
 
-    wall_time *grown = realloc(domain->issued, (domain->issued_count + 1) * sizeof *domain->issued);
-    if (!grown)
+    if (!grow(domain))
         return false;
-    domain->issued = grown;
-    grown[domain->issued_count++] = begins;
+    domain->issued[domain->issued_count] = begins;
+    struct lookup_certificate *stored = &domain->stored[domain->issued_count++];
+    *stored = (struct lookup_certificate){
+        .begins = begins, .ends = ends, .renewal_due = due_at(begins, ends, domain->renew_before)};
+    strncpy(stored->id, id, OBJECT_ID_SIZE - 1);
 
     if (!domain->certificate_id || wall_time_before(domain->newest_expiry, ends)) {
         domain->certificate_id = id;
         domain->newest_begin = begins;
         domain->newest_expiry = ends;
-        domain->renewal_due = due_at(begins, ends, domain->renew_before);
+        domain->renewal_due = stored->renewal_due;
     }
     return true;
 }

@@ -2,10 +2,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "policy/refusal.h"
 
 #define PAGE OWN_REQUEST_IDS
+/* More than any that is read for what it says. */
+#define REASON_MAX 512
 /* A server that never ends its list; 4,000,000 objects. */
 #define PAGES_MAX 10000
 
@@ -66,7 +69,7 @@ static void send_page(struct inventory *inventory)
                   json_pack("{s:I, s:i, s:b}", "position", position, "limit", (int)PAGE,
                             "calculateTotal", 1));
         add_get(inventory, "x:Domain/get", "x:Domain/query",
-                json_pack("[s]", "certificateManagement"));
+                json_pack("[s, s]", "name", "certificateManagement"));
         break;
     case INVENTORY_DONE:
         break;
@@ -110,8 +113,8 @@ static bool add_task(struct inventory *inventory, const json_t *object)
     added->not_due = task.state == TASK_FAILED && refusal_is_not_due(task.failure_reason);
     added->task.id = NULL;
     added->task.failure_reason = NULL;
-    if (refusal_parse(task.failure_reason).kind != REFUSAL_NONE) {
-        added->task.failure_reason = strdup(task.failure_reason);
+    if (task.failure_reason) {
+        added->task.failure_reason = strndup(task.failure_reason, REASON_MAX);
         if (!added->task.failure_reason)
             return false;
     }
@@ -138,10 +141,14 @@ static bool add_object(struct inventory *inventory, const json_t *object)
     if (inventory->stage != INVENTORY_DOMAINS)
         return add_task(inventory, object);
 
+    const char *name = own_request_string(object, "name");
+    if (inventory->only && (!name || strcasecmp(name, inventory->only) != 0))
+        return true;
     const char *type =
         own_request_string(json_object_get(object, "certificateManagement"), "@type");
-    return add_domain(inventory, own_request_string(object, "id"),
-                      type && strcmp(type, "Automatic") == 0);
+    bool automatic = type && strcmp(type, "Automatic") == 0;
+    inventory->manual_count += !automatic;
+    return add_domain(inventory, own_request_string(object, "id"), automatic);
 }
 
 /* When the last task of this page that is not Failed is due; NEVER where all are. */

@@ -19,7 +19,7 @@ struct inventory_task {
     char id[OBJECT_ID_SIZE];
     char domain_id[OBJECT_ID_SIZE];
     bool not_due;             /* Failed, and all that it says is that no renewal was due */
-    struct renewal_task task; /* `id` is the member above; `failure_reason` only of refusals */
+    struct renewal_task task; /* `id` is the member above; `failure_reason` is cut where long */
 };
 
 /* One domain and its tasks: [first, first + count) of the inventory's. */
@@ -34,6 +34,8 @@ struct inventory {
     size_t task_count, task_room;
     struct inventory_domain *domains; /* ascending by id, once it is done */
     size_t domain_count, domain_room;
+    size_t manual_count; /* how many manage their certificates by hand */
+    const char *only;    /* set after the beginning: domains of other names are passed over */
 
     /* Its own. */
     struct own_request request;

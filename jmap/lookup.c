@@ -713,6 +713,7 @@ void lookup_destroy(struct lookup *lookup)
         san_set_clear(&domain->names);
         free(domain->tasks);
         free(domain->issued);
+        free(domain->stored);
         *domain = (struct lookup_domain){.id = domain->id, .asked = domain->asked};
     }
     certificate_search_end(&lookup->search);

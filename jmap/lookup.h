@@ -18,6 +18,13 @@
 #include "policy/due.h"
 #include "policy/san_set.h"
 
+/* One of the certificates with exactly a domain's names. */
+struct lookup_certificate {
+    char id[OBJECT_ID_SIZE];
+    wall_time begins, ends;
+    wall_time renewal_due;
+};
+
 /* One domain. `id` and `asked` are given; the rest is found. */
 struct lookup_domain {
     const char *id;  /* canonical; borrowed */
@@ -34,7 +41,8 @@ struct lookup_domain {
     wall_time newest_begin;     /* that one's life, where there is one */
     wall_time newest_expiry;
     wall_time *issued; /* issue times of all certificates with that set that were read */
-    size_t issued_count;
+    struct lookup_certificate *stored; /* the same certificates */
+    size_t issued_count;               /* of both */
 
     /* The look-up's own. */
     enum challenge_type challenge;

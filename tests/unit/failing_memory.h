@@ -2,8 +2,8 @@
 #define RENEWGATE_TESTS_UNIT_FAILING_MEMORY_H
 
 /*
- * Memory that runs out: linked with -Wl,--wrap for malloc, calloc, realloc and strdup, a test says
- * when. jansson allocates through jmap/json_text.c, so its memory counts too.
+ * Memory that runs out: linked with -Wl,--wrap for malloc, calloc, realloc and str(n)dup, a test
+ * says when. jansson allocates through jmap/json_text.c, so its memory counts too.
  */
 
 #include <limits.h>
@@ -14,10 +14,12 @@ void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *block, size_t size);
 char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t len);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *block, size_t size);
 char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t len);
 
 static int left = INT_MAX; /* allocations until the next failure */
 static bool for_good;      /* every later one fails too */
@@ -51,6 +53,11 @@ void *__wrap_realloc(void *block, size_t size)
 char *__wrap_strdup(const char *text)
 {
     return may_allocate() ? __real_strdup(text) : NULL;
+}
+
+char *__wrap_strndup(const char *text, size_t len)
+{
+    return may_allocate() ? __real_strndup(text, len) : NULL;
 }
 
 #endif
