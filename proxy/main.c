@@ -12,6 +12,7 @@
 #include "jmap/memory.h"
 #include "jmap/sighting.h"
 #include "proxy/admin.h"
+#include "proxy/audit_command.h"
 #include "proxy/check.h"
 #include "proxy/clock.h"
 #include "proxy/history.h"
@@ -36,6 +37,8 @@ static void print_help(void)
         "  renewgate                   run until SIGTERM or SIGINT\n"
         "  renewgate sweep             tidy up the queue of all domains once; with --dry-run only\n"
         "                              tell what it would change, with --json a line a change\n"
+        "  renewgate audit             read all domains and tell what is wrong, changing nothing;\n"
+        "                              --domain NAME, --all, --json, --probe HOST:PORT (over TLS)\n"
         "  renewgate --check           try the configuration, the servers and the credential\n"
         "  renewgate --help            this text\n"
         "  renewgate --help-markdown   the variables as a table\n"
@@ -260,11 +263,41 @@ static int run_sweep(struct gate *gate, const struct sweep_options *options)
     return status;
 }
 
-/* Serves, or where `sweep` is not NULL, sweeps once. */
-static int run_gate(const struct config *config, struct keypair_store *keypairs,
-                    const struct sweep_options *sweep)
+enum command_kind {
+    COMMAND_SERVE,
+    COMMAND_CHECK,
+    COMMAND_SWEEP,
+    COMMAND_AUDIT,
+};
+
+/* What the command line asks for. */
+struct command {
+    enum command_kind kind;
+    struct sweep_options sweep;
+    struct audit_options audit;
+};
+
+static int run_command(struct gate *gate, const struct command *command)
 {
     sigset_t signals;
+    switch (command->kind) {
+    case COMMAND_CHECK:
+        return check_run(gate->config, stdout);
+    case COMMAND_SWEEP:
+        return run_sweep(gate, &command->sweep);
+    case COMMAND_AUDIT:
+        signal(SIGPIPE, SIG_IGN);
+        return audit_command(gate, &command->audit, stdout, stderr);
+    case COMMAND_SERVE:
+        break;
+    }
+    block_signals(&signals);
+    return run(gate, &signals);
+}
+
+static int run_gate(const struct config *config, struct keypair_store *keypairs,
+                    const struct command *command)
+{
     struct metrics metrics = {0};
     struct gate gate = {
         .config = config,
@@ -278,15 +311,11 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
         .keypairs = keypairs,
     };
     int status = EXIT_FAILURE;
-    if (gate.flights == NULL || gate.memory == NULL || gate.sightings == NULL ||
-        gate.history == NULL) {
+    if (gate.flights != NULL && gate.memory != NULL && gate.sightings != NULL &&
+        gate.history != NULL)
+        status = run_command(&gate, command);
+    else
         fputs("renewgate: out of memory\n", stderr);
-    } else if (sweep != NULL) {
-        status = run_sweep(&gate, sweep);
-    } else {
-        block_signals(&signals);
-        status = run(&gate, &signals);
-    }
     history_destroy(gate.history);
     sightings_destroy(gate.sightings);
     task_memory_destroy(gate.memory);
@@ -310,27 +339,83 @@ static bool open_keypairs(const struct config *config, struct keypair_store **ke
     return *keypairs != NULL;
 }
 
+static void print_version(void)
+{
+    puts("renewgate " RENEWGATE_VERSION);
+}
+
+static void print_reference(void)
+{
+    config_print_reference(stdout);
+}
+
+/* Those that need no configuration. True when it was one. */
+static bool print_about(int count, const char *option)
+{
+    static const struct {
+        const char *option;
+        void (*print)(void);
+    } all[] = {
+        {"--help", print_help},
+        {"--help-markdown", print_reference},
+        {"--version", print_version},
+    };
+    for (size_t i = 0; count == 2 && i < sizeof all / sizeof *all; i++) {
+        if (strcmp(option, all[i].option) == 0) {
+            all[i].print();
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_none(struct command *command, int count, char **arguments)
+{
+    (void)command;
+    (void)arguments;
+    return count == 0;
+}
+
+static bool read_sweep(struct command *command, int count, char **arguments)
+{
+    return sweep_options_read(&command->sweep, count, arguments);
+}
+
+static bool read_audit(struct command *command, int count, char **arguments)
+{
+    return audit_options_read(&command->audit, count, arguments);
+}
+
+/* False where the command line is not understood. */
+static bool read_command(struct command *command, int count, char **arguments)
+{
+    static const struct {
+        const char *name;
+        enum command_kind kind;
+        bool (*read)(struct command *command, int count, char **arguments); /* what follows it */
+    } all[] = {
+        {"--check", COMMAND_CHECK, read_none},
+        {"audit", COMMAND_AUDIT, read_audit},
+        {"sweep", COMMAND_SWEEP, read_sweep},
+    };
+    *command = (struct command){.kind = COMMAND_SERVE};
+    for (size_t i = 0; count > 1 && i < sizeof all / sizeof *all; i++) {
+        if (strcmp(arguments[1], all[i].name) != 0)
+            continue;
+        command->kind = all[i].kind;
+        return all[i].read(command, count - 2, arguments + 2);
+    }
+    return count < 2;
+}
+
 int main(int count, char **arguments)
 {
-    const char *option = count > 1 ? arguments[1] : "";
-    if (count == 2 && strcmp(option, "--help") == 0) {
-        print_help();
+    struct command command;
+    if (print_about(count, count > 1 ? arguments[1] : ""))
         return EXIT_SUCCESS;
-    }
-    if (count == 2 && strcmp(option, "--help-markdown") == 0) {
-        config_print_reference(stdout);
-        return EXIT_SUCCESS;
-    }
-    if (count == 2 && strcmp(option, "--version") == 0) {
-        puts("renewgate " RENEWGATE_VERSION);
-        return EXIT_SUCCESS;
-    }
-    bool check = count == 2 && strcmp(option, "--check") == 0;
-    struct sweep_options options;
-    bool sweep = count > 1 && strcmp(option, "sweep") == 0 &&
-                 sweep_options_read(&options, count - 2, arguments + 2);
-    if (count > 1 && !check && !sweep) {
-        fprintf(stderr, "renewgate: \"%s\" is not understood; see renewgate --help\n", option);
+    if (!read_command(&command, count, arguments)) {
+        fprintf(stderr, "renewgate: \"%s\" is not understood; see renewgate --help\n",
+                arguments[1]);
         return EXIT_CONFIGURATION;
     }
     struct config config;
@@ -340,8 +425,7 @@ int main(int count, char **arguments)
     int status = EXIT_CONFIGURATION;
     if (open_keypairs(&config, &keypairs)) {
         curl_global_init(CURL_GLOBAL_DEFAULT);
-        status = check ? check_run(&config, stdout)
-                       : run_gate(&config, keypairs, sweep ? &options : NULL);
+        status = run_gate(&config, keypairs, &command);
         curl_global_cleanup();
     }
     keypair_store_close(keypairs);

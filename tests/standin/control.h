@@ -27,6 +27,7 @@
  * true}, "certificate_age_days": 10, "task_due_days": 50} d0.test, d1.test, ...; certificate and
  * task only where their member is there
  *     }
+ *     A certificate may bring its text along: "certificate": {"value": PEM}.
  * POST /add {"domains", "certificates", "tasks"}      to what is there
  * POST /clock {"advance": seconds} | {"set": "2026-..Z"} | {"freeze": true}    and GET /clock
  * POST /run                    runs what is due now until nothing is: {"ran": 3}

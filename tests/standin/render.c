@@ -132,7 +132,9 @@ json_t *render_cert(const struct cert *cert, bool with_pem)
     json_t *json = json_object();
     if (with_pem) {
         json_object_set_new(json, "certificate",
-                            json_pack("{s:o, s:s}", "value", make_pem(cert), "@type", "Text"));
+                            json_pack("{s:o, s:s}", "value",
+                                      cert->pem ? json_string(cert->pem) : make_pem(cert), "@type",
+                                      "Text"));
         json_object_set_new(json, "privateKey",
                             json_pack("{s:s, s:s}", "secret", "****", "@type", "Text"));
     }

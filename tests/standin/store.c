@@ -313,6 +313,7 @@ static void cert_free(void *value)
 {
     struct cert *cert = value;
     free(cert->issuer);
+    free(cert->pem);
     free(cert);
 }
 
@@ -636,7 +637,11 @@ static bool load_cert(const json_t *from, const char **error)
         id_seen(id);
     else
         id = id_next();
-    store_cert_add(id, list, count, not_before, not_after, issuer ? issuer : DEFAULT_ISSUER);
+    struct cert *cert =
+        store_cert_add(id, list, count, not_before, not_after, issuer ? issuer : DEFAULT_ISSUER);
+    const char *pem =
+        json_string_value(json_object_get(json_object_get(from, "certificate"), "value"));
+    cert->pem = pem ? text_copy(pem) : NULL;
     return true;
 }
 

@@ -63,6 +63,7 @@ struct cert {
     uint64_t id;
     int64_t not_before, not_after;
     char *issuer;
+    char *pem; /* NULL: something that looks like one */
     struct san_set *set;
 };
 
