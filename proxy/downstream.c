@@ -168,7 +168,7 @@ void downstream_run(struct downstream *downstream)
 void downstream_tick(struct downstream *downstream)
 {
     monotonic_time now = clock_monotonic();
-    clients_cut_slow_heads(downstream, now);
+    clients_look_after(downstream, now);
     if (downstream->clients_left)
         upgrades_hand_on_leaving(downstream);
     if (downstream->acceptor != NULL)

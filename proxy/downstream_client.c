@@ -45,6 +45,14 @@ void connection_keep_alive(int file)
         setsockopt(file, options[i].level, options[i].name, &options[i].value, sizeof(int));
 }
 
+void connection_look_after(struct MHD_Connection *connection)
+{
+    char byte;
+    int file = connection_socket(connection);
+    if (file >= 0 && recv(file, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+        shutdown(file, SHUT_RDWR);
+}
+
 static void format_peer(const struct sockaddr *address, char peer[static NETWORK_ADDRESS_TEXT_SIZE])
 {
     struct network_address plain;
@@ -80,6 +88,18 @@ int connection_show_nothing(gnutls_session_t session, const gnutls_datum_t *auth
     return -1;
 }
 
+void client_begin_wait(struct client *client, int64_t timeout_ms)
+{
+    client->waits_since = clock_monotonic();
+    client->head_due = monotonic_after(client->waits_since, timeout_ms);
+}
+
+void client_end_wait(struct client *client)
+{
+    client->waits_since = MONOTONIC_NEVER;
+    client->head_due = MONOTONIC_NEVER;
+}
+
 static struct client *client_create(struct downstream *downstream,
                                     struct MHD_Connection *connection)
 {
@@ -88,7 +108,7 @@ static struct client *client_create(struct downstream *downstream,
         return NULL;
     client->downstream = downstream;
     client->connection = connection;
-    client->head_due = monotonic_after(clock_monotonic(), downstream->header_timeout_ms);
+    client_begin_wait(client, downstream->header_timeout_ms);
     client->next = downstream->clients;
     if (client->next != NULL)
         client->next->previous = client;
@@ -164,13 +184,15 @@ void *connection_take_target(void *user, const char *target, struct MHD_Connecti
  * libmicrohttpd's own limit is on silence, so that a byte now and then would keep a connection for
  * ever; and before a head is whole it has no request to show.
  */
-void clients_cut_slow_heads(struct downstream *downstream, monotonic_time now)
+void clients_look_after(struct downstream *downstream, monotonic_time now)
 {
     for (struct client *client = downstream->clients; client != NULL; client = client->next) {
-        if (client->head_due.nanoseconds > now.nanoseconds)
-            continue;
-        client->head_due = MONOTONIC_NEVER;
-        shutdown(connection_socket(client->connection), SHUT_RDWR);
+        if (monotonic_reached(client->head_due, now)) {
+            client_end_wait(client);
+            shutdown(connection_socket(client->connection), SHUT_RDWR);
+        } else if (monotonic_elapsed(client->waits_since, now) >= PATIENCE_NANOSECONDS) {
+            connection_look_after(client->connection);
+        }
     }
 }
 

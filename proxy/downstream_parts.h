@@ -16,6 +16,9 @@
 
 #include "proxy/downstream.h"
 
+/* How long nothing comes from a client before its presence is looked after. */
+#define PATIENCE_NANOSECONDS NANOSECONDS_PER_SECOND
+
 struct downstream {
     struct MHD_Daemon *daemon;
     struct acceptor *acceptor; /* NULL while libmicrohttpd accepts by itself */
@@ -50,8 +53,9 @@ struct client {
     struct client *next; /* in downstream->clients */
     struct client *previous;
     struct MHD_Connection *connection;
-    /* When the next request's head must have come; MONOTONIC_NEVER while a request is under way. */
-    monotonic_time head_due;
+    /* Since when the next request's head is waited for; MONOTONIC_NEVER during a request. */
+    monotonic_time waits_since;
+    monotonic_time head_due; /* when it must have come, likewise */
     struct keypair *keypair; /* that its TLS uses; NULL without TLS */
     char peer[NETWORK_ADDRESS_TEXT_SIZE];
     char *target;
@@ -103,7 +107,19 @@ int connection_show_nothing(gnutls_session_t session, const gnutls_datum_t *auth
                             int algorithm_count, gnutls_pcert_st **certificates,
                             unsigned int *certificate_count, gnutls_privkey_t *key);
 
-void clients_cut_slow_heads(struct downstream *downstream, monotonic_time now);
+/* The next request's head is waited for, or is no more. */
+void client_begin_wait(struct client *client, int64_t timeout_ms);
+void client_end_wait(struct client *client);
+
+/*
+ * libmicrohttpd misses the end of a connection that came together with the last bytes of it: it
+ * waits for an edge that has been. If the client has closed it, and all that it sent is read, this
+ * makes libmicrohttpd look again.
+ */
+void connection_look_after(struct MHD_Connection *connection);
+
+/* Cuts those whose head takes too long, and finds those that have left before it was whole. */
+void clients_look_after(struct downstream *downstream, monotonic_time now);
 
 /* Ends the idle ones; those whose next request has begun to come are not idle. */
 void clients_shut_idle(struct downstream *downstream);

@@ -3,11 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-/* How long a request is idle before its client's presence is looked after. */
-#define PATIENCE_NANOSECONDS NANOSECONDS_PER_SECOND
 
 struct arena *incoming_arena(struct incoming *incoming)
 {
@@ -114,7 +110,7 @@ static struct incoming *incoming_create(struct downstream *downstream,
         return NULL;
     }
     link_incoming(incoming);
-    client->head_due = MONOTONIC_NEVER;
+    client_end_wait(client);
     return incoming;
 }
 
@@ -194,7 +190,7 @@ void request_completed(void *user, struct MHD_Connection *connection, void **con
     if (incoming != NULL && !detached)
         incoming_destroy(incoming);
     if (client != NULL && !detached)
-        client->head_due = monotonic_after(clock_monotonic(), downstream->idle_timeout_ms);
+        client_begin_wait(client, downstream->idle_timeout_ms);
     *context = NULL;
 }
 
@@ -246,18 +242,6 @@ static void begin_watch(struct incoming *incoming)
     connection_keep_alive(file);
 }
 
-/*
- * libmicrohttpd misses the end of a connection that came together with the last bytes of it: it
- * waits for an edge that has been. Shutting the socket down makes it look again.
- */
-static void look_after_sender(struct incoming *incoming)
-{
-    char byte;
-    int file = connection_socket(incoming->connection);
-    if (file >= 0 && recv(file, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
-        shutdown(file, SHUT_RDWR);
-}
-
 void requests_look_after(struct downstream *downstream, monotonic_time now)
 {
     for (struct incoming *incoming = downstream->requests; incoming != NULL;
@@ -267,7 +251,7 @@ void requests_look_after(struct downstream *downstream, monotonic_time now)
         if (incoming->suspended && !incoming->watched && !incoming->gone)
             begin_watch(incoming);
         else if (!incoming->suspended && !incoming->body_ended)
-            look_after_sender(incoming);
+            connection_look_after(incoming->connection);
     }
 }
 

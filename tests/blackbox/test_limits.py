@@ -90,6 +90,21 @@ def test_a_body_is_cut_when_it_stops_and_not_when_it_is_slow(standin, length):
         assert ask(slow, b"x" * (length - dribble.sent)) == 200
 
 
+@pytest.mark.parametrize("sent", [b"GET", HEALTH[:-2], upload(100) + b"x", upload(100000) + b"x"],
+                         ids=["line", "head", "gathered", "streamed"])
+def test_a_client_that_leaves_with_its_last_bytes(standin, sent):
+    """Its end arrives together with them, and yet no limit has to run out first."""
+    with Gate(standin.port, HEADER_TIMEOUT=LONG, IDLE_TIMEOUT=LONG) as gate:
+        clients = [connect(gate) for _ in range(100)]
+        for client in clients:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+            client.sendall(sent)
+            client.shutdown(socket.SHUT_WR)
+        for client in clients:
+            wait_for_end(client)
+            client.close()
+
+
 def test_slow_clients_do_not_hold_up_others(standin):
     with Gate(standin.port, HEADER_TIMEOUT=LONG, IDLE_TIMEOUT=LONG) as gate:
         slow = [connect(gate) for _ in range(200)]
