@@ -11,11 +11,6 @@ struct field field_of(const char *name, const char *value)
         .name = name, .value = value, .name_len = strlen(name), .value_len = strlen(value)};
 }
 
-bool field_is(const struct field *field, const char *name)
-{
-    return strcasecmp(field->name, name) == 0;
-}
-
 const struct field *field_find(const struct field_list *list, const char *name)
 {
     for (size_t i = 0; i < list->count; i++) {
@@ -76,23 +71,19 @@ static bool named_by_connection(const struct field_list *list, const struct fiel
     return false;
 }
 
+static bool is_of_one_hop(const struct field *field)
+{
+    return field_is(field, "Connection") || field_is(field, "Keep-Alive") ||
+           field_is(field, "Proxy-Authenticate") || field_is(field, "Proxy-Authorization") ||
+           field_is(field, "TE") || field_is(field, "Proxy-Connection") ||
+           field_is(field, "Trailer") || field_is(field, "Transfer-Encoding") ||
+           field_is(field, "Upgrade");
+}
+
 bool field_is_hop_by_hop(const struct field_list *list, const struct field *field)
 {
-    static const char *const names[] = {
-        "Connection",
-        "Keep-Alive",
-        "Proxy-Authenticate",
-        "Proxy-Authorization",
-        "TE",
-        "Proxy-Connection",
-        "Trailer",
-        "Transfer-Encoding",
-        "Upgrade",
-    };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (field_is(field, names[i]))
-            return true;
-    }
+    if (is_of_one_hop(field))
+        return true;
     /* A client could otherwise take away what frames and routes its request. */
     if (field_is(field, "Content-Length") || field_is(field, "Host"))
         return false;

@@ -8,6 +8,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
+#include <strings.h>
 
 /* One field as it came. The strings are borrowed, and end in NUL. */
 struct field {
@@ -25,8 +27,15 @@ struct field_list {
 /* A field of two strings that end in NUL. */
 struct field field_of(const char *name, const char *value);
 
-/* Names are compared without case. */
-bool field_is(const struct field *field, const char *name);
+/*
+ * Names are compared without case. Most differ in length already, and that of a literal is known
+ * when this is compiled.
+ */
+static inline bool field_is(const struct field *field, const char *name)
+{
+    size_t len = strlen(name);
+    return field->name_len == len && strncasecmp(field->name, name, len) == 0;
+}
 
 /* The first of that name, or NULL. */
 const struct field *field_find(const struct field_list *list, const char *name);
