@@ -81,7 +81,7 @@ class Peer:
     def say(self, message):
         self.send(TEXT, json.dumps(message).encode())
 
-    def _take(self, count):
+    def take(self, count):
         chunks = [self.buffer]
         have = len(self.buffer)
         while have < count:
@@ -95,15 +95,15 @@ class Peer:
         return data[:count]
 
     def frame(self):
-        first, second = self._take(2)
+        first, second = self.take(2)
         length = second & 0x7f
         if length == 126:
-            length, = struct.unpack(">H", self._take(2))
+            length, = struct.unpack(">H", self.take(2))
         elif length == 127:
-            length, = struct.unpack(">Q", self._take(8))
+            length, = struct.unpack(">Q", self.take(8))
         masked = bool(second & 0x80)
-        mask = self._take(4) if masked else b""
-        payload = self._take(length)
+        mask = self.take(4) if masked else b""
+        payload = self.take(length)
         if masked:
             payload = masked_with(mask, payload)
         return Frame(first & 0xf, payload, bool(first & 0x80), first >> 4 & 7, masked)

@@ -198,7 +198,7 @@ def test_a_frame_goes_on_before_it_has_ended():
     taken = threading.Event()
 
     def serve(peer):
-        assert peer._take(14 + 10)[:1] == bytes([0x80 | BINARY])
+        assert peer.take(14 + 10)[:1] == bytes([0x80 | BINARY])
         taken.set()
         peer.connection.recv(1 << 20)
 
@@ -485,10 +485,9 @@ def test_a_stop_does_not_cut_into_a_frame():
         gate = Gate(server.port)
         try:
             peer = connect(gate.port, CHAT)
-            peer.buffer = b""
-            assert peer.connection.recv(5, socket.MSG_WAITALL) == b"\x81\x06abc"
+            assert peer.take(5) == b"\x81\x06abc"
             gate.process.terminate()
-            assert peer.connection.recv(3, socket.MSG_WAITALL) == b"def"
+            assert peer.take(3) == b"def"
             assert peer.frame().code == 1001
             peer.connection.close()
         finally:
