@@ -73,26 +73,24 @@ static bool needs_collapse(const struct hold *hold, const struct domain *domain,
 {
     size_t count = facts->task_count + facts->removed_count, left = 0;
     struct renewal_task *tasks = calloc(count + 1, sizeof *tasks);
-    enum collapse_fate *fates = calloc(count + 1, sizeof *fates);
     const char *created = created_id(hold, domain);
-    bool needed = false;
 
-    for (size_t i = 0; tasks && fates && i < count; i++) {
+    if (!tasks)
+        return false;
+    for (size_t i = 0; i < count; i++) {
         if (is_left(hold, &facts->tasks[i]))
             tasks[left++] = facts->tasks[i];
     }
-    if (tasks && fates && created)
+    if (created)
         tasks[left++] = (struct renewal_task){.id = created, .due = created_due(hold, domain)};
-    if (tasks && fates)
-        needed = collapse_plan(&(struct collapse_facts){.now = hold->now,
-                                                        .refused_until = domain->refused_until,
-                                                        .renewal_due = renewal_due(hold, facts),
-                                                        .tasks = tasks,
-                                                        .task_count = left},
-                               fates)
-                     .changes > 0;
+    bool needed = collapse_plan(&(struct collapse_facts){.now = hold->now,
+                                                         .refused_until = domain->refused_until,
+                                                         .renewal_due = renewal_due(hold, facts),
+                                                         .tasks = tasks,
+                                                         .task_count = left},
+                                NULL)
+                      .changes > 0;
     free(tasks);
-    free(fates);
     return needed;
 }
 

@@ -89,10 +89,9 @@ static int needs_collapse(const struct sweep *sweep)
 {
     size_t count = domain_of(sweep)->count;
     struct renewal_task *tasks = calloc(count + 1, sizeof *tasks);
-    enum collapse_fate *fates = calloc(count + 1, sizeof *fates);
     int needed = -1;
 
-    if (tasks && fates) {
+    if (tasks) {
         for (size_t i = 0; i < count; i++)
             tasks[i] = tasks_of(sweep)[i].task;
         wall_time until = refused_until(tasks, count, (struct issue_limit){0}, NULL, 0,
@@ -102,11 +101,10 @@ static int needs_collapse(const struct sweep *sweep)
                                                         .renewal_due = WALL_TIME_NEVER,
                                                         .tasks = tasks,
                                                         .task_count = count},
-                               fates)
+                               NULL)
                      .changes > 0;
     }
     free(tasks);
-    free(fates);
     return needed;
 }
 

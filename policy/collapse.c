@@ -74,16 +74,16 @@ static enum collapse_fate fate_of(const struct collapse_facts *facts, size_t i, 
     return i == next ? COLLAPSE_NEXT : COLLAPSE_YIELDS;
 }
 
-static void plan_survivor(const struct collapse_facts *facts, struct collapse_plan *plan,
-                          enum collapse_fate *fates)
+/* How the one that stays is written; the fate that it has by that. */
+static enum collapse_fate plan_survivor(const struct collapse_facts *facts,
+                                        struct collapse_plan *plan)
 {
     const struct renewal_task *survivor = &facts->tasks[plan->survivor];
     bool limited = renewal_task_rate_limited(survivor);
 
     plan->due = wall_time_later(survivor->due, limited ? facts->refused_until : not_before(facts));
     bool stands = wall_time_equal(plan->due, survivor->due) && (!limited || survivor->restarted);
-    fates[plan->survivor] = stands ? COLLAPSE_KEPT : COLLAPSE_REWRITTEN;
-    plan->changes -= stands;
+    return stands ? COLLAPSE_KEPT : COLLAPSE_REWRITTEN;
 }
 
 struct collapse_plan collapse_plan(const struct collapse_facts *facts, enum collapse_fate *fates)
@@ -95,11 +95,14 @@ struct collapse_plan collapse_plan(const struct collapse_facts *facts, enum coll
     };
 
     for (size_t i = 0; i < facts->task_count; i++) {
-        fates[i] = fate_of(facts, i, plan.next);
-        plan.changes += fates[i] == COLLAPSE_REMOVED || fates[i] == COLLAPSE_YIELDS;
+        enum collapse_fate fate =
+            i == plan.survivor ? plan_survivor(facts, &plan) : fate_of(facts, i, plan.next);
+
+        plan.changes +=
+            fate == COLLAPSE_REMOVED || fate == COLLAPSE_YIELDS || fate == COLLAPSE_REWRITTEN;
+        if (fates)
+            fates[i] = fate;
     }
-    if (plan.survivor < facts->task_count)
-        plan_survivor(facts, &plan, fates);
     return plan;
 }
 

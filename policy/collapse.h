@@ -53,7 +53,7 @@ struct collapse_plan {
     wall_time due;   /* the survivor's, as it is to be */
 };
 
-/* Writes one fate for each task. */
+/* Writes one fate for each task; `fates` is NULL where the plan alone is asked for. */
 struct collapse_plan collapse_plan(const struct collapse_facts *facts, enum collapse_fate *fates);
 
 /* The task that a create is answered with: one that is due already, else the survivor; or NULL. */

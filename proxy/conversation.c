@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "jmap/message.h"
+#include "proxy/api_call.h"
 #include "proxy/exchange.h"
 
 #define OUT_OF_MEMORY                                                                              \
@@ -236,7 +237,7 @@ bool conversation_take_from_server(struct conversation *conversation,
     if (!conversation->in_received)
         return false;
     struct buffer *received = &conversation->received;
-    if (piece->len > HOLDING_ANSWER_LIMIT - received->len ||
+    if (piece->len > API_ANSWER_LIMIT - received->len ||
         !buffer_append(received, piece->bytes, piece->len))
         conversation->client->no_memory = true;
     else if (piece->last && piece->final) {

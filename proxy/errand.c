@@ -3,13 +3,11 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "proxy/api_call.h"
 #include "proxy/clock.h"
 #include "proxy/outgoing.h"
 
-#define API_TARGET "/jmap/"
-#define SESSION_TARGET "/jmap/session"
 #define TICK_MILLISECONDS 1000
-#define ANSWER_LIMIT ((size_t)64 << 20)
 /* How long it stands back, doubled each time. */
 #define FIRST_PAUSE_MILLISECONDS INT64_C(250)
 #define LONGEST_PAUSE_MILLISECONDS INT64_C(60000)
@@ -26,19 +24,7 @@ static bool on_head(void *user, const struct upstream_head *head)
 
 static enum data_result on_data(void *user, const char *bytes, size_t len)
 {
-    struct buffer *content = &((struct errand *)user)->content;
-    if (len > ANSWER_LIMIT - content->len)
-        return DATA_FAIL;
-    return buffer_append(content, bytes, len) ? DATA_TAKEN : DATA_FAIL;
-}
-
-static enum pull_result on_pull(void *user, char *into, size_t max, size_t *len)
-{
-    (void)user;
-    (void)into;
-    (void)max;
-    (void)len;
-    return PULL_FAIL; /* its requests are whole */
+    return api_call_take(&((struct errand *)user)->content, bytes, len);
 }
 
 static bool is_worth_another_try(const struct errand *errand)
@@ -86,7 +72,6 @@ static void on_done(void *user, enum upstream_failure failure, const char *detai
 static const struct transfer_handler transfer_handler = {
     .head = on_head,
     .data = on_data,
-    .pull = on_pull,
     .done = on_done,
 };
 
@@ -99,16 +84,11 @@ static void ask(struct errand *errand)
     errand->requests++;
     buffer_clear(&errand->content);
     arena_clear(&errand->arena);
-    struct upstream_request request = {
-        .method = errand->order.is_session ? "GET" : "POST",
-        .target = errand->order.is_session ? SESSION_TARGET : API_TARGET,
-        .body_kind = errand->order.is_session ? BODY_NONE : BODY_WHOLE,
-        .body = errand->order.body,
-        .len = errand->order.len,
-        .once = errand->order.once,
-        .timeout_ms = config->lookup_timeout_ms,
-        .arena = &errand->arena,
-    };
+    struct upstream_request request =
+        api_call(errand->order.is_session, errand->order.body, errand->order.len);
+    request.once = errand->order.once;
+    request.timeout_ms = config->lookup_timeout_ms;
+    request.arena = &errand->arena;
     if (outgoing_own_fields(config->service_authorization, &errand->arena, &request.fields))
         errand->transfer = transfer_start(errand->upstream, &request, &transfer_handler, errand);
     if (errand->transfer == NULL)

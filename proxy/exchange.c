@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proxy/api_call.h"
 #include "proxy/holding.h"
 #include "proxy/outgoing.h"
 #include "proxy/public_session.h"
@@ -267,19 +268,7 @@ static bool on_own_head(void *user, const struct upstream_head *head)
 
 static enum data_result on_own_data(void *user, const char *bytes, size_t len)
 {
-    struct buffer *received = &((struct exchange *)user)->received;
-    if (len > HOLDING_ANSWER_LIMIT - received->len)
-        return DATA_FAIL;
-    return buffer_append(received, bytes, len) ? DATA_TAKEN : DATA_FAIL;
-}
-
-static enum pull_result on_own_pull(void *user, char *into, size_t max, size_t *len)
-{
-    (void)user;
-    (void)into;
-    (void)max;
-    (void)len;
-    return PULL_FAIL; /* it is sent whole */
+    return api_call_take(&((struct exchange *)user)->received, bytes, len);
 }
 
 static void on_own_done(void *user, enum upstream_failure failure, const char *detail)
@@ -299,7 +288,6 @@ static void on_own_done(void *user, enum upstream_failure failure, const char *d
 static const struct transfer_handler own_handler = {
     .head = on_own_head,
     .data = on_own_data,
-    .pull = on_own_pull,
     .done = on_own_done,
 };
 

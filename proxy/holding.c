@@ -3,13 +3,11 @@
 #include <string.h>
 
 #include "jmap/problem.h"
+#include "proxy/api_call.h"
 #include "proxy/exchange.h"
 #include "proxy/outgoing.h"
 #include "proxy/replica_lock.h"
 #include "proxy/report.h"
-
-#define API_TARGET "/jmap/"
-#define SESSION_TARGET "/jmap/session"
 
 static void drive(struct holding *holding, enum hold_step step);
 static void send_late(struct holding *holding);
@@ -72,19 +70,7 @@ static bool on_head(void *user, const struct upstream_head *head)
 
 static enum data_result on_data(void *user, const char *bytes, size_t len)
 {
-    struct buffer *content = &((struct holding *)user)->content;
-    if (len > HOLDING_ANSWER_LIMIT - content->len)
-        return DATA_FAIL;
-    return buffer_append(content, bytes, len) ? DATA_TAKEN : DATA_FAIL;
-}
-
-static enum pull_result on_pull(void *user, char *into, size_t max, size_t *len)
-{
-    (void)user;
-    (void)into;
-    (void)max;
-    (void)len;
-    return PULL_FAIL; /* a hold's requests are whole */
+    return api_call_take(&((struct holding *)user)->content, bytes, len);
 }
 
 /* Where the server has too many of the caller's requests already, it goes again later. */
@@ -120,7 +106,6 @@ static void on_done(void *user, enum upstream_failure failure, const char *detai
 static const struct transfer_handler transfer_handler = {
     .head = on_head,
     .data = on_data,
-    .pull = on_pull,
     .done = on_done,
 };
 
@@ -138,17 +123,11 @@ static bool ask_server(struct holding *holding)
     const struct holding_owner *owner = &holding->owner;
     const struct config *config = owner->context->gate->config;
     const struct hold_request *asked = &holding->asked;
-    struct upstream_request request = {
-        .method = asked->is_session ? "GET" : "POST",
-        .target = asked->is_session ? SESSION_TARGET : API_TARGET,
-        .body_kind = asked->is_session ? BODY_NONE : BODY_WHOLE,
-        .body = asked->body,
-        .len = asked->len,
-        .once = !asked->is_lookup,
-        .repeatable = asked->is_lookup,
-        .timeout_ms = asked->is_lookup ? config->lookup_timeout_ms : 0,
-        .arena = owner->arena,
-    };
+    struct upstream_request request = api_call(asked->is_session, asked->body, asked->len);
+    request.once = !asked->is_lookup;
+    request.repeatable = asked->is_lookup;
+    request.timeout_ms = asked->is_lookup ? config->lookup_timeout_ms : 0;
+    request.arena = owner->arena;
     holding->asked_at = clock_monotonic();
     buffer_clear(&holding->content);
     if (outgoing_lookup_fields(owner->arrival, service_authorization(holding), owner->arena,

@@ -27,9 +27,6 @@
 
 struct exchange_context; /* proxy/exchange.h */
 
-/* The largest answer to a request with held creates; those are read whole. */
-#define HOLDING_ANSWER_LIMIT ((size_t)64 << 20)
-
 struct holding_handler {
     /*
      * The client's own request goes to the server now; the bytes are borrowed until the answer is

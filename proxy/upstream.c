@@ -416,6 +416,8 @@ static size_t on_pull(char *into, size_t one, size_t max, void *user)
         transfer->paused |= CURLPAUSE_SEND;
         return CURL_READFUNC_PAUSE;
     }
+    if (transfer->handler->pull == NULL)
+        return CURL_READFUNC_ABORT;
     switch (transfer->handler->pull(transfer->user, into, one * max, &len)) {
     case PULL_BYTES:
         transfer->progress = clock_monotonic();

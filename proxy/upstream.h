@@ -100,6 +100,7 @@ struct transfer_handler {
     /* False: give up. */
     bool (*head)(void *user, const struct upstream_head *head);
     enum data_result (*data)(void *user, const char *bytes, size_t len);
+    /* NULL where no body is pulled. */
     enum pull_result (*pull)(void *user, char *into, size_t max, size_t *len);
     /* The last call; the transfer is gone when it returns. `detail` is borrowed. */
     void (*done)(void *user, enum upstream_failure failure, const char *detail);
