@@ -63,15 +63,22 @@ class Gate:
         assert status == 0, f"exit status {status}\n{text}"
         return status
 
-    def decisions(self, count):
-        """The first `count` decisions in the log, once they are there; a line may be on its way."""
-        for _ in range(500):
-            lines = [json.loads(line) for line in list(self.lines) if line.startswith("{")]
-            found = [line for line in lines if "outcome" in line]
+    def logged(self, words, count=1):
+        """The log's lines with these words, once there are `count`; the last may be on its way."""
+        for _ in range(1000):
+            found = [json.loads(line) for line in list(self.lines)
+                     if line.startswith("{") and words in line]
             if len(found) >= count:
                 return found
             time.sleep(0.01)
-        raise AssertionError("no such decision in the log:\n" + "\n".join(self.lines))
+        raise AssertionError(f"not {count} lines with {words}:\n" + "\n".join(self.lines))
+
+    def decisions(self, count):
+        return self.logged('"outcome":', count)
+
+    def changes(self, count):
+        """What collapses and sweeps have changed."""
+        return self.logged('"action":', count)
 
     def request(self, method, target, body=None, headers=None, port=None):
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)

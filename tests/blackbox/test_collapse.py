@@ -1,7 +1,6 @@
 """One retry for each domain, at the time that the CA has named: what a create tidies up."""
 
 import datetime
-import json
 import time
 
 import pytest
@@ -44,20 +43,19 @@ def failed(reason, at=SOON, id="jp173xlcazaa"):
         "failureReason": reason}}
 
 
+def assert_out_of_the_way(standin, survivor, count):
+    """So many others were destroyed; or, where the server refuses that, written as Failed."""
+    others = [task for task in standin.state()["tasks"] if task["id"] != survivor]
+    if standin.version == "v0.16.5":
+        assert [task["status"]["failureReason"] for task in others] == \
+            [f"superseded by {survivor}"] * count
+    else:
+        assert others == []
+
+
 def only_task(standin):
     left, = live_tasks(standin)
     return left
-
-
-def changes(gate, count):
-    """The first `count` changes in the log, once they are there."""
-    for _ in range(500):
-        lines = [json.loads(line) for line in list(gate.lines) if line.startswith("{")]
-        found = [line for line in lines if "action" in line]
-        if len(found) >= count:
-            return found
-        time.sleep(0.01)
-    raise AssertionError("no such change in the log:\n" + "\n".join(gate.lines))
 
 
 # The queue of an outage.
@@ -103,12 +101,7 @@ def test_it_stays_one_when_the_time_comes_and_the_ca_refuses_again(standin, gate
 def test_the_removed_are_destroyed_or_where_that_is_refused_superseded(standin, gate):
     standin.put_state(**state([certificate(DUE)], refused(3)))
     survivor = gate.renew()
-    others = [task for task in standin.state()["tasks"] if task["id"] != survivor]
-    if standin.version == "v0.16.5":
-        assert [task["status"]["failureReason"] for task in others] == \
-            [f"superseded by {survivor}"] * 2
-    else:
-        assert others == []
+    assert_out_of_the_way(standin, survivor, 2)
 
 
 # Which one stays.
@@ -238,13 +231,8 @@ def test_what_was_put_off_is_pulled_when_the_other_has_failed(standin, gate):
 def test_those_that_wait_for_their_turn_are_destroyed_or_stay_failed(standin, gate):
     standin.put_state(**state(tasks=twins(3, lambda _: task())))
     survivor = gate.renew()
-    others = [task for task in standin.state()["tasks"] if task["id"] != survivor]
-    if standin.version == "v0.16.5":
-        assert [task["status"]["failureReason"] for task in others] == \
-            [f"superseded by {survivor}"] * 2
-    else:
-        assert others == []
-    assert {line["action"] for line in changes(gate, 2)} == {"superseded"}
+    assert_out_of_the_way(standin, survivor, 2)
+    assert {line["action"] for line in gate.changes(2)} == {"superseded"}
 
 
 def test_a_running_one_is_left_alone(standin, gate):
@@ -507,7 +495,7 @@ def test_a_collapse_that_fails_costs_no_answer_and_no_task(standin, gate, match,
 def test_each_change_is_logged_with_what_it_replaced(standin, gate):
     standin.put_state(**state([certificate(DUE)], refused(2)))
     survivor = gate.renew()
-    logged = {line["id"]: line for line in changes(gate, 2)}
+    logged = {line["id"]: line for line in gate.changes(2)}
     assert logged[survivor]["action"] == "postponed"
     other, = set(logged) - {survivor}
     assert logged[other]["action"] in ("destroyed", "superseded")

@@ -1,11 +1,9 @@
 """Connections that begin with a PROXY header: whose they are, and which are none."""
 
-import json
 import os
 import signal
 import socket
 import struct
-import time
 
 import pytest
 
@@ -45,12 +43,7 @@ HEADERS = {
 
 def refusals(gate, count):
     """The lines about refused connections, once there are that many."""
-    for _ in range(1000):
-        found = [json.loads(line) for line in list(gate.lines) if "connection refused" in line]
-        if len(found) >= count:
-            return found
-        time.sleep(0.01)
-    raise AssertionError("\n".join(gate.lines))
+    return gate.logged("connection refused", count)
 
 
 @pytest.mark.parametrize("header, client", HEADERS.values(), ids=HEADERS)

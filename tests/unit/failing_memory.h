@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "policy/wall_time.h"
+
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *block, size_t size);
@@ -58,6 +60,15 @@ char *__wrap_strdup(const char *text)
 char *__wrap_strndup(const char *text, size_t len)
 {
     return may_allocate() ? __real_strndup(text, len) : NULL;
+}
+
+static wall_time fixed_now(void *user)
+{
+    wall_time now;
+
+    (void)user;
+    assert_true(wall_time_parse("2026-11-23T12:00:00Z", &now));
+    return now;
 }
 
 #endif

@@ -19,15 +19,6 @@ struct seen {
     unsigned domains, texts;
 };
 
-static wall_time fixed_now(void *user)
-{
-    wall_time now;
-
-    (void)user;
-    assert_true(wall_time_parse("2026-11-23T12:00:00Z", &now));
-    return now;
-}
-
 static bool judged(void *user, const struct audit_domain *domain)
 {
     struct seen *seen = user;

@@ -11,29 +11,16 @@
 
 #include "policy/decide.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#include "tests/unit/renewal_tasks.h"
+
 #define TASKS_MAX 5
-#define HOUR INT64_C(3600)
-#define DAY INT64_C(86400)
-#define NOW INT64_C(1800000000)
-#define AT(offset) {NOW + (offset)}
-#define NEVER {INT64_MIN}
 
-#define LIMITED "Rate limited. Retry after 604793 seconds"
-#define LIMITED_BLINDLY "Rate limited. Retry after some time"
-#define DNS_ERROR "DNS error: timeout"
-
-#define PENDING(name, offset) {.id = (name), .state = TASK_PENDING, .due = AT(offset)}
-#define RETRY(name, offset, reason)                                                                \
-    {.id = (name), .state = TASK_RETRY, .due = AT(offset), .failure_reason = (reason)}
 #define RESTARTED(name, offset, reason)                                                            \
     {.id = (name),                                                                                 \
      .state = TASK_RETRY,                                                                          \
      .due = AT(offset),                                                                            \
      .failure_reason = (reason),                                                                   \
      .restarted = true}
-#define FAILED(name, offset, reason)                                                               \
-    {.id = (name), .state = TASK_FAILED, .failed_at = AT(offset), .failure_reason = (reason)}
 
 /*
  * What becomes of each task: "." left, "k" kept, "w" rewritten, "x" removed, "n" next of the due

@@ -18,15 +18,6 @@
 #include "tests/unit/failing_memory.h"
 #include "tests/unit/queue_server.h"
 
-static wall_time fixed_now(void *user)
-{
-    wall_time now;
-
-    (void)user;
-    assert_true(wall_time_parse("2026-11-23T12:00:00Z", &now));
-    return now;
-}
-
 static void no_wake(void *user)
 {
     (void)user;
