@@ -109,40 +109,64 @@ void sightings_destroy(struct sightings *sightings)
     free(sightings);
 }
 
-void sightings_store(struct sightings *sightings, const struct sighting *sighting)
+static struct record *record_of(const struct sighting *sighting)
 {
     size_t len = strnlen(sighting->name, SIGHTING_NAME_SIZE - 1);
     struct record *record = malloc(sizeof *record + len + 1);
     if (!record)
-        return;
+        return NULL;
     record->sighting = *sighting;
     record->sighting.name = record->name;
     utf8_copy(record->name, len + 1, sighting->name);
+    return record;
+}
 
+/* Replaces what was seen before the time `until`. */
+static void store(struct sightings *sightings, const struct sighting *sighting, wall_time until)
+{
+    struct record *record = record_of(sighting);
+    if (!record)
+        return;
     pthread_mutex_lock(&sightings->lock);
     struct record **found = tsearch(record, &sightings->domains, compare);
-    struct record *old = found ? *found : record;
-    if (found)
+    struct record *left_over = found && *found == record ? NULL : record;
+    if (left_over && found && !wall_time_before(until, (*found)->sighting.seen)) {
+        left_over = *found;
         *found = record;
+    }
     pthread_mutex_unlock(&sightings->lock);
-    if (!found || old != record)
-        free(old);
+    free(left_over);
+}
+
+void sightings_store(struct sightings *sightings, const struct sighting *sighting)
+{
+    store(sightings, sighting, WALL_TIME_FOREVER);
+}
+
+void sightings_store_latest(struct sightings *sightings, const struct sighting *sighting)
+{
+    store(sightings, sighting, sighting->seen);
+}
+
+/* With the table locked. */
+static void forget(struct sightings *sightings, const struct sighting *key)
+{
+    struct record **found = tfind(key, &sightings->domains, compare);
+    struct record *record = found ? *found : NULL;
+    if (!record)
+        return;
+    tdelete(key, &sightings->domains, compare);
+    free(record);
 }
 
 void sightings_forget(struct sightings *sightings, const char *domain_id)
 {
     struct sighting key = {0};
-    struct record *old = NULL;
 
     strncpy(key.domain_id, domain_id, OBJECT_ID_SIZE - 1);
     pthread_mutex_lock(&sightings->lock);
-    struct record **found = tfind(&key, &sightings->domains, compare);
-    if (found) {
-        old = *found;
-        tdelete(&key, &sightings->domains, compare);
-    }
+    forget(sightings, &key);
     pthread_mutex_unlock(&sightings->lock);
-    free(old);
 }
 
 bool sightings_find(struct sightings *sightings, const char *domain_id, struct sighting *out,
@@ -162,25 +186,65 @@ bool sightings_find(struct sightings *sightings, const char *domain_id, struct s
     return found;
 }
 
-struct walk {
+struct visitor {
     void (*visit)(void *user, const struct sighting *sighting);
     void *user;
 };
 
 static void visit_node(const void *node, VISIT order, void *user)
 {
-    const struct walk *walk = user;
+    const struct visitor *visitor = user;
 
     if (order == postorder || order == leaf)
-        walk->visit(walk->user, &(*(struct record *const *)node)->sighting);
+        visitor->visit(visitor->user, &(*(struct record *const *)node)->sighting);
+}
+
+/* With the table locked. */
+static void walk(struct sightings *sightings,
+                 void (*visit)(void *user, const struct sighting *sighting), void *user)
+{
+    twalk_r(sightings->domains, visit_node, &(struct visitor){.visit = visit, .user = user});
 }
 
 void sightings_each(struct sightings *sightings,
                     void (*visit)(void *user, const struct sighting *sighting), void *user)
 {
-    struct walk walk = {.visit = visit, .user = user};
+    pthread_mutex_lock(&sightings->lock);
+    walk(sightings, visit, user);
+    pthread_mutex_unlock(&sightings->lock);
+}
+
+struct old_ones {
+    wall_time since;
+    const struct sighting **items;
+    size_t count, capacity;
+};
+
+static void pick_old(void *user, const struct sighting *sighting)
+{
+    struct old_ones *old = user;
+
+    if (old->count < old->capacity && wall_time_before(sighting->seen, old->since))
+        old->items[old->count++] = sighting;
+}
+
+static void count_one(void *user, const struct sighting *sighting)
+{
+    (void)sighting;
+    (*(size_t *)user)++;
+}
+
+void sightings_forget_before(struct sightings *sightings, wall_time since)
+{
+    struct old_ones old = {.since = since};
 
     pthread_mutex_lock(&sightings->lock);
-    twalk_r(sightings->domains, visit_node, &walk);
+    walk(sightings, count_one, &old.capacity);
+    old.items = calloc(old.capacity + 1, sizeof *old.items);
+    if (old.items)
+        walk(sightings, pick_old, &old);
+    for (size_t i = 0; i < old.count; i++)
+        forget(sightings, old.items[i]);
     pthread_mutex_unlock(&sightings->lock);
+    free(old.items);
 }

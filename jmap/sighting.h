@@ -60,8 +60,14 @@ void sightings_destroy(struct sightings *sightings);
 /* Replaces what was seen before; the name is copied. Forgets silently when memory runs out. */
 void sightings_store(struct sightings *sightings, const struct sighting *sighting);
 
+/* The same, unless the domain has been seen later than that. */
+void sightings_store_latest(struct sightings *sightings, const struct sighting *sighting);
+
 /* The domain is gone, or its certificates are not the server's business any more. */
 void sightings_forget(struct sightings *sightings, const char *domain_id);
+
+/* All that were last seen before. Forgets none when memory runs out. */
+void sightings_forget_before(struct sightings *sightings, wall_time since);
 
 /* False where the domain has not been seen. `out->name` is then `name`. */
 bool sightings_find(struct sightings *sightings, const char *domain_id, struct sighting *out,

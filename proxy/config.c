@@ -123,7 +123,11 @@ static const struct variable variables[] = {
              "never without one, nor in observe mode."},
     {"SWEEP_RATE", KIND_COUNT, MEMBER(sweep_rate), .fallback = "10",
      .allowed = "a number from 1 to 1000", .least = 1, .most = 1000,
-     .help = "How many requests a second a sweep makes at most."},
+     .help = "How many requests a second a sweep or a survey makes at most."},
+    {"SURVEY_INTERVAL", KIND_INTERVAL, MEMBER(survey_interval_ms), .fallback = "1h",
+     .allowed = "a duration from 1s to 30d, or off", .least = 1000, .most = INT64_C(2592000000),
+     .help = "How often all domains are read, for the status page and metrics, with the gate's own "
+             "credential; never without one."},
     {"LOCK_URL", KIND_LOCK_URL, .secret = true, MEMBER(lock_server),
      .allowed = "redis://[[user]:password@]host[:port][/database], or rediss:// with TLS",
      .help = "A Redis or Valkey through which the gate's replicas decide one at a time."},

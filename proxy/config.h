@@ -38,10 +38,11 @@ struct config {
     struct lock_server lock_server; /* address NULL: this replica is the only one */
     char *lock_ca;                  /* path, or NULL for the system's */
     char *lock_prefix;
-    int64_t lock_timeout_ms;   /* above 0 */
-    int64_t sweep_interval_ms; /* 0: no sweeps */
-    unsigned sweep_rate;       /* requests a second */
-    bool metrics_domains;      /* a series a domain */
+    int64_t lock_timeout_ms;    /* above 0 */
+    int64_t sweep_interval_ms;  /* 0: no sweeps */
+    int64_t survey_interval_ms; /* 0: no surveys */
+    unsigned sweep_rate;        /* requests a second, of both */
+    bool metrics_domains;       /* a series a domain */
     unsigned workers;
     unsigned max_connections;
     size_t max_request;         /* bytes */

@@ -135,13 +135,6 @@ static void feed_watchdog(const struct service *service)
     notify_alive(&service->notify, marks, service->worker_count, clock_monotonic());
 }
 
-/* How often; 0: never. */
-static int64_t sweep_interval_ms(const struct config *config)
-{
-    bool may = config->service_authorization != NULL && !config->hold.observe;
-    return may ? config->sweep_interval_ms : 0;
-}
-
 /* The next signal, or 0 when it is time to look at the workers. */
 static int wait_for_signal(const struct service *service)
 {
@@ -179,7 +172,8 @@ static void serve(struct service *service, const char *listen, const char *admin
               log_text("admin_listen", admin_listen), log_text("upstream", config->upstream_url),
               log_text("mode", config->hold.observe ? "observe" : "enforce"),
               log_number("workers", config->workers),
-              log_number("sweep_milliseconds", sweep_interval_ms(config)),
+              log_number("sweep_milliseconds", sweeper_sweep_interval_ms(config)),
+              log_number("survey_milliseconds", sweeper_survey_interval_ms(config)),
               log_text("version", RENEWGATE_VERSION));
     snprintf(service->status, sizeof service->status, "serving clients on %s", listen);
     notify_open(&service->notify);
@@ -205,11 +199,11 @@ static void tell_change(void *user, const struct hold_change *change)
     report_change(user, NULL, change);
 }
 
-/* NULL where there are no sweeps, or they cannot be started, which the rest does without. */
+/* NULL where it has nothing to do, or cannot be started, which the rest does without. */
 static struct sweeper *start_sweeper(struct gate *gate)
 {
     const struct sweeper_handler handler = {.changed = tell_change, .user = gate};
-    if (sweep_interval_ms(gate->config) == 0)
+    if (sweeper_sweep_interval_ms(gate->config) + sweeper_survey_interval_ms(gate->config) == 0)
         return NULL;
     struct sweeper *sweeper = sweeper_create(gate, false, &handler);
     if (sweeper != NULL && sweeper_start(sweeper))

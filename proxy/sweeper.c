@@ -8,6 +8,7 @@
 #include "proxy/errand.h"
 #include "proxy/mailbox.h"
 #include "proxy/replica_lock.h"
+#include "proxy/survey.h"
 
 /* How often a request is made before the sweep is given up. */
 #define TRIES_MAX 9
@@ -140,25 +141,74 @@ static void sweep_in_turn(struct sweeper *sweeper)
         replica_lock_give(sweeper->gate->replicas, lease);
 }
 
-/* Somewhere between that part of the interval and a fifth more, so that gates do not march in step.
- */
-static int64_t jittered(const struct sweeper *sweeper, int64_t tenths)
+static void survey_and_tell(struct sweeper *sweeper)
 {
-    int64_t interval = sweeper->gate->config->sweep_interval_ms;
-    int64_t spread = interval / 5 + 1;
-    return interval * tenths / 10 + clock_monotonic().nanoseconds % spread;
+    monotonic_time began = clock_monotonic();
+    size_t domains = 0;
+    const char *error = survey_run(sweeper->gate, &sweeper->errand, &sweeper->stopping, &domains);
+    if (sweeper->stopping)
+        return;
+    log_event(sweeper->gate->log, error == NULL ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
+              error == NULL ? "survey done" : "survey given up", log_text("error", error),
+              log_number("domains", (int64_t)domains),
+              log_number("milliseconds", monotonic_elapsed(began, clock_monotonic()) /
+                                             NANOSECONDS_PER_MILLISECOND));
+}
+
+int64_t sweeper_sweep_interval_ms(const struct config *config)
+{
+    bool may = config->service_authorization != NULL && !config->hold.observe;
+    return may ? config->sweep_interval_ms : 0;
+}
+
+int64_t sweeper_survey_interval_ms(const struct config *config)
+{
+    return config->service_authorization != NULL ? config->survey_interval_ms : 0;
+}
+
+/* What is done again and again. */
+struct duty {
+    int64_t interval_ms; /* 0: never */
+    void (*perform)(struct sweeper *sweeper);
+    monotonic_time next;
+};
+
+/*
+ * Somewhere between so many tenths of the interval and a fifth of it more, so that gates do not
+ * march in step.
+ */
+static monotonic_time jittered(int64_t interval_ms, int64_t tenths)
+{
+    monotonic_time now = clock_monotonic();
+    int64_t spread = interval_ms / 5 + 1;
+    return monotonic_after(now, interval_ms * tenths / 10 + now.nanoseconds % spread);
+}
+
+/* Both soon, so that what is looked at after a start is there. */
+static void begin(struct duty *sweeps, struct duty *surveys)
+{
+    int64_t a = sweeps->interval_ms, b = surveys->interval_ms;
+    monotonic_time soon = jittered(a > 0 && (b == 0 || a < b) ? a : b, 1);
+    sweeps->next = a > 0 ? soon : MONOTONIC_NEVER;
+    surveys->next = b > 0 ? soon : MONOTONIC_NEVER;
 }
 
 static void *run(void *user)
 {
     struct sweeper *sweeper = user;
-    monotonic_time next = monotonic_after(clock_monotonic(), jittered(sweeper, 1));
+    const struct config *config = sweeper->gate->config;
+    struct duty sweeps = {.interval_ms = sweeper_sweep_interval_ms(config),
+                          .perform = sweep_in_turn};
+    struct duty surveys = {.interval_ms = sweeper_survey_interval_ms(config),
+                           .perform = survey_and_tell};
+    begin(&sweeps, &surveys);
     while (!sweeper->stopping) {
-        if (monotonic_reached(next, clock_monotonic())) {
-            sweep_in_turn(sweeper);
-            next = monotonic_after(clock_monotonic(), jittered(sweeper, 9));
+        struct duty *next = surveys.next.nanoseconds < sweeps.next.nanoseconds ? &surveys : &sweeps;
+        if (monotonic_reached(next->next, clock_monotonic())) {
+            next->perform(sweeper);
+            next->next = jittered(next->interval_ms, 9);
         } else {
-            errand_run_round(&sweeper->errand, next);
+            errand_run_round(&sweeper->errand, next->next);
         }
     }
     return NULL;

@@ -2,10 +2,10 @@
 #define RENEWGATE_PROXY_SWEEPER_H
 
 /*
- * Drives sweeps (jmap/sweep.h), one at a time, over a loop and connections of its own: one request
- * after another, no more than RENEWGATE_SWEEP_RATE a second. Where the server has had enough (429),
- * fails (5xx) or does not answer, it stands back, longer each time, and in the end gives that sweep
- * up; the next one finds what is left.
+ * Drives sweeps (jmap/sweep.h) and surveys (proxy/survey.h), one at a time, over a loop and
+ * connections of its own: one request after another, no more than RENEWGATE_SWEEP_RATE a second.
+ * Where the server has had enough (429), fails (5xx) or does not answer, it stands back, longer
+ * each time, and in the end gives that one up; the next one finds what is left.
  */
 
 #include <stdbool.h>
@@ -32,10 +32,14 @@ void sweeper_destroy(struct sweeper *sweeper);
 /* One sweep, on the caller's thread. NULL when it came to its end, else why not; static. */
 const char *sweeper_sweep(struct sweeper *sweeper);
 
-/* A thread that sweeps every RENEWGATE_SWEEP_INTERVAL. False with errno. */
+/* How often the gate sweeps, and surveys, in milliseconds; 0: never. */
+int64_t sweeper_sweep_interval_ms(const struct config *config);
+int64_t sweeper_survey_interval_ms(const struct config *config);
+
+/* A thread that does so. False with errno. */
 bool sweeper_start(struct sweeper *sweeper);
 
-/* Ends the thread, in the middle of a sweep if need be, and waits for it. */
+/* Ends the thread, in the middle of its work if need be, and waits for it. */
 void sweeper_stop(struct sweeper *sweeper);
 
 #endif

@@ -161,6 +161,57 @@ def test_what_a_sweep_sees_and_makes_is_shown_without_a_create(standin):
     assert (twins["task"]["due"], twins["tasks"]) == (days(50), 1)
 
 
+def wait_for_domains(gate, names):
+    """Until just these are known; what is shown of them, by name."""
+    for _ in range(1000):
+        items = {entry["name"]: entry for entry in status_of(gate)["domains"]["items"]}
+        if set(items) == names:
+            return items
+        time.sleep(0.01)
+    raise AssertionError(f"known are {set(items)}")
+
+
+@pytest.mark.parametrize("mode", ["enforce", "observe"])
+def test_a_survey_shows_domains_that_need_nothing(standin, mode):
+    """Healthy ones, which neither a create nor a sweep looked at; those that go are forgotten."""
+    standin.put_state(**state(
+        [certificate(FRESH, ["mail.a.example"], id="cb"),
+         certificate(DUE, ["mail.b.example"], id="cd")],
+        [task(days(57), "b", "jp173xlcamba"), retry(days(5), domain="d", id="jp173xlcamqc")],
+        [domain("b", "a.example"), domain("d", "b.example"),
+         domain("f", "c.example", kind="Manual")]))
+    before = standin.state()
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="off",
+              SURVEY_INTERVAL="1s", MODE=mode) as gate:
+        items = wait_for_domains(gate, {"a.example", "b.example"})
+        gate.logged("survey done")
+        assert standin.state() == before, "it only reads"
+        standin.put_state(**state([certificate(FRESH, ["mail.a.example"], id="cb")],
+                                  domains=[domain("b", "a.example")]))
+        wait_for_domains(gate, {"a.example"})
+    fresh, held = items["a.example"], items["b.example"]
+    assert (fresh["standing"], fresh["task"]["due"], fresh["tasks"]) == ("fresh", days(57), 1)
+    assert (held["standing"], held["refused_until"], held["tasks"]) == ("held", days(5), 1)
+    assert fresh["not_after"] == FRESH["notValidAfter"]
+
+
+def test_a_survey_that_may_not_read_is_given_up(standin):
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin", "wrong"), SWEEP_INTERVAL="off",
+              SURVEY_INTERVAL="1s") as gate:
+        line, = gate.logged("survey given up")[:1]
+        assert status_of(gate)["domains"]["known"] == 0
+    assert "credential" in line["error"]
+
+
+@pytest.mark.parametrize("settings", [{"SURVEY_INTERVAL": "1s"},
+                                      {"SURVEY_INTERVAL": "off",
+                                       "SERVICE_AUTHORIZATION": basic("admin")}],
+                         ids=["no credential", "off"])
+def test_the_gate_does_not_survey(standin, settings):
+    with Gate(standin.port, **settings) as gate:
+        assert json.loads(gate.lines[-1])["survey_milliseconds"] == 0
+
+
 def test_no_name_becomes_markup(standin):
     ids = fill(standin, HOSTILE)
     with Gate(standin.port) as gate:
