@@ -10,6 +10,7 @@
 #include "proxy/public_session.h"
 #include "proxy/reply.h"
 #include "proxy/report.h"
+#include "proxy/upgrade.h"
 #include "proxy/vetting.h"
 #include "proxy/websocket.h"
 
@@ -115,12 +116,12 @@ static void stream(struct exchange *exchange)
 static bool upgrade(struct exchange *exchange, const struct upstream_head *head)
 {
     struct answer *answer = &exchange->answer;
-    exchange->fault = websocket_fault(exchange->arrival, head);
+    exchange->fault = upgrade_fault(exchange->arrival, head);
     if (exchange->fault != NULL)
         return false;
     *answer = (struct answer){.status = head->status, .kind = ANSWER_UPGRADE};
     if (!outgoing_answer_fields(head->status, &head->fields, exchange->arena, &answer->fields) ||
-        !websocket_answer_fields(&answer->fields, exchange->arena))
+        !upgrade_answer_fields(&answer->fields, exchange->arena))
         return false;
     exchange->websocket = websocket_open(exchange->context, exchange->incoming, exchange->arrival,
                                          exchange->transfer);
@@ -252,7 +253,7 @@ static void relay(struct exchange *exchange)
     }
     exchange->state = EXCHANGE_RELAYING;
     if (outgoing_relay_fields(exchange->arrival, length, exchange->arena, &request.fields) &&
-        (!exchange->asks_upgrade || websocket_request_fields(&request.fields, exchange->arena)))
+        (!exchange->asks_upgrade || upgrade_request_fields(&request.fields, exchange->arena)))
         exchange->transfer =
             transfer_start(exchange->context->upstream, &request, &relay_handler, exchange);
     if (exchange->transfer == NULL)
@@ -428,7 +429,7 @@ static void begin(struct exchange *exchange)
     exchange->frame = vetting_body_frame(exchange->arrival);
     exchange->is_call = targets_api(exchange->arrival);
     exchange->is_session = public_session_asked(exchange->context->gate->config, exchange->arrival);
-    exchange->asks_upgrade = !exchange->frame.present && websocket_is_asked(exchange->arrival);
+    exchange->asks_upgrade = !exchange->frame.present && upgrade_is_asked(exchange->arrival);
     if (exchange->is_call && refuse_call(exchange))
         return;
     if (!exchange->frame.present)

@@ -2,8 +2,8 @@
 #define RENEWGATE_PROXY_WEBSOCKET_H
 
 /*
- * WebSockets (RFC 6455): the rules of the handshake, and an open socket's two ends, between which
- * frames are passed on as they come. On a JMAP WebSocket requests are read (proxy/conversation.h).
+ * An open WebSocket (RFC 6455) and its two ends, between which frames are passed on as they come.
+ * On a JMAP WebSocket requests are read (proxy/conversation.h).
  *
  * A worker's sockets are run from its loop, by websocket_set_run(): what events and handlers of
  * either side do is no more than to say that a socket has something to do.
@@ -12,10 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "proxy/arena.h"
 #include "proxy/clock.h"
 #include "proxy/downstream.h"
-#include "proxy/field.h"
 #include "proxy/upstream.h"
 
 struct exchange_context; /* proxy/exchange.h */
@@ -29,21 +27,6 @@ struct websocket_set {
     bool ran;      /* since the last tick */
     size_t passed; /* bytes since memory was last given back to the system */
 };
-
-/* True for a request that asks for a WebSocket, of whatever version. */
-bool websocket_is_asked(const struct arrival *arrival);
-
-/*
- * The fields of such a request on its way to the server, in the place of `fields`, those of any
- * relayed request. False when memory runs out.
- */
-bool websocket_request_fields(struct field_list *fields, struct arena *arena);
-
-/* What is wrong with the server's 101, in words for the log; NULL where nothing is. */
-const char *websocket_fault(const struct arrival *arrival, const struct upstream_head *head);
-
-/* The fields of the 101 on its way to the client, likewise. */
-bool websocket_answer_fields(struct field_list *fields, struct arena *arena);
 
 /*
  * Takes the transfer over, on which the 101 has come. It is the incoming's arena's; ended by
