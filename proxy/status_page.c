@@ -155,7 +155,8 @@ static void put_recent(struct markup *markup, const struct status *status)
 {
     const struct history_view *history = &status->history;
     markup_put(markup, "<table><caption class=\"hide\">The latest decisions</caption><thead><tr>"
-                       "<th scope=\"col\">Latest</th><th scope=\"col\">Outcome</th></tr></thead>"
+                       "<th scope=\"col\" class=\"name\">Latest</th>"
+                       "<th scope=\"col\">Outcome</th></tr></thead>"
                        "<tbody>");
     for (size_t i = 0; i < history->recent_count && i < RECENT_SHOWN; i++)
         put_decision(markup, &history->recent[i], status->now);
