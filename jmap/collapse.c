@@ -9,12 +9,6 @@
 
 /* How often a domain is read that keeps changing, and how many of its tasks at once. */
 #define ROUNDS_MAX 3
-/*
- * For so long a task is put off whose twin runs, as long as the server's lock on a running one
- * lasts. What the twin leaves then decides: a next renewal, beside which this one is removed, or
- * nothing.
- */
-#define PUT_OFF_SECONDS 3600
 #define TASKS_MAX ((size_t)OWN_REQUEST_IDS * OWN_REQUEST_CALLS)
 
 enum stage {
@@ -359,7 +353,7 @@ static void send_yield(struct collapse *collapse, const json_t *ids)
 
 static wall_time put_off_until(const struct collapse *collapse)
 {
-    return wall_time_add(collapse->order.now(collapse->order.user), PUT_OFF_SECONDS);
+    return wall_time_add(collapse->order.now(collapse->order.user), COLLAPSE_PUT_OFF_SECONDS);
 }
 
 static bool next_is_newborn(const struct collapse *collapse)

@@ -74,6 +74,16 @@ static enum collapse_fate fate_of(const struct collapse_facts *facts, size_t i, 
     return i == next ? COLLAPSE_NEXT : COLLAPSE_YIELDS;
 }
 
+/* When a task that waits may start, as far as those that are due have a say. */
+static wall_time beside_due(const struct collapse_facts *facts, const struct renewal_task *task)
+{
+    wall_time soon = wall_time_add(facts->now, COLLAPSE_PUT_OFF_SECONDS / 2);
+
+    if (count_due(facts) == 0 || !wall_time_before(task->due, soon))
+        return task->due;
+    return wall_time_add(facts->now, COLLAPSE_PUT_OFF_SECONDS);
+}
+
 /* How the one that stays is written; the fate that it has by that. */
 static enum collapse_fate plan_survivor(const struct collapse_facts *facts,
                                         struct collapse_plan *plan)
@@ -81,7 +91,8 @@ static enum collapse_fate plan_survivor(const struct collapse_facts *facts,
     const struct renewal_task *survivor = &facts->tasks[plan->survivor];
     bool limited = renewal_task_rate_limited(survivor);
 
-    plan->due = wall_time_later(survivor->due, limited ? facts->refused_until : not_before(facts));
+    plan->due = limited ? wall_time_later(survivor->due, facts->refused_until)
+                        : wall_time_later(beside_due(facts, survivor), not_before(facts));
     bool stands = wall_time_equal(plan->due, survivor->due) && (!limited || survivor->restarted);
     return stands ? COLLAPSE_KEPT : COLLAPSE_REWRITTEN;
 }

@@ -12,7 +12,8 @@
  *
  * Of those that are due one stays too, chosen alike. Which of them run cannot be seen, but the
  * server refuses to write those; so the others yield, each unless it runs. They do not count as the
- * one that waits: what runs can end at any moment without another to follow.
+ * one that waits: what runs can end at any moment without another to follow. But beside one that is
+ * due, nothing that the CA has not refused is left to start soon: it would order a second time.
  */
 
 #include <stdbool.h>
@@ -22,6 +23,13 @@
 
 /* A task due so soon counts as due: it would start while the others are being removed. */
 #define COLLAPSE_MARGIN_SECONDS 30
+/*
+ * For so long a task is put off whose twin runs, as long as the server's lock on a running one
+ * lasts. What the twin leaves then decides: a next renewal, beside which this one is removed, or
+ * nothing. One that is due in no less than half of it is left, so that nothing is put off at each
+ * look.
+ */
+#define COLLAPSE_PUT_OFF_SECONDS 3600
 
 struct collapse_facts {
     wall_time now;

@@ -228,6 +228,21 @@ def test_what_was_put_off_is_pulled_when_the_other_has_failed(standin, gate):
     assert only_task(standin)["status"]["due"] < days(0.01)
 
 
+def test_what_would_follow_within_minutes_makes_no_second_order(standin, gate):
+    queue = [task(stamp(NOW + datetime.timedelta(minutes=minutes)), id=numbered(minutes))
+             for minutes in (5, 10, 60)]
+    standin.put_state(**state([certificate(DUE)], queue))
+    assert gate.renew() == numbered(5)
+    standin.run()
+    standin.clock(advance=1200)
+    standin.run()
+    assert standin.counters()["orders"] == 1
+    gate.renew()
+    standin.clock(advance=DAY)
+    standin.run()
+    assert standin.counters()["orders"] == 1
+
+
 def test_those_that_wait_for_their_turn_are_destroyed_or_stay_failed(standin, gate):
     standin.put_state(**state(tasks=twins(3, lambda _: task())))
     survivor = gate.renew()
