@@ -477,12 +477,26 @@ def test_who_may_not_read_tasks_changes_nothing_and_gets_its_answer(standin):
     assert standin.state()["tasks"] == before
 
 
+def users_with_a_maker(*permissions):
+    """Who may make renewals, and what else is named."""
+    return [{"name": "admin", "password": "secret", "permissions": "all"},
+            {"name": "maker", "password": "secret", "permissions": [
+                "sysTaskGet", "sysTaskQuery", "sysDomainGet", "sysCertificateGet",
+                "sysCertificateQuery", "sysAcmeProviderGet", "sysSystemSettingsGet",
+                "sysTaskCreate", "taskAcmeRenewal", *permissions]}]
+
+
+def test_who_may_not_destroy_tasks_writes_them_as_failed(standin, gate):
+    standin.put_state(**state([certificate(DUE)], refused(5),
+                              users=users_with_a_maker("sysTaskUpdate")))
+    survivor = gate.renew(user="maker")
+    assert only_task(standin)["id"] == survivor
+    assert [task["status"]["failureReason"] for task in standin.state()["tasks"]
+            if task["id"] != survivor] == [f"superseded by {survivor}"] * 4
+
+
 def test_who_may_not_update_tasks_changes_nothing_and_gets_its_answer(standin, gate):
-    admin = {"name": "admin", "password": "secret", "permissions": "all"}
-    maker = {"name": "maker", "password": "secret", "permissions": [
-        "sysTaskGet", "sysTaskQuery", "sysDomainGet", "sysCertificateGet", "sysCertificateQuery",
-        "sysAcmeProviderGet", "sysSystemSettingsGet", "sysTaskCreate", "taskAcmeRenewal"]}
-    standin.put_state(**state([certificate(DUE)], refused(5), users=[admin, maker]))
+    standin.put_state(**state([certificate(DUE)], refused(5), users=users_with_a_maker()))
     before = standin.state()["tasks"]
     assert gate.renew(user="maker") in {task["id"] for task in before}
 
