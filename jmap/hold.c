@@ -185,6 +185,7 @@ static bool list_facts(struct hold *hold)
         *domain->facts = (struct lookup_domain){
             .id = domain->id,
             .asked = lookup_asked(hold, domain),
+            .scheduled = hold->context->settings->not_due == NOT_DUE_SCHEDULE,
         };
     }
     return true;

@@ -15,8 +15,8 @@
  *   nodes         the server's own host name, once in the gate's life and only where it matters
  *   session       the same from the session's URLs, where the caller may not see the nodes
  *   certificates  a search, for the domains whose known certificate is not fresh
- *   more tasks    the rest of the list, where a domain is due and no task of its own was seen, with
- *                 the others' remembered on the way; or a page of it, where several were
+ *   more tasks    the rest of the list, where a task may be made for a domain of which none was
+ *                 seen, with the others' remembered on the way; or a page of it, where several were
  */
 enum stage {
     STAGE_FACTS,
@@ -471,7 +471,8 @@ static bool needs_more_tasks(const struct lookup *lookup)
         return true;
     for (size_t i = 0; i < lookup->count; i++) {
         const struct lookup_domain *domain = &lookup->domains[i];
-        if (domain->renewable && !is_fresh(domain) && live_tasks(domain) == 0)
+        if (domain->renewable && (domain->scheduled || !is_fresh(domain)) &&
+            live_tasks(domain) == 0)
             return true;
     }
     return false;

@@ -25,10 +25,11 @@ struct lookup_certificate {
     wall_time renewal_due;
 };
 
-/* One domain. `id` and `asked` are given; the rest is found. */
+/* One domain. `id`, `asked` and `scheduled` are given; the rest is found. */
 struct lookup_domain {
     const char *id;  /* canonical; borrowed */
     wall_time asked; /* the latest due time asked for: fresh means due after it */
+    bool scheduled;  /* one that is fresh and has no task gets one: all tasks are to be read */
 
     bool renewable;   /* exists, and its certificates are managed automatically */
     const char *name; /* NULL where it does not exist; borrowed from the look-up */

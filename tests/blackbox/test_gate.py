@@ -259,12 +259,14 @@ def test_force(standin):
     assert len(standin.state()["tasks"]) == 1
 
 
-def test_a_force_makes_no_twin_of_a_task_far_down_the_list(standin):
+@pytest.mark.parametrize("settings", [{"FORCE": "allow"}, {"NOT_DUE": "schedule"}],
+                         ids=["forced", "scheduled"])
+def test_no_twin_is_made_of_a_task_far_down_the_list(standin, settings):
     others = [{"@type": "AcmeRenewal", "domainId": "c", "status": {
         "@type": "Pending", "due": days(9)}} for _ in range(150)]
     standin.put_state(**state([certificate(FRESH)], [*others, task(LATER)],
                               domains=[domain(), domain("c", "example.com")]))
-    with Gate(standin.port, FORCE="allow") as gate:
+    with Gate(standin.port, **settings) as gate:
         assert gate.renew(headers={"Renewgate-Force": "1"}) == TASK
     assert len(standin.state()["tasks"]) == len(others) + 1
 
