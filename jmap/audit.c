@@ -85,7 +85,10 @@ static enum audit_step look_at_some(struct audit *audit)
     if (audit->count == 0)
         return end(audit, NULL);
     audit->lookup = lookup_create(audit->found, audit->count, audit->context->memory, now(audit));
-    return audit->lookup ? enter(audit, STAGE_LOOKUP, AUDIT_SEND) : end(audit, "out of memory");
+    if (!audit->lookup)
+        return end(audit, "out of memory");
+    lookup_spare_tasks(audit->lookup);
+    return enter(audit, STAGE_LOOKUP, AUDIT_SEND);
 }
 
 /* One domain. */

@@ -52,6 +52,7 @@ struct lookup {
     bool twins_seen; /* the beginning of the list has several tasks of one of the domains */
     unsigned pages;
     bool all_tasks;       /* the list of tasks has been read to its end */
+    bool tasks_spared;    /* by the caller, and it is not read any further here */
     json_t *responses;    /* array: owns all strings that were found, but for those of the search */
     json_t *certificates; /* array: of each lot of domains, those known already */
     json_t *hostnames;    /* array: the server's own names */
@@ -464,7 +465,7 @@ static bool needs_search(const struct lookup_domain *domain)
 
 static bool needs_more_tasks(const struct lookup *lookup)
 {
-    if (lookup->all_tasks || lookup->pages >= MORE_TASKS_PAGES)
+    if (lookup->all_tasks || lookup->tasks_spared || lookup->pages >= MORE_TASKS_PAGES)
         return false;
     /* Where there are twins there may be a crowd of them, for a collapse to find. */
     if (lookup->twins_seen && lookup->pages == 0)
@@ -698,6 +699,11 @@ struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
         return NULL;
     }
     return lookup;
+}
+
+void lookup_spare_tasks(struct lookup *lookup)
+{
+    lookup->tasks_spared = true;
 }
 
 void lookup_set_now(struct lookup *lookup, wall_time now)

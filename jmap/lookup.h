@@ -70,6 +70,12 @@ struct lookup;
 struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
                              struct task_memory *memory, wall_time now);
 
+/*
+ * The caller has just read the list of tasks itself, so that no more than its beginning needs to be
+ * read here. Before the first feed.
+ */
+void lookup_spare_tasks(struct lookup *lookup);
+
 /* What time it is by now; the domains' `asked` may be changed along with it. */
 void lookup_set_now(struct lookup *lookup, wall_time now);
 

@@ -78,20 +78,38 @@ static char *place_for(struct domain_memory *domain, const char *task_id)
     return domain->task_ids[MEMORY_TASKS - 1];
 }
 
+/* What is remembered of a domain, made where nothing is; NULL when memory runs out. Locked. */
+static struct domain_memory *entry_of(struct task_memory *memory, const char *domain_id)
+{
+    struct domain_memory *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return NULL;
+    strncpy(fresh->domain_id, domain_id, OBJECT_ID_SIZE - 1);
+
+    struct domain_memory **found = tsearch(fresh, &memory->domains, domain_compare);
+    struct domain_memory *entry = found ? *found : NULL;
+    if (entry != fresh)
+        free(fresh);
+    return entry;
+}
+
 void memory_note_task(struct task_memory *memory, const char *domain_id, const char *task_id)
 {
-    struct domain_memory key = {0};
-
-    strncpy(key.domain_id, domain_id, OBJECT_ID_SIZE - 1);
     pthread_mutex_lock(&memory->lock);
-    struct domain_memory **found = tfind(&key, &memory->domains, domain_compare);
-    if (found)
-        strncpy(place_for(*found, task_id), task_id, OBJECT_ID_SIZE - 1);
+    struct domain_memory *entry = entry_of(memory, domain_id);
+    if (entry)
+        strncpy(place_for(entry, task_id), task_id, OBJECT_ID_SIZE - 1);
     pthread_mutex_unlock(&memory->lock);
-    if (found)
-        return;
-    strncpy(key.task_ids[0], task_id, OBJECT_ID_SIZE - 1);
-    memory_store(memory, &key);
+}
+
+void memory_note_certificate(struct task_memory *memory, const char *domain_id,
+                             const char *certificate_id)
+{
+    pthread_mutex_lock(&memory->lock);
+    struct domain_memory *entry = entry_of(memory, domain_id);
+    if (entry)
+        strncpy(entry->certificate_id, certificate_id, OBJECT_ID_SIZE - 1);
+    pthread_mutex_unlock(&memory->lock);
 }
 
 void memory_recall_hostname(struct task_memory *memory, char hostname[static HOSTNAME_SIZE])

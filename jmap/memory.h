@@ -46,6 +46,10 @@ void memory_store(struct task_memory *memory, const struct domain_memory *domain
  */
 void memory_note_task(struct task_memory *memory, const char *domain_id, const char *task_id);
 
+/* The same for the newest-expiring certificate with exactly the domain's names. */
+void memory_note_certificate(struct task_memory *memory, const char *domain_id,
+                             const char *certificate_id);
+
 /* The server's own host name; "" until it is known. */
 void memory_recall_hostname(struct task_memory *memory, char hostname[static HOSTNAME_SIZE]);
 void memory_store_hostname(struct task_memory *memory, const char *hostname);

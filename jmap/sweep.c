@@ -11,8 +11,13 @@
 #include "jmap/sighting.h"
 #include "policy/collapse.h"
 
+enum {
+    DOMAINS_AT_A_TIME = 2000, /* some megabytes, and few enough requests */
+};
+
 enum stage {
     STAGE_LIST,
+    STAGE_OVERVIEW, /* of some domains, to see which need a change */
     STAGE_FLIGHT,
     STAGE_LEASE,
     STAGE_LOOKUP,
@@ -25,7 +30,12 @@ enum stage {
 struct sweep {
     const struct sweep_context *context;
     struct inventory inventory;
-    size_t next; /* the domain of the inventory that is being looked at */
+    size_t next; /* the first of the inventory's domains that was not looked over */
+    struct lookup_domain some[DOMAINS_AT_A_TIME];
+    const struct inventory_domain *listed[DOMAINS_AT_A_TIME]; /* first the same, then those of
+                                                                 them that need a change */
+    size_t count, at;                                         /* of these, and the one at hand */
+    const struct inventory_domain *domain;                    /* the one at hand */
     struct flight_place place;
     struct lease *lease; /* NULL: not taken, or there is no lock */
     struct lookup_domain found;
@@ -39,7 +49,8 @@ struct sweep {
     const char *error;
 };
 
-static enum sweep_step look(struct sweep *sweep);
+static enum sweep_step look_over(struct sweep *sweep);
+static enum sweep_step change_one(struct sweep *sweep);
 
 static enum sweep_step enter(struct sweep *sweep, enum stage stage, enum sweep_step step)
 {
@@ -58,11 +69,6 @@ static wall_time now(const struct sweep *sweep)
     return sweep->context->now(sweep->context->user);
 }
 
-static const struct inventory_domain *domain_of(const struct sweep *sweep)
-{
-    return &sweep->inventory.domains[sweep->next];
-}
-
 static void tell(struct sweep *sweep, const struct hold_change *change)
 {
     sweep->context->changed(sweep->context->user, change);
@@ -72,12 +78,12 @@ static void tell(struct sweep *sweep, const struct hold_change *change)
 
 static const struct inventory_task *tasks_of(const struct sweep *sweep)
 {
-    return sweep->inventory.tasks + domain_of(sweep)->first;
+    return sweep->inventory.tasks + sweep->domain->first;
 }
 
 static bool has_live_task(const struct sweep *sweep)
 {
-    for (size_t i = 0; i < domain_of(sweep)->count; i++) {
+    for (size_t i = 0; i < sweep->domain->count; i++) {
         if (tasks_of(sweep)[i].task.state != TASK_FAILED)
             return true;
     }
@@ -87,7 +93,7 @@ static bool has_live_task(const struct sweep *sweep)
 /* By what was listed; -1 when memory ran out. */
 static int needs_collapse(const struct sweep *sweep)
 {
-    size_t count = domain_of(sweep)->count;
+    size_t count = sweep->domain->count;
     struct renewal_task *tasks = calloc(count + 1, sizeof *tasks);
     int needed = -1;
 
@@ -108,6 +114,39 @@ static int needs_collapse(const struct sweep *sweep)
     return needed;
 }
 
+static bool is_fresh(const struct sweep *sweep, const struct lookup_domain *found)
+{
+    return wall_time_before(now(sweep), found->renewal_due);
+}
+
+/* By what was looked up as well: it has tasks that may be too many, or has lost its renewal. */
+static bool needs_change(const struct sweep *sweep, const struct lookup_domain *found)
+{
+    bool live = has_live_task(sweep);
+
+    for (size_t i = 0; i < found->task_count; i++)
+        live |= found->tasks[i].state != TASK_FAILED;
+    return found->renewable && (live || is_fresh(sweep, found));
+}
+
+/* What the next look at the domain then need not search for. */
+
+/* H, by all that was looked up. */
+static wall_time refusal_of(const struct sweep *sweep, const struct lookup_domain *found)
+{
+    const struct hold_settings *settings = sweep->context->settings;
+
+    return refused_until(found->tasks, found->task_count, settings->issue_limit, found->issued,
+                         found->issued_count, settings->blind_hold_seconds, now(sweep));
+}
+
+/* The next look reads that certificate alone, which would not show that the CA has had enough. */
+static void note_certificate(const struct sweep *sweep, const struct lookup_domain *found)
+{
+    if (found->certificate_id && wall_time_equal(refusal_of(sweep, found), WALL_TIME_NEVER))
+        memory_note_certificate(sweep->context->memory, found->id, found->certificate_id);
+}
+
 /* One domain. */
 
 static void leave(struct sweep *sweep)
@@ -115,7 +154,7 @@ static void leave(struct sweep *sweep)
     static const struct flight_result nothing = {.settled = false};
 
     if (sweep->lease)
-        sweep->context->lock->give(sweep->context->lock->user, sweep->lease, domain_of(sweep)->id);
+        sweep->context->lock->give(sweep->context->lock->user, sweep->lease, sweep->domain->id);
     sweep->lease = NULL;
     flight_leave(sweep->context->flights, &sweep->place, &nothing);
     collapse_destroy(sweep->collapse);
@@ -127,14 +166,25 @@ static void leave(struct sweep *sweep)
 static enum sweep_step next(struct sweep *sweep, const char *error)
 {
     leave(sweep);
-    sweep->next++;
-    return error ? end(sweep, error) : look(sweep);
+    sweep->at++;
+    return error ? end(sweep, error) : change_one(sweep);
+}
+
+/* The list has been read, to its end. */
+static struct lookup *new_lookup(const struct sweep *sweep, struct lookup_domain *domains,
+                                 size_t count)
+{
+    struct lookup *lookup = lookup_create(domains, count, sweep->context->memory, now(sweep));
+
+    if (lookup)
+        lookup_spare_tasks(lookup);
+    return lookup;
 }
 
 static enum sweep_step start_lookup(struct sweep *sweep)
 {
-    sweep->found = (struct lookup_domain){.id = domain_of(sweep)->id, .asked = now(sweep)};
-    sweep->lookup = lookup_create(&sweep->found, 1, sweep->context->memory, now(sweep));
+    sweep->found = (struct lookup_domain){.id = sweep->domain->id, .asked = now(sweep)};
+    sweep->lookup = new_lookup(sweep, &sweep->found, 1);
     return sweep->lookup ? enter(sweep, STAGE_LOOKUP, SWEEP_SEND) : end(sweep, "out of memory");
 }
 
@@ -150,7 +200,7 @@ static enum sweep_step take_lease(struct sweep *sweep)
     const struct sweep_context *context = sweep->context;
 
     if (context->lock)
-        sweep->lease = context->lock->take(context->lock->user, domain_of(sweep)->id, context->wake,
+        sweep->lease = context->lock->take(context->lock->user, sweep->domain->id, context->wake,
                                            context->user);
     return sweep->lease ? enter(sweep, STAGE_LEASE, SWEEP_WAIT) : start_lookup(sweep);
 }
@@ -159,7 +209,7 @@ static enum sweep_step take_flight(struct sweep *sweep)
 {
     sweep->place =
         (struct flight_place){.wake = sweep->context->wake, .user = sweep->context->user};
-    switch (flight_join(sweep->context->flights, domain_of(sweep)->id, &sweep->place)) {
+    switch (flight_join(sweep->context->flights, sweep->domain->id, &sweep->place)) {
     case FLIGHT_LEADING:
         return take_lease(sweep);
     case FLIGHT_WAITING:
@@ -201,7 +251,7 @@ static wall_time collapse_now(void *user)
 
 static bool is_listed(const struct sweep *sweep, const char *id)
 {
-    for (size_t i = 0; i < domain_of(sweep)->count; i++) {
+    for (size_t i = 0; i < sweep->domain->count; i++) {
         if (strcmp(tasks_of(sweep)[i].id, id) == 0)
             return true;
     }
@@ -213,7 +263,7 @@ static size_t list_ids(const struct sweep *sweep, const char **ids)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < domain_of(sweep)->count; i++) {
+    for (size_t i = 0; i < sweep->domain->count; i++) {
         if (tasks_of(sweep)[i].task.state != TASK_FAILED)
             ids[count++] = tasks_of(sweep)[i].id;
     }
@@ -227,18 +277,15 @@ static size_t list_ids(const struct sweep *sweep, const char **ids)
 
 static enum sweep_step start_collapse(struct sweep *sweep, const char **ids, size_t count)
 {
-    const struct hold_settings *settings = sweep->context->settings;
     const struct lookup_domain *found = &sweep->found;
 
     sweep->collapse = collapse_create(&(struct collapse_order){
         .domain_id = found->id,
         .task_ids = ids,
         .task_count = count,
-        .refused_until =
-            refused_until(found->tasks, found->task_count, settings->issue_limit, found->issued,
-                          found->issued_count, settings->blind_hold_seconds, now(sweep)),
+        .refused_until = refusal_of(sweep, found),
         .renewal_due = found->renewal_due,
-        .blind_hold_seconds = settings->blind_hold_seconds,
+        .blind_hold_seconds = sweep->context->settings->blind_hold_seconds,
         .dry_run = sweep->context->dry_run,
         .now = collapse_now,
         .changed = collapsed,
@@ -309,10 +356,8 @@ static enum sweep_step feed_schedule(struct sweep *sweep, unsigned status, const
 }
 
 /* What was looked up, and what is about to be left of its tasks: one. */
-static void note_sighting(const struct sweep *sweep)
+static void note_sighting(const struct sweep *sweep, const struct lookup_domain *found)
 {
-    const struct hold_settings *settings = sweep->context->settings;
-    const struct lookup_domain *found = &sweep->found;
     struct sightings *sightings = sweep->context->sightings;
 
     if (!sightings)
@@ -321,11 +366,8 @@ static void note_sighting(const struct sweep *sweep)
         sightings_forget(sightings, found->id);
         return;
     }
-    wall_time until =
-        refused_until(found->tasks, found->task_count, settings->issue_limit, found->issued,
-                      found->issued_count, settings->blind_hold_seconds, now(sweep));
-    struct sighting sighting = sighting_of(found, until, now(sweep));
-    for (size_t i = 0; i < domain_of(sweep)->count; i++)
+    struct sighting sighting = sighting_of(found, refusal_of(sweep, found), now(sweep));
+    for (size_t i = 0; i < sweep->domain->count; i++)
         sighting_add_task(&sighting, &tasks_of(sweep)[i].task);
     if (sighting.task_count > 0)
         sighting_keep_task(&sighting, found, sighting.task_id);
@@ -335,7 +377,7 @@ static void note_sighting(const struct sweep *sweep)
 /* A task is at work for the domain, or one that it has lost is queued again. */
 static enum sweep_step look_further(struct sweep *sweep)
 {
-    size_t listed = domain_of(sweep)->count;
+    size_t listed = sweep->domain->count;
     const char **ids = calloc(listed + sweep->found.task_count + 1, sizeof *ids);
     if (!ids)
         return end(sweep, "out of memory");
@@ -346,8 +388,7 @@ static enum sweep_step look_further(struct sweep *sweep)
         step = next(sweep, NULL);
     else if (count > 0)
         step = start_collapse(sweep, ids, count);
-    else if (wall_time_before(now(sweep), sweep->found.renewal_due) &&
-             lease_state(sweep) != LEASE_OTHERS)
+    else if (is_fresh(sweep, &sweep->found) && lease_state(sweep) != LEASE_OTHERS)
         step = schedule(sweep);
     else
         step = next(sweep, NULL);
@@ -363,7 +404,8 @@ static enum sweep_step feed_lookup(struct sweep *sweep, unsigned status, const c
     case LOOKUP_SEND_SESSION:
         return enter(sweep, STAGE_LOOKUP, SWEEP_SEND);
     case LOOKUP_DONE:
-        note_sighting(sweep);
+        note_sighting(sweep, &sweep->found);
+        note_certificate(sweep, &sweep->found);
         return look_further(sweep);
     case LOOKUP_FORBIDDEN:
     case LOOKUP_NO_MEMORY:
@@ -457,19 +499,88 @@ static enum sweep_step feed_clear(struct sweep *sweep, unsigned status, const ch
 
 /* From domain to domain. */
 
-static enum sweep_step look(struct sweep *sweep)
+static enum sweep_step change_one(struct sweep *sweep)
 {
-    for (; sweep->next < sweep->inventory.domain_count; sweep->next++) {
-        int needed = needs_collapse(sweep);
-        if (needed < 0)
-            return end(sweep, "out of memory");
-        if (needed || (domain_of(sweep)->automatic && !has_live_task(sweep)))
-            return take_flight(sweep);
-    }
+    if (sweep->at == sweep->count)
+        return look_over(sweep);
+    sweep->domain = sweep->listed[sweep->at];
+    return take_flight(sweep);
+}
+
+static enum sweep_step finish(struct sweep *sweep)
+{
     if (!sweep->context->dry_run)
         return clear(sweep);
     tell_all_cleared(sweep);
     return end(sweep, NULL);
+}
+
+/* The next domains that need a look, by what was listed; false when memory ran out. */
+static bool choose_some(struct sweep *sweep)
+{
+    sweep->count = 0;
+    for (; sweep->next < sweep->inventory.domain_count && sweep->count < DOMAINS_AT_A_TIME;
+         sweep->next++) {
+        sweep->domain = &sweep->inventory.domains[sweep->next];
+        int needed = needs_collapse(sweep);
+        if (needed < 0)
+            return false;
+        if (!needed && (!sweep->domain->automatic || has_live_task(sweep)))
+            continue;
+        sweep->listed[sweep->count] = sweep->domain;
+        sweep->some[sweep->count++] =
+            (struct lookup_domain){.id = sweep->domain->id, .asked = now(sweep)};
+    }
+    return true;
+}
+
+/*
+ * Many at a time and in no flight, so that no create waits. Nothing is changed by it: it only shows
+ * which domains are worth being looked at again, alone.
+ */
+static enum sweep_step look_over(struct sweep *sweep)
+{
+    if (!choose_some(sweep))
+        return end(sweep, "out of memory");
+    if (sweep->count == 0)
+        return finish(sweep);
+    sweep->lookup = new_lookup(sweep, sweep->some, sweep->count);
+    return sweep->lookup ? enter(sweep, STAGE_OVERVIEW, SWEEP_SEND) : end(sweep, "out of memory");
+}
+
+static enum sweep_step change_some(struct sweep *sweep)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < sweep->count; i++) {
+        const struct lookup_domain *found = &sweep->some[i];
+        sweep->domain = sweep->listed[i];
+        note_sighting(sweep, found);
+        note_certificate(sweep, found);
+        if (needs_change(sweep, found))
+            sweep->listed[kept++] = sweep->domain;
+    }
+    leave(sweep);
+    sweep->count = kept;
+    sweep->at = 0;
+    return change_one(sweep);
+}
+
+static enum sweep_step feed_overview(struct sweep *sweep, unsigned status, const char *body,
+                                     size_t len)
+{
+    switch (lookup_feed(sweep->lookup, status, body, len)) {
+    case LOOKUP_SEND_API:
+    case LOOKUP_SEND_SESSION:
+        return enter(sweep, STAGE_OVERVIEW, SWEEP_SEND);
+    case LOOKUP_DONE:
+        return change_some(sweep);
+    case LOOKUP_FORBIDDEN:
+    case LOOKUP_NO_MEMORY:
+    case LOOKUP_FAILED:
+        break;
+    }
+    return end(sweep, lookup_error(sweep->lookup));
 }
 
 static enum sweep_step feed_list(struct sweep *sweep, unsigned status, const char *body, size_t len)
@@ -477,8 +588,9 @@ static enum sweep_step feed_list(struct sweep *sweep, unsigned status, const cha
     inventory_feed(&sweep->inventory, status, body, len);
     if (sweep->inventory.error)
         return end(sweep, sweep->inventory.error);
-    return inventory_body(&sweep->inventory, &len) ? enter(sweep, STAGE_LIST, SWEEP_SEND)
-                                                   : look(sweep);
+    if (inventory_body(&sweep->inventory, &len))
+        return enter(sweep, STAGE_LIST, SWEEP_SEND);
+    return look_over(sweep);
 }
 
 /* The driver's side. */
@@ -526,6 +638,7 @@ struct own_request_order sweep_request(const struct sweep *sweep)
     case STAGE_LIST:
         request.body = inventory_body(&sweep->inventory, &request.len);
         break;
+    case STAGE_OVERVIEW:
     case STAGE_LOOKUP:
         request.is_session = lookup_state(sweep->lookup) == LOOKUP_SEND_SESSION;
         request.body = lookup_body(sweep->lookup, &request.len);
@@ -544,6 +657,8 @@ enum sweep_step sweep_feed(struct sweep *sweep, unsigned status, const char *bod
     switch (sweep->stage) {
     case STAGE_LIST:
         return feed_list(sweep, status, body, len);
+    case STAGE_OVERVIEW:
+        return feed_overview(sweep, status, body, len);
     case STAGE_LOOKUP:
         return feed_lookup(sweep, status, body, len);
     case STAGE_COLLAPSE:

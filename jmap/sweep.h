@@ -5,9 +5,10 @@
  * One sweep over all domains, without I/O, with the gate's own credential:
  *
  * - All tasks and domains are listed (jmap/inventory.h), which shows the domains that need a look.
- * - Each of these is looked at alone, in its flight and with its lease, so that no create decides
- * on it meanwhile: its tasks are collapsed to one, and where it has a fresh certificate and no
- * task, the renewal that it has lost is queued for when it is due.
+ * - These are looked over, many at a time, which shows those that need a change.
+ * - Each of these is looked at again alone, in its flight and with its lease, so that no create
+ * decides on it meanwhile: its tasks are collapsed to one, and where it has a fresh certificate and
+ * no task, the renewal that it has lost is queued for when it is due.
  * - Failed tasks that say nothing but that no renewal was due are removed,
  *
  * and nothing else. It may be broken off anywhere and done again.

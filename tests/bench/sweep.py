@@ -5,10 +5,12 @@ import os
 import subprocess
 import time
 
-from creates import AGE_FRESH, fill
+from creates import AGE_FRESH, domain_id, fill
 from programs import BUILD, MEASURED, Failure, basic, on_processors, start_standin
 
 SECTION = "A sweep"
+#: Requests a second at most: so many that the sweep is not kept waiting.
+RATE = 1000
 
 
 def known():
@@ -21,7 +23,7 @@ def known():
 def run(standin):
     """Seconds, CPU seconds and the most memory of one sweep."""
     environment = {"RENEWGATE_UPSTREAM_URL": standin.url,
-                   "RENEWGATE_SERVICE_AUTHORIZATION": basic()}
+                   "RENEWGATE_SERVICE_AUTHORIZATION": basic(), "RENEWGATE_SWEEP_RATE": str(RATE)}
     began = time.monotonic()
     with on_processors(MEASURED):
         process = subprocess.Popen([BUILD / "renewgate", "sweep"], env=environment,
@@ -33,6 +35,12 @@ def run(standin):
     return time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
+def add_due(standin, count):
+    """One domain more for each hundred, with neither a certificate nor a task."""
+    standin.add(domains=[standin.domain(domain_id(number), f"due{number}.test")
+                         for number in range(count + 2, count + 2 + count // 100)])
+
+
 def measure(report, quick):
     if not known():
         report.note(SECTION, "Not measured: this gate has no command `sweep`.")
@@ -41,7 +49,10 @@ def measure(report, quick):
     with contextlib.ExitStack() as stack:
         standin = start_standin(stack)
         fill(standin, count, AGE_FRESH)
-        for words in ("with one twin in a hundred", "with nothing to do"):
+        for words in ("with one twin in a hundred", "with nothing to do",
+                      "with one due and without a task in a hundred"):
+            if "due" in words:
+                add_due(standin, count)
             standin.reset_counters()
             seconds, cpu, memory = run(standin)
             requests = standin.counters()["http_requests"]

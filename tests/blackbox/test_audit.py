@@ -19,7 +19,7 @@ from standin import Standin, basic, binary
 from test_collapse import LIMITED, failed, refused
 from test_gate import (DUE, EXPIRED, FRESH, NOW, SOON, certificate, days, domain, retry, stamp,
                        state, task)
-from test_sweep import NOT_DUE, changes, environment
+from test_sweep import NOT_DUE, changes, environment, healthy
 
 QUEUED = task(days(57))
 
@@ -306,6 +306,16 @@ def test_it_stands_back_and_goes_on(standin):
     standin.put_state(**mixed())
     standin.fault(match="x:Domain/query", times=2, status=429)
     audit(standin.port, status=1)
+
+
+def test_a_long_queue_is_read_once(standin):
+    standin.put_state(**healthy(700))
+    report(standin.port)
+    before = standin.counters()["methods"]["x:Task/query"]
+    standin.add(domains=[domain("zz", "due.test")])
+    standin.reset_counters()
+    report(standin.port, status=1)
+    assert standin.counters()["methods"]["x:Task/query"] == before
 
 
 # What is served.

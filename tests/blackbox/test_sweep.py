@@ -15,7 +15,7 @@ import pytest
 from gate import Gate
 from lock_server import Redis
 from standin import basic, binary
-from test_collapse import LIMITED, failed, numbered, only_task, refused
+from test_collapse import DIGITS, LIMITED, failed, numbered, only_task, refused
 from test_gate import (DUE, FRESH, NOW, SOON, certificate, days, domain, live_tasks, retry, stamp,
                        state, task)
 
@@ -146,6 +146,22 @@ def test_of_several_replicas_one_sweeps_at_a_time(standin):
         changed = [line for gate in (one, other) for line in gate.lines if '"action"' in line]
     assert only_task(standin)["status"]["due"] == days(6)
     assert len(changed) == 97, "more than one has written"
+
+
+def healthy(count):
+    """As many domains, each with a fresh certificate and its next renewal queued."""
+    return state() | {"domains": [], "generate": {
+        "domains": count, "suffix": "test", "subjectAlternativeNames": {"mail": True},
+        "certificate_age_days": 3, "task_due_days": 60}}
+
+
+def test_domains_without_anything_to_change_are_read_together(standin):
+    standin.put_state(**healthy(700))
+    standin.add(domains=[domain(f"zz{letter}", f"due{letter}.test") for letter in DIGITS])
+    standin.reset_counters()
+    assert changes(standin.port) == []
+    pages_of_the_list, facts, searches = 2 + 2 + 1, 1, len(DIGITS) // 8
+    assert standin.counters()["http_requests"] <= pages_of_the_list + facts + searches
 
 
 # What else it does.
@@ -367,12 +383,15 @@ def summary(server):
 def test_killed_at_any_write_the_next_sweep_ends_in_the_same_state(standin, before):
     queue = refused(450) + [failed(NOT_DUE), failed("Rate limited. Retry after 777600 seconds",
                                                     id="jp173xlcazab")]
-    beginning = state([certificate(DUE), certificate(FRESH, ["mail.example.net"])], queue,
-                      domains=[domain(), domain("f", "example.net")])
+    lost = ["example.net", "example.com"]
+    queue += [retry(days(6), domain="h", id=numbered(i) + "h") for i in range(3)]
+    beginning = state([certificate(DUE)] + [certificate(FRESH, ["mail." + name]) for name in lost],
+                      queue, domains=[domain(), domain("d", "due.test"), domain("f", lost[0]),
+                                      domain("g", lost[1]), domain("h", "twins.test")])
     standin.put_state(**beginning)
     sweep(standin.port)
     expected = summary(standin)
-    assert len(expected) == 2
+    assert len(expected) == 4
     for fatal in range(1, 20):
         standin.put_state(**beginning)
         ended = sweep_until_killed(standin, fatal, before)
@@ -380,7 +399,7 @@ def test_killed_at_any_write_the_next_sweep_ends_in_the_same_state(standin, befo
         assert summary(standin) == expected
         if ended:
             break
-    assert ended and fatal > 4
+    assert ended and fatal > 7
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before it", "after it"])
