@@ -13,6 +13,7 @@
 
 enum {
     DOMAINS_AT_A_TIME = 2000, /* some megabytes, and few enough requests */
+    INTERRUPTIONS_MAX = 3,    /* how often a domain is left because the server had enough */
 };
 
 enum stage {
@@ -36,6 +37,7 @@ struct sweep {
                                                                  them that need a change */
     size_t count, at;                                         /* of these, and the one at hand */
     const struct inventory_domain *domain;                    /* the one at hand */
+    unsigned interruptions;                                   /* of that one */
     struct flight_place place;
     struct lease *lease; /* NULL: not taken, or there is no lock */
     struct lookup_domain found;
@@ -167,6 +169,7 @@ static enum sweep_step next(struct sweep *sweep, const char *error)
 {
     leave(sweep);
     sweep->at++;
+    sweep->interruptions = 0;
     return error ? end(sweep, error) : change_one(sweep);
 }
 
@@ -593,6 +596,21 @@ static enum sweep_step feed_list(struct sweep *sweep, unsigned status, const cha
     return look_over(sweep);
 }
 
+/* It may be asked again, later. A create may be made although its answer is a failure. */
+static bool is_turned_away(const struct sweep *sweep, unsigned status)
+{
+    return status == 429 || (status >= 500 && sweep->stage != STAGE_SCHEDULE);
+}
+
+/* Creates are not to wait until the server has time: the domain is looked over again, then. */
+static enum sweep_step step_aside(struct sweep *sweep)
+{
+    leave(sweep);
+    sweep->interruptions++;
+    sweep->next = (size_t)(sweep->domain - sweep->inventory.domains);
+    return look_over(sweep);
+}
+
 /* The driver's side. */
 
 struct sweep *sweep_create(const struct sweep_context *context)
@@ -630,6 +648,7 @@ struct own_request_order sweep_request(const struct sweep *sweep)
 {
     struct own_request_order request = {
         .once = sweep->stage == STAGE_SCHEDULE,
+        .is_awaited = sweep->place.leading,
         .body = sweep->request.body,
         .len = sweep->request.len,
     };
@@ -654,6 +673,9 @@ struct own_request_order sweep_request(const struct sweep *sweep)
 
 enum sweep_step sweep_feed(struct sweep *sweep, unsigned status, const char *body, size_t len)
 {
+    if (sweep->place.leading && sweep->interruptions < INTERRUPTIONS_MAX &&
+        is_turned_away(sweep, status))
+        return step_aside(sweep);
     switch (sweep->stage) {
     case STAGE_LIST:
         return feed_list(sweep, status, body, len);

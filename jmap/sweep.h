@@ -8,7 +8,8 @@
  * - These are looked over, many at a time, which shows those that need a change.
  * - Each of these is looked at again alone, in its flight and with its lease, so that no create
  * decides on it meanwhile: its tasks are collapsed to one, and where it has a fresh certificate and
- * no task, the renewal that it has lost is queued for when it is due.
+ * no task, the renewal that it has lost is queued for when it is due. Where the server has no time
+ * now (429, 5xx) the flight is left until it has.
  * - Failed tasks that say nothing but that no renewal was due are removed,
  *
  * and nothing else. It may be broken off anywhere and done again.

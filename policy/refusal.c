@@ -54,6 +54,27 @@ bool refusal_is_not_due(const char *failure_reason)
     return rest && wall_time_parse(rest + sizeof until - 1, &due);
 }
 
+bool retry_after_parse(const char *text, wall_time now, int64_t *seconds)
+{
+    wall_time date;
+    int64_t number;
+
+    if (!text)
+        return false;
+    if (wall_time_parse_http(text, &date)) {
+        uint64_t ahead = (uint64_t)date.seconds - (uint64_t)now.seconds;
+        bool past = wall_time_before(date, now);
+        *seconds = past ? 0 : ahead < INT64_MAX ? (int64_t)ahead + 1 : INT64_MAX;
+        return true;
+    }
+
+    const char *rest = read_number(text, &number);
+    if (!rest || *rest != '\0')
+        return false;
+    *seconds = number;
+    return true;
+}
+
 /* 0 for anything that is not a unit. */
 static int64_t unit_seconds(const char *text)
 {

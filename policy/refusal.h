@@ -2,8 +2,8 @@
 #define RENEWGATE_POLICY_REFUSAL_H
 
 /*
- * What the CA's refusals say about the future: the time before which it will refuse again, H in
- * the decision table.
+ * What refusals say about the future: the time before which the CA will refuse again, H in the
+ * decision table; and for how long a server does not want to be asked.
  */
 
 #include <stdbool.h>
@@ -34,6 +34,13 @@ struct refusal refusal_parse(const char *failure_reason);
  * renewal is not due until 2026-11-23T21:33:17Z" (v0.16.18): nothing has gone wrong.
  */
 bool refusal_is_not_due(const char *failure_reason);
+
+/*
+ * Reads a Retry-After of HTTP (RFC 9110, section 10.2.3): a number of seconds, or a date. Of a date
+ * those that pass until it has surely come, at `now` by the clock that it was written by; `now` may
+ * be a second fast. False, and *seconds untouched, for any other text.
+ */
+bool retry_after_parse(const char *text, wall_time now, int64_t *seconds);
 
 /*
  * The CA's own token bucket for one exact set of names: `burst` certificates at once, one more

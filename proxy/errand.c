@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "policy/refusal.h"
 #include "proxy/api_call.h"
 #include "proxy/clock.h"
 #include "proxy/outgoing.h"
@@ -11,14 +12,34 @@
 /* How long it stands back, doubled each time. */
 #define FIRST_PAUSE_MILLISECONDS INT64_C(250)
 #define LONGEST_PAUSE_MILLISECONDS INT64_C(60000)
+/* How long at most because the server asks for it, and how long while others wait as well. */
+#define LONGEST_ASKED_SECONDS INT64_C(300)
+#define LONGEST_AWAITED_MILLISECONDS INT64_C(1000)
 
 /* ---- its requests ---- */
+
+static bool has_failed(const struct errand *errand)
+{
+    return errand->status == 0 || errand->status == 429 || errand->status >= 500;
+}
+
+/* By the clock that has just been set by the same answer. */
+static int64_t asked_pause(const struct errand *errand, const struct field_list *fields)
+{
+    const struct field *field = field_find(fields, "Retry-After");
+    int64_t seconds;
+    if (field == NULL ||
+        !retry_after_parse(field->value, server_clock_now(&errand->gate->clock), &seconds))
+        return 0;
+    return (seconds < LONGEST_ASKED_SECONDS ? seconds : LONGEST_ASKED_SECONDS) * 1000;
+}
 
 static bool on_head(void *user, const struct upstream_head *head)
 {
     struct errand *errand = user;
     server_clock_note(&errand->gate->clock, &head->fields);
     errand->status = head->status;
+    errand->asked_pause = has_failed(errand) ? asked_pause(errand, &head->fields) : 0;
     return true;
 }
 
@@ -29,9 +50,10 @@ static enum data_result on_data(void *user, const char *bytes, size_t len)
 
 static bool is_worth_another_try(const struct errand *errand)
 {
-    bool failed = errand->status == 0 || errand->status == 429 || errand->status >= 500;
+    const struct own_request_order *order = &errand->order;
     unsigned most = errand->status == 0 ? errand->settings.unanswered : errand->settings.tries_max;
-    return failed && !errand->order.once && errand->tries + 1 < most;
+    bool too_long = order->is_awaited && errand->asked_pause > LONGEST_AWAITED_MILLISECONDS;
+    return has_failed(errand) && !order->once && !too_long && errand->tries + 1 < most;
 }
 
 static int64_t pause_milliseconds(const struct errand *errand)
@@ -40,18 +62,28 @@ static int64_t pause_milliseconds(const struct errand *errand)
     return pause < LONGEST_PAUSE_MILLISECONDS ? pause : LONGEST_PAUSE_MILLISECONDS;
 }
 
+static void tell_asked_pause(const struct errand *errand)
+{
+    if (errand->settings.is_sweep && errand->asked_pause > 0)
+        log_event(errand->gate->log, LOG_LEVEL_WARN, "the server wants a sweep to wait",
+                  log_number("status", errand->status),
+                  log_number("milliseconds", errand->asked_pause));
+}
+
 static void answered(struct errand *errand)
 {
-    int64_t gap = 1000 / (int64_t)errand->gate->config->sweep_rate;
+    int64_t gap = 1000 / (int64_t)errand->gate->config->sweep_rate, pause = errand->asked_pause;
+    tell_asked_pause(errand);
     if (is_worth_another_try(errand)) {
         errand->tries++;
-        gap += pause_milliseconds(errand);
+        int64_t own = pause_milliseconds(errand);
+        pause = own > pause ? own : pause;
     } else {
         errand->tries = 0;
         errand->kind->feed(errand->machine, errand->status, buffer_content(&errand->content),
                            errand->content.len);
     }
-    errand->may_ask = monotonic_after(clock_monotonic(), gap);
+    errand->may_ask = monotonic_after(clock_monotonic(), gap + pause);
 }
 
 static void on_done(void *user, enum upstream_failure failure, const char *detail)
@@ -60,6 +92,7 @@ static void on_done(void *user, enum upstream_failure failure, const char *detai
     errand->transfer = NULL;
     if (failure != UPSTREAM_FINE) {
         errand->status = 0;
+        errand->asked_pause = 0;
         snprintf(errand->detail, sizeof errand->detail, "%s", detail != NULL ? detail : "");
         metrics_count_upstream_failure(errand->gate->metrics, failure);
         if (errand->settings.is_sweep)
@@ -80,6 +113,7 @@ static void ask(struct errand *errand)
     const struct config *config = errand->gate->config;
     errand->order = errand->kind->order(errand->machine);
     errand->status = 0;
+    errand->asked_pause = 0;
     errand->detail[0] = '\0';
     errand->requests++;
     buffer_clear(&errand->content);

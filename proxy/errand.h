@@ -5,7 +5,9 @@
  * Drives a machine without I/O that works through the server with the gate's own credential, over a
  * loop and connections of its own: one request after another, no more than RENEWGATE_SWEEP_RATE a
  * second. Where the server has had enough (429), fails (5xx) or does not answer, it stands back,
- * longer each time, and in the end feeds the machine what there was.
+ * longer each time and no shorter than the server asks for (Retry-After, five minutes at most), and
+ * in the end feeds the machine what there was: at once where others wait for the answer and the
+ * server wants to be left alone for more than a second. It is left alone even so.
  */
 
 #include <stdbool.h>
@@ -52,6 +54,7 @@ struct errand {
     struct transfer *transfer;
     struct arena arena; /* the transfer's */
     unsigned status;
+    int64_t asked_pause; /* milliseconds that this answer asks for, or 0 */
     struct buffer content;
     struct own_request_order order;
     monotonic_time may_ask; /* not before */

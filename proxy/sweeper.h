@@ -2,10 +2,9 @@
 #define RENEWGATE_PROXY_SWEEPER_H
 
 /*
- * Drives sweeps (jmap/sweep.h) and surveys (proxy/survey.h), one at a time, over a loop and
- * connections of its own: one request after another, no more than RENEWGATE_SWEEP_RATE a second.
- * Where the server has had enough (429), fails (5xx) or does not answer, it stands back, longer
- * each time, and in the end gives that one up; the next one finds what is left.
+ * Drives sweeps (jmap/sweep.h) and surveys (proxy/survey.h), one at a time, each as an errand
+ * (proxy/errand.h). Where the server does not come back in the end that one is given up; the next
+ * one finds what is left.
  */
 
 #include <stdbool.h>

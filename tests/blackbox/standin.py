@@ -192,6 +192,10 @@ class Standin:
     def fault(self, **fault):
         return self.control("POST", "/faults", fault)
 
+    def faults(self):
+        """Each with how many requests have met it."""
+        return self.control("GET", "/faults")
+
     def clear_faults(self):
         return self.control("DELETE", "/faults")
 

@@ -318,6 +318,13 @@ def test_a_long_queue_is_read_once(standin):
     assert standin.counters()["methods"]["x:Task/query"] == before
 
 
+def test_it_asks_again_when_the_server_said_and_not_before(standin):
+    standin.put_state(**mixed())
+    standin.fault(match="x:Domain/query", status=429, retry_after=2)
+    audit(standin.port, status=1)
+    assert [fault["met"] for fault in standin.faults()] == [1]
+
+
 # What is served.
 
 class Listener:

@@ -273,6 +273,40 @@ def test_it_stands_back_and_goes_on(standin, match, fault):
     assert only_task(standin)["status"]["attemptNumber"] == 0
 
 
+@pytest.mark.parametrize("match, status, as_date", [
+    ("x:Task/query", 429, False), ("x:Certificate/query", 503, True),
+    ("attemptNumber", 500, False), ("attemptNumber", 429, True)])
+def test_it_asks_again_when_the_server_said_and_not_before(standin, match, status, as_date):
+    standin.put_state(**state([certificate(DUE)], refused(5)))
+    standin.fault(match=match, status=status, retry_after=2, retry_after_date=as_date)
+    sweep(standin.port)
+    assert only_task(standin)["status"]["attemptNumber"] == 0
+    assert [fault["met"] for fault in standin.faults()] == [1]
+
+
+def test_a_lost_renewal_is_given_back_once_the_server_lets_it(standin):
+    standin.put_state(**state([certificate(FRESH)]))
+    standin.fault(match='"create"', status=429, retry_after=2)
+    change, = changes(standin.port)
+    assert (change["action"], change["id"]) == ("scheduled", only_task(standin)["id"])
+
+
+def test_it_waits_for_five_minutes_at_most_and_stops_meanwhile(standin):
+    standin.put_state(**state([certificate(DUE)], refused(5)))
+    standin.fault(match="x:Task/query", status=503, retry_after=86400)
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="1s") as gate:
+        line, = gate.logged("wants a sweep to wait")
+    assert (line["status"], line["milliseconds"]) == (503, 300000)
+
+
+def test_no_create_waits_for_a_sweep_that_the_server_lets_wait(standin):
+    standin.put_state(**state([certificate(DUE)], refused(5)))
+    standin.fault(match="attemptNumber", status=429, retry_after=86400)
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="1s") as gate:
+        gate.logged("wants a sweep to wait")
+        assert gate.renew() in {task["id"] for task in live_tasks(standin)}
+
+
 @pytest.mark.parametrize("fault", [{"garbage": True}, {"body": "{}"},
                                    {"body": '{"methodResponses":[]}'}])
 @pytest.mark.parametrize("match", ["x:Task/query", "x:Domain/query", "attemptNumber"])

@@ -45,9 +45,11 @@
  *     {"match": "substring of target or body", "times": 1, "delay_ms": 100, "hang": true,
  *      "close": true, "garbage": true, "truncate": true, "status": 503, "body": "...",
  *      "content_type": "text/html", "method_error": "forbidden", "method": "x:Task/query",
- *      "description": "...", "after": true}
+ *      "description": "...", "after": true, "retry_after": 2, "retry_after_date": true}
  *     The first that fits is taken. method_error: instead of the calls (of that method). after:
- * what was asked is done first. hang: until the faults are deleted, then closed. GET /log, DELETE
+ * what was asked is done first. hang: until the faults are deleted, then closed. retry_after: with
+ * a status; from the first that it meets for so many seconds, and each answer says how long yet, or
+ * as a date until when. GET /log, DELETE
  * /log
  *     [{"method", "target", "version", "headers": [[name, value]], "body", "body_length"}]: the
  * last 1,000 requests at the API listener; messages of a WebSocket as method "WS" POST /event

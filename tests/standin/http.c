@@ -1,9 +1,11 @@
 #include "tests/standin/http.h"
 #include "tests/standin/auth.h"
+#include "tests/standin/clock.h"
 #include "tests/standin/defaults.h"
 #include "tests/standin/events.h"
 #include "tests/standin/websocket.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -346,6 +348,17 @@ static bool suffer_in_place(const struct request *request, const struct fault *f
     return goes_on;
 }
 
+static void ask_to_wait(const struct fault *fault, struct answer *answer)
+{
+    int64_t left_ms = fault->until_ms - clock_now_ms();
+    if (fault->retry_after_date)
+        clock_format_http((fault->until_ms + 999) / 1000, answer->retry_after);
+    else
+        snprintf(answer->retry_after, sizeof answer->retry_after, "%" PRId64,
+                 left_ms > 0 ? (left_ms + 999) / 1000 : 0);
+    answer_header(answer, "retry-after", answer->retry_after);
+}
+
 static void spoil(const struct fault *fault, struct answer *answer)
 {
     answer->truncate = fault->truncate;
@@ -367,6 +380,8 @@ static void spoil(const struct fault *fault, struct answer *answer)
             "content-type", fault->content_type);
     else
         answer_header(answer, "content-type", JSON_TYPE);
+    if (fault->retry_after)
+        ask_to_wait(fault, answer);
 }
 
 void http_answer(struct request *request, struct answer *answer)

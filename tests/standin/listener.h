@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "tests/standin/clock.h"
+
 #define LISTENER_BODY_MAX (64 << 20)
 
 struct request {
@@ -33,6 +35,7 @@ struct answer {
     size_t len;
     const char *headers[ANSWER_HEADERS][2];
     size_t header_count;
+    char retry_after[CLOCK_TEXT];  /* room for that field's value */
     struct MHD_Response *response; /* instead of body: a stream or an upgrade */
     bool close;                    /* no answer at all */
     bool truncate;                 /* half of the body, then the end */
@@ -53,7 +56,7 @@ const char *request_header(const struct request *request, const char *name);
 /* [[name, value], ...] as they came. */
 json_t *request_headers(const struct request *request);
 
-/* Static texts only. */
+/* Of texts that live as long as the answer. */
 void answer_header(struct answer *answer, const char *name, const char *value);
 /* Takes json over. */
 void answer_json(struct answer *answer, unsigned status, const char *content_type, json_t *json);

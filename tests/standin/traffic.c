@@ -1,4 +1,5 @@
 #include "tests/standin/traffic.h"
+#include "tests/standin/clock.h"
 #include "tests/standin/store.h"
 
 #include <pthread.h>
@@ -43,6 +44,8 @@ bool fault_add(const json_t *json, const char **error)
         .after = json_is_true(json_object_get(json, "after")),
         .status = (unsigned)json_integer_value(json_object_get(json, "status")),
         .times = json_is_integer(times) ? (long)json_integer_value(times) : -1,
+        .retry_after = json_integer_value(json_object_get(json, "retry_after")),
+        .retry_after_date = json_is_true(json_object_get(json, "retry_after_date")),
     };
     pthread_mutex_lock(&traffic_lock);
     bool room = fault_count < MAX_FAULTS;
@@ -88,10 +91,22 @@ json_t *faults_describe(void)
     json_t *list = json_array();
     pthread_mutex_lock(&traffic_lock);
     for (size_t i = 0; i < fault_count; i++)
-        json_array_append_new(list, json_pack("{s:s?, s:I}", "match", faults[i].match, "times",
-                                              (json_int_t)faults[i].times));
+        json_array_append_new(list, json_pack("{s:s?, s:I, s:I}", "match", faults[i].match, "times",
+                                              (json_int_t)faults[i].times, "met",
+                                              (json_int_t)faults[i].met));
     pthread_mutex_unlock(&traffic_lock);
     return list;
+}
+
+/* Begins the time of one that has such, at the first request; true when it is over. */
+static bool is_over(struct fault *fault)
+{
+    int64_t now = clock_now_ms();
+    if (!fault->retry_after)
+        return false;
+    if (!fault->until_ms)
+        fault->until_ms = now + fault->retry_after * 1000;
+    return now >= fault->until_ms;
 }
 
 bool fault_take(const char *target, const char *body, size_t len, struct fault *taken)
@@ -102,10 +117,12 @@ bool fault_take(const char *target, const char *body, size_t len, struct fault *
         struct fault *fault = &faults[i];
         const char *match = fault->match;
         if (!fault->times ||
-            (match && !strstr(target, match) && !memmem(body, len, match, strlen(match))))
+            (match && !strstr(target, match) && !memmem(body, len, match, strlen(match))) ||
+            is_over(fault))
             continue;
         if (fault->times > 0)
             fault->times--;
+        fault->met++;
         *taken = *fault;
         taken->match = text_copy(fault->match);
         taken->method = text_copy(fault->method);

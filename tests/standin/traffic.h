@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* One fault, as POST /faults describes it (control.h). */
 struct fault {
@@ -14,7 +15,11 @@ struct fault {
     int delay_ms;
     bool hang, close, garbage, truncate, after;
     unsigned status;
-    long times; /* left; negative: for ever */
+    long times;          /* left; negative: for ever */
+    long met;            /* requests */
+    int64_t retry_after; /* seconds; 0: it says nothing of that */
+    bool retry_after_date;
+    int64_t until_ms; /* with retry_after: once it has met a request, when it ends */
 };
 
 bool fault_add(const json_t *json, const char **error);

@@ -57,6 +57,67 @@ static void reads_failure_reasons(void **state)
     }
 }
 
+static void reads_when_to_ask_again(void **state)
+{
+    (void)state;
+    /* "Mon, 23 Nov 2026 21:33:17 GMT" */
+    static const int64_t then = INT64_C(1795469597);
+    static const struct {
+        const char *text;
+        int64_t now;
+        int64_t seconds;
+    } rows[] = {
+        {"0", 0, 0},
+        {"1", 0, 1},
+        {"120", 0, 120},
+        {"0120", 0, 120},
+        {"9223372036854775807", 0, INT64_MAX},
+        {"99999999999999999999999999", 0, INT64_MAX},
+        {"Mon, 23 Nov 2026 21:33:17 GMT", then - 60, 61},
+        {"Mon, 23 Nov 2026 21:33:17 GMT", then, 1},
+        {"Mon, 23 Nov 2026 21:33:17 GMT", then + 1, 0},
+        {"Mon, 23 Nov 2026 21:33:17 GMT", INT64_MAX, 0},
+        {"Mon, 23 Nov 2026 21:33:17 GMT", INT64_MIN, INT64_MAX},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        int64_t seconds = -7;
+
+        assert_true(retry_after_parse(rows[i].text, (wall_time){rows[i].now}, &seconds));
+        if (seconds != rows[i].seconds)
+            fail_msg("%s at %jd: %jd", rows[i].text, (intmax_t)rows[i].now, (intmax_t)seconds);
+    }
+}
+
+static void refuses_what_names_no_time_to_ask_again(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        NULL,
+        "",
+        " ",
+        "-1",
+        "+1",
+        "1.5",
+        "1 ",
+        " 1",
+        "1s",
+        "soon",
+        "120, 60",
+        "0x10",
+        "1e3",
+        "2026-11-23T21:33:17Z",
+        "Monday, 23-Nov-26 21:33:17 GMT",
+    };
+
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        int64_t seconds = -7;
+
+        assert_false(retry_after_parse(texts[i], (wall_time){0}, &seconds));
+        assert_int_equal(seconds, -7);
+    }
+}
+
 static void reads_issue_limits(void **state)
 {
     (void)state;
@@ -304,6 +365,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(knows_what_only_says_not_due),
         cmocka_unit_test(reads_failure_reasons),
+        cmocka_unit_test(reads_when_to_ask_again),
+        cmocka_unit_test(refuses_what_names_no_time_to_ask_again),
         cmocka_unit_test(reads_issue_limits),
         cmocka_unit_test(refuses_other_issue_limits),
         cmocka_unit_test(replays_the_bucket),

@@ -170,6 +170,44 @@ static void it_waits_for_a_create_that_decides_on_the_domain(void **state)
     task_memory_destroy(context.memory);
 }
 
+static void make_another_task(struct queue_server *server)
+{
+    queue_add(server, "kz", "{\"@type\":\"Pending\",\"due\":\"2027-01-19T12:00:00Z\"}");
+}
+
+static void lose_the_certificate(struct queue_server *server)
+{
+    server->not_before = NULL;
+}
+
+/* The domain is looked over, something happens, and then it is decided about. */
+static void it_decides_on_what_is_there_once_it_has_the_domain(void **state)
+{
+    (void)state;
+    static void (*const happenings[])(struct queue_server *server) = {make_another_task,
+                                                                      lose_the_certificate};
+
+    for (size_t i = 0; i < sizeof happenings / sizeof *happenings; i++) {
+        struct queue_server server;
+        struct hold_settings settings = {.blind_hold_seconds = 3600};
+        struct sweep_context context = context_of(&settings);
+
+        fill(&server, &scenarios[2]);
+        struct sweep *sweep = sweep_create(&context);
+        while (!sweep_request(sweep).is_awaited)
+            answer(sweep, &server);
+        assert_int_equal(sweep_step(sweep), SWEEP_SEND);
+        happenings[i](&server);
+        drive(sweep, &server);
+        assert_null(sweep_error(sweep));
+        assert_int_equal(server.created, 0);
+        sweep_destroy(sweep);
+        json_decref(server.tasks);
+        flight_table_destroy(context.flights);
+        task_memory_destroy(context.memory);
+    }
+}
+
 /* Another replica's lease, and then this one's. */
 struct lease {
     enum lease_state state;
@@ -236,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_memory_costs_no_task),
         cmocka_unit_test(it_waits_for_a_create_that_decides_on_the_domain),
+        cmocka_unit_test(it_decides_on_what_is_there_once_it_has_the_domain),
         cmocka_unit_test(it_waits_for_another_replica_and_does_not_write_without_a_lease),
     };
 
