@@ -131,7 +131,13 @@ static bool needs_change(const struct sweep *sweep, const struct lookup_domain *
     return found->renewable && (live || is_fresh(sweep, found));
 }
 
-/* What the next look at the domain then need not search for. */
+/* What creates to come, and the next look at the domain, then need not search for. */
+
+static void note_task(const struct sweep *sweep, const char *id)
+{
+    if (sweep->context->remembers)
+        memory_note_task(sweep->context->memory, sweep->domain->id, id);
+}
 
 /* H, by all that was looked up. */
 static wall_time refusal_of(const struct sweep *sweep, const struct lookup_domain *found)
@@ -147,6 +153,20 @@ static void note_certificate(const struct sweep *sweep, const struct lookup_doma
 {
     if (found->certificate_id && wall_time_equal(refusal_of(sweep, found), WALL_TIME_NEVER))
         memory_note_certificate(sweep->context->memory, found->id, found->certificate_id);
+}
+
+static void note_listed_tasks(struct sweep *sweep)
+{
+    for (size_t d = 0; d < sweep->inventory.domain_count; d++) {
+        size_t noted = 0;
+        sweep->domain = &sweep->inventory.domains[d];
+        for (size_t i = 0; i < sweep->domain->count && noted < MEMORY_TASKS; i++) {
+            if (!sweep->domain->automatic || tasks_of(sweep)[i].task.state == TASK_FAILED)
+                continue;
+            note_task(sweep, tasks_of(sweep)[i].id);
+            noted++;
+        }
+    }
 }
 
 /* One domain. */
@@ -234,6 +254,8 @@ static void collapsed(void *user, const struct collapse_change *change)
 {
     struct sweep *sweep = user;
 
+    if (change->survivor)
+        note_task(sweep, change->survivor);
     tell(sweep, &(struct hold_change){
                     .domain_id = sweep->found.id,
                     .domain_name = sweep->found.name,
@@ -352,6 +374,7 @@ static enum sweep_step feed_schedule(struct sweep *sweep, unsigned status, const
     if (id) {
         tell_scheduled(sweep, id);
         note_scheduled(sweep, id);
+        note_task(sweep, id);
     } else if (!error) {
         error = "the credential may not make tasks";
     }
@@ -593,6 +616,7 @@ static enum sweep_step feed_list(struct sweep *sweep, unsigned status, const cha
         return end(sweep, sweep->inventory.error);
     if (inventory_body(&sweep->inventory, &len))
         return enter(sweep, STAGE_LIST, SWEEP_SEND);
+    note_listed_tasks(sweep);
     return look_over(sweep);
 }
 

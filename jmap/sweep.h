@@ -36,6 +36,7 @@ struct sweep_context {
     struct task_memory *memory;
     struct sightings *sightings;    /* or NULL */
     const struct domain_lock *lock; /* shared by replicas; NULL: this is the only one */
+    bool remembers;                 /* notes in the memory what creates to come can use */
     bool dry_run;                   /* reads and tells what it would do, and changes nothing */
     wall_time (*now)(void *user);
     void (*wake)(void *user); /* from any thread, at most once per SWEEP_WAIT */

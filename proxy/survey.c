@@ -1,6 +1,7 @@
 #include "proxy/survey.h"
 
 #include "jmap/audit.h"
+#include "jmap/memory.h"
 #include "jmap/sighting.h"
 
 struct survey {
@@ -16,6 +17,17 @@ static wall_time now(void *user)
     return server_clock_now(&survey->gate->clock);
 }
 
+/*
+ * For creates to come, and for the next survey: it then reads that certificate alone, which would
+ * not show that the CA has had enough.
+ */
+static void remember(const struct survey *survey, const struct lookup_domain *found,
+                     wall_time refused_until)
+{
+    if (found->certificate_id != NULL && wall_time_equal(refused_until, WALL_TIME_NEVER))
+        memory_note_certificate(survey->gate->memory, found->id, found->certificate_id);
+}
+
 static bool judged(void *user, const struct audit_domain *domain)
 {
     struct survey *survey = user;
@@ -28,6 +40,7 @@ static bool judged(void *user, const struct audit_domain *domain)
     found.task_count = domain->task_count;
     struct sighting sighting = sighting_of(&found, domain->verdict.refused_until, found.asked);
     sightings_store_latest(survey->gate->sightings, &sighting);
+    remember(survey, &found, domain->verdict.refused_until);
     survey->domains++;
     return true;
 }

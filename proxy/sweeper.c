@@ -216,6 +216,7 @@ static void *run(void *user)
 
 bool sweeper_start(struct sweeper *sweeper)
 {
+    sweeper->context.remembers = true;
     return pthread_create(&sweeper->thread, NULL, run, sweeper) == 0;
 }
 

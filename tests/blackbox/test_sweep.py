@@ -5,6 +5,7 @@ import http.client
 import http.server
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -162,6 +163,47 @@ def test_domains_without_anything_to_change_are_read_together(standin):
     assert changes(standin.port) == []
     pages_of_the_list, facts, searches = 2 + 2 + 1, 1, len(DIGITS) // 8
     assert standin.counters()["http_requests"] <= pages_of_the_list + facts + searches
+
+
+def test_creates_after_a_sweep_find_tasks_that_are_far_back_in_the_queue(standin):
+    standin.put_state(**healthy(700))
+    due, fresh = task(days(80), "zz", numbered(0)), task(days(81), "zy", numbered(1))
+    standin.add(domains=[domain("zz", "due.test"), domain("zy", "fresh.test")],
+                certificates=[certificate(FRESH, ["mail.fresh.test"])], tasks=[due, fresh])
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="1s",
+              SWEEP_RATE=1000) as gate:
+        gate.logged("sweep done")
+        assert gate.renew("zy") == fresh["id"]
+        before = lookups(gate)
+        assert gate.renew("zz") == due["id"]
+        assert lookups(gate) - before <= 2
+
+
+def test_creates_after_a_survey_need_no_search_for_the_certificate(standin):
+    standin.put_state(**healthy(20))
+    domains = [domain["id"] for domain in standin.state()["domains"]]
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="off",
+              SURVEY_INTERVAL="1s", SWEEP_RATE=1000) as gate:
+        gate.logged("survey done")
+        before = lookups(gate)
+        for id in domains:
+            gate.renew(id)
+        assert lookups(gate) - before == len(domains)
+
+
+def test_a_survey_goes_on_seeing_that_the_ca_has_had_enough(standin):
+    """Four are stored that would be read no more, were the fifth looked at by its id."""
+    standin.put_state(**state([certificate({**FRESH, "notValidBefore": SOON})] * 5))
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="off",
+              SURVEY_INTERVAL="1s", SWEEP_RATE=1000) as gate:
+        gate.logged("survey done", 3)
+        held = json.loads(gate.admin("/status.json")[1])["held"]["items"]
+    assert [entry["name"] for entry in held] == ["example.org"]
+
+
+def lookups(gate):
+    return int(re.search(r"^renewgate_lookup_requests_total (\d+)$", gate.admin("/metrics")[1],
+                         re.M)[1])
 
 
 # What else it does.

@@ -79,3 +79,15 @@ def test_creates_while_the_gate_sweeps(standin):
     assert len(live_tasks(standin)) == 5
     assert all(left[id] == answer for id, answer in answers)
     assert {task["status"]["due"] for task in live_tasks(standin)} == {days(6)}
+
+
+def test_creates_while_sweeps_and_surveys_take_notes(standin):
+    ids = ["c", "d", "f", "g", "h", "i", "j", "k", "l", "m"]
+    standin.put_state(**state([certificate(FRESH, [f"mail.{id}.test"]) for id in ids[:5]],
+                              domains=[domain(id, f"{id}.test") for id in ids]))
+    with Gate(standin.port, WORKERS=4, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_RATE=1000,
+              SWEEP_INTERVAL="1s", SURVEY_INTERVAL="1s") as gate:
+        while sum("sweep done" in line or "survey done" in line for line in gate.lines) < 4:
+            at_once(40, lambda i: gate.renew(ids[i % len(ids)]))
+        answered = {id: gate.renew(id) for id in ids}
+    assert answered == {task["domainId"]: task["id"] for task in live_tasks(standin)}

@@ -59,6 +59,7 @@ static struct sweep_context context_of(struct hold_settings *settings)
         .settings = settings,
         .flights = flight_table_create(),
         .memory = task_memory_create(),
+        .remembers = true,
         .now = fixed_now,
         .wake = no_wake,
         .changed = no_change,
