@@ -25,13 +25,14 @@ static size_t leave_escaped(void *user, struct MHD_Connection *connection, char 
     return strlen(text);
 }
 
+/* With its thread safety, libmicrohttpd would wake itself up on each resume. */
 static struct MHD_Daemon *start_daemon(struct downstream *downstream,
                                        const struct downstream_settings *settings, int listener)
 {
     /* The list of options ends where the first for TLS would be, without TLS. */
     bool tls = settings->keypairs != NULL;
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE |
-                     MHD_USE_SUPPRESS_DATE_NO_CLOCK | (tls ? MHD_USE_TLS : 0) |
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_THREAD_SAFETY | MHD_ALLOW_SUSPEND_RESUME |
+                     MHD_ALLOW_UPGRADE | MHD_USE_SUPPRESS_DATE_NO_CLOCK | (tls ? MHD_USE_TLS : 0) |
                      (settings->proxy_protocol ? MHD_USE_NO_LISTEN_SOCKET : 0);
     const struct MHD_OptionItem listening[] = {
         {settings->proxy_protocol ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, listener, NULL},
