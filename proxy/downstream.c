@@ -149,21 +149,33 @@ monotonic_time downstream_due(const struct downstream *downstream)
     return downstream->needs_run ? clock_monotonic() : downstream->due;
 }
 
+/*
+ * libmicrohttpd is never done with answers that it asks for. What else it has to do ends with a run
+ * that was of no use to anyone; then it may rest.
+ */
+static monotonic_time next_due(const struct downstream *downstream)
+{
+    uint64_t milliseconds;
+    if (MHD_get_timeout64(downstream->daemon, &milliseconds) != MHD_YES)
+        return MONOTONIC_NEVER;
+    if (milliseconds == 0 && downstream->asked_count > 0 && !downstream->busy)
+        milliseconds = ASKING_MILLISECONDS;
+    return monotonic_after(downstream->now, (int64_t)milliseconds);
+}
+
 void downstream_run(struct downstream *downstream)
 {
     monotonic_time now = clock_monotonic();
     if (!downstream->needs_run && now.nanoseconds < downstream->due.nanoseconds)
         return;
+    downstream->now = now;
+    downstream->busy = downstream->needs_run;
     downstream->needs_run = false;
     MHD_run(downstream->daemon);
     upgrades_destroy_ended(downstream);
     if (downstream->clients_left)
         upgrades_hand_on_leaving(downstream);
-    uint64_t milliseconds;
-    bool waits = MHD_get_timeout64(downstream->daemon, &milliseconds) == MHD_YES;
-    if (waits && milliseconds == 0)
-        downstream->needs_run = true;
-    downstream->due = waits ? monotonic_after(now, (int64_t)milliseconds) : MONOTONIC_NEVER;
+    downstream->due = next_due(downstream);
 }
 
 void downstream_tick(struct downstream *downstream)

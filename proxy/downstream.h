@@ -130,6 +130,12 @@ struct arena *incoming_arena(struct incoming *incoming);
 void incoming_ready(struct incoming *incoming);
 
 /*
+ * The answer is likely to be ready within a moment. Until that has passed, a client that breaks its
+ * connection ends the request at once, without gone().
+ */
+void incoming_expect_soon(struct incoming *incoming);
+
+/*
  * An answer before the answer (1xx) goes out at once, or, to a client that cannot read one, not at
  * all. Not from within a handler of the downstream's.
  */

@@ -13,6 +13,7 @@ static ssize_t on_content(void *user, uint64_t position, char *into, size_t max)
     if (incoming->aborted)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     size_t len = 0;
+    incoming->downstream->busy = true;
     switch (incoming->downstream->handler->content(incoming->object, into, max, &len)) {
     case CONTENT_BYTES:
         return (ssize_t)len;
@@ -69,6 +70,7 @@ static bool add_fields(struct MHD_Response *response, const struct answer *answe
 enum MHD_Result incoming_queue_answer(struct incoming *incoming)
 {
     struct answer answer = {0};
+    incoming->downstream->busy = true;
     if (!incoming->downstream->handler->answer(incoming->object, &answer))
         return MHD_NO;
     if (answer.kind == ANSWER_UPGRADE &&

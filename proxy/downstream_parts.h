@@ -19,6 +19,9 @@
 /* How long nothing comes from a client before its presence is looked after. */
 #define PATIENCE_NANOSECONDS NANOSECONDS_PER_SECOND
 
+/* How long an answer that is expected soon is asked for. */
+#define ASKING_MILLISECONDS 50
+
 struct downstream {
     struct MHD_Daemon *daemon;
     struct acceptor *acceptor; /* NULL while libmicrohttpd accepts by itself */
@@ -30,6 +33,9 @@ struct downstream {
     const struct downstream_handler *handler;
     void *user;
     bool needs_run;
+    monotonic_time now; /* when its latest run began */
+    size_t asked_count; /* requests that wait without being suspended */
+    bool busy;          /* the latest run was called for, or has done more than ask these */
     bool draining;
     bool ending; /* no request is taken any more */
     monotonic_time due;
@@ -77,7 +83,9 @@ struct incoming {
     bool answered; /* while the body still came */
     bool aborted;
     bool suspended;
-    monotonic_time touched; /* when it was suspended, or its body last came */
+    bool soon;              /* incoming_expect_soon() */
+    unsigned asked;         /* how often in vain, while it waits without being suspended; else 0 */
+    monotonic_time touched; /* when it began to wait, or its body last came */
     struct loop_source watch;
     bool watched;                              /* its socket is in the loop */
     bool gone;                                 /* gone() was called */
@@ -139,6 +147,7 @@ void incoming_destroy(struct incoming *incoming);
 
 /* Until incoming_resume(), libmicrohttpd leaves the connection alone. */
 void incoming_suspend(struct incoming *incoming);
+
 void incoming_end_watch(struct incoming *incoming);
 
 /* downstream_answer.c */

@@ -5,6 +5,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+/* How often an answer is asked for in vain until its connection is suspended. */
+#define ASKED_IN_VAIN 16
+
 struct arena *incoming_arena(struct incoming *incoming)
 {
     return &incoming->arena;
@@ -114,9 +117,17 @@ static struct incoming *incoming_create(struct downstream *downstream,
     return incoming;
 }
 
+static void end_asking(struct incoming *incoming)
+{
+    if (incoming->asked > 0)
+        incoming->downstream->asked_count--;
+    incoming->asked = 0;
+}
+
 void incoming_destroy(struct incoming *incoming)
 {
     incoming_end_watch(incoming);
+    end_asking(incoming);
     if (incoming->object != NULL)
         incoming->downstream->handler->closed(incoming->object);
     unlink_incoming(incoming);
@@ -137,12 +148,61 @@ static enum MHD_Result begin_request(struct downstream *downstream,
     *context = incoming;
     if (incoming == NULL)
         return MHD_NO;
+    downstream->busy = true;
     incoming->in_head = true;
     incoming->object = downstream->handler->head(downstream->user, incoming, &incoming->arrival);
     incoming->in_head = false;
     if (incoming->object == NULL)
         return MHD_NO;
     return incoming->ready ? incoming_queue_answer(incoming) : MHD_YES;
+}
+
+static enum MHD_Result take_body(struct incoming *incoming, const char *bytes, size_t *len)
+{
+    incoming->downstream->busy = true;
+    incoming->touched = incoming->downstream->now;
+    *len -= incoming->downstream->handler->body(incoming->object, bytes, *len);
+    if (*len > 0 && !incoming->aborted)
+        incoming_suspend(incoming);
+    return incoming->aborted ? MHD_NO : MHD_YES;
+}
+
+static void end_body(struct incoming *incoming)
+{
+    incoming->downstream->busy = true;
+    incoming->body_ended = true;
+    incoming->downstream->handler->body_end(incoming->object);
+}
+
+/*
+ * libmicrohttpd asks for all answers that are awaited so whenever it runs, and cannot tell
+ * meanwhile when it wants to run next. With TLS it may be passing on what belongs to upgraded
+ * connections.
+ */
+static bool is_worth_asking(const struct incoming *incoming)
+{
+    const struct downstream *downstream = incoming->downstream;
+    if (incoming->asked == 0)
+        return incoming->soon && downstream->keypairs == NULL;
+    return incoming->asked < ASKED_IN_VAIN &&
+           monotonic_elapsed(incoming->touched, downstream->now) <
+               ASKING_MILLISECONDS * NANOSECONDS_PER_MILLISECOND;
+}
+
+/*
+ * To suspend a connection and to resume it costs several system calls, to be asked in vain next to
+ * nothing.
+ */
+static void wait_for_answer(struct incoming *incoming)
+{
+    struct downstream *downstream = incoming->downstream;
+    if (!is_worth_asking(incoming)) {
+        end_asking(incoming);
+        incoming_suspend(incoming);
+    } else if (incoming->asked++ == 0) {
+        downstream->asked_count++;
+        incoming->touched = downstream->now;
+    }
 }
 
 /*
@@ -159,32 +219,27 @@ enum MHD_Result request_access(void *user, struct MHD_Connection *connection, co
         return begin_request(user, connection, method, version, context);
     if (incoming->aborted)
         return MHD_NO;
-    const struct downstream_handler *handler = incoming->downstream->handler;
-    incoming->touched = clock_monotonic();
-    if (*upload_len > 0) {
-        *upload_len -= handler->body(incoming->object, upload, *upload_len);
-        if (*upload_len > 0 && !incoming->aborted)
-            incoming_suspend(incoming);
-        return incoming->aborted ? MHD_NO : MHD_YES;
-    }
-    if (!incoming->body_ended) {
-        incoming->body_ended = true;
-        handler->body_end(incoming->object);
-    }
+    if (*upload_len > 0)
+        return take_body(incoming, upload, upload_len);
+    if (!incoming->body_ended)
+        end_body(incoming);
     if (incoming->aborted || incoming->answered)
         return MHD_NO;
-    if (incoming->ready)
-        return incoming_queue_answer(incoming);
-    incoming_suspend(incoming);
-    return MHD_YES;
+    if (!incoming->ready) {
+        wait_for_answer(incoming);
+        return MHD_YES;
+    }
+    end_asking(incoming);
+    return incoming_queue_answer(incoming);
 }
 
 void request_completed(void *user, struct MHD_Connection *connection, void **context,
                        enum MHD_RequestTerminationCode code)
 {
     (void)code;
-    const struct downstream *downstream = user;
+    struct downstream *downstream = user;
     struct incoming *incoming = *context;
+    downstream->busy = true;
     struct client *client = connection_client(connection);
     bool detached = incoming != NULL && incoming->file >= 0;
     if (incoming != NULL && !detached)
@@ -197,12 +252,19 @@ void request_completed(void *user, struct MHD_Connection *connection, void **con
 void incoming_suspend(struct incoming *incoming)
 {
     incoming->suspended = true;
-    incoming->touched = clock_monotonic();
+    incoming->touched = incoming->downstream->now;
     MHD_suspend_connection(incoming->connection);
+}
+
+void incoming_expect_soon(struct incoming *incoming)
+{
+    incoming->soon = true;
 }
 
 void incoming_resume(struct incoming *incoming)
 {
+    if (incoming->asked > 0)
+        incoming->downstream->needs_run = true;
     if (!incoming->suspended)
         return;
     incoming_end_watch(incoming);

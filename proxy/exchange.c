@@ -252,6 +252,7 @@ static void relay(struct exchange *exchange)
         request.len = length = exchange->frame.len;
     }
     exchange->state = EXCHANGE_RELAYING;
+    incoming_expect_soon(exchange->incoming);
     if (outgoing_relay_fields(exchange->arrival, length, exchange->arena, &request.fields) &&
         (!exchange->asks_upgrade || upgrade_request_fields(&request.fields, exchange->arena)))
         exchange->transfer =

@@ -6,9 +6,13 @@ since the sanitizers need more of their own.
 
 import contextlib
 import os
+import pathlib
 import random
 import select
+import socket
+import struct
 import threading
+import time
 import zlib
 
 import pytest
@@ -207,8 +211,10 @@ def test_a_client_that_leaves_a_download_ends_the_servers_side(upstream, gate):
     upstream.wait(lambda server: not server.lines)
 
 
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 @pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\n\r\nevent"])
-def test_a_client_that_leaves_while_the_server_is_silent_ends_its_side(upstream, gate, begun):
+def test_a_client_that_leaves_while_the_server_is_silent_ends_its_side(upstream, gate, begun,
+                                                                       reset):
     def answer(line, request):
         line.send(begun)
         line.rest()  # until the gate ends the connection
@@ -221,8 +227,42 @@ def test_a_client_that_leaves_while_the_server_is_silent_ends_its_side(upstream,
     upstream.wait(lambda server: len(server.requests) > before)
     if begun:
         assert line.until(b"event")
+    if reset:
+        line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     line.close()
     upstream.wait(lambda server: not server.lines)
+
+
+def asleep(gate):
+    """Whether all of its threads wait for something."""
+    stats = pathlib.Path(f"/proc/{gate.process.pid}/task").glob("*/stat")
+    return all(stat.read_text().rpartition(")")[2].split()[0] == "S" for stat in stats)
+
+
+def test_nobody_works_while_a_server_thinks(upstream):
+    """Who has nothing to do must be seen asleep, again and again; who looks for it never is."""
+    answering = threading.Event()
+
+    def answer(line, request):
+        assert answering.wait(60)
+        line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
+
+    upstream.answer = answer
+    before = len(upstream.requests)
+    with Gate(upstream.port, WORKERS=1) as gate:
+        lines = [connect(gate.port) for _ in range(200)]
+        for line in lines:
+            line.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        upstream.wait(lambda server: len(server.requests) == before + len(lines))
+        give_up = time.monotonic() + 30
+        looks = 0  # that saw it asleep, one after the other
+        while looks < 100 and time.monotonic() < give_up:
+            looks = looks + 1 if asleep(gate) else 0
+        assert looks == 100
+        answering.set()
+        for line in lines:
+            assert last_answer(line).body == b"done"
+            line.close()
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 100000000", b"Transfer-Encoding: chunked"])

@@ -1,12 +1,17 @@
 """Many creates at once, over several workers."""
 
 import concurrent.futures
+import json
+import re
+import socket
+import struct
 
 import pytest
 
-from gate import Gate
+from gate import USING, Gate
 from standin import basic
 from test_gate import (DUE, FRESH, NO_OP, certificate, days, domain, live_tasks, retry, state)
+from wire import connect
 
 pytestmark = pytest.mark.workers
 
@@ -34,6 +39,26 @@ def test_a_caller_with_few_requests_at_once_is_never_refused(standin, workers):
         ids = at_once(200, lambda _: gate.renew())
     only, = live_tasks(standin)
     assert set(ids) == {only["id"]}
+
+
+def test_a_client_that_breaks_off_does_not_take_back_what_others_wait_for(standin):
+    standin.put_state(**state([certificate(DUE)]))
+    standin.fault(match="x:Task/set", delay_ms=1500, times=1)
+    create = {"k": {"@type": "AcmeRenewal", "domainId": "b"}}
+    body = json.dumps({"using": USING, "methodCalls": [["x:Task/set", {"create": create}, "c0"]]})
+    with Gate(standin.port) as gate:
+        line = connect(gate.port)
+        line.send(f"POST /jmap/ HTTP/1.1\r\nHost: h\r\nAuthorization: {basic('admin')}\r\n"
+                  f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        while not any("x:Task/set" in entry["body"] for entry in standin.log()):
+            pass
+        line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        line.close()
+        id = gate.renew()
+    sent = [entry for entry in standin.log() if re.search(r'"domainId": ?"b"', entry["body"])]
+    assert len(sent) == 1, "the other has not waited for the first one's answer"
+    only, = live_tasks(standin)
+    assert id == only["id"]
 
 
 def test_many_domains_at_once(standin):
