@@ -146,7 +146,7 @@ void downstream_destroy(struct downstream *downstream)
 
 monotonic_time downstream_due(const struct downstream *downstream)
 {
-    return downstream->needs_run ? clock_monotonic() : downstream->due;
+    return downstream->needs_run ? downstream->now : downstream->due;
 }
 
 /*
@@ -163,10 +163,9 @@ static monotonic_time next_due(const struct downstream *downstream)
     return monotonic_after(downstream->now, (int64_t)milliseconds);
 }
 
-void downstream_run(struct downstream *downstream)
+void downstream_run(struct downstream *downstream, monotonic_time now)
 {
-    monotonic_time now = clock_monotonic();
-    if (!downstream->needs_run && now.nanoseconds < downstream->due.nanoseconds)
+    if (!downstream->needs_run && !monotonic_reached(downstream->due, now))
         return;
     downstream->now = now;
     downstream->busy = downstream->needs_run;

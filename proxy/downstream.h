@@ -105,7 +105,7 @@ void downstream_destroy(struct downstream *downstream);
 /* When downstream_run() must be called at the latest. */
 monotonic_time downstream_due(const struct downstream *downstream);
 
-void downstream_run(struct downstream *downstream);
+void downstream_run(struct downstream *downstream, monotonic_time now);
 
 /* Looks for clients that have left, and for those whose head takes too long; once a second. */
 void downstream_tick(struct downstream *downstream);

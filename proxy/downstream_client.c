@@ -88,10 +88,10 @@ int connection_show_nothing(gnutls_session_t session, const gnutls_datum_t *auth
     return -1;
 }
 
-void client_begin_wait(struct client *client, int64_t timeout_ms)
+void client_begin_wait(struct client *client, monotonic_time now, int64_t timeout_ms)
 {
-    client->waits_since = clock_monotonic();
-    client->head_due = monotonic_after(client->waits_since, timeout_ms);
+    client->waits_since = now;
+    client->head_due = monotonic_after(now, timeout_ms);
 }
 
 void client_end_wait(struct client *client)
@@ -108,7 +108,7 @@ static struct client *client_create(struct downstream *downstream,
         return NULL;
     client->downstream = downstream;
     client->connection = connection;
-    client_begin_wait(client, downstream->header_timeout_ms);
+    client_begin_wait(client, clock_monotonic(), downstream->header_timeout_ms);
     client->next = downstream->clients;
     if (client->next != NULL)
         client->next->previous = client;

@@ -116,7 +116,7 @@ int connection_show_nothing(gnutls_session_t session, const gnutls_datum_t *auth
                             unsigned int *certificate_count, gnutls_privkey_t *key);
 
 /* The next request's head is waited for, or is no more. */
-void client_begin_wait(struct client *client, int64_t timeout_ms);
+void client_begin_wait(struct client *client, monotonic_time now, int64_t timeout_ms);
 void client_end_wait(struct client *client);
 
 /*

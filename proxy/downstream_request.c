@@ -245,7 +245,7 @@ void request_completed(void *user, struct MHD_Connection *connection, void **con
     if (incoming != NULL && !detached)
         incoming_destroy(incoming);
     if (client != NULL && !detached)
-        client_begin_wait(client, downstream->idle_timeout_ms);
+        client_begin_wait(client, downstream->now, downstream->idle_timeout_ms);
     *context = NULL;
 }
 

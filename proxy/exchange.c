@@ -583,7 +583,10 @@ static void on_gone(void *object)
 
 static void log_exchange(const struct exchange *exchange)
 {
+    const struct log *log = exchange->context->gate->log;
     const struct arrival *arrival = exchange->arrival;
+    if (log->level < LOG_LEVEL_DEBUG)
+        return;
     /* A query can carry a credential. */
     char path[256];
     size_t len = strcspn(arrival->target, "?#");
@@ -592,9 +595,8 @@ static void log_exchange(const struct exchange *exchange)
     memcpy(path, arrival->target, len);
     path[len] = '\0';
     int64_t elapsed = monotonic_elapsed(exchange->began, clock_monotonic());
-    log_event(exchange->context->gate->log, LOG_LEVEL_DEBUG, "exchange",
-              log_text("method", arrival->method), log_text("path", path),
-              log_number("status", exchange->answer.status),
+    log_event(log, LOG_LEVEL_DEBUG, "exchange", log_text("method", arrival->method),
+              log_text("path", path), log_number("status", exchange->answer.status),
               log_number("microseconds", elapsed / 1000), log_text("peer", arrival->peer));
 }
 

@@ -28,6 +28,7 @@ struct worker {
     struct letter stop;
     bool stopping;
     monotonic_time give_up; /* when what is still under way is broken off */
+    monotonic_time now;     /* when the clock was last read */
     monotonic_time tick;
     atomic_int_fast64_t mark; /* nanoseconds of the monotonic clock, for other threads */
     pthread_t thread;
@@ -39,21 +40,21 @@ static void on_stop(void *user)
     worker->stopping = true;
 }
 
-static void tick(struct worker *worker, monotonic_time now)
+static void tick(struct worker *worker)
 {
-    if (now.nanoseconds < worker->tick.nanoseconds)
+    if (!monotonic_reached(worker->tick, worker->now))
         return;
-    worker->tick = monotonic_after(now, TICK_MILLISECONDS);
-    atomic_store_explicit(&worker->mark, now.nanoseconds, memory_order_relaxed);
+    worker->tick = monotonic_after(worker->now, TICK_MILLISECONDS);
+    atomic_store_explicit(&worker->mark, worker->now.nanoseconds, memory_order_relaxed);
     upstream_tick(worker->upstream);
     downstream_tick(worker->downstream);
     turns_tick(worker->turns);
     websocket_set_tick(&worker->websockets);
 }
 
-static bool due(monotonic_time time)
+static monotonic_time due(const struct worker *worker)
 {
-    return time.nanoseconds <= clock_monotonic().nanoseconds;
+    return monotonic_earlier(upstream_due(worker->upstream), downstream_due(worker->downstream));
 }
 
 /*
@@ -64,9 +65,10 @@ static void run_sides(struct worker *worker)
 {
     for (int i = 0; i < ROUNDS; i++) {
         upstream_run(worker->upstream);
-        downstream_run(worker->downstream);
+        downstream_run(worker->downstream, worker->now);
         websocket_set_run(&worker->websockets);
-        if (!due(upstream_due(worker->upstream)) && !due(downstream_due(worker->downstream)) &&
+        worker->now = clock_monotonic();
+        if (!monotonic_reached(due(worker), worker->now) &&
             !websocket_set_is_ready(&worker->websockets))
             return;
     }
@@ -74,29 +76,27 @@ static void run_sides(struct worker *worker)
 
 static int wait_milliseconds(const struct worker *worker)
 {
-    monotonic_time until =
-        monotonic_earlier(upstream_due(worker->upstream), downstream_due(worker->downstream));
-    until = monotonic_earlier(until, worker->tick);
+    monotonic_time until = monotonic_earlier(due(worker), worker->tick);
     if (websocket_set_is_ready(&worker->websockets))
         return 0;
-    int64_t milliseconds = monotonic_milliseconds_until(clock_monotonic(), until);
+    int64_t milliseconds = monotonic_milliseconds_until(worker->now, until);
     return milliseconds > INT_MAX ? INT_MAX : (int)milliseconds;
 }
 
 /* True when the worker may end. */
-static bool drained(struct worker *worker, monotonic_time now)
+static bool drained(struct worker *worker)
 {
     if (!worker->stopping)
         return false;
     if (worker->give_up.nanoseconds == MONOTONIC_NEVER.nanoseconds) {
-        worker->give_up = monotonic_after(now, worker->gate->config->drain_timeout_ms);
+        worker->give_up = monotonic_after(worker->now, worker->gate->config->drain_timeout_ms);
         downstream_drain(worker->downstream);
         websocket_set_drain(&worker->websockets);
     }
     size_t left = downstream_open_requests(worker->downstream);
     if (left == 0)
         return true;
-    if (now.nanoseconds < worker->give_up.nanoseconds)
+    if (!monotonic_reached(worker->give_up, worker->now))
         return false;
     log_event(worker->gate->log, LOG_LEVEL_WARN, "requests broken off at the stop",
               log_number("requests", (int64_t)left));
@@ -106,10 +106,11 @@ static bool drained(struct worker *worker, monotonic_time now)
 static void *run(void *user)
 {
     struct worker *worker = user;
-    while (!drained(worker, clock_monotonic())) {
+    while (!drained(worker)) {
         run_sides(worker);
-        tick(worker, clock_monotonic());
+        tick(worker);
         loop_wait(&worker->loop, wait_milliseconds(worker));
+        worker->now = clock_monotonic();
     }
     /* Breaking requests off needs the upstream and the mailbox, so the clients' side goes first. */
     downstream_destroy(worker->downstream);
@@ -178,8 +179,9 @@ struct worker *worker_start(struct gate *gate, int listener)
     worker->gate = gate;
     worker->stop = (struct letter){.open = on_stop, .user = worker};
     worker->give_up = MONOTONIC_NEVER;
-    worker->tick = monotonic_after(clock_monotonic(), TICK_MILLISECONDS);
-    atomic_init(&worker->mark, clock_monotonic().nanoseconds);
+    worker->now = clock_monotonic();
+    worker->tick = monotonic_after(worker->now, TICK_MILLISECONDS);
+    atomic_init(&worker->mark, worker->now.nanoseconds);
     worker->loop.epoll = -1;
     worker->mailbox.event = -1;
     bool open = loop_open(&worker->loop) && mailbox_open(&worker->mailbox, &worker->loop);
