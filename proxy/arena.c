@@ -55,16 +55,20 @@ char *arena_copy(struct arena *arena, const char *text, size_t len)
     return copy;
 }
 
+/* Most texts fit into what is left of the block, and are then formatted once. */
 char *arena_format(struct arena *arena, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     va_list again;
     va_copy(again, arguments);
-    int len = vsnprintf(NULL, 0, format, arguments);
+    struct arena_block *block = arena->blocks;
+    size_t room = block == NULL ? 0 : block->size - block->used;
+    char *rest = block == NULL ? NULL : block->bytes + block->used;
+    int len = vsnprintf(rest, room, format, arguments);
     va_end(arguments);
     char *text = len < 0 ? NULL : arena_alloc(arena, (size_t)len + 1);
-    if (text != NULL)
+    if (text != NULL && text != rest)
         vsnprintf(text, (size_t)len + 1, format, again);
     va_end(again);
     return text;
