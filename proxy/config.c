@@ -1,6 +1,7 @@
 #include "proxy/config.h"
 
 #include <ctype.h>
+#include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -263,6 +264,14 @@ static bool read_address(const char *text, struct listen_address *out)
     return true;
 }
 
+static bool is_url(const char *text)
+{
+    CURLU *url = curl_url();
+    bool fine = url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK;
+    curl_url_cleanup(url);
+    return fine;
+}
+
 /* Scheme and authority and at most one slash; a copy without the slash. */
 static bool read_url(const char *text, char **out)
 {
@@ -273,7 +282,7 @@ static bool read_url(const char *text, char **out)
         return false;
     size_t authority_len = strcspn(text + scheme_len, "/?#@\\ \t\r\n");
     const char *rest = text + scheme_len + authority_len;
-    if (authority_len == 0 || (strcmp(rest, "") != 0 && strcmp(rest, "/") != 0))
+    if (authority_len == 0 || (strcmp(rest, "") != 0 && strcmp(rest, "/") != 0) || !is_url(text))
         return false;
     *out = strndup(text, scheme_len + authority_len);
     return *out != NULL;

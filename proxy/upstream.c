@@ -40,6 +40,7 @@ struct upstream {
     struct upstream_settings settings;
     struct loop *loop;
     CURLM *multi;
+    CURLU *url; /* settings.url, parsed once */
     monotonic_time timer;
     struct watched **watched; /* by file number */
     size_t watched_count;
@@ -440,11 +441,11 @@ static void set_up(struct transfer *transfer)
 {
     const struct upstream_settings *settings = &transfer->upstream->settings;
     CURL *easy = transfer->easy;
-    curl_easy_setopt(easy, CURLOPT_URL, settings->url);
+    curl_easy_setopt(easy, CURLOPT_CURLU, transfer->upstream->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms);
@@ -538,20 +539,27 @@ static char *field_line(struct transfer *transfer, const struct field *field)
  */
 static bool set_fields(struct transfer *transfer, const struct field_list *fields)
 {
-    static const char *const own_ones[] = {"Accept", "Expect", "Content-Type", "Transfer-Encoding"};
+    static const struct {
+        const char *name;
+        char *left_out;
+    } own_ones[] = {
+        {"Accept", "Accept:"},
+        {"Expect", "Expect:"},
+        {"Content-Type", "Content-Type:"},
+        {"Transfer-Encoding", "Transfer-Encoding:"},
+    };
     size_t own_count = sizeof own_ones / sizeof *own_ones - (transfer->asks_upgrade ? 0 : 1);
     struct curl_slist *lines = NULL;
     struct curl_slist **end = &lines;
-    if (field_find(fields, "Host") != NULL &&
-        !add_line(transfer, &end, arena_copy(transfer->arena, "Host:", 5)))
+    if (field_find(fields, "Host") != NULL && !add_line(transfer, &end, "Host:"))
         return false;
     for (size_t i = 0; i < fields->count; i++) {
         if (!add_line(transfer, &end, field_line(transfer, &fields->fields[i])))
             return false;
     }
     for (size_t i = 0; i < own_count; i++) {
-        if (field_find(fields, own_ones[i]) == NULL &&
-            !add_line(transfer, &end, arena_format(transfer->arena, "%s:", own_ones[i])))
+        if (field_find(fields, own_ones[i].name) == NULL &&
+            !add_line(transfer, &end, own_ones[i].left_out))
             return false;
     }
     return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, lines) == CURLE_OK;
@@ -782,7 +790,11 @@ struct upstream *upstream_create(const struct upstream_settings *settings, struc
     upstream->loop = loop;
     upstream->timer = MONOTONIC_NEVER;
     upstream->multi = curl_multi_init();
-    if (upstream->multi == NULL) {
+    upstream->url = curl_url();
+    if (upstream->multi == NULL || upstream->url == NULL ||
+        curl_url_set(upstream->url, CURLUPART_URL, settings->url, 0) != CURLUE_OK) {
+        curl_multi_cleanup(upstream->multi);
+        curl_url_cleanup(upstream->url);
         free(upstream);
         return NULL;
     }
@@ -802,6 +814,7 @@ void upstream_destroy(struct upstream *upstream)
     while (upstream->live != NULL)
         release(upstream->live);
     curl_multi_cleanup(upstream->multi);
+    curl_url_cleanup(upstream->url);
     for (size_t i = 0; i < upstream->watched_count; i++)
         free(upstream->watched[i]);
     free(upstream->watched);

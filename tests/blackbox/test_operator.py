@@ -31,6 +31,7 @@ def test_help_and_version():
 
 @pytest.mark.parametrize("name, value", [
     ("UPSTREAM_URL", "ftp://x"), ("UPSTREAM_URL", "http://x/path"), ("MODE", "maybe"),
+    ("UPSTREAM_URL", "http://[::1"), ("UPSTREAM_URL", "http://x:99999"),
     ("NOT_DUE", "no"), ("FORCE", "yes"), ("ON_LOOKUP_FAILURE", "x"), ("BLIND_INTERVAL", "5"),
     ("BLIND_HOLD", "-1h"), ("ISSUE_LIMIT", "5"), ("WORKERS", "0"), ("MAX_REQUEST", "lots"),
     ("CONNECT_TIMEOUT", "0s"), ("LOOKUP_TIMEOUT", "soon"), ("LISTEN", "here"),
