@@ -18,9 +18,13 @@
 #define IDLE_CONNECTION_SECONDS 25L
 #define RECEIVE_SIZE 65536L
 #define SEND_SIZE 65536L
-/* Tunnels may be idle for hours, each with its buffers; the second is the least that curl takes. */
+/* The least that curl takes. */
+#define SMALL_SEND_SIZE 16384L
+#define SPARE_HANDLES 32
+/* Since then, what a handle has read does not reach into what it reads next. */
+#define CURL_KEEPS_HANDLES 0x080101
+/* Tunnels may be idle for hours, each with its buffers. */
 #define TUNNEL_RECEIVE_SIZE 4096L
-#define TUNNEL_SEND_SIZE 16384L
 #define FIELDS_AT_FIRST ((size_t)32)
 #define FIELDS_LIMIT ((size_t)4096)
 /* Of all heads of one answer, interim ones too: the last must fit into a client's connection. */
@@ -46,6 +50,9 @@ struct upstream {
     size_t watched_count;
     struct transfer *live;
     bool tunnels_ended; /* a live transfer is TRANSFER_TUNNEL_ENDED */
+    bool keeps_handles;
+    CURL *spare[SPARE_HANDLES];
+    size_t spare_count;
 };
 
 /* Progress of the answer. */
@@ -490,16 +497,32 @@ static void unlink_live(struct transfer *transfer)
         transfer->next->previous = transfer->previous;
 }
 
+static CURL *take_handle(struct upstream *upstream)
+{
+    return upstream->spare_count > 0 ? upstream->spare[--upstream->spare_count] : curl_easy_init();
+}
+
 /*
- * Takes the transfer from curl. Its handle is not used again: it would remember how often it has
- * sent a request twice, and, before 8.1.1, follow a pointer to freed fields when the next answer
- * begins with a folded line.
+ * Handles are used again only where nothing has gone wrong. Before 8.1.1 they never are: one that
+ * has been reset would still follow a pointer to freed fields when its next answer begins with a
+ * folded line.
  */
-static void release(struct transfer *transfer)
+static void put_handle(struct upstream *upstream, CURL *easy, bool sound)
+{
+    if (!sound || !upstream->keeps_handles || upstream->spare_count == SPARE_HANDLES) {
+        curl_easy_cleanup(easy);
+        return;
+    }
+    curl_easy_reset(easy);
+    upstream->spare[upstream->spare_count++] = easy;
+}
+
+/* Takes the transfer from curl. `sound`: it has come to its proper end. */
+static void release(struct transfer *transfer, bool sound)
 {
     curl_multi_remove_handle(transfer->upstream->multi, transfer->easy);
     unlink_live(transfer);
-    curl_easy_cleanup(transfer->easy);
+    put_handle(transfer->upstream, transfer->easy, sound && transfer->state == TRANSFER_IN_BODY);
     free(transfer);
 }
 
@@ -565,12 +588,28 @@ static bool set_fields(struct transfer *transfer, const struct field_list *field
     return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, lines) == CURLE_OK;
 }
 
+/* curl 8 has and clears a buffer of that size even for what has no body. */
+static long send_size(const struct upstream_request *request)
+{
+    switch (request->body_kind) {
+    case BODY_STREAM:
+    case BODY_CHUNKS:
+        return SEND_SIZE;
+    case BODY_WHOLE:
+        return request->len > SMALL_SEND_SIZE ? SEND_SIZE : SMALL_SEND_SIZE;
+    case BODY_NONE:
+    case BODY_UPGRADE:
+        break;
+    }
+    return SMALL_SEND_SIZE;
+}
+
 static bool set_body(CURL *easy, const struct upstream_request *request)
 {
     bool tunnel = request->body_kind == BODY_UPGRADE;
     bool stream = request->body_kind == BODY_STREAM || request->body_kind == BODY_CHUNKS || tunnel;
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, tunnel ? TUNNEL_RECEIVE_SIZE : RECEIVE_SIZE);
-    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, tunnel ? TUNNEL_SEND_SIZE : SEND_SIZE);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, send_size(request));
     /* A stream cannot be sent twice, so it must not meet a connection that is being closed. */
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, stream || request->once ? 1L : 0L);
     switch (request->body_kind) {
@@ -600,7 +639,7 @@ static struct transfer *transfer_create(struct upstream *upstream,
                                         const struct upstream_request *request,
                                         const struct transfer_handler *handler, void *user)
 {
-    CURL *easy = curl_easy_init();
+    CURL *easy = take_handle(upstream);
     struct transfer *transfer = easy == NULL ? NULL : malloc(sizeof *transfer);
     if (transfer == NULL) {
         curl_easy_cleanup(easy);
@@ -637,7 +676,7 @@ struct transfer *transfer_start(struct upstream *upstream, const struct upstream
             CURLE_OK &&
         curl_multi_add_handle(upstream->multi, transfer->easy) == CURLM_OK;
     if (!fine) {
-        release(transfer);
+        release(transfer, false);
         return NULL;
     }
     return transfer;
@@ -663,7 +702,7 @@ void transfer_resume(struct transfer *transfer)
 void transfer_cancel(struct transfer *transfer)
 {
     if (transfer != NULL)
-        release(transfer);
+        release(transfer, false);
 }
 
 static enum upstream_failure failure_of(const struct transfer *transfer, CURLcode code)
@@ -702,7 +741,7 @@ static void finish(struct transfer *transfer, enum upstream_failure failure, con
     char words[CURL_ERROR_SIZE];
     strncpy(words, detail, sizeof words - 1);
     words[sizeof words - 1] = '\0';
-    release(transfer);
+    release(transfer, failure == UPSTREAM_FINE);
     handler->done(user, failure, words);
 }
 
@@ -789,6 +828,7 @@ struct upstream *upstream_create(const struct upstream_settings *settings, struc
     upstream->settings = *settings;
     upstream->loop = loop;
     upstream->timer = MONOTONIC_NEVER;
+    upstream->keeps_handles = curl_version_info(CURLVERSION_NOW)->version_num >= CURL_KEEPS_HANDLES;
     upstream->multi = curl_multi_init();
     upstream->url = curl_url();
     if (upstream->multi == NULL || upstream->url == NULL ||
@@ -812,7 +852,9 @@ void upstream_destroy(struct upstream *upstream)
     if (upstream == NULL)
         return;
     while (upstream->live != NULL)
-        release(upstream->live);
+        release(upstream->live, false);
+    while (upstream->spare_count > 0)
+        curl_easy_cleanup(take_handle(upstream));
     curl_multi_cleanup(upstream->multi);
     curl_url_cleanup(upstream->url);
     for (size_t i = 0; i < upstream->watched_count; i++)

@@ -5,6 +5,7 @@ is of one connection only, in how bodies are framed, in the gate's forwarding fi
 server, and in Via.
 """
 
+import itertools
 import random
 
 import pytest
@@ -127,6 +128,19 @@ def test_an_empty_chunked_body(upstream, gate):
                                        b"Transfer-Encoding: chunked", body=chunked()))
 
 
+def test_nothing_of_a_request_shows_in_the_next(upstream, gate):
+    kinds = [
+        GET, request_of(b"HEAD / HTTP/1.1", b"Host: h", b"X: y"),
+        request_of(b"POST /jmap/ HTTP/1.1", b"Host: h", b"Content-Length: 2", body=b"{}"),
+        request_of(b"PUT /x HTTP/1.1", b"Host: h", b"Content-Length: 99999", body=b"x" * 99999),
+        request_of(b"PUT /y HTTP/1.1", b"Transfer-Encoding: chunked", b"Host: h",
+                   body=chunked(b"abc", b"d" * 70000)),
+    ]
+    for pair in itertools.product(kinds, repeat=2):
+        for request in pair:
+            compare(upstream, gate, request, OK if request[:4] != b"HEAD" else OK[:-2])
+
+
 @pytest.mark.parametrize("fields", [[b"Host: h"], [b"Host: h", b"Connection: keep-alive"]])
 def test_an_old_client(upstream, gate, fields):
     compare(upstream, gate, request_of(b"GET /x HTTP/1.0", *fields))
@@ -207,6 +221,15 @@ def test_framing_of_an_answer(upstream, gate, answer):
 def test_head(upstream, gate, fields):
     compare(upstream, gate, request_of(b"HEAD / HTTP/1.1", b"Host: h"),
             request_of(b"HTTP/1.1 200 OK", *fields, b"X: y"))
+
+
+@pytest.mark.parametrize("line", [b" folded", b"\tfolded: line"])
+def test_an_answer_that_begins_with_a_folded_line(upstream, gate, line):
+    """There is nothing that it could go on, the last field of the answer before least of all."""
+    for _ in range(3):
+        compare(upstream, gate, GET, OK)
+        upstream.answer = b"HTTP/1.1 200 OK\r\n" + line + OK[OK.index(b"\r\n"):]
+        assert ask(gate.port, GET).status == 502
 
 
 @pytest.mark.parametrize("size", [0, 1, 65536, 1_000_000])
