@@ -1,6 +1,5 @@
 #include "proxy/field.h"
 
-#include <ctype.h>
 #include <stdint.h>
 #include <string.h>
 #include <strings.h>
@@ -31,8 +30,8 @@ size_t field_count(const struct field_list *list, const char *name)
 bool field_name_valid(const char *name, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)name[i];
-        if (!(c < 0x80 && isalnum(c)) && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
+        if (!field_alphanumeric(name[i]) &&
+            (name[i] == '\0' || strchr("-!#$%&'*+.^_`|~", name[i]) == NULL))
             return false;
     }
     return len > 0;

@@ -37,6 +37,12 @@ static inline bool field_is(const struct field *field, const char *name)
     return field->name_len == len && strncasecmp(field->name, name, len) == 0;
 }
 
+/* Of ASCII, whatever the locale. */
+static inline bool field_alphanumeric(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
 /* The first of that name, or NULL. */
 const struct field *field_find(const struct field_list *list, const char *name);
 

@@ -160,10 +160,9 @@ static bool walk(struct span list, bool is_forwarded, const struct network_list 
 /* A host that can stand in a URL and in quotes as it is. */
 static bool host_plain(struct span host)
 {
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                                  ".:-_[]";
     for (size_t i = 0; i < host.len; i++) {
-        if (host.text[i] == '\0' || strchr(allowed, host.text[i]) == NULL)
+        char c = host.text[i];
+        if (!field_alphanumeric(c) && (c == '\0' || strchr(".:-_[]", c) == NULL))
             return false;
     }
     return host.len > 0;
