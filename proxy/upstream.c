@@ -610,8 +610,13 @@ static bool set_body(CURL *easy, const struct upstream_request *request)
     bool stream = request->body_kind == BODY_STREAM || request->body_kind == BODY_CHUNKS || tunnel;
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, tunnel ? TUNNEL_RECEIVE_SIZE : RECEIVE_SIZE);
     curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, send_size(request));
-    /* A stream cannot be sent twice, so it must not meet a connection that is being closed. */
-    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, stream || request->once ? 1L : 0L);
+    /*
+     * A stream cannot be sent twice, so it must not meet a connection that is being closed. Its own
+     * is not kept either: the next stream would leave it alone, and they would pile up.
+     */
+    long alone = stream || request->once ? 1L : 0L;
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, alone);
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, alone);
     switch (request->body_kind) {
     case BODY_NONE:
         if (strcmp(request->method, "HEAD") == 0)

@@ -145,8 +145,19 @@ def test_a_stream_is_never_sent_again(upstream, gate, method, size):
         upstream.answer = ends(times)
         assert ask(gate.port, request_of(method, body)).status == status
         assert len(upstream.requests) == 1 and upstream.connections == 1
-        for line in list(upstream.lines):
-            line.socket.shutdown(2)
+
+
+@pytest.mark.parametrize("method", [b"PUT", b"POST"])
+def test_connections_of_streams_do_not_pile_up(upstream, gate, method):
+    """The next stream would not use them, and all other requests can do with one."""
+    warm_up(upstream, gate)
+    body = b"Content-Length: 100000\r\n\r\n" + b"x" * 100_000
+    for _ in range(5):
+        assert ask(gate.port, request_of(method, body)).status == 200
+    upstream.wait(lambda server: len(server.lines) == 1)
+    assert upstream.connections == 5
+    assert ask(gate.port, request_of(b"GET")).status == 200
+    assert upstream.connections == 5
 
 
 def test_a_look_up_is_sent_again(standin):
