@@ -242,6 +242,7 @@ static void relay(struct exchange *exchange)
         .method = exchange->arrival->method,
         .target = exchange->arrival->target,
         .body_kind = relay_body_kind(exchange),
+        .whole = exchange->is_session,
         .arena = exchange->arena,
     };
     size_t length = 0;
@@ -303,6 +304,7 @@ static bool send_own(void *user, const char *body, size_t len)
         .body = body,
         .len = len,
         .once = true,
+        .whole = true,
         .arena = exchange->arena,
     };
     buffer_clear(&exchange->received);

@@ -126,6 +126,7 @@ static bool ask_server(struct holding *holding)
     struct upstream_request request = api_call(asked->is_session, asked->body, asked->len);
     request.once = !asked->is_lookup;
     request.repeatable = asked->is_lookup;
+    request.whole = true;
     request.timeout_ms = asked->is_lookup ? config->lookup_timeout_ms : 0;
     request.arena = owner->arena;
     holding->asked_at = clock_monotonic();

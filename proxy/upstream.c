@@ -78,6 +78,7 @@ struct transfer {
     bool out_of_memory;
     bool once;
     bool repeatable;
+    bool whole;
     unsigned attempts;
     const char *fault;       /* why the gate itself gave up, in words; or NULL */
     monotonic_time progress; /* when bytes last went either way */
@@ -401,6 +402,8 @@ static size_t on_data(char *bytes, size_t one, size_t len, void *user)
     struct transfer *transfer = user;
     if (len == 0)
         return 0;
+    if (transfer->whole)
+        transfer->progress = clock_monotonic();
     switch (transfer->handler->data(transfer->user, bytes, len)) {
     case DATA_TAKEN:
         end_pause_of_sending(transfer);
@@ -661,6 +664,7 @@ static struct transfer *transfer_create(struct upstream *upstream,
         .paused = CURLPAUSE_CONT,
         .once = request->once,
         .repeatable = request->repeatable || is_idempotent(request->method),
+        .whole = request->whole,
         .progress = clock_monotonic(),
     };
     set_up(transfer);
@@ -802,14 +806,21 @@ void upstream_run(struct upstream *upstream)
     finish_ended_tunnels(upstream);
 }
 
-/* One that is silent for too long, or NULL. Where the client does not send, nobody is to blame. */
+/* Whether the server is to say something. Where the client does not send, nobody is to blame. */
+static bool is_waited_for(const struct transfer *transfer)
+{
+    if (transfer->state == TRANSFER_IN_BODY)
+        return transfer->whole && (transfer->paused & CURLPAUSE_RECV) == 0;
+    return transfer->state < TRANSFER_IN_BODY &&
+           (transfer->asks_upgrade || (transfer->paused & CURLPAUSE_SEND) == 0);
+}
+
+/* One whose server is silent for too long, or NULL. */
 static struct transfer *find_silent(struct upstream *upstream, monotonic_time now)
 {
     int64_t limit = upstream->settings.idle_timeout_ms * NANOSECONDS_PER_MILLISECOND;
     for (struct transfer *transfer = upstream->live; transfer != NULL; transfer = transfer->next) {
-        bool waits = transfer->state < TRANSFER_IN_BODY &&
-                     (transfer->asks_upgrade || (transfer->paused & CURLPAUSE_SEND) == 0);
-        if (waits && monotonic_elapsed(transfer->progress, now) > limit)
+        if (is_waited_for(transfer) && monotonic_elapsed(transfer->progress, now) > limit)
             return transfer;
     }
     return NULL;
@@ -822,7 +833,10 @@ void upstream_tick(struct upstream *upstream)
     for (transfer = upstream->live; transfer != NULL; transfer = transfer->next)
         end_pause_of_sending(transfer);
     while ((transfer = find_silent(upstream, now)) != NULL)
-        finish(transfer, UPSTREAM_TIMEOUT, "the server did not begin its answer in time");
+        finish(transfer, UPSTREAM_TIMEOUT,
+               transfer->state == TRANSFER_IN_BODY
+                   ? "the server did not go on with its answer in time"
+                   : "the server did not begin its answer in time");
 }
 
 struct upstream *upstream_create(const struct upstream_settings *settings, struct loop *loop)

@@ -46,7 +46,8 @@ struct upstream_settings {
     const char *ca;  /* path, or NULL */
     bool tls_verify;
     int64_t connect_timeout_ms;
-    int64_t idle_timeout_ms; /* longest silence before the answer's head */
+    int64_t idle_timeout_ms; /* longest silence before the answer's head, and within one that is
+                                `whole` */
 };
 
 enum body_kind {
@@ -71,6 +72,7 @@ struct upstream_request {
     size_t len;
     bool once;       /* never sent again, not even where a kept connection turns out to be closed */
     bool repeatable; /* may be sent again then, whatever its method says */
+    bool whole;      /* nobody gets any of the answer before its end, so silence in it counts */
     int64_t timeout_ms;  /* for the whole transfer; 0: none */
     struct arena *arena; /* takes the answer's head among other things; outlives the transfer */
 };

@@ -9,6 +9,7 @@ import pytest
 from gate import Gate, basic
 from plain_client import HEALTH, ask, connect, has_ended, wait_for_end
 from test_gate import CREATE, state
+from wire import Upstream
 
 LONG = "1h"
 
@@ -176,6 +177,30 @@ def test_a_look_up_that_takes_too_long(standin):
     with Gate(standin.port, LOOKUP_TIMEOUT="200ms", ON_LOOKUP_FAILURE="refuse") as gate:
         (_, answer), = gate.call(["x:Task/set", {"create": {"k": CREATE}}])
         assert answer["notCreated"]["k"]["type"] == "serverUnavailable"
+
+
+def stops_within(is_it):
+    """A server whose answers to such requests stop after a byte; all others are empty objects."""
+    def answer(line, request):
+        stops = is_it(request)
+        line.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+                  + (b"{" if stops else b"{}"))
+    return answer
+
+
+def test_an_answer_to_a_create_that_stops_holds_up_nobody_for_ever():
+    with Upstream(stops_within(lambda request: b'"create"' in request.body)) as upstream, \
+            Gate(upstream.port, IDLE_TIMEOUT="1s") as gate:
+        body = json.dumps({"using": [], "methodCalls": [
+            ["x:Task/set", {"create": {"k": CREATE}}, "c"]]}).encode()
+        for _ in range(2):
+            assert gate.request("POST", "/jmap/", body)[0] == 504
+
+
+def test_a_session_that_stops_is_not_waited_for_for_ever():
+    with Upstream(stops_within(lambda request: True)) as upstream, \
+            Gate(upstream.port, IDLE_TIMEOUT="1s") as gate:
+        assert gate.request("GET", "/jmap/session")[0] == 504
 
 
 @pytest.mark.parametrize("name, value", [
