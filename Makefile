@@ -17,11 +17,13 @@ FLAGS_debug := -O0 -g3
 FLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 FLAGS_clang := -O2 -g
+FLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link \
+              -fno-sanitize-recover=all
 
 ifndef FLAGS_$(BUILD)
-$(error BUILD is one of release, debug, asan, tsan, clang; not "$(BUILD)")
+$(error BUILD is one of release, debug, asan, tsan, clang, fuzz; not "$(BUILD)")
 endif
-ifeq ($(BUILD),clang)
+ifneq ($(filter clang fuzz,$(BUILD)),)
 CC := clang
 endif
 
@@ -52,6 +54,7 @@ PARTS := $(filter-out $(MAIN),$(call objects,proxy jmap policy))
 ARCHIVE := $(OUT)/librenewgate.a
 STANDIN := $(call objects,tests/standin)
 BENCH := $(addprefix $(OUT)/bench-,load upstream)
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 UNIT_TESTS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 SOURCES := $(wildcard $(foreach folder,proxy jmap policy tests/*,$(folder)/*.[ch]))
 
@@ -60,7 +63,7 @@ PROGRAMS := $(if $(MAIN),$(OUT)/renewgate) \
 
 .DEFAULT_GOAL := all
 .PHONY: all programs unit-tests test unit blackbox format format-check analyse bench \
-        bench-programs soak docs install uninstall dist deb run clean help libraries
+        bench-programs soak fuzz fuzz-programs docs install uninstall dist deb run clean help libraries
 
 all: programs ## build the gate, build/renewgate, and the stand-in server of the tests
 	@$(if $(MAIN),ln -sfn $(BUILD)/renewgate build/renewgate)
@@ -81,6 +84,9 @@ $(OUT)/bench-%: $(OUT)/tests/bench/%.o $(OUT)/tests/bench/loopback.o
 $(OUT)/unit/%: $(OUT)/tests/unit/%.o $(ARCHIVE)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $(UNIT_LDFLAGS_$*) -o $@ $^ -lcmocka $(LDLIBS)
+
+$(OUT)/fuzz-%: $(OUT)/tests/fuzz/fuzz_%.o $(ARCHIVE)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
 # Made anew, so that no object outlives its source.
 $(ARCHIVE): $(PARTS)
@@ -110,6 +116,14 @@ unit: ## unit tests under the sanitizers
 blackbox: ## black-box tests of the sanitised gate; Debian's own Python has Debian's pytest
 	@$(MAKE) --no-print-directory BUILD=asan programs
 	RENEWGATE_BUILD=build/asan /usr/bin/python3 -m pytest -q tests/blackbox
+
+# What a fuzzer has found is kept under build/fuzz/corpus, and begun with the next time.
+fuzz: ## fuzz all that reads what comes from outside, each for SECONDS=60; TARGETS="hold request"
+	@$(MAKE) --no-print-directory BUILD=fuzz fuzz-programs
+	@printf '%s\n' $(or $(TARGETS),$(FUZZERS)) | \
+	    xargs -P $(shell nproc) -I {} tests/fuzz/run.sh {} $(or $(SECONDS),60)
+
+fuzz-programs: $(FUZZERS:%=$(OUT)/fuzz-%)
 
 # Releases of clang-format differ in what they write; Debian 12 and 13 both have this one.
 CLANG_FORMAT ?= clang-format-19

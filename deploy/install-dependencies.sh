@@ -9,8 +9,9 @@ packages=(build-essential ca-certificates curl debian-archive-keyring dpkg-dev l
 case ${1:-build} in
 build) ;;
 # redis-tools has the server too, and unlike redis-server starts none.
-test) packages+=(cadaver clang clang-format-19 cppcheck libcmocka-dev openssl prometheus
-    python3-pytest python3-venv python3-websocket python3-websockets redis-tools scdoc) ;;
+test) packages+=(cadaver clang clang-format-19 cppcheck libclang-rt-dev libcmocka-dev
+    openssl prometheus python3-pytest python3-venv python3-websocket python3-websockets redis-tools
+    scdoc) ;;
 bench) packages+=(gnuplot-nox haproxy nginx) ;;
 *)
     echo "usage: $0 [build|test|bench]" >&2

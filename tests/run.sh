@@ -99,6 +99,9 @@ if build asan; then
     unit_tests
     black_box_tests asan "not workers"
 fi
+if step "build: fuzz" make --no-print-directory -j"$(nproc)" BUILD=fuzz fuzz-programs; then
+    step "fuzzing, the short form" make --no-print-directory fuzz SECONDS=1
+fi
 step "soak, the short form" env RENEWGATE_BUILD=build/release \
     /usr/bin/python3 tests/bench/soak.py --minutes 0.25
 if build tsan; then

@@ -1,0 +1,44 @@
+/*
+ * A server's answer (second line) to a request (first line): every x:Task/set of it may be written
+ * into, and stays what was asked.
+ */
+
+#include "jmap/answer.h"
+#include "tests/fuzz/fuzz.h"
+
+static void change(struct jmap_answer *answer, size_t call)
+{
+    MUST(answer_set_created(answer, call, "k", "jp1"));
+    MUST(strcmp(answer_created_id(answer, call, "k"), "jp1") == 0);
+    MUST(answer_error_type(answer, call, "k") == NULL);
+    MUST(answer_set_error(answer, call, "k", json_pack("{s:s}", "type", "forbidden")));
+    MUST(strcmp(answer_error_type(answer, call, "k"), "forbidden") == 0);
+    MUST(answer_created_id(answer, call, "k") == NULL && !answer_is_masked(answer, call, "k"));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *text = text_of(data, size), *body = cut_line(text);
+    json_t *request = json_loads(text, 0, NULL);
+    struct jmap_answer answer;
+    size_t len;
+
+    if (body != NULL && json_is_array(json_object_get(request, "methodCalls")) &&
+        answer_parse(body, strlen(body), json_object_get(request, "methodCalls"), &answer)) {
+        for (size_t i = 0; i < answer.call_count; i++) {
+            if (answer.sets[i] != NULL)
+                change(&answer, i);
+        }
+        answer_has_destroyed(&answer, "jp1");
+        MUST(answer_set_created_id(&answer, "k", "jp1"));
+        MUST(answer_set_created_id(&answer, "k", NULL));
+        answer_drop_created_ids(&answer);
+        char *written = answer_text(&answer, &len);
+        MUST(written != NULL);
+        free(written);
+        answer_clear(&answer);
+    }
+    json_decref(request);
+    free(text);
+    return 0;
+}

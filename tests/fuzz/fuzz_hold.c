@@ -1,0 +1,152 @@
+/*
+ * A request (first line) through a whole hold. Each further line is what the server answers next:
+ * the text itself, nothing at all for "-", and what a sane server would say for an empty line and
+ * from the last line on. However that goes: the hold comes to an end, shows nobody that a create
+ * was masked, and tells of no task that was never made.
+ */
+
+#include <jansson.h>
+
+#include "jmap/flight.h"
+#include "jmap/hold.h"
+#include "jmap/memory.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/unit/task_server.h"
+
+/* More than any hold of a sane length needs; each step is a request to the server. */
+#define STEPS_MOST 2000
+
+#define MADE "jpnew" /* what the server calls a task that it has made */
+
+static wall_time fixed_now(void *user)
+{
+    wall_time now;
+
+    (void)user;
+    MUST(wall_time_parse("2026-11-23T12:00:00Z", &now));
+    return now;
+}
+
+static void no_wake(void *user)
+{
+    (void)user;
+}
+
+static void no_report(void *user, const struct hold_report *report)
+{
+    (void)user;
+    MUST(report->outcome != NULL && report->why != NULL);
+}
+
+/* Whether the server of the unit tests can read it. */
+static bool is_proper(const json_t *request)
+{
+    json_t *calls = json_object_get(request, "methodCalls"), *call, *create;
+    const char *key;
+    size_t i;
+
+    json_array_foreach(calls, i, call)
+    {
+        const json_t *arguments = json_array_get(call, 1);
+        if (!json_is_string(json_array_get(call, 0)) || !json_is_object(arguments) ||
+            !json_is_string(json_array_get(call, 2)))
+            return false;
+        json_object_foreach(json_object_get(arguments, "create"), key, create)
+        {
+            if (!json_is_string(json_object_get(create, "domainId")))
+                return false;
+        }
+    }
+    return json_is_array(calls);
+}
+
+static void feed_sane(struct hold *hold, struct server *server, const struct hold_request *request)
+{
+    json_t *read = request->is_session ? NULL : json_loadb(request->body, request->len, 0, NULL);
+
+    if (is_proper(read)) {
+        char *text = serve(server, request->body, request->len);
+        hold_feed(hold, 200, text, strlen(text));
+        free(text);
+    } else {
+        static const char problem[] = "{\"type\":\"urn:ietf:params:jmap:error:notRequest\","
+                                      "\"status\":400}";
+        hold_feed(hold, 400, problem, sizeof problem - 1);
+    }
+    json_decref(read);
+}
+
+/* The texts that the fuzzer gave for answers; the bytes stay where they are. */
+static void drive(struct hold *hold, struct server *server, char *lines)
+{
+    for (int steps = 0; hold_step(hold) == HOLD_SEND; steps++) {
+        struct hold_request request = hold_request(hold);
+        char *line = lines;
+        MUST(steps < STEPS_MOST && (request.is_session || request.body != NULL));
+        lines = line == NULL ? NULL : cut_line(line);
+        if (line == NULL || *line == '\0')
+            feed_sane(hold, server, &request);
+        else if (strcmp(line, "-") == 0)
+            hold_feed_failure(hold);
+        else
+            hold_feed(hold, 200, line, strlen(line));
+    }
+    MUST(hold_step(hold) == HOLD_DONE);
+}
+
+static void check(const struct hold *hold, const struct server *server, const char *given)
+{
+    struct hold_answer answer = hold_answer(hold);
+
+    MUST(answer.own_status == 0 || (answer.own_status == 503 && answer.own_type != NULL));
+    if (answer.as_received)
+        return;
+    json_t *read = json_loadb(answer.body, answer.len, JSON_ALLOW_NUL, NULL);
+    MUST(json_is_object(read));
+    json_decref(read);
+    MUST(strstr(given, IMPOSSIBLE_DOMAIN_ID) != NULL ||
+         memmem(answer.body, answer.len, IMPOSSIBLE_DOMAIN_ID, strlen(IMPOSSIBLE_DOMAIN_ID)) ==
+             NULL);
+    MUST(strstr(given, MADE) != NULL || server->creates > 0 ||
+         memmem(answer.body, answer.len, MADE, strlen(MADE)) == NULL);
+}
+
+/* The lowest bits of the first byte say how the gate is set up and what the server has. */
+static void run(unsigned variant, char *text, const char *given)
+{
+    struct server server = {.forbids_reads = variant & 1, .refuses_moves = variant & 2};
+    struct hold_settings settings = {.has_service_credential = variant & 1,
+                                     .not_due = variant & 4 ? NOT_DUE_SCHEDULE : NOT_DUE_NOOP,
+                                     .blind_interval_seconds = 3600};
+    struct hold_context context = {.settings = &settings,
+                                   .flights = flight_table_create(),
+                                   .memory = task_memory_create(),
+                                   .now = fixed_now,
+                                   .wake = no_wake,
+                                   .report = no_report};
+    char *lines = cut_line(text);
+
+    if (variant & 8) {
+        server.not_before = "2026-11-20T12:00:00Z";
+        server.not_after = "2027-02-18T12:00:00Z";
+    }
+    struct hold *hold = hold_open(&context, text, strlen(text));
+    if (hold != NULL) {
+        drive(hold, &server, lines);
+        check(hold, &server, given);
+    }
+    hold_close(hold);
+    flight_table_destroy(context.flights);
+    task_memory_destroy(context.memory);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        return 0;
+    char *text = text_of(data + 1, size - 1), *given = text_of(data + 1, size - 1);
+    run(data[0], text, given);
+    free(given);
+    free(text);
+    return 0;
+}

@@ -1,0 +1,84 @@
+/* Requests: no create of a renewal passes, and what is written anew is read as the same. */
+
+#include <jansson.h>
+
+#include "jmap/hold.h"
+#include "jmap/json_text.h"
+#include "jmap/object_id.h"
+#include "jmap/request.h"
+#include "tests/fuzz/fuzz.h"
+
+static bool string_is(const json_t *value, const char *text)
+{
+    return json_is_string(value) && json_string_length(value) == strlen(text) &&
+           strcmp(json_string_value(value), text) == 0;
+}
+
+/* A create for a domain that the server can read the id of. */
+static bool is_renewal(const json_t *create)
+{
+    const char *domain = json_string_value(json_object_get(create, "domainId"));
+    char id[OBJECT_ID_SIZE];
+
+    return string_is(json_object_get(create, "@type"), "AcmeRenewal") &&
+           !string_is(json_object_get(json_object_get(create, "status"), "@type"), "Failed") &&
+           domain && strlen(domain) == json_string_length(json_object_get(create, "domainId")) &&
+           object_id_parse(domain, id);
+}
+
+static size_t count_renewals(const char *text, size_t len)
+{
+    json_t *root = json_loadb(text, len, JSON_ALLOW_NUL, NULL), *call, *create;
+    size_t i, count = 0;
+    const char *key;
+
+    json_array_foreach(json_object_get(root, "methodCalls"), i, call)
+    {
+        const json_t *creates = json_object_get(json_array_get(call, 1), "create");
+        json_object_foreach((json_t *)creates, key, create)
+        {
+            count += string_is(json_array_get(call, 0), "x:Task/set") && is_renewal(create);
+        }
+    }
+    json_decref(root);
+    return count;
+}
+
+static void check_written(struct jmap_request *request)
+{
+    struct jmap_request again;
+    size_t len, count = request->count;
+
+    for (size_t i = 0; i < count; i++) {
+        MUST(request_set_due(&request->creates[i], (wall_time){(int64_t)i}));
+        MUST(request_seed(request, request->creates[i].call, request->creates[i].key, "b"));
+        MUST(request_mask(&request->creates[i]));
+    }
+    for (size_t i = 0; i < request->dns_count; i++)
+        MUST(request_drop_renewal(&request->dns_creates[i]));
+    char *text = request_text(request, &len);
+    MUST(text != NULL);
+    enum request_kind kind = request_parse(text, len, &again);
+    MUST(kind == (count > 0 ? REQUEST_HELD : REQUEST_PASSES));
+    MUST(again.count == count && again.dns_count == 0);
+    for (size_t i = 0; i < count; i++)
+        MUST(again.creates[i].call == request->creates[i].call);
+    request_clear(&again);
+    free(text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char *text = (const char *)data;
+    struct jmap_request request;
+    size_t renewals = count_renewals(text, size);
+    enum request_kind kind = request_parse(text, size, &request);
+
+    MUST(kind != REQUEST_NO_MEMORY);
+    MUST(renewals == 0 || (kind == REQUEST_HELD && hold_may_contain_create(text, size)));
+    MUST(request.count >= renewals);
+    if (kind == REQUEST_HELD && json_is_array(request.calls))
+        check_written(&request);
+    request_clear(&request);
+    return 0;
+}
