@@ -65,6 +65,7 @@ static bool send_own(void *user, const char *body, size_t len)
     buffer_clear(&conversation->received);
     frames_write_whole(conversation->server, WSLAY_TEXT_FRAME, body, len);
     conversation->state = CONVERSATION_ASKED;
+    conversation->asked = clock_monotonic();
     conversation->ready(conversation->user);
     return !conversation->server->no_memory;
 }
@@ -270,6 +271,14 @@ void conversation_step(struct conversation *conversation)
                            buffer_content(&conversation->answer), conversation->answer.len);
     end_request(conversation);
     conversation->ready(conversation->user);
+}
+
+bool conversation_is_overdue(const struct conversation *conversation)
+{
+    int64_t limit = conversation->context->gate->config->idle_timeout_ms;
+    return conversation->state == CONVERSATION_ASKED &&
+           monotonic_elapsed(conversation->asked, clock_monotonic()) >
+               limit * NANOSECONDS_PER_MILLISECOND;
 }
 
 void conversation_server_ended(struct conversation *conversation)

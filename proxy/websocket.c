@@ -411,6 +411,20 @@ static void give_back(struct frames *frames)
         buffer_clear(&frames->out);
 }
 
+static bool is_overdue(const struct websocket *websocket)
+{
+    return websocket->reads_requests && conversation_is_overdue(&websocket->conversation);
+}
+
+/* An answer that came after all would be taken for that to the next request. */
+static void end_overdue(struct websocket *websocket)
+{
+    if (!is_overdue(websocket))
+        return;
+    end_reading(&websocket->server);
+    tell(websocket, WSLAY_CODE_INTERNAL_SERVER_ERROR);
+}
+
 static void converse(struct websocket *websocket, bool server_done)
 {
     struct conversation *conversation = &websocket->conversation;
@@ -436,6 +450,7 @@ static void run(struct websocket *websocket)
     bool server_done = all_relayed && websocket->transfer == NULL;
     if (websocket->transfer == NULL)
         end_reading(&websocket->client);
+    end_overdue(websocket);
     converse(websocket, server_done);
     tell_now(websocket, &websocket->client);
     tell_now(websocket, &websocket->server);
@@ -489,7 +504,7 @@ void websocket_set_tick(struct websocket_set *set)
 {
     trim(set);
     for (struct websocket *websocket = set->all; websocket != NULL; websocket = websocket->next) {
-        if (has_given_up(websocket))
+        if (has_given_up(websocket) || is_overdue(websocket))
             mark(websocket);
     }
 }

@@ -819,6 +819,16 @@ def test_a_request_that_has_gone_out_is_seen_to_its_end_for_those_who_wait(stand
     wait_until(lambda: metric(gate, "renewgate_websockets_open") == 0)
 
 
+def test_a_request_that_is_never_answered_holds_up_nobody_for_ever(standin):
+    standin.put_state(**state([certificate(DUE)]))
+    standin.fault(match='"Request"', hang=True, times=1)
+    with Gate(standin.port, IDLE_TIMEOUT="1s") as gate, connect(gate.port) as peer:
+        peer.say(creation())
+        reached(standin, "WS", "AcmeRenewal")
+        assert gate.renew()
+        assert [got.code for got in peer.frames()] == [1011]
+
+
 @pytest.mark.workers
 def test_creates_over_both_ways_at_once_make_one_task(standin):
     standin.put_state(**state([certificate(DUE)]))
