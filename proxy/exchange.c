@@ -385,8 +385,12 @@ static bool targets_api(const struct arrival *arrival)
 
 static bool is_encoded(const struct arrival *arrival)
 {
-    const struct field *coding = field_find(&arrival->fields, "Content-Encoding");
-    return coding != NULL && strcasecmp(coding->value, "identity") != 0;
+    for (size_t i = 0; i < arrival->fields.count; i++) {
+        const struct field *field = &arrival->fields.fields[i];
+        if (field_is(field, "Content-Encoding") && strcasecmp(field->value, "identity") != 0)
+            return true;
+    }
+    return false;
 }
 
 /* A call must be readable, or a create in it would pass unseen. True where it was refused. */

@@ -642,10 +642,15 @@ def test_other_paths_are_none_of_the_gates(standin, gate, target):
     assert standin.log()[-1]["target"] == target and standin.log()[-1]["body"].encode() == body
 
 
-def test_a_coded_request_is_refused(standin, gate):
+@pytest.mark.parametrize("codings", [
+    {"Content-Encoding": "gzip"},
+    {"Content-Encoding": "identity, gzip"},
+    {"Content-Encoding": "identity", "content-encoding": "gzip"},
+], ids=["one", "list", "fields"])
+def test_a_coded_request_is_refused(standin, gate, codings):
     """What the gate cannot read might hold a create."""
     standin.put_state(**state())
-    status, problem = gate.post(b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
+    status, problem = gate.post(b"\x1f\x8b", headers=codings)
     assert (status, problem["status"]) == (415, 415)
     assert standin.log() == []
 
