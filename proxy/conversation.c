@@ -145,6 +145,7 @@ static void settle(struct conversation *conversation)
         return;
     }
     conversation->state = CONVERSATION_SETTLING;
+    conversation->asked = clock_monotonic();
     conversation->proving = true;
     if (RAND_bytes((unsigned char *)conversation->proof, CONVERSATION_PROOF_SIZE) != 1)
         conversation->server->no_memory = true;
@@ -276,9 +277,10 @@ void conversation_step(struct conversation *conversation)
 bool conversation_is_overdue(const struct conversation *conversation)
 {
     int64_t limit = conversation->context->gate->config->idle_timeout_ms;
-    return conversation->state == CONVERSATION_ASKED &&
-           monotonic_elapsed(conversation->asked, clock_monotonic()) >
-               limit * NANOSECONDS_PER_MILLISECOND;
+    bool asked =
+        conversation->state == CONVERSATION_SETTLING || conversation->state == CONVERSATION_ASKED;
+    return asked && monotonic_elapsed(conversation->asked, clock_monotonic()) >
+                        limit * NANOSECONDS_PER_MILLISECOND;
 }
 
 void conversation_server_ended(struct conversation *conversation)

@@ -55,7 +55,7 @@ struct conversation {
     struct holding holding; /* open from DECIDING to CONCLUDING */
     struct arena arena;     /* the holding's */
     json_t *id;             /* the request's, or NULL */
-    monotonic_time asked;   /* when the request went out */
+    monotonic_time asked;   /* when the ping or the request went out */
     struct buffer received; /* a message of the server in ASKED: perhaps the answer */
     bool in_received;
     struct buffer answer; /* for the client */
@@ -79,7 +79,7 @@ bool conversation_reads_server(const struct conversation *conversation);
 /* Does what can be done now; after pieces were passed on. */
 void conversation_step(struct conversation *conversation);
 
-/* True where the server has left a request unanswered for too long, with others waiting for it. */
+/* True where the server has left the ping or the request unanswered for too long. */
 bool conversation_is_overdue(const struct conversation *conversation);
 
 /* No more messages come from the server. */

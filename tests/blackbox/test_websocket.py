@@ -829,6 +829,13 @@ def test_a_request_that_is_never_answered_holds_up_nobody_for_ever(standin):
         assert [got.code for got in peer.frames()] == [1011]
 
 
+def test_an_earlier_request_that_is_never_answered_does_not_hold_up_a_create_for_ever():
+    with relayed(Peer.frames, IDLE_TIMEOUT="1s") as (_, gate), connect(gate.port) as peer:
+        peer.say({"@type": "Request", "using": [], "methodCalls": []})
+        peer.say(creation())
+        assert [got.code for got in peer.frames()] == [1011]
+
+
 @pytest.mark.workers
 def test_creates_over_both_ways_at_once_make_one_task(standin):
     standin.put_state(**state([certificate(DUE)]))
