@@ -16,6 +16,8 @@
 #include "proxy/status_style.h"
 
 #define MAX_CONNECTIONS 32U
+/* Nobody alone can keep the health checks of others out. */
+#define MAX_CONNECTIONS_EACH (MAX_CONNECTIONS / 2)
 #define IDLE_SECONDS 30U
 #define PROBE_TIMEOUT_MILLISECONDS 2000
 /* The server counts requests without a credential, so it is not asked for every question. */
@@ -201,8 +203,9 @@ static struct MHD_Daemon *start_daemon(struct admin *admin, int listener)
     return MHD_start_daemon(
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL, 0, NULL,
         NULL, on_access, admin, MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT,
-        MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS,
-        MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        MAX_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT, MAX_CONNECTIONS_EACH,
+        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 }
 
 struct admin *admin_start(struct gate *gate, char text[static LISTENER_TEXT_SIZE])

@@ -1,5 +1,6 @@
 """How long and how many: slow clients are cut, and nobody has to wait for them."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -211,3 +212,12 @@ def test_limits_have_limits(name, value):
     from test_operator import run
     ended = run(UPSTREAM_URL="http://127.0.0.1:1", **{name: value})
     assert ended.returncode == 2 and f"RENEWGATE_{name}" in ended.stderr
+
+
+def test_nobody_alone_keeps_others_from_the_admin_pages(standin):
+    with Gate(standin.port) as gate, contextlib.ExitStack() as silent:
+        address = ("127.0.0.1", gate.admin_port)
+        clients = [silent.enter_context(socket.create_connection(address, 30, ("127.0.0.2", 0)))
+                   for _ in range(64)]
+        wait_for_end(clients[-1])
+        assert gate.admin("/healthz")[0] == 200
