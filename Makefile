@@ -45,6 +45,7 @@ UNIT_LDFLAGS_test_hold_memory := \
     -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
 UNIT_LDFLAGS_test_sweep_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_audit_memory := $(UNIT_LDFLAGS_test_hold_memory)
+UNIT_LDFLAGS_test_memory := $(UNIT_LDFLAGS_test_hold_memory)
 
 # -- what there is to build ------------------------------------------------------------------------
 

@@ -6,9 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* 65,536 buckets of 16: 42 MiB at most. */
+#define CERTIFICATE_BUCKETS ((size_t)1 << 16)
+
 struct task_memory {
     pthread_mutex_t lock;
     void *domains; /* tsearch(3) tree of struct domain_memory */
+    struct certificate_index certificates;
     char hostname[HOSTNAME_SIZE];
 };
 
@@ -27,6 +31,8 @@ struct task_memory *task_memory_create(void)
         free(memory);
         return NULL;
     }
+    if (memory)
+        memory->certificates.limit = CERTIFICATE_BUCKETS;
     return memory;
 }
 
@@ -35,6 +41,7 @@ void task_memory_destroy(struct task_memory *memory)
     if (!memory)
         return;
     tdestroy(memory->domains, free);
+    certificate_index_clear(&memory->certificates);
     pthread_mutex_destroy(&memory->lock);
     free(memory);
 }
@@ -51,21 +58,34 @@ void memory_recall(struct task_memory *memory, const char *domain_id, struct dom
     pthread_mutex_unlock(&memory->lock);
 }
 
+/* With the lock held: what is remembered of a domain, empty where nothing was. NULL: no memory. */
+static struct domain_memory *place_of(struct task_memory *memory, const char *domain_id)
+{
+    struct domain_memory key = {0};
+
+    strncpy(key.domain_id, domain_id, OBJECT_ID_SIZE - 1);
+    struct domain_memory **found = tfind(&key, &memory->domains, domain_compare);
+    if (found)
+        return *found;
+
+    struct domain_memory *place = malloc(sizeof *place);
+    if (!place)
+        return NULL;
+    *place = key;
+    if (!tsearch(place, &memory->domains, domain_compare)) {
+        free(place);
+        return NULL;
+    }
+    return place;
+}
+
 void memory_store(struct task_memory *memory, const struct domain_memory *domain)
 {
-    struct domain_memory *fresh = malloc(sizeof *fresh);
-    if (!fresh)
-        return;
-    *fresh = *domain;
-
     pthread_mutex_lock(&memory->lock);
-    struct domain_memory **found = tsearch(fresh, &memory->domains, domain_compare);
-    if (found && *found != fresh)
-        **found = *domain;
-    bool kept = found && *found == fresh;
+    struct domain_memory *place = place_of(memory, domain->domain_id);
+    if (place)
+        *place = *domain;
     pthread_mutex_unlock(&memory->lock);
-    if (!kept)
-        free(fresh);
 }
 
 /* Where the task belongs; its own place if it is known already. */
@@ -78,37 +98,59 @@ static char *place_for(struct domain_memory *domain, const char *task_id)
     return domain->task_ids[MEMORY_TASKS - 1];
 }
 
-/* What is remembered of a domain, made where nothing is; NULL when memory runs out. Locked. */
-static struct domain_memory *entry_of(struct task_memory *memory, const char *domain_id)
-{
-    struct domain_memory *fresh = calloc(1, sizeof *fresh);
-    if (!fresh)
-        return NULL;
-    strncpy(fresh->domain_id, domain_id, OBJECT_ID_SIZE - 1);
-
-    struct domain_memory **found = tsearch(fresh, &memory->domains, domain_compare);
-    struct domain_memory *entry = found ? *found : NULL;
-    if (entry != fresh)
-        free(fresh);
-    return entry;
-}
-
 void memory_note_task(struct task_memory *memory, const char *domain_id, const char *task_id)
 {
     pthread_mutex_lock(&memory->lock);
-    struct domain_memory *entry = entry_of(memory, domain_id);
-    if (entry)
-        strncpy(place_for(entry, task_id), task_id, OBJECT_ID_SIZE - 1);
+    struct domain_memory *place = place_of(memory, domain_id);
+    if (place)
+        strncpy(place_for(place, task_id), task_id, OBJECT_ID_SIZE - 1);
     pthread_mutex_unlock(&memory->lock);
 }
 
-void memory_note_certificate(struct task_memory *memory, const char *domain_id,
-                             const char *certificate_id)
+void memory_note_renewal(struct task_memory *memory, const char *domain_id,
+                         const char *certificate_id, wall_time renewal_due, const char *search_name)
 {
+    bool fits = strlen(search_name) < SEARCH_NAME_SIZE;
+
     pthread_mutex_lock(&memory->lock);
-    struct domain_memory *entry = entry_of(memory, domain_id);
-    if (entry)
-        strncpy(entry->certificate_id, certificate_id, OBJECT_ID_SIZE - 1);
+    struct domain_memory *place = place_of(memory, domain_id);
+    if (place) {
+        strncpy(place->certificate_id, certificate_id, OBJECT_ID_SIZE - 1);
+        strncpy(place->search_name, fits ? search_name : "", SEARCH_NAME_SIZE - 1);
+        place->renewal_due = renewal_due;
+    }
+    pthread_mutex_unlock(&memory->lock);
+}
+
+void memory_note_certificate(struct task_memory *memory, const struct san_set *names,
+                             const struct indexed_certificate *certificate)
+{
+    struct indexed_certificate noted = *certificate;
+
+    noted.names = san_set_hash(names);
+    pthread_mutex_lock(&memory->lock);
+    certificate_index_note(&memory->certificates, &noted);
+    pthread_mutex_unlock(&memory->lock);
+}
+
+bool memory_recall_certificate(struct task_memory *memory, const struct san_set *names,
+                               struct indexed_certificate *out)
+{
+    uint64_t hash = san_set_hash(names);
+
+    pthread_mutex_lock(&memory->lock);
+    bool known = certificate_index_find(&memory->certificates, hash, out);
+    pthread_mutex_unlock(&memory->lock);
+    return known;
+}
+
+void memory_forget_certificate(struct task_memory *memory, const struct san_set *names,
+                               const char *id)
+{
+    uint64_t hash = san_set_hash(names);
+
+    pthread_mutex_lock(&memory->lock);
+    certificate_index_forget(&memory->certificates, hash, id);
     pthread_mutex_unlock(&memory->lock);
 }
 

@@ -152,7 +152,8 @@ static wall_time refusal_of(const struct sweep *sweep, const struct lookup_domai
 static void note_certificate(const struct sweep *sweep, const struct lookup_domain *found)
 {
     if (found->certificate_id && wall_time_equal(refusal_of(sweep, found), WALL_TIME_NEVER))
-        memory_note_certificate(sweep->context->memory, found->id, found->certificate_id);
+        memory_note_renewal(sweep->context->memory, found->id, found->certificate_id,
+                            found->renewal_due, "");
 }
 
 static void note_listed_tasks(struct sweep *sweep)

@@ -135,6 +135,19 @@ static bool same_folded(const char *a, const char *b, size_t len)
     return true;
 }
 
+/* FNV-1a; each name's NUL ends it. */
+uint64_t san_set_hash(const struct san_set *set)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+
+    for (size_t i = 0; i < set->count; i++) {
+        const char *name = set->names[i];
+        for (size_t n = 0, len = strlen(name); n <= len; n++)
+            hash = (hash ^ (unsigned char)name[n]) * 0x100000001b3;
+    }
+    return hash;
+}
+
 /* Asked so seldom, and of so few names, that a walk is cheaper than a folded copy. */
 bool san_set_contains(const struct san_set *set, const char *name)
 {

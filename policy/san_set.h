@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct san_set {
     char **names; /* sorted by strcmp() */
@@ -27,6 +28,9 @@ bool san_set_add(struct san_set *set, const char *name, size_t len);
 int san_set_compare(const struct san_set *a, const struct san_set *b);
 
 bool san_set_equal(const struct san_set *a, const struct san_set *b);
+
+/* Equal sets have equal ones; different sets too, now and then. */
+uint64_t san_set_hash(const struct san_set *set);
 
 bool san_set_contains(const struct san_set *set, const char *name);
 

@@ -25,7 +25,8 @@ static void remember(const struct survey *survey, const struct lookup_domain *fo
                      wall_time refused_until)
 {
     if (found->certificate_id != NULL && wall_time_equal(refused_until, WALL_TIME_NEVER))
-        memory_note_certificate(survey->gate->memory, found->id, found->certificate_id);
+        memory_note_renewal(survey->gate->memory, found->id, found->certificate_id,
+                            found->renewal_due, "");
 }
 
 static bool judged(void *user, const struct audit_domain *domain)

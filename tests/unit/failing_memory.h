@@ -62,7 +62,7 @@ char *__wrap_strndup(const char *text, size_t len)
     return may_allocate() ? __real_strndup(text, len) : NULL;
 }
 
-static wall_time fixed_now(void *user)
+static inline wall_time fixed_now(void *user)
 {
     wall_time now;
 

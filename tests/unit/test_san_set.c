@@ -141,6 +141,7 @@ static void compares_sets(void **state)
             assert_true(add(&b, rows[i].b[k]));
         assert_int_equal(san_set_equal(&a, &b), rows[i].equal);
         assert_int_equal(san_set_equal(&b, &a), rows[i].equal);
+        assert_int_equal(san_set_hash(&a) == san_set_hash(&b), rows[i].equal);
         san_set_clear(&a);
         san_set_clear(&b);
     }
