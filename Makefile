@@ -46,6 +46,7 @@ UNIT_LDFLAGS_test_hold_memory := \
 UNIT_LDFLAGS_test_sweep_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_audit_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_memory := $(UNIT_LDFLAGS_test_hold_memory)
+UNIT_LDFLAGS_test_listing := $(UNIT_LDFLAGS_test_hold_memory)
 
 # -- what there is to build ------------------------------------------------------------------------
 

@@ -80,7 +80,9 @@ static enum audit_step look_at_some(struct audit *audit)
             continue;
         audit->listed[audit->count] = domain;
         audit->found[audit->count++] =
-            (struct lookup_domain){.id = domain->id, .asked = now(audit)};
+            (struct lookup_domain){.id = domain->id,
+                                   .asked = now(audit),
+                                   .every_certificate = audit->context->every_certificate};
     }
     if (audit->count == 0)
         return end(audit, NULL);

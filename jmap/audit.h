@@ -47,7 +47,8 @@ struct audit_progress {
 struct audit_context {
     const struct hold_settings *settings;
     struct task_memory *memory;
-    const char *only; /* a domain's name, or NULL for all */
+    const char *only;       /* a domain's name, or NULL for all */
+    bool every_certificate; /* of a domain that has a fresh one, too */
     wall_time (*now)(void *user);
     /* A domain; false when memory runs out. In ascending order of their ids. */
     bool (*judged)(void *user, const struct audit_domain *domain);

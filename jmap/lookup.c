@@ -6,6 +6,7 @@
 
 #include "jmap/certificate_search.h"
 #include "jmap/json_text.h"
+#include "jmap/listing.h"
 #include "jmap/own_request.h"
 
 /*
@@ -14,9 +15,10 @@
  *                 for some of the domains at a time
  *   nodes         the server's own host name, once in the gate's life and only where it matters
  *   session       the same from the session's URLs, where the caller may not see the nodes
+ *   more tasks    a page of the list, where one domain has several: there may be a crowd of them
  *   certificates  a search, for the domains whose known certificate is not fresh
  *   more tasks    the rest of the list, where a task may be made for a domain of which none was
- *                 seen, with the others' remembered on the way; or a page of it, where several were
+ *                 seen, with the others' remembered on the way; then certificates again
  */
 enum stage {
     STAGE_FACTS,
@@ -33,8 +35,8 @@ enum {
     DUE_TASKS = 100,
     LATER_TASKS = 10,
     FAILED_TASKS = 100,
-    MORE_TASKS = 500,
-    MORE_TASKS_PAGES = 200, /* 100,000 tasks */
+    TASKS_BESIDE_TWINS = 500,
+    MORE_TASKS = 200000,
 };
 
 struct lookup {
@@ -48,17 +50,15 @@ struct lookup {
     struct own_request request;
     size_t first, last;   /* the domains of this request: [first, last) */
     size_t task_position; /* how far the list of tasks has been read */
-    size_t tasks_added;
-    bool twins_seen; /* the beginning of the list has several tasks of one of the domains */
-    unsigned pages;
-    bool all_tasks;       /* the list of tasks has been read to its end */
+    bool twins_seen;      /* the beginning of the list has several tasks of one of the domains */
+    bool all_tasks;       /* the list of tasks has been read to its end, or as far as it ever is */
     bool tasks_spared;    /* by the caller, and it is not read any further here */
+    struct listing tasks; /* the rest of it */
     json_t *responses;    /* array: owns all strings that were found, but for those of the search */
     json_t *certificates; /* array: of each lot of domains, those known already */
     json_t *hostnames;    /* array: the server's own names */
     bool needs_hostname;
-    bool reread; /* certificates are being read again, after more tasks */
-    size_t stored_certificates;
+    bool certificates_read; /* at least once */
     struct certificate_search search;
 };
 
@@ -117,7 +117,9 @@ static bool add_task_to(struct lookup_domain *domain, struct renewal_task task, 
     return true;
 }
 
-static bool add_task(struct lookup *lookup, const json_t *object)
+/* Of tasks in a long list those of other domains are remembered; `object` owns the others' strings.
+ */
+static bool add_task(struct lookup *lookup, json_t *object)
 {
     struct renewal_task task;
     const char *domain_id;
@@ -133,8 +135,13 @@ static bool add_task(struct lookup *lookup, const json_t *object)
     }
     if (has_task(domain, task.id))
         return true;
-    lookup->tasks_added++;
-    return add_task_to(domain, task, lookup->now);
+    return add_task_to(domain, task, lookup->now) &&
+           json_array_append(lookup->responses, object) == 0;
+}
+
+static bool add_listed_task(void *lookup, json_t *object)
+{
+    return add_task(lookup, object);
 }
 
 static bool add_tasks(struct lookup *lookup, const char *call_id)
@@ -173,14 +180,6 @@ static void note_first_pages(struct lookup *lookup)
     lookup->all_tasks = due < DUE_TASKS && later < LATER_TASKS;
     for (size_t i = 0; i < lookup->count; i++)
         lookup->twins_seen |= live_tasks(&lookup->domains[i]) > 1;
-}
-
-static void note_page(struct lookup *lookup)
-{
-    size_t count = listed(lookup, "t");
-
-    lookup->task_position += count;
-    lookup->all_tasks = count < MORE_TASKS;
 }
 
 /* Certificates. */
@@ -349,14 +348,17 @@ static bool name_domains(struct lookup *lookup)
 /* Writing requests. */
 
 /* By due time; Failed ones have none and come last. */
-static void append_tasks(struct lookup *lookup, json_t *filter, size_t position, int limit,
-                         const char *query_id, const char *call_id)
+static json_t *tasks_by_due(json_t *filter, size_t position, size_t limit)
 {
-    own_request_add(&lookup->request, "x:Task/query",
-                    json_pack("{s:o, s:[{s:s, s:b}], s:I, s:i}", "filter", filter, "sort",
-                              "property", "due", "isAscending", 1, "position", (json_int_t)position,
-                              "limit", limit),
-                    query_id);
+    return json_pack("{s:o, s:[{s:s, s:b}], s:I, s:I}", "filter", filter, "sort", "property", "due",
+                     "isAscending", 1, "position", (json_int_t)position, "limit",
+                     (json_int_t)limit);
+}
+
+static void append_tasks(struct lookup *lookup, json_t *filter, size_t limit, const char *query_id,
+                         const char *call_id)
+{
+    own_request_add(&lookup->request, "x:Task/query", tasks_by_due(filter, 0, limit), query_id);
     own_request_add_found(&lookup->request, "x:Task/get", "x:Task/query", query_id, NULL, call_id);
 }
 
@@ -370,10 +372,10 @@ static void append_first_tasks(struct lookup *lookup)
 
     wall_time_format(lookup->now, now);
     append_tasks(lookup,
-                 json_pack("{s:s, s:s}", "@type", "AcmeRenewal", "dueIsLessThanOrEqual", now), 0,
+                 json_pack("{s:s, s:s}", "@type", "AcmeRenewal", "dueIsLessThanOrEqual", now),
                  DUE_TASKS, "t", "T");
     append_tasks(lookup, json_pack("{s:s, s:s}", "@type", "AcmeRenewal", "dueIsGreaterThan", now),
-                 0, LATER_TASKS, "l", "L");
+                 LATER_TASKS, "l", "L");
 }
 
 static void append_failed_tasks(struct lookup *lookup)
@@ -455,56 +457,122 @@ static enum lookup_state send_facts(struct lookup *lookup)
             append_certificate_count(lookup);
     }
     append_known(lookup);
+    /* With so few domains there is room for what the next request would ask for. */
+    if (lookup->count <= CERTIFICATES_FORESEEN)
+        certificate_search_foresee(&lookup->search, lookup->domains, lookup->count,
+                                   &lookup->request);
     return send_request(lookup);
 }
 
 static bool needs_search(const struct lookup_domain *domain)
 {
-    return domain->renewable && domain->names.count > 0 && !is_fresh(domain);
+    return domain->renewable && domain->names.count > 0 &&
+           (domain->every_certificate || !is_fresh(domain));
+}
+
+/*
+ * Once more after the rest of the tasks: a renewal can have finished while these were read. Where a
+ * task was seen before, that is what counts.
+ */
+static bool needs_search_again(const struct lookup_domain *domain)
+{
+    return domain->taskless && needs_search(domain);
+}
+
+static bool lacks_task(const struct lookup_domain *domain)
+{
+    return domain->renewable && (domain->scheduled || !is_fresh(domain)) && live_tasks(domain) == 0;
 }
 
 static bool needs_more_tasks(const struct lookup *lookup)
 {
-    if (lookup->all_tasks || lookup->tasks_spared || lookup->pages >= MORE_TASKS_PAGES)
-        return false;
-    /* Where there are twins there may be a crowd of them, for a collapse to find. */
-    if (lookup->twins_seen && lookup->pages == 0)
-        return true;
-    for (size_t i = 0; i < lookup->count; i++) {
-        const struct lookup_domain *domain = &lookup->domains[i];
-        if (domain->renewable && (domain->scheduled || !is_fresh(domain)) &&
-            live_tasks(domain) == 0)
+    bool read = lookup->all_tasks || lookup->tasks_spared;
+
+    for (size_t i = 0; !read && i < lookup->count; i++) {
+        if (lacks_task(&lookup->domains[i]))
             return true;
     }
     return false;
 }
 
+static json_t *task_arguments(size_t position, size_t limit)
+{
+    return tasks_by_due(json_pack("{s:s}", "@type", "AcmeRenewal"), position, limit);
+}
+
+static const struct listing_kind renewal_tasks = {
+    .query = "x:Task/query",
+    .get = "x:Task/get",
+    .arguments = task_arguments,
+};
+
 static enum lookup_state send_more_tasks(struct lookup *lookup)
 {
-    lookup->stage = STAGE_MORE_TASKS;
     own_request_begin(&lookup->request);
-    append_tasks(lookup, json_pack("{s:s}", "@type", "AcmeRenewal"), lookup->task_position,
-                 MORE_TASKS, "t", "T");
+    listing_write(&lookup->tasks, &lookup->request);
     return send_request(lookup);
+}
+
+static enum lookup_state list_more_tasks(struct lookup *lookup, size_t most)
+{
+    lookup->stage = STAGE_MORE_TASKS;
+    certificate_search_forget_foreseen(&lookup->search);
+    if (!listing_begin(&lookup->tasks, &renewal_tasks, lookup->task_position, most))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    return send_more_tasks(lookup);
+}
+
+static enum lookup_state list_the_rest(struct lookup *lookup)
+{
+    for (size_t i = 0; i < lookup->count; i++)
+        lookup->domains[i].taskless = lacks_task(&lookup->domains[i]);
+    return list_more_tasks(lookup, MORE_TASKS);
+}
+
+/* For the next look at the domain, whoever looks then. */
+static void remember_renewal(const struct lookup *lookup, const struct lookup_domain *domain)
+{
+    const struct domain_memory *known = &domain->known;
+    const char *id = domain->certificate_id ? domain->certificate_id : "";
+    const char *name = certificate_search_name(&domain->names);
+
+    if (strlen(id) >= OBJECT_ID_SIZE ||
+        (strcmp(id, known->certificate_id) == 0 && strcmp(name, known->search_name) == 0 &&
+         wall_time_equal(domain->renewal_due, known->renewal_due)))
+        return;
+    memory_note_renewal(lookup->memory, domain->id, id, domain->renewal_due, name);
+}
+
+static enum lookup_state end(struct lookup *lookup)
+{
+    for (size_t i = 0; i < lookup->count; i++) {
+        if (lookup->domains[i].renewable)
+            remember_renewal(lookup, &lookup->domains[i]);
+    }
+    return lookup->state = LOOKUP_DONE;
 }
 
 static enum lookup_state next_certificates(struct lookup *lookup)
 {
     own_request_begin(&lookup->request);
-    certificate_search_write(&lookup->search, &lookup->request);
+    if (!certificate_search_write(&lookup->search, &lookup->request))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     if (lookup->request.incomplete || own_request_count(&lookup->request) > 0)
         return send_request(lookup);
 
-    if (lookup->reread || !needs_more_tasks(lookup))
-        return lookup->state = LOOKUP_DONE;
-    return send_more_tasks(lookup);
+    if (needs_more_tasks(lookup))
+        return list_the_rest(lookup);
+    return end(lookup);
 }
 
 static enum lookup_state search_certificates(struct lookup *lookup)
 {
+    bool again = lookup->certificates_read;
+
     lookup->stage = STAGE_CERTIFICATES;
-    if (!certificate_search_begin(&lookup->search, lookup->domains, lookup->count, needs_search,
-                                  lookup->stored_certificates))
+    lookup->certificates_read = true;
+    if (!certificate_search_begin(&lookup->search, lookup->domains, lookup->count,
+                                  again ? needs_search_again : needs_search))
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return next_certificates(lookup);
 }
@@ -524,6 +592,9 @@ static enum lookup_state after_names(struct lookup *lookup)
 {
     if (!name_domains(lookup) || !add_known_certificates(lookup))
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    /* A crowd of one domain's tasks is for a collapse to find. */
+    if (lookup->twins_seen && !lookup->all_tasks)
+        return list_more_tasks(lookup, TASKS_BESIDE_TWINS);
     return search_certificates(lookup);
 }
 
@@ -532,7 +603,7 @@ static void note_certificate_count(struct lookup *lookup)
     const json_t *total = json_object_get(own_request_answer(&lookup->request, "n"), "total");
 
     if (json_is_integer(total) && json_integer_value(total) >= 0)
-        lookup->stored_certificates = (size_t)json_integer_value(total);
+        lookup->search.stored = (size_t)json_integer_value(total);
 }
 
 static enum lookup_state feed_facts(struct lookup *lookup)
@@ -560,6 +631,7 @@ static enum lookup_state feed_facts(struct lookup *lookup)
         lookup->first = lookup->last;
         return send_facts(lookup);
     }
+    certificate_search_read_foreseen(&lookup->search, &lookup->request);
     if (!read_other_hostnames(lookup, settings))
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return lookup->needs_hostname ? send_nodes(lookup) : after_names(lookup);
@@ -618,23 +690,22 @@ static enum lookup_state feed_certificates(struct lookup *lookup)
     return next_certificates(lookup);
 }
 
+/* Certificates come after tasks, always. */
+static enum lookup_state end_more_tasks(struct lookup *lookup)
+{
+    size_t asked_for = lookup->task_position + TASKS_BESIDE_TWINS;
+
+    lookup->all_tasks = lookup->certificates_read || lookup->tasks.position < asked_for;
+    lookup->task_position = lookup->tasks.position;
+    return search_certificates(lookup);
+}
+
 static enum lookup_state feed_more_tasks(struct lookup *lookup)
 {
-    size_t added = lookup->tasks_added;
-
-    if (!add_tasks(lookup, "T"))
+    if (!listing_read(&lookup->tasks, &lookup->request, add_listed_task, lookup))
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
-    note_page(lookup);
-    /* A page of other domains' tasks only owns no string of anybody's. */
-    if (lookup->tasks_added == added)
-        json_array_remove(lookup->responses, json_array_size(lookup->responses) - 1);
-    lookup->pages++;
-    if (needs_more_tasks(lookup))
-        return send_more_tasks(lookup);
-
-    /* These pages came after the certificates; a renewal can have finished in between. */
-    lookup->reread = true;
-    return search_certificates(lookup);
+    return listing_is_done(&lookup->tasks) || !needs_more_tasks(lookup) ? end_more_tasks(lookup)
+                                                                        : send_more_tasks(lookup);
 }
 
 static enum lookup_state feed_response(struct lookup *lookup)
@@ -665,8 +736,8 @@ enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char
 
     if (error)
         return fail(lookup, no_memory ? LOOKUP_NO_MEMORY : LOOKUP_FAILED, error);
-    /* Of certificates the search keeps what is needed; there can be very many. */
-    if (lookup->stage != STAGE_CERTIFICATES &&
+    /* Of long lists only what is needed is kept. */
+    if (lookup->stage != STAGE_CERTIFICATES && lookup->stage != STAGE_MORE_TASKS &&
         json_array_append(lookup->responses, lookup->request.response) != 0)
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return feed_response(lookup);
@@ -687,7 +758,7 @@ struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
         .responses = json_array(),
         .certificates = json_array(),
         .hostnames = json_array(),
-        .stored_certificates = CERTIFICATES_UNCOUNTED,
+        .search = {.memory = memory, .stored = CERTIFICATES_UNCOUNTED},
     };
     for (size_t i = 0; i < count; i++) {
         domains[i].renewal_due = WALL_TIME_NEVER;
@@ -721,9 +792,12 @@ void lookup_destroy(struct lookup *lookup)
         free(domain->tasks);
         free(domain->issued);
         free(domain->stored);
-        *domain = (struct lookup_domain){.id = domain->id, .asked = domain->asked};
+        *domain = (struct lookup_domain){.id = domain->id,
+                                         .asked = domain->asked,
+                                         .every_certificate = domain->every_certificate};
     }
     certificate_search_end(&lookup->search);
+    listing_clear(&lookup->tasks);
     own_request_clear(&lookup->request);
     json_decref(lookup->hostnames);
     json_decref(lookup->certificates);
@@ -740,6 +814,15 @@ const char *lookup_body(const struct lookup *lookup, size_t *len)
 {
     *len = lookup->request.len;
     return lookup->request.body;
+}
+
+void lookup_forget_certificate(struct task_memory *memory, const struct lookup_domain *found)
+{
+    if (!found->certificate_id)
+        return;
+    memory_note_renewal(memory, found->id, "", WALL_TIME_NEVER,
+                        certificate_search_name(&found->names));
+    memory_forget_certificate(memory, &found->names, found->certificate_id);
 }
 
 const char *lookup_error(const struct lookup *lookup)

@@ -25,11 +25,12 @@ struct lookup_certificate {
     wall_time renewal_due;
 };
 
-/* One domain. `id`, `asked` and `scheduled` are given; the rest is found. */
+/* One domain. What comes first is given; the rest is found. */
 struct lookup_domain {
     const char *id;  /* canonical; borrowed */
     wall_time asked; /* the latest due time asked for: fresh means due after it */
     bool scheduled;  /* one that is fresh and has no task gets one: all tasks are to be read */
+    bool every_certificate; /* beside a fresh one, which is all that a decision needs */
 
     bool renewable;   /* exists, and its certificates are managed automatically */
     const char *name; /* NULL where it does not exist; borrowed from the look-up */
@@ -49,6 +50,7 @@ struct lookup_domain {
     enum challenge_type challenge;
     enum renew_before renew_before;
     json_t *configured;
+    bool taskless; /* no live task was seen before its certificates were read */
     struct domain_memory known;
 };
 
@@ -89,6 +91,9 @@ const char *lookup_body(const struct lookup *lookup, size_t *len);
 
 /* A response, whole. */
 enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char *body, size_t len);
+
+/* The next look at a domain that was found reads all of its certificates again. */
+void lookup_forget_certificate(struct task_memory *memory, const struct lookup_domain *found);
 
 /* Why it failed, in words; static. */
 const char *lookup_error(const struct lookup *lookup);

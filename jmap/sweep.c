@@ -148,12 +148,11 @@ static wall_time refusal_of(const struct sweep *sweep, const struct lookup_domai
                          found->issued_count, settings->blind_hold_seconds, now(sweep));
 }
 
-/* The next look reads that certificate alone, which would not show that the CA has had enough. */
-static void note_certificate(const struct sweep *sweep, const struct lookup_domain *found)
+/* By one certificate alone the next look would not see that the CA has had enough. */
+static void forget_if_refused(const struct sweep *sweep, const struct lookup_domain *found)
 {
-    if (found->certificate_id && wall_time_equal(refusal_of(sweep, found), WALL_TIME_NEVER))
-        memory_note_renewal(sweep->context->memory, found->id, found->certificate_id,
-                            found->renewal_due, "");
+    if (!wall_time_equal(refusal_of(sweep, found), WALL_TIME_NEVER))
+        lookup_forget_certificate(sweep->context->memory, found);
 }
 
 static void note_listed_tasks(struct sweep *sweep)
@@ -432,7 +431,7 @@ static enum sweep_step feed_lookup(struct sweep *sweep, unsigned status, const c
         return enter(sweep, STAGE_LOOKUP, SWEEP_SEND);
     case LOOKUP_DONE:
         note_sighting(sweep, &sweep->found);
-        note_certificate(sweep, &sweep->found);
+        forget_if_refused(sweep, &sweep->found);
         return look_further(sweep);
     case LOOKUP_FORBIDDEN:
     case LOOKUP_NO_MEMORY:
@@ -583,7 +582,7 @@ static enum sweep_step change_some(struct sweep *sweep)
         const struct lookup_domain *found = &sweep->some[i];
         sweep->domain = sweep->listed[i];
         note_sighting(sweep, found);
-        note_certificate(sweep, found);
+        forget_if_refused(sweep, found);
         if (needs_change(sweep, found))
             sweep->listed[kept++] = sweep->domain;
     }

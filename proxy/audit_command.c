@@ -126,6 +126,7 @@ static const char *read_all(struct auditor *auditor)
         .settings = &auditor->gate->config->hold,
         .memory = auditor->gate->memory,
         .only = auditor->options->domain,
+        .every_certificate = true,
         .now = now,
         .judged = judged,
         .text = auditor->probe != NULL ? text : NULL,

@@ -1,7 +1,6 @@
 #include "proxy/survey.h"
 
 #include "jmap/audit.h"
-#include "jmap/memory.h"
 #include "jmap/sighting.h"
 
 struct survey {
@@ -17,18 +16,6 @@ static wall_time now(void *user)
     return server_clock_now(&survey->gate->clock);
 }
 
-/*
- * For creates to come, and for the next survey: it then reads that certificate alone, which would
- * not show that the CA has had enough.
- */
-static void remember(const struct survey *survey, const struct lookup_domain *found,
-                     wall_time refused_until)
-{
-    if (found->certificate_id != NULL && wall_time_equal(refused_until, WALL_TIME_NEVER))
-        memory_note_renewal(survey->gate->memory, found->id, found->certificate_id,
-                            found->renewal_due, "");
-}
-
 static bool judged(void *user, const struct audit_domain *domain)
 {
     struct survey *survey = user;
@@ -41,7 +28,9 @@ static bool judged(void *user, const struct audit_domain *domain)
     found.task_count = domain->task_count;
     struct sighting sighting = sighting_of(&found, domain->verdict.refused_until, found.asked);
     sightings_store_latest(survey->gate->sightings, &sighting);
-    remember(survey, &found, domain->verdict.refused_until);
+    /* By one certificate alone the next survey would not see that the CA has had enough. */
+    if (!wall_time_equal(domain->verdict.refused_until, WALL_TIME_NEVER))
+        lookup_forget_certificate(survey->gate->memory, &found);
     survey->domains++;
     return true;
 }

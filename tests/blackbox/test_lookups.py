@@ -3,8 +3,9 @@
 import pytest
 
 from gate import Gate
-from test_gate import (DUE, FRESH, NO_OP, TASK, certificate, days, domain, live_tasks, state,
-                       task)
+from standin import basic
+from test_gate import (DUE, EXPIRED, FRESH, NO_OP, TASK, certificate, days, domain, live_tasks,
+                       state, task)
 
 
 def requests(standin):
@@ -43,7 +44,7 @@ def test_a_known_task_is_not_searched_for_again(standin):
         "@type": "Pending", "due": days(10)}} for _ in range(150)]
     standin.put_state(**state([certificate(DUE)], [*others, task(days(20))]))
     with Gate(standin.port) as gate:
-        for lookups in (4, 2):
+        for lookups in (4, 1):
             standin.reset_counters()
             assert gate.renew(status={"@type": "Pending", "due": days(30)}) == TASK
             assert requests(standin) == lookups + 1
@@ -184,3 +185,267 @@ def test_a_domain_found_fresh_stays_so_while_tasks_are_read_on(standin):
     with Gate(standin.port) as gate:
         answered = renew_all(gate, ["b", "c"])
     assert answered["b"].startswith(NO_OP) and not answered["c"].startswith(NO_OP)
+
+
+def test_a_queue_that_is_long_is_read_in_few_requests(standin):
+    """Ids first, then tasks by id; a hundred that are due and ten that follow come with the facts."""
+    tasks = [{"@type": "AcmeRenewal", "domainId": "z", "status": {
+        "@type": "Pending", "due": days(10)}} for _ in range(9000)]
+    standin.put_state(**state([certificate(DUE)], [*tasks, task(days(20))]))
+    with Gate(standin.port) as gate:
+        standin.reset_counters()
+        assert gate.renew(status={"@type": "Pending", "due": days(30)}) == TASK
+        assert requests(standin) == 5 + 1
+
+
+def test_a_crowd_of_tasks_costs_a_request_more(standin):
+    """A page of the queue comes before the certificates, so that these are read once."""
+    crowd = [task(days(5), id=f"p22{letter}") for letter in "bcd"]
+    later = [{"@type": "AcmeRenewal", "domainId": "z", "status": {
+        "@type": "Pending", "due": days(6)}} for _ in range(150)]
+    standin.put_state(**state([certificate(DUE)], [*crowd, *later]))
+    with Gate(standin.port, MODE="observe") as gate:
+        standin.reset_counters()
+        gate.renew(status={"@type": "Pending", "due": days(7)})
+        assert requests(standin) == 3 + 1
+
+
+def test_only_who_had_no_task_is_searched_for_again(standin):
+    """The rest of the queue is read for one of two; the other's task was among the first."""
+    tasks = [{"@type": "AcmeRenewal", "domainId": "z", "status": {
+        "@type": "Pending", "due": days(10)}} for _ in range(150)]
+    standin.put_state(**state(
+        [certificate(DUE), certificate(DUE, ["mail.c.test"])],
+        [*tasks, task(days(1)), task(days(20), id="p222", domain="c")],
+        domains=[domain(), domain("c", "c.test")]))
+    with Gate(standin.port) as gate:
+        standin.reset_counters()
+        assert renew_all(gate, ["b", "c"]) == {"b": TASK, "c": "p222"}
+        assert searches(standin) == 2 + 1
+
+
+# What is remembered of certificates: where to look, and nothing else.
+
+#: A name with the words of another domain's: who searches for that one's sees it too.
+NEIGHBOUR = "mail.sub.example.org"
+
+
+def neighbours(certificates, **members):
+    """Two domains; the certificates of "c" are seen by who looks for those of "b"."""
+    return state([certificate(FRESH), *certificates],
+                 domains=[domain(), domain("c", "sub.example.org")], **members)
+
+
+def neighbour(dates, id="cc", names=(NEIGHBOUR,)):
+    return certificate(dates, names, id=id)
+
+
+def searches(standin):
+    return standin.counters()["methods"].get("x:Certificate/query", 0)
+
+
+def ask_after(standin, gate, **later):
+    """A create for "c", whose certificate was seen before the server's state changed."""
+    gate.renew("b")
+    if later:
+        standin.put_state(**neighbours(**later))
+    standin.reset_counters()
+    return gate.renew("c")
+
+
+def test_a_certificate_that_was_seen_is_read_by_its_id(standin):
+    standin.put_state(**neighbours([neighbour(FRESH)]))
+    with Gate(standin.port) as gate:
+        assert ask_after(standin, gate).startswith(NO_OP)
+        assert (requests(standin), searches(standin)) == (2 + 1, 0)
+        standin.reset_counters()
+        assert gate.renew("c").startswith(NO_OP)
+        assert (requests(standin), searches(standin)) == (1 + 1, 0)
+
+
+@pytest.mark.parametrize("seen, later, fresh, searched", [
+    ([neighbour(FRESH)], [], False, 1),
+    ([neighbour(FRESH)], [neighbour(DUE, "cd")], False, 1),
+    ([neighbour(FRESH)], [neighbour(FRESH, "cd")], True, 1),
+    ([neighbour(FRESH)], [neighbour(FRESH), neighbour(FRESH, "cd")], True, 0),
+    ([neighbour(FRESH)], [neighbour(FRESH, names=["mail.other.test"])], False, 1),
+    ([neighbour(FRESH)], [neighbour(FRESH, names=[NEIGHBOUR, "also.test"])], False, 1),
+    ([neighbour(FRESH)], [neighbour(DUE)], False, 1),
+    ([neighbour(FRESH)], [neighbour(DUE), neighbour(FRESH, "cd")], True, 1),
+    ([neighbour(DUE)], [neighbour(DUE), neighbour(FRESH, "cd")], True, 1),
+    ([neighbour(DUE)], [neighbour(DUE)], False, 1),
+    ([neighbour(EXPIRED)], [neighbour(EXPIRED), neighbour(FRESH, "cd")], True, 1),
+    ([neighbour(DUE), neighbour(FRESH, "cd")], [neighbour(DUE), neighbour(FRESH, "cd")], True, 0),
+    ([neighbour(FRESH, "cd"), neighbour(DUE)], [neighbour(FRESH, "cd"), neighbour(DUE)], True, 0),
+    ([neighbour(DUE), neighbour(FRESH, "cd")], [neighbour(DUE)], False, 1),
+    ([], [neighbour(FRESH)], True, 1),
+], ids=["destroyed", "destroyed, an older one is left", "destroyed, a newer one is stored",
+        "a newer one beside it", "its id has other names", "its id has one name more",
+        "it is due by now", "it is due by now, a newer one is stored",
+        "it was due, a newer one is stored", "it was due and is", "it had ended, a newer one is stored",
+        "two of one set, the older first", "two of one set, the newer first",
+        "two of one set, the newer is destroyed", "it had none"])
+def test_what_was_seen_of_a_certificate_does_not_decide(standin, seen, later, fresh, searched):
+    standin.put_state(**neighbours(seen))
+    with Gate(standin.port) as gate:
+        answered = ask_after(standin, gate, certificates=later)
+        assert answered.startswith(NO_OP) == fresh
+        assert searches(standin) == searched
+        assert [each["id"] for each in live_tasks(standin)] == ([] if fresh else [answered])
+
+
+def test_a_renewal_that_is_due_earlier_now_is_not_missed(standin):
+    """What was fresh by two thirds of its life is due by a half."""
+    begun = {"notValidBefore": days(-50), "notValidAfter": days(40)}
+    standin.put_state(**neighbours([neighbour(begun)]))
+    with Gate(standin.port) as gate:
+        answered = ask_after(standin, gate, certificates=[neighbour(begun)], renew_before="R12")
+        assert answered == live_tasks(standin)[0]["id"]
+
+
+def test_what_a_create_asks_for_later_is_searched_for(standin):
+    """It is fresh now, and due by then; the newest decides."""
+    standin.put_state(**neighbours([neighbour(FRESH)]))
+    later = {"notValidBefore": days(-1), "notValidAfter": days(389)}
+    with Gate(standin.port) as gate:
+        gate.renew("b")
+        standin.put_state(**neighbours([neighbour(FRESH), neighbour(later, "cd")]))
+        assert gate.renew("c", status={"@type": "Pending", "due": days(70)}).startswith(NO_OP)
+        assert not live_tasks(standin)
+
+
+def test_what_is_not_there_any_more_is_looked_for_once(standin):
+    standin.put_state(**neighbours([neighbour(FRESH)]))
+    with Gate(standin.port) as gate:
+        ask_after(standin, gate, certificates=[neighbour(FRESH, "cd")])
+        assert requests(standin) == 3 + 1
+        standin.reset_counters()
+        gate.renew("c")
+        assert requests(standin) == 1 + 1
+
+
+def warm_up(standin, gate, certificates=(), queue=(), **members):
+    """A domain that is due, and has a task, is looked at."""
+    standin.put_state(**state(certificates, [task(), *queue], **members))
+    assert gate.renew() == TASK
+
+
+@pytest.mark.parametrize("certificates", [[], [certificate(DUE)], [certificate(EXPIRED)]],
+                         ids=["none", "due", "ended"])
+def test_who_was_due_is_searched_for_along_with_the_rest(standin, certificates):
+    with Gate(standin.port) as gate:
+        warm_up(standin, gate, certificates)
+        for _ in range(2):
+            standin.reset_counters()
+            assert gate.renew() == TASK
+            assert (requests(standin), searches(standin)) == (1 + 1, 1)
+
+
+def test_who_was_due_has_been_renewed_since(standin):
+    with Gate(standin.port) as gate:
+        warm_up(standin, gate, [certificate(DUE)])
+        standin.put_state(**state([certificate(DUE), certificate(FRESH)]))
+        standin.reset_counters()
+        assert gate.renew().startswith(NO_OP)
+        assert requests(standin) == 1 + 1
+        assert gate.renew().startswith(NO_OP)
+        assert searches(standin) == 1
+
+
+def test_who_was_due_has_other_names_by_now(standin):
+    """The search by the old name is for nothing."""
+    names = ["mail.elsewhere.test"]
+    with Gate(standin.port) as gate:
+        warm_up(standin, gate, [certificate(DUE)])
+        standin.put_state(**state([certificate(FRESH, ["mail.example.org", *names]),
+                                   certificate(FRESH, names)], domains=[domain(names=names)]))
+        standin.reset_counters()
+        assert gate.renew().startswith(NO_OP)
+        assert requests(standin) == 2 + 1
+
+
+def test_who_was_due_has_more_neighbours_than_an_answer_holds(standin):
+    """Its own certificate is older than theirs."""
+    others = [certificate(FRESH, ["mail.example.org", f"also{i}.test"]) for i in range(1100)]
+    with Gate(standin.port) as gate:
+        warm_up(standin, gate, [certificate(DUE), *others])
+        standin.put_state(**state([certificate(FRESH), *others]))
+        standin.reset_counters()
+        assert gate.renew().startswith(NO_OP)
+        assert requests(standin) == 3 + 1
+
+
+@pytest.mark.parametrize("count, lookups", [(2, 1), (3, 2)])
+def test_so_many_that_were_due_are_searched_for_along_with_the_rest(standin, count, lookups):
+    ids = list("bcd")[:count]
+    domains = [domain(id, f"{id}.test") for id in ids]
+    tasks = [task(domain=id, id=f"p22{id}") for id in ids]
+    standin.put_state(**state([certificate(DUE, [f"mail.{id}.test"]) for id in ids], tasks,
+                              domains=domains))
+    with Gate(standin.port) as gate:
+        for expected in (2, lookups):
+            standin.reset_counters()
+            assert renew_all(gate, ids) == {id: f"p22{id}" for id in ids}
+            assert requests(standin) == expected + 1
+
+
+def test_a_crowd_of_tasks_is_read_before_certificates_all_the_same(standin):
+    """What was searched for along with the rest is then searched for again."""
+    later = [{"@type": "AcmeRenewal", "domainId": "z", "status": {
+        "@type": "Pending", "due": days(6)}} for _ in range(150)]
+    standin.put_state(**state([certificate(DUE)], [task(), task(days(5), id="p22b"), *later]))
+    with Gate(standin.port, MODE="observe") as gate:
+        gate.renew()
+        standin.reset_counters()
+        gate.renew()
+        assert (requests(standin), searches(standin)) == (3 + 1, 2)
+
+
+def test_a_known_certificate_that_is_gone_is_searched_for_at_once(standin):
+    standin.put_state(**state([certificate(FRESH, id="cb")]))
+    with Gate(standin.port) as gate:
+        gate.renew()
+        standin.put_state(**state([certificate(FRESH, id="cc")]))
+        standin.reset_counters()
+        assert gate.renew().startswith(NO_OP)
+        assert requests(standin) == 2 + 1
+
+
+def test_who_lists_all_certificates_spares_the_others_that(standin):
+    """The list is read for five hundred domains, and for none after them."""
+    ids = fill(standin, 6000, certificate_age_days=1)
+    with Gate(standin.port) as gate:
+        for chosen, lookups in ((ids[:500], 3 + 2), (ids[500:1000], 3 + 1), (ids[1000:1001], 2)):
+            standin.reset_counters()
+            answered = renew_all(gate, chosen)
+            assert requests(standin) == lookups + 1
+            assert all(id.startswith(NO_OP) for id in answered.values())
+    assert not live_tasks(standin)
+
+
+def test_those_that_are_due_among_many_that_were_seen(standin):
+    """Some are read by id, the others searched for."""
+    ids = fill(standin, 6000, certificate_age_days=1)
+    with Gate(standin.port) as gate:
+        renew_all(gate, ids[:500])
+        found = standin.state()
+        for each in found["certificates"][500:520]:
+            each.update(DUE)
+        del found["certificates"][520:530]
+        standin.put_state(**found)
+        answered = renew_all(gate, ids[500:1000])
+        forwarded = {id for id in answered.values() if not id.startswith(NO_OP)}
+        assert len(forwarded) == 30
+        assert {each["id"] for each in live_tasks(standin)} == forwarded
+
+
+def test_a_survey_tells_which_certificate_a_domain_has(standin):
+    """The first create for a domain is warm, as if another had come before it."""
+    standin.put_state(**state([certificate(FRESH)]))
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="off",
+              SURVEY_INTERVAL="1s") as gate:
+        gate.logged("survey done")
+        standin.reset_counters()
+        assert gate.renew().startswith(NO_OP)
+        assert searches(standin) == 0
+        assert "\nrenewgate_lookup_requests_total 1\n" in gate.admin("/metrics")[1]

@@ -74,6 +74,7 @@ static bool run(int allocations, bool persistent)
     struct seen seen = {0};
     const struct audit_context context = {.settings = &settings,
                                           .memory = task_memory_create(),
+                                          .every_certificate = true,
                                           .now = fixed_now,
                                           .judged = judged,
                                           .text = text,

@@ -142,8 +142,32 @@ static void drive(const struct scenario *scenario, struct server *server, struct
                  answer.body);
 }
 
+/* What the gate remembers of the domain before. */
+enum remembered {
+    REMEMBERS_NOTHING,
+    REMEMBERS_CERTIFICATE, /* by its names; it was fresh */
+    REMEMBERS_RENEWAL,     /* it was due */
+    REMEMBERED,
+};
+
+static void remember(struct task_memory *memory, enum remembered remembered)
+{
+    static const char name[] = "mail.example.org";
+    struct indexed_certificate certificate = {.id = "jpcert",
+                                              .begins = fixed_now(NULL),
+                                              .ends = wall_time_add(fixed_now(NULL), 90 * 86400)};
+    struct san_set names = SAN_SET_EMPTY;
+
+    if (remembered == REMEMBERS_CERTIFICATE && san_set_add(&names, name, strlen(name)))
+        memory_note_certificate(memory, &names, &certificate);
+    if (remembered == REMEMBERS_RENEWAL)
+        memory_note_renewal(memory, "b", "jpother", WALL_TIME_NEVER, name);
+    san_set_clear(&names);
+}
+
 /* False when the hold needed fewer than `allocations`. */
-static bool run(const struct scenario *scenario, int allocations, bool persistent)
+static bool run(const struct scenario *scenario, enum remembered remembered, int allocations,
+                bool persistent)
 {
     struct server server = scenario->server;
     struct hold_settings settings = {.observe = scenario->observe,
@@ -159,6 +183,7 @@ static bool run(const struct scenario *scenario, int allocations, bool persisten
     char when[64];
 
     snprintf(when, sizeof when, "allocation %d%s", allocations, persistent ? " and on" : "");
+    remember(context.memory, remembered);
     for_good = persistent;
     left = allocations;
     struct hold *hold = hold_open(&context, scenario->body, strlen(scenario->body));
@@ -180,9 +205,12 @@ static void no_memory_costs_no_order_and_shows_no_masked_error(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
-        for (int allocations = 0; run(&scenarios[i], allocations, false); allocations++)
-            ;
-        for (int allocations = 0; run(&scenarios[i], allocations, true); allocations++)
+        for (enum remembered known = REMEMBERS_NOTHING; known < REMEMBERED; known++) {
+            for (int allocations = 0; run(&scenarios[i], known, allocations, false); allocations++)
+                ;
+        }
+        for (int allocations = 0; run(&scenarios[i], REMEMBERS_NOTHING, allocations, true);
+             allocations++)
             ;
     }
 }
