@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# Installs from Debian what is needed to build the gate ("build", the default), to test it as well
-# ("test"), or to measure it ("bench"). For root on Debian 12 or 13; says nothing and is quick where
-# all is there.
+# Installs from Debian what is needed to build the gate ("build", the default), and its Debian package
+# ("deb"), to test it ("test"), or to measure it ("bench"). For root on Debian 12 or 13; says nothing
+# and is quick where all is there.
 set -euo pipefail
 
 packages=(build-essential ca-certificates curl debian-archive-keyring dpkg-dev libcurl4-openssl-dev
     libgnutls28-dev libhiredis-dev libjansson-dev libssl-dev libwslay-dev pkg-config python3)
 case ${1:-build} in
 build) ;;
+deb) packages+=(debhelper git lintian scdoc) ;;
 # redis-tools has the server too, and unlike redis-server starts none.
 test) packages+=(cadaver clang clang-format-19 cppcheck libclang-rt-dev libcmocka-dev
     openssl prometheus python3-pytest python3-venv python3-websocket python3-websockets redis-tools
     scdoc) ;;
 bench) packages+=(gnuplot-nox haproxy nginx) ;;
 *)
-    echo "usage: $0 [build|test|bench]" >&2
+    echo "usage: $0 [build|deb|test|bench]" >&2
     exit 2
     ;;
 esac
@@ -44,10 +45,10 @@ quietly() {
     "$@" > "$log" 2>&1 || { tail -n 40 "$log" >&2; exit 1; }
 }
 
-# The proxies that the gate is measured beside must not start as the machine's own, neither now nor
-# when it boots.
+# What the gate is tested with and measured beside must not start as the machine's own, neither now
+# nor when it boots.
 policy=/usr/sbin/policy-rc.d
-if [ "${1:-build}" = bench ] && [ ! -e "$policy" ]; then
+if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' > "$policy"
     chmod 755 "$policy"
     trap 'rm -f "$log" "$policy"' EXIT
@@ -59,6 +60,6 @@ echo "installing ${missing[*]}"
 quietly apt-get -q install -y --no-install-recommends "${missing[@]}"
 for package in "${missing[@]}"; do
     case $package in
-    haproxy | nginx) ! command -v systemctl > /dev/null || quietly systemctl disable "$package" ;;
+    haproxy | nginx | prometheus) ! command -v systemctl > /dev/null || quietly systemctl disable "$package" ;;
     esac
 done

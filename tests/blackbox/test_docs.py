@@ -60,6 +60,14 @@ def test_commands_name_what_is_there(page):
                 assert "=" in word or word.startswith("-") or word in targets, line
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_can_be_pasted(page):
+    """A question would be answered by the next line that is pasted."""
+    for line in fences(page):
+        if re.search(r"\bapt(-get)? (install|purge|remove)\b", line):
+            assert " -y " in line, line
+
+
 def test_the_man_page_is_well_formed(tmp_path):
     """scdoc takes it, with every variable in it."""
     page = tmp_path / "renewgate.8"
