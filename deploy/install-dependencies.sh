@@ -6,13 +6,14 @@ set -euo pipefail
 
 packages=(build-essential ca-certificates curl debian-archive-keyring dpkg-dev libcurl4-openssl-dev
     libgnutls28-dev libhiredis-dev libjansson-dev libssl-dev libwslay-dev pkg-config python3)
+package_tools=(debhelper git lintian scdoc)
 case ${1:-build} in
 build) ;;
-deb) packages+=(debhelper git lintian scdoc) ;;
+deb) packages+=("${package_tools[@]}") ;;
 # redis-tools has the server too, and unlike redis-server starts none.
-test) packages+=(cadaver clang clang-format-19 cppcheck libclang-rt-dev libcmocka-dev
-    openssl prometheus python3-pytest python3-venv python3-websocket python3-websockets redis-tools
-    scdoc) ;;
+test) packages+=("${package_tools[@]}" cadaver clang clang-format-19 cppcheck jq libclang-rt-dev
+    libcmocka-dev openssl prometheus python3-pytest python3-venv python3-websocket
+    python3-websockets redis-tools) ;;
 bench) packages+=(gnuplot-nox haproxy nginx) ;;
 *)
     echo "usage: $0 [build|deb|test|bench]" >&2
