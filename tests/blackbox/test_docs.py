@@ -1,6 +1,8 @@
 """The documents say what is so: variables, links, commands."""
 
+import json
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -66,6 +68,37 @@ def test_commands_can_be_pasted(page):
     for line in fences(page):
         if re.search(r"\bapt(-get)? (install|purge|remove)\b", line):
             assert " -y " in line, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_have_the_server_they_need(page):
+    """The unit has its settings, root's shell has not."""
+    for block in re.findall(r"^ *```sh\n(.*?)^ *```", page.read_text(), re.M | re.S):
+        asks = re.search(r"^renewgate (--check|audit|sweep)", block, re.M)
+        assert not asks or "/etc/renewgate/renewgate.env" in block[:asks.start()], block
+
+
+FILTERS = [(page.name, command) for page in PAGES for command in
+           re.findall(r"^journalctl [^|]*\|\s*(jq [^']*'[^']*')", page.read_text(), re.M)]
+
+
+@pytest.mark.parametrize("page, command", FILTERS, ids=lambda value: value[:20])
+def test_filters_of_the_log_take_what_the_journal_has(page, command):
+    """systemd's own words about the unit, which are no JSON, and the line that is looked for."""
+    if not shutil.which("jq"):
+        pytest.skip("jq is not installed")
+    decision = {"time": "2026-11-25T08:35:48Z", "level": "warn", "message": "decision",
+                "domain": "example.org", "outcome": "forward", "row": 8, "why": "none is stored",
+                "peer": "127.0.0.1"}
+    journal = "Started renewgate.service - Gate.\n" + json.dumps(decision) + "\nStopped renewgate.\n"
+    ended = subprocess.run(["bash", "-c", command], input=journal, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    line, = ended.stdout.splitlines()
+    assert "example.org" in line
+
+
+def test_the_log_is_filtered_on_every_page_that_tells_how():
+    assert {page for page, _ in FILTERS} == {"deployment.md", "runbook.md"}
 
 
 def test_the_man_page_is_well_formed(tmp_path):
