@@ -54,7 +54,7 @@ def on_terminal(port, *options, columns=80, **settings):
     main, side = pty.openpty()
     subprocess.run(["stty", "cols", str(columns)], stdin=side, check=True)
     process = subprocess.Popen([binary("renewgate"), "audit", *options], stdin=side, stdout=side,
-                               stderr=side, env={"TERM": "xterm"} | environment(port, **settings))
+                               stderr=side, env=environment(port, **settings) | {"TERM": "xterm"})
     os.close(side)
     shown = b""
     with contextlib.suppress(OSError):  # which is how a terminal ends
@@ -218,7 +218,8 @@ def test_many_domains_cost_few_requests(standin):
 
 # The terminal, the pipe.
 
-def test_colours_and_progress_on_a_terminal_only(standin):
+def test_colours_and_progress_on_a_terminal_only(standin, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
     standin.put_state(**mixed())
     shown, status = on_terminal(standin.port)
     assert status == 1
