@@ -5,8 +5,8 @@
 set -euo pipefail
 
 packages=(build-essential ca-certificates curl debian-archive-keyring dpkg-dev libcurl4-openssl-dev
-    libgnutls28-dev libhiredis-dev libjansson-dev libssl-dev libwslay-dev pkg-config python3)
-package_tools=(debhelper git lintian scdoc)
+    libgnutls28-dev libhiredis-dev libjansson-dev libssl-dev libwslay-dev pkg-config python3 scdoc)
+package_tools=(debhelper git lintian)
 case ${1:-build} in
 build) ;;
 deb) packages+=("${package_tools[@]}") ;;
