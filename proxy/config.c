@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PREFIX "RENEWGATE_"
@@ -343,6 +344,13 @@ static bool read_workers(const struct variable *variable, const char *text, unsi
     return true;
 }
 
+/* A pipe will do, as a shell's <(…) makes one. */
+static bool is_readable_file(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && !S_ISDIR(about.st_mode) && access(path, R_OK) == 0;
+}
+
 /* Reads one value into its member; false where it is not allowed. */
 static bool read_value(const struct variable *variable, const char *text, struct config *config)
 {
@@ -356,7 +364,7 @@ static bool read_value(const struct variable *variable, const char *text, struct
         return read_public_url(text, member);
     case KIND_PATH:
         *(char **)member = strdup(text);
-        return *(char **)member != NULL && access(text, R_OK) == 0;
+        return *(char **)member != NULL && is_readable_file(text);
     case KIND_AUTHORIZATION:
         return read_authorization(text, member);
     case KIND_LOCK_URL:
@@ -469,7 +477,13 @@ static bool read_from_file(struct config *config, const struct variable *variabl
     }
     bool allowed = read_value(variable, content, config);
     free(content);
-    return allowed || complain(errors, variable, path);
+    if (!allowed)
+        fprintf(errors,
+                "renewgate: " PREFIX
+                "%s_FILE=\"%s\" holds what is not allowed (not shown); allowed "
+                "is: %s\n",
+                variable->name, path, variable->allowed);
+    return allowed;
 }
 
 static bool read_variable(struct config *config, const struct variable *variable,

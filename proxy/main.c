@@ -402,14 +402,21 @@ static bool read_command(struct command *command, int count, char **arguments)
     return count < 2;
 }
 
+static void print_not_understood(int count, char **arguments)
+{
+    fputs("renewgate: \"", stderr);
+    for (int i = 1; i < count; i++)
+        fprintf(stderr, "%s%s", i > 1 ? " " : "", arguments[i]);
+    fputs("\" is not understood; see renewgate --help\n", stderr);
+}
+
 int main(int count, char **arguments)
 {
     struct command command;
     if (print_about(count, count > 1 ? arguments[1] : ""))
         return EXIT_SUCCESS;
     if (!read_command(&command, count, arguments)) {
-        fprintf(stderr, "renewgate: \"%s\" is not understood; see renewgate --help\n",
-                arguments[1]);
+        print_not_understood(count, arguments);
         return EXIT_CONFIGURATION;
     }
     struct config config;

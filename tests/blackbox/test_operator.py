@@ -37,7 +37,7 @@ def test_help_and_version():
     ("CONNECT_TIMEOUT", "0s"), ("LOOKUP_TIMEOUT", "soon"), ("LISTEN", "here"),
     ("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml"), ("SWEEPS", "on"),
     ("LOCK_URL", "http://cache"), ("LOCK_URL", "redis://user@cache"), ("LOCK_CA", "/absent"),
-    ("LOCK_PREFIX", "a{b}"), ("LOCK_TIMEOUT", "1ms"),
+    ("LOCK_PREFIX", "a{b}"), ("LOCK_TIMEOUT", "1ms"), ("UPSTREAM_CA", "/etc"),
 ])
 def test_a_wrong_value_stops_the_start_with_one_line(name, value):
     settings = {"UPSTREAM_URL": "http://127.0.0.1:1", name: value}
@@ -53,6 +53,25 @@ def test_a_secret_is_not_shown_and_can_come_from_a_file(tmp_path):
     missing = run(UPSTREAM_URL="http://127.0.0.1:1",
                   SERVICE_AUTHORIZATION_FILE=str(tmp_path / "absent"))
     assert missing.returncode == 2 and "SERVICE_AUTHORIZATION_FILE" in missing.stderr
+
+
+def test_a_file_with_a_wrong_secret_is_named_and_its_content_is_not(tmp_path):
+    file = tmp_path / "authorization"
+    file.write_text("hunter2\n")
+    ended = run(UPSTREAM_URL="http://127.0.0.1:1", SERVICE_AUTHORIZATION_FILE=str(file))
+    line, = ended.stderr.splitlines()
+    assert ended.returncode == 2 and "hunter2" not in line
+    assert f'RENEWGATE_SERVICE_AUTHORIZATION_FILE="{file}"' in line and "allowed is" in line
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--chek"], ["check"], ["sweep", "--quickly"], ["audit", "--domain"], ["--check", "now"],
+])
+def test_a_command_line_that_is_not_understood_is_repeated(arguments):
+    ended = run(*arguments, UPSTREAM_URL="http://127.0.0.1:1")
+    assert ended.returncode == 2
+    assert ended.stderr == f'renewgate: "{" ".join(arguments)}" is not understood; see ' \
+                           "renewgate --help\n"
 
 
 def test_check(standin):
