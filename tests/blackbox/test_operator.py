@@ -11,7 +11,7 @@ import time
 import pytest
 
 from gate import Gate
-from standin import basic, binary
+from standin import ROOT, basic, binary
 from test_gate import CREATE, FRESH, certificate, state
 
 
@@ -45,6 +45,22 @@ def test_a_wrong_value_stops_the_start_with_one_line(name, value):
     line, = ended.stderr.splitlines()
     assert ended.returncode == 2
     assert f"RENEWGATE_{name}" in line and "allowed" in line
+
+
+@pytest.mark.parametrize("words, offered", [
+    ([""], ["sweep", "audit", "--check", "--help", "--help-markdown", "--version"]),
+    (["--h"], ["--help", "--help-markdown"]),
+    (["sweep", ""], ["--dry-run", "--json"]),
+    (["audit", "--d"], ["--domain"]),
+    (["--check", ""], []),
+])
+def test_the_shell_completes_commands_and_their_options(words, offered):
+    script = (f'source {ROOT}/deploy/completion/renewgate.bash; COMP_WORDS=("$@"); '
+              'COMP_CWORD=$(($# - 1)); _renewgate; echo "${COMPREPLY[@]}"')
+    path = f"{binary('').resolve()}:{os.environ['PATH']}"
+    ended = subprocess.run(["bash", "-c", script, "bash", "renewgate", *words], timeout=30,
+                           capture_output=True, text=True, env={**os.environ, "PATH": path})
+    assert (ended.stdout.split(), ended.stderr) == (offered, "")
 
 
 def test_a_secret_is_not_shown_and_can_come_from_a_file(tmp_path):
