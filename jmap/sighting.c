@@ -241,10 +241,11 @@ void sightings_forget_before(struct sightings *sightings, wall_time since)
     pthread_mutex_lock(&sightings->lock);
     walk(sightings, count_one, &old.capacity);
     old.items = calloc(old.capacity + 1, sizeof *old.items);
-    if (old.items)
+    if (old.items) {
         walk(sightings, pick_old, &old);
-    for (size_t i = 0; i < old.count; i++)
-        forget(sightings, old.items[i]);
+        for (size_t i = 0; i < old.count; i++)
+            forget(sightings, old.items[i]);
+    }
     pthread_mutex_unlock(&sightings->lock);
     free(old.items);
 }
