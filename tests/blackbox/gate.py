@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from standin import ROOT, USING, basic, binary
+from standin import SANITIZERS, USING, basic, binary
 
 
 class Gate:
@@ -22,7 +22,7 @@ class Gate:
             "RENEWGATE_LISTEN": "127.0.0.1:0",
             "RENEWGATE_ADMIN_LISTEN": "127.0.0.1:0",
             "RENEWGATE_WORKERS": "1",
-            "TSAN_OPTIONS": f"suppressions={ROOT / 'tests/tsan.supp'}",
+            **SANITIZERS,
         })
         environment.update({"RENEWGATE_" + key: str(value) for key, value in settings.items()})
         self.process = subprocess.Popen([program or binary("renewgate")], env=environment,

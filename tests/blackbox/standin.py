@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PROVIDER = "jp173noyaiqa"
 VERSIONS = ("v0.16.5", "v0.16.18")
+SANITIZERS = {"TSAN_OPTIONS": f"suppressions={ROOT / 'tests/tsan.supp'}"}  # nothing to other builds
 USING = ["urn:ietf:params:jmap:core", "urn:stalwart:jmap"]
 
 
@@ -74,6 +75,7 @@ class Standin:
         self.process = subprocess.Popen(
             [binary("stalwart-standin"), "--version-like", self.version]
             + ["--listen", f"127.0.0.1:{self.port or 0}", "--control", "127.0.0.1:0"],
+            env={**os.environ, **SANITIZERS},
             stdout=subprocess.PIPE,
             text=True,
         )
