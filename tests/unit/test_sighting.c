@@ -16,7 +16,7 @@ static struct sighting seen_at(const char *id, int64_t seconds, unsigned tasks)
     struct sighting sighting = {
         .task_count = tasks, .seen = {seconds}, .name = "example.org", .not_after = {100}};
 
-    strncpy(sighting.domain_id, id, OBJECT_ID_SIZE - 1);
+    snprintf(sighting.domain_id, sizeof sighting.domain_id, "%s", id);
     return sighting;
 }
 
