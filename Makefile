@@ -43,6 +43,7 @@ UNIT_LDFLAGS_test_san_set := -Wl,--wrap=malloc,--wrap=realloc
 UNIT_LDFLAGS_test_session := -Wl,--wrap=malloc
 UNIT_LDFLAGS_test_hold_memory := \
     -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
+UNIT_LDFLAGS_test_batch_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_sweep_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_audit_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_memory := $(UNIT_LDFLAGS_test_hold_memory)

@@ -206,7 +206,7 @@ void answer_drop_created_ids(struct jmap_answer *answer)
 
 char *answer_text(const struct jmap_answer *answer, size_t *len)
 {
-    char *text = json_dumps(answer->root, JSON_COMPACT);
+    char *text = json_text_write(answer->root, JSON_COMPACT);
 
     *len = text ? strlen(text) : 0;
     return text;

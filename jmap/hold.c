@@ -154,6 +154,9 @@ static enum hold_step take_flights(struct hold *hold)
 
 enum hold_step hold_woken(struct hold *hold)
 {
+    if (hold->phase == PHASE_REST)
+        return hold_wake_rest(hold);
+
     /* A task that the other had made is due now, which is later than when this hold was opened. */
     note_asked(hold);
     if (hold->phase == PHASE_LEASES)
@@ -306,7 +309,7 @@ static enum hold_step feed_main(struct hold *hold, unsigned status, const char *
     if (hold->changed && status == 400)
         hold_repeat_own_words(hold, body, len);
     hold->has_answer = status == 200 && answer_parse(body, len, hold->request.calls, &hold->answer);
-    if (hold->masked && status == 200 && !hold->has_answer)
+    if ((hold->masked || hold->rest_calls) && status == 200 && !hold->has_answer)
         hold->own_body = hold_no_answer;
     if (!hold->has_answer)
         return hold_finish(hold);
@@ -340,7 +343,7 @@ static void release(struct hold *hold, struct domain *domain)
 enum hold_step hold_finish(struct hold *hold)
 {
     hold_settle_twins(hold);
-    if (hold->has_answer && hold->masked)
+    if (hold->has_answer && (hold->masked || hold->rest_calls))
         hold_write_answer(hold);
     for (size_t i = 0; i < hold->domain_count; i++) {
         struct domain *domain = &hold->domains[i];
@@ -352,7 +355,9 @@ enum hold_step hold_finish(struct hold *hold)
     }
     for (size_t i = 0; i < hold->request.count; i++)
         hold_report_verdict(hold, i);
-    return hold_enter(hold, PHASE_DONE, HOLD_DONE);
+    return hold->rest_calls && hold->text && hold->has_answer
+               ? hold_begin_rest(hold)
+               : hold_enter(hold, PHASE_DONE, HOLD_DONE);
 }
 
 /* The driver's side. */
@@ -377,7 +382,7 @@ static enum hold_step send_unreadable(struct hold *hold)
 static bool start(struct hold *hold, enum request_kind kind)
 {
     hold->verdicts = calloc(hold->request.count + 1, sizeof *hold->verdicts);
-    if (!hold->verdicts || !list_domains(hold))
+    if (!hold->verdicts || !hold_cut(hold) || !list_domains(hold))
         return false;
     if (kind == REQUEST_UNREADABLE)
         send_unreadable(hold);
@@ -445,6 +450,9 @@ struct hold_request hold_request(const struct hold *hold)
         request.is_lookup = true;
         request.body = collapse_body(hold->collapse, &request.len);
         break;
+    case PHASE_REST:
+        hold_request_rest(hold, &request);
+        break;
     case PHASE_MAIN:
         if (!hold->out) {
             request.body = hold->body;
@@ -459,6 +467,8 @@ struct hold_request hold_request(const struct hold *hold)
 
 enum hold_step hold_recheck(struct hold *hold)
 {
+    if (hold->phase == PHASE_REST)
+        return hold_recheck_rest(hold);
     if (hold->phase == PHASE_LOOKUP || hold_owns_domains(hold))
         return hold->step;
     return hold->phase == PHASE_MAIN ? disown_main(hold) : hold_feed_failure(hold);
@@ -481,6 +491,8 @@ enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, s
         return hold_feed_birth(hold, status, body, len);
     case PHASE_COLLAPSE:
         return hold_feed_collapse(hold, status, body, len);
+    case PHASE_REST:
+        return hold_feed_rest(hold, status, body, len);
     default:
         return hold->step;
     }
@@ -490,6 +502,8 @@ enum hold_step hold_feed_failure(struct hold *hold)
 {
     if (hold->phase == PHASE_LOOKUP)
         return lookup_ended(hold, "the server did not answer a look-up");
+    if (hold->phase == PHASE_REST)
+        return hold_fail_rest(hold);
     return hold_feed(hold, 0, NULL, 0);
 }
 
@@ -517,6 +531,7 @@ void hold_close(struct hold *hold)
         hold_give_lease(hold, &hold->domains[i]);
         flight_leave(hold->context->flights, &hold->domains[i].place, &nothing);
     }
+    hold_close(hold->rest);
     lookup_destroy(hold->lookup);
     lookup_destroy(hold->birth);
     collapse_destroy(hold->collapse);
@@ -524,6 +539,7 @@ void hold_close(struct hold *hold)
     answer_clear(&hold->resent);
     request_clear(&hold->request);
     json_decref(hold->sent);
+    json_decref(hold->rest_calls);
     free(hold->facts);
     free(hold->domains);
     free(hold->verdicts);

@@ -20,14 +20,7 @@ static bool sets_domains(const struct hold *hold)
 
 bool hold_may_be_born(const struct hold *hold, const struct domain *domain)
 {
-    if (hold->lookup_error || !sets_domains(hold))
-        return false;
-    return hold_domain_is_reference(domain) || (domain->facts && !domain->facts->renewable);
-}
-
-const char *hold_born_id(const struct hold *hold, const struct domain *domain)
-{
-    return hold_domain_is_reference(domain) ? hold_made_id(hold, domain->id + 1) : domain->id;
+    return !hold->lookup_error && domain->facts && !domain->facts->renewable && sets_domains(hold);
 }
 
 bool hold_begin_birth(struct hold *hold, const char *domain_id)
@@ -38,36 +31,23 @@ bool hold_begin_birth(struct hold *hold, const char *domain_id)
     return hold->birth != NULL;
 }
 
-/*
- * Whether all that the call does is to create tasks for the domain. A reference to one that was not
- * made is an error of the whole call, which does nothing then.
- */
-static bool is_all_of_call(const struct hold *hold, const struct domain *domain, size_t call)
-{
-    const json_t *arguments = json_array_get(json_array_get(hold->request.calls, call), 1);
-    size_t others = json_object_size(json_object_get(arguments, "create"));
-
-    for (size_t i = 0; i < hold->request.count; i++) {
-        const struct held_create *create = &hold->request.creates[i];
-        others -= create->call == call && strcmp(create->domain, domain->id) == 0;
-    }
-    return others == 0 && !json_object_get(arguments, "update") &&
-           !json_object_get(arguments, "destroy");
-}
-
 bool hold_awaits_birth(const struct hold *hold, const struct domain *domain)
 {
     if (!hold_may_be_born(hold, domain))
         return false;
     for (size_t i = 0; i < hold->request.count; i++) {
         const struct held_create *create = &hold->request.creates[i];
-        if (strcmp(create->domain, domain->id) != 0)
-            continue;
-        if (request_refers_to(&hold->request, create->call, create->key) ||
-            (hold_domain_is_reference(domain) && !is_all_of_call(hold, domain, create->call)))
+        if (strcmp(create->domain, domain->id) == 0 &&
+            request_refers_to(&hold->request, create->call, create->key))
             return false;
     }
     return true;
+}
+
+/* That the gate has no memory must not cost an order. */
+static void leave_undecided(struct hold *hold, const struct domain *domain)
+{
+    hold->verdicts[domain->first].state = VERDICT_UNAVAILABLE;
 }
 
 enum hold_step hold_send_births(struct hold *hold)
@@ -77,9 +57,9 @@ enum hold_step hold_send_births(struct hold *hold)
         if (hold->verdicts[domain->first].state != VERDICT_RESEND ||
             !hold_may_be_born(hold, domain))
             continue;
-        const char *id = hold_born_id(hold, domain);
-        if (id && hold_begin_birth(hold, id))
+        if (hold_begin_birth(hold, domain->id))
             return hold_enter(hold, PHASE_EXPECTED, HOLD_SEND);
+        leave_undecided(hold, domain);
     }
     return hold_send_resends(hold);
 }
@@ -112,6 +92,8 @@ enum hold_step hold_feed_births(struct hold *hold, unsigned status, const char *
             : NULL;
     if (task)
         answer_with(&hold->verdicts[hold->domains[hold->next_birth].first], task);
+    if (state == LOOKUP_NO_MEMORY)
+        leave_undecided(hold, &hold->domains[hold->next_birth]);
     hold->next_birth++;
     return hold_send_births(hold);
 }

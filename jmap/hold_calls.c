@@ -31,7 +31,7 @@ static json_t *calls_of(const struct hold *hold, const char *member, put_entry *
             json_object_size(entries) > 0
                 ? json_pack("[s, {s:O*, s:O}, O]", "x:Task/set", "accountId", account_of(call),
                             member, entries, json_array_get(call, 2))
-                : json_pack("[s, {}, O]", "Core/echo", json_array_get(call, 2));
+                : request_empty_call(call);
         json_decref(entries);
         done = json_array_append_new(calls, written) == 0 && done;
     }
@@ -50,7 +50,7 @@ static bool write_calls(struct hold *hold, const char *member, put_entry *put)
     json_t *request =
         hold->sent ? json_pack("{s:O*, s:O}", "using", using, "methodCalls", hold->sent) : NULL;
     free(hold->out);
-    hold->out = request ? json_dumps(request, JSON_COMPACT) : NULL;
+    hold->out = request ? json_text_write(request, JSON_COMPACT) : NULL;
     hold->out_len = hold->out ? strlen(hold->out) : 0;
     json_decref(request);
     return hold->out != NULL;
@@ -181,13 +181,14 @@ static bool put_resend(const struct hold *hold, size_t i, json_t *creates)
     if (verdict->state != VERDICT_RESEND)
         return true;
     struct held_create again = {.object = json_text_copy(create->original)};
-    const char *domain = create->domain[0] == '#' ? hold_made_id(hold, create->domain + 1) : NULL;
-    bool done =
-        again.object &&
-        (!domain || json_object_set_new(again.object, "domainId", json_string(domain)) == 0) &&
-        (verdict->decision.outcome != OUTCOME_SCHEDULE ||
-         request_set_due(&again, verdict->decision.due)) &&
-        json_object_set(creates, create->key, again.object) == 0;
+    /* "#key" means nothing in a request of the gate's own. */
+    bool known = create->domain[0] != '#';
+    bool done = again.object &&
+                (!known ||
+                 json_object_set_new(again.object, "domainId", json_string(create->domain)) == 0) &&
+                (verdict->decision.outcome != OUTCOME_SCHEDULE ||
+                 request_set_due(&again, verdict->decision.due)) &&
+                json_object_set(creates, create->key, again.object) == 0;
     json_decref(again.object);
     return done;
 }

@@ -150,8 +150,7 @@ static bool begin_collapse(struct hold *hold, const struct domain *domain,
 /* The newborn domain beside whose own task the client's was made; or NULL. */
 static const char *born_domain(const struct hold *hold, const struct domain *domain)
 {
-    return created_id(hold, domain) && hold_may_be_born(hold, domain) ? hold_born_id(hold, domain)
-                                                                      : NULL;
+    return created_id(hold, domain) && hold_may_be_born(hold, domain) ? domain->id : NULL;
 }
 
 /* Whether something is to be sent for the domain. */

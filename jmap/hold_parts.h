@@ -9,8 +9,9 @@
  *     hold_verdict.c  what becomes of each create: decided before, judged after the server's answer
  *     hold_dns.c      DnsManagement tasks that would end with a renewal
  *     hold_calls.c    what the gate asks for afterwards: moves, and creates forwarded after all
- *     hold_birth.c    domains for which the client's request makes the server queue a renewal
+ *     hold_birth.c    domains that the client's request switches after it has asked for a renewal
  *     hold_collapse.c one retry for each domain that was looked at
+ *     hold_rest.c     calls that wait for the answer to those before them
  *     hold_answer.c   the answer to the client
  *     hold_report.c   what is remembered, and what is reported
  */
@@ -37,6 +38,7 @@ enum phase {
     PHASE_RESEND,   /* creates that must be forwarded after all */
     PHASE_BIRTH,    /* the tasks of a domain that the client's request has made */
     PHASE_COLLAPSE,
+    PHASE_REST, /* a hold of its own on the calls that were cut off */
     PHASE_DONE,
 };
 
@@ -102,10 +104,12 @@ struct hold {
     struct jmap_answer resent;
     size_t next_collapse; /* the domain that is being collapsed */
     size_t next_birth;    /* the domain whose own task is expected */
-    struct lookup *birth; /* of a domain that the client's request has made, or changed */
+    struct lookup *birth; /* of a domain that the client's request has changed */
     struct lookup_domain newborn;
     struct collapse *collapse;
-    char *text; /* the answer in the gate's words, or NULL */
+    json_t *rest_calls; /* the calls that wait for the answer to those before them, or NULL */
+    struct hold *rest;  /* on these; NULL until then, and where there is nothing to decide */
+    char *text;         /* the answer in the gate's words, or NULL */
     size_t text_len;
 };
 
@@ -185,10 +189,9 @@ const char *hold_made_id(const struct hold *hold, const char *key);
 
 /*
  * Whether the client's request may itself put the domain's certificates into the server's hands,
- * which then queues a renewal beside the one that is asked for; and the domain's id, or NULL.
+ * which then queues a renewal beside the one that was asked for before.
  */
 bool hold_may_be_born(const struct hold *hold, const struct domain *domain);
-const char *hold_born_id(const struct hold *hold, const struct domain *domain);
 bool hold_begin_birth(struct hold *hold, const char *domain_id);
 
 /*
@@ -207,6 +210,28 @@ enum hold_step hold_feed_births(struct hold *hold, unsigned status, const char *
 enum hold_step hold_collapse(struct hold *hold);
 enum hold_step hold_feed_birth(struct hold *hold, unsigned status, const char *body, size_t len);
 enum hold_step hold_feed_collapse(struct hold *hold, unsigned status, const char *body, size_t len);
+
+/* hold_rest.c */
+
+/*
+ * A create behind an x:Domain/set cannot be decided before that is answered: it may make the
+ * domain, change what its certificate must have, and make the server queue a renewal by itself. So
+ * the request is cut before the first such create. What comes before is sent in the client's
+ * request, what comes after as a request of the gate's own, with a hold of its own.
+ */
+
+/* False when memory ran out. */
+bool hold_cut(struct hold *hold);
+
+/* What comes before has been answered, and its domains are others' again. */
+enum hold_step hold_begin_rest(struct hold *hold);
+
+/* The driver's verbs, while the rest is on its way. */
+void hold_request_rest(const struct hold *hold, struct hold_request *request);
+enum hold_step hold_recheck_rest(struct hold *hold);
+enum hold_step hold_wake_rest(struct hold *hold);
+enum hold_step hold_fail_rest(struct hold *hold);
+enum hold_step hold_feed_rest(struct hold *hold, unsigned status, const char *body, size_t len);
 
 /* hold_answer.c */
 

@@ -42,3 +42,14 @@ json_t *json_text_copy(const json_t *value)
     json_decref(copy);
     return NULL;
 }
+
+char *json_text_write(const json_t *value, size_t flags)
+{
+    ran_out = false;
+
+    char *text = json_dumps(value, flags);
+    if (!ran_out)
+        return text;
+    free(text);
+    return NULL;
+}

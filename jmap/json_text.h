@@ -2,8 +2,8 @@
 #define RENEWGATE_JMAP_JSON_TEXT_H
 
 /*
- * Reading JSON when memory may run out. jansson's parser passes over some of its own failed
- * allocations and then returns strings with a piece missing; here that is no value at all.
+ * JSON when memory may run out. jansson passes over some of its own failed allocations, and then
+ * reads strings with a piece missing and writes objects without a key; here that is nothing at all.
  */
 
 #include <jansson.h>
@@ -16,5 +16,8 @@ json_t *json_text_read(const char *text, size_t len, size_t flags, json_error_t 
 
 /* A deep copy, whole; NULL when memory ran out. jansson leaves out what it has no memory for. */
 json_t *json_text_copy(const json_t *value);
+
+/* The text, whole, the caller's to free(); NULL when memory ran out. */
+char *json_text_write(const json_t *value, size_t flags);
 
 #endif

@@ -69,7 +69,7 @@ char *message_of_problem(const char *problem, size_t len, const json_t *id)
         json_pack("{s:s, s:O*, s:O*, s:O*, s:O*}", "@type", "RequestError", "type",
                   json_object_get(told, "type"), "status", json_object_get(told, "status"),
                   "detail", json_object_get(told, "detail"), "requestId", id);
-    char *text = told && error ? json_dumps(error, JSON_COMPACT) : NULL;
+    char *text = told && error ? json_text_write(error, JSON_COMPACT) : NULL;
 
     json_decref(error);
     json_decref(told);
@@ -82,7 +82,7 @@ char *message_too_large(size_t limit)
         json_pack("{s:s, s:s, s:s, s:i, s:o}", "@type", "RequestError", "type",
                   "urn:ietf:params:jmap:error:limit", "limit", "maxSizeRequest", "status", 400,
                   "detail", json_sprintf("A request may have up to %zu bytes.", limit));
-    char *text = error ? json_dumps(error, JSON_COMPACT) : NULL;
+    char *text = error ? json_text_write(error, JSON_COMPACT) : NULL;
 
     json_decref(error);
     return text;

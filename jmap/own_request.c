@@ -34,7 +34,7 @@ bool own_request_finish(struct own_request *request)
                              "urn:stalwart:jmap", "methodCalls", request->calls);
 
     free(request->body);
-    request->body = root && !request->incomplete ? json_dumps(root, JSON_COMPACT) : NULL;
+    request->body = root && !request->incomplete ? json_text_write(root, JSON_COMPACT) : NULL;
     request->len = request->body ? strlen(request->body) : 0;
     json_decref(root);
     return request->body != NULL;

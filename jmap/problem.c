@@ -9,7 +9,7 @@ char *problem_document(const char *type, unsigned status, const char *title, con
 {
     json_t *document = json_pack("{s:s, s:i, s:s*, s:s}", "type", type, "status", (int)status,
                                  "title", title, "detail", detail);
-    char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
+    char *text = document ? json_text_write(document, JSON_COMPACT) : NULL;
 
     json_decref(document);
     return text;
@@ -47,7 +47,7 @@ char *problem_repeat(const char *body, size_t len, const char *request, size_t r
         json_is_string(detail)) {
         json_t *own = repeated(detail, request, request_len);
         text = own && json_object_set_new(document, "detail", own) == 0
-                   ? json_dumps(document, JSON_COMPACT)
+                   ? json_text_write(document, JSON_COMPACT)
                    : NULL;
         *no_memory = !text;
     }

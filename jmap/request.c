@@ -139,7 +139,8 @@ static bool add_dns_create(struct jmap_request *request, size_t call, json_t *ob
     if (!grown)
         return false;
     request->dns_creates = grown;
-    grown[request->dns_count++] = (struct dns_create){.domain = domain, .object = object};
+    grown[request->dns_count++] =
+        (struct dns_create){.call = call, .domain = domain, .object = object};
     return true;
 }
 
@@ -448,11 +449,36 @@ static bool resolve_aliases(struct jmap_request *request)
     return done;
 }
 
+json_t *request_empty_call(const json_t *call)
+{
+    return json_pack("[s, {}, O?]", "Core/echo", json_array_get(call, 2));
+}
+
+json_t *request_cut(struct jmap_request *request, size_t cut)
+{
+    json_t *rest = json_array();
+    bool done = rest != NULL;
+
+    for (size_t i = cut; done && i < json_array_size(request->calls); i++) {
+        json_t *call = json_array_get(request->calls, i);
+        done = json_array_append(rest, call) == 0 &&
+               json_array_set_new(request->calls, i, request_empty_call(call)) == 0;
+    }
+    while (request->count > 0 && request->creates[request->count - 1].call >= cut)
+        json_decref(request->creates[--request->count].original);
+    while (request->dns_count > 0 && request->dns_creates[request->dns_count - 1].call >= cut)
+        request->dns_count--;
+    if (done)
+        return rest;
+    json_decref(rest);
+    return NULL;
+}
+
 char *request_text(struct jmap_request *request, size_t *len)
 {
     size_t flags = JSON_COMPACT | (request->escaped_names ? JSON_ESCAPE_SLASH : 0);
     bool resolved = json_array_size(request->aliases) == 0 || resolve_aliases(request);
-    char *text = resolved ? json_dumps(request->root, flags) : NULL;
+    char *text = resolved ? json_text_write(request->root, flags) : NULL;
 
     *len = text ? strlen(text) : 0;
     return text;

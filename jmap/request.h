@@ -24,6 +24,7 @@ struct held_create {
 
 /* The create of a DnsManagement task that is to be followed by a renewal. */
 struct dns_create {
+    size_t call;        /* its place in methodCalls */
     const char *domain; /* as in a held create */
     json_t *object;     /* borrowed */
 };
@@ -85,6 +86,15 @@ bool request_has_own_id(const struct jmap_request *request, const char *key);
 
 /* Whether it goes on to speak of what that call makes under the key, or of the call's answer. */
 bool request_refers_to(const struct jmap_request *request, size_t call, const char *key);
+
+/*
+ * Takes the calls from `cut` on, and their creates, out of the request, with calls that do nothing
+ * in their places. An array, the caller's; NULL when memory ran out.
+ */
+json_t *request_cut(struct jmap_request *request, size_t cut);
+
+/* A call with the id of another that does nothing, or NULL. */
+json_t *request_empty_call(const json_t *call);
 
 /* The request as text, the caller's to free(), aliases resolved; NULL when memory ran out. */
 char *request_text(struct jmap_request *request, size_t *len);

@@ -3,7 +3,8 @@
 
 /*
  * A server in a few lines that keeps a queue of tasks: lists, updates and destroys them as the
- * recordings set-update-due-pointer and set-destroy do. One domain, "b", and one certificate.
+ * recordings set-update-due-pointer and set-destroy do. One domain, "b", and one certificate. The
+ * domain is there from the start; an x:Domain/set that makes or switches it queues a task.
  */
 
 #include <jansson.h>
@@ -11,9 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/no_op_id.h"
+
 struct queue_server {
     json_t *tasks;          /* object: id -> task */
     bool refuses_destroy;   /* as v0.16.5 does */
+    bool manual;            /* the domain's certificates, until it is set */
+    bool queues_none;       /* an x:Domain/set queues no task */
     const char *not_before; /* of the certificate, or NULL */
     const char *not_after;
     unsigned writes;
@@ -40,6 +45,8 @@ static size_t queue_live(const struct queue_server *server)
     }
     return live;
 }
+
+#define QUEUE_NOW "{\"@type\":\"Pending\",\"due\":\"2026-11-23T12:00:00Z\"}"
 
 static void queue_add(struct queue_server *server, const char *id, const char *status)
 {
@@ -75,8 +82,8 @@ static json_t *queue_object(const struct queue_server *server, const char *name,
         return json_incref(json_object_get(server->tasks, id));
     if (strcmp(name, "x:Domain/get") == 0)
         return json_pack("{s:s, s:s, s:{s:s, s:s, s:{s:b}}}", "id", "b", "name", "example.org",
-                         "certificateManagement", "@type", "Automatic", "acmeProviderId", "jp1",
-                         "subjectAlternativeNames", "mail", 1);
+                         "certificateManagement", "@type", server->manual ? "Manual" : "Automatic",
+                         "acmeProviderId", "jp1", "subjectAlternativeNames", "mail", 1);
     if (strcmp(name, "x:Certificate/get") == 0 && server->not_before)
         return json_pack("{s:s, s:s, s:s, s:{s:b}}", "id", "cert", "notValidBefore",
                          server->not_before, "notValidAfter", server->not_after,
@@ -136,7 +143,16 @@ static void queue_set_all(struct queue_server *server, const json_t *arguments, 
 
     json_object_foreach(json_object_get(arguments, "create"), id, value)
     {
-        char *status = json_dumps(json_object_get(value, "status"), 0);
+        const char *domain = json_string_value(json_object_get(value, "domainId"));
+        if (strcmp(domain, IMPOSSIBLE_DOMAIN_ID) == 0) {
+            json_object_set_new(answer, "notCreated",
+                                json_pack("{s:{s:s, s:{s:s, s:s}}}", id, "type",
+                                          "invalidForeignKey", "objectId", "object", "Domain", "id",
+                                          domain));
+            continue;
+        }
+        json_t *asked = json_object_get(value, "status");
+        char *status = asked ? json_dumps(asked, 0) : strdup(QUEUE_NOW);
         queue_add(server, "made", status);
         free(status);
         server->created++;
@@ -164,6 +180,21 @@ static void queue_set_all(struct queue_server *server, const json_t *arguments, 
     json_object_set_new(answer, "notDestroyed", not_destroyed);
 }
 
+static json_t *queue_set_domain(struct queue_server *server, const json_t *arguments)
+{
+    json_t *creates = json_object_get(arguments, "create"), *created = json_object(), *value;
+    const char *key;
+
+    server->manual = false;
+    if (!server->queues_none)
+        queue_add(server, "own", QUEUE_NOW);
+    json_object_foreach(creates, key, value)
+    {
+        json_object_set_new(created, key, json_pack("{s:s}", "id", "b"));
+    }
+    return json_pack("{s:o}", "created", created);
+}
+
 static json_t *queue_set(struct queue_server *server, const json_t *arguments)
 {
     json_t *answer = json_object();
@@ -179,8 +210,13 @@ static json_t *queue_call(struct queue_server *server, const json_t *call, const
 {
     const char *name = json_string_value(json_array_get(call, 0));
     const json_t *arguments = json_array_get(call, 1);
-    json_t *answer = strstr(name, "/set")     ? queue_set(server, arguments)
-                     : strstr(name, "/query") ? queue_query(server, name, arguments)
+
+    if (json_object_get(arguments, "#destroy"))
+        return json_pack("[s, o, O]", "error", queue_error("invalidResultReference"),
+                         json_array_get(call, 2));
+    json_t *answer = strcmp(name, "x:Domain/set") == 0 ? queue_set_domain(server, arguments)
+                     : strstr(name, "/set")            ? queue_set(server, arguments)
+                     : strstr(name, "/query")          ? queue_query(server, name, arguments)
                                               : queue_get(server, name, arguments, earlier);
 
     return json_pack("[s, o, O]", name, answer, json_array_get(call, 2));
