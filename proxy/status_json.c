@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/json_text.h"
 #include "proxy/version.h"
 
 /* jansson passes NULL on, and a NULL among what is packed makes the whole NULL. */
@@ -144,7 +145,7 @@ static json_t *status_json(const struct status *status)
 bool status_json_render(const struct status *status, struct buffer *out)
 {
     json_t *json = status_json(status);
-    char *text = json_dumps(json, JSON_INDENT(1));
+    char *text = json_text_write(json, JSON_INDENT(1));
     bool fine =
         text != NULL && buffer_append(out, text, strlen(text)) && buffer_append(out, "\n", 1);
     free(text);
