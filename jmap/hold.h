@@ -57,6 +57,8 @@ struct hold_answer {
     size_t len;
 };
 
+struct queue_change; /* jmap/queue_change.h */
+
 /* One decision, for the log and the metrics. Strings are valid during the call only. */
 struct hold_report {
     const char *domain_id;
@@ -69,19 +71,6 @@ struct hold_report {
     wall_time due;
     wall_time renewal_due;
     wall_time refused_until;
-};
-
-/* A queued task that was tidied up. Strings are valid during the call only. */
-struct hold_change {
-    const char *domain_id;
-    const char *domain_name; /* NULL where no look-up told it */
-    const char *action;      /* "postponed", "destroyed" or "superseded" */
-    const char *id;
-    const char *survivor;   /* the task that stays, of those that wait */
-    wall_time due;          /* its new one, where postponed */
-    const char *old_state;  /* what it was: "Pending" or "Retry" */
-    wall_time old_due;      /* the same */
-    const char *old_reason; /* the same; NULL where it has not failed */
 };
 
 struct hold_settings {
@@ -108,7 +97,7 @@ struct hold_context {
      * hold_woken() on the hold's own thread. */
     void (*wake)(void *user);
     void (*report)(void *user, const struct hold_report *report);
-    void (*changed)(void *user, const struct hold_change *change); /* or NULL */
+    void (*changed)(void *user, const struct queue_change *change); /* or NULL */
     void *user;
 };
 

@@ -99,17 +99,7 @@ static void tell_change(void *user, const struct collapse_change *change)
     struct hold *hold = user;
     struct domain *domain = &hold->domains[hold->next_collapse];
     const struct lookup_domain *facts = domain->facts ? domain->facts : &hold->newborn;
-    const struct hold_change told = {
-        .domain_id = facts->id,
-        .domain_name = facts->name,
-        .action = collapse_action_name(change->action),
-        .id = change->task->id,
-        .survivor = change->survivor,
-        .due = change->due,
-        .old_state = change->task->state == TASK_RETRY ? "Retry" : "Pending",
-        .old_due = change->task->due,
-        .old_reason = change->task->failure_reason,
-    };
+    const struct queue_change told = queue_change_of_collapse(change, facts->id, facts->name);
 
     if (change->survivor)
         strncpy(domain->survivor, change->survivor, OBJECT_ID_SIZE - 1);

@@ -24,6 +24,7 @@
 #include "jmap/hold.h"
 #include "jmap/lookup.h"
 #include "jmap/memory.h"
+#include "jmap/queue_change.h"
 #include "jmap/request.h"
 #include "jmap/sighting.h"
 

@@ -122,7 +122,8 @@ static bool add_task(struct inventory *inventory, const json_t *object)
     return true;
 }
 
-static bool add_domain(struct inventory *inventory, const char *id, bool automatic)
+static bool add_domain(struct inventory *inventory, const char *id, const char *name,
+                       bool automatic)
 {
     if (!id || strlen(id) >= OBJECT_ID_SIZE)
         return true;
@@ -131,9 +132,9 @@ static bool add_domain(struct inventory *inventory, const char *id, bool automat
         return false;
 
     struct inventory_domain *added = &inventory->domains[inventory->domain_count++];
-    *added = (struct inventory_domain){.automatic = automatic};
+    *added = (struct inventory_domain){.name = name ? strdup(name) : NULL, .automatic = automatic};
     strncpy(added->id, id, OBJECT_ID_SIZE - 1);
-    return true;
+    return !name || added->name;
 }
 
 static bool add_object(struct inventory *inventory, const json_t *object)
@@ -148,7 +149,7 @@ static bool add_object(struct inventory *inventory, const json_t *object)
         own_request_string(json_object_get(object, "certificateManagement"), "@type");
     bool automatic = type && strcmp(type, "Automatic") == 0;
     inventory->manual_count += !automatic;
-    return add_domain(inventory, own_request_string(object, "id"), automatic);
+    return add_domain(inventory, own_request_string(object, "id"), name, automatic);
 }
 
 /* When the last task of this page that is not Failed is due; NEVER where all are. */
@@ -188,12 +189,20 @@ static int task_order(const void *a, const void *b)
     return order ? order : strcmp(x->id, y->id);
 }
 
+static int domain_compare(const void *id, const void *domain)
+{
+    return strcmp(id, ((const struct inventory_domain *)domain)->id);
+}
+
+/* By id; of one that was entered twice, what tells more comes first. */
 static int domain_order(const void *a, const void *b)
 {
     const struct inventory_domain *x = a, *y = b;
     int order = strcmp(x->id, y->id);
 
-    return order ? order : y->automatic - x->automatic;
+    if (order == 0)
+        order = y->automatic - x->automatic;
+    return order ? order : (y->name != NULL) - (x->name != NULL);
 }
 
 static void forget_repeated(struct inventory *inventory)
@@ -209,7 +218,9 @@ static void forget_repeated(struct inventory *inventory)
     inventory->task_count = kept;
     kept = 0;
     for (size_t i = 0; i < inventory->domain_count; i++) {
-        if (kept == 0 || strcmp(inventory->domains[kept - 1].id, inventory->domains[i].id) != 0)
+        if (kept > 0 && strcmp(inventory->domains[kept - 1].id, inventory->domains[i].id) == 0)
+            free(inventory->domains[i].name);
+        else
             inventory->domains[kept++] = inventory->domains[i];
     }
     inventory->domain_count = kept;
@@ -221,7 +232,7 @@ static bool enter_task_domains(struct inventory *inventory)
     for (size_t i = 0; i < inventory->task_count; i++) {
         if ((i == 0 ||
              strcmp(inventory->tasks[i - 1].domain_id, inventory->tasks[i].domain_id) != 0) &&
-            !add_domain(inventory, inventory->tasks[i].domain_id, false))
+            !add_domain(inventory, inventory->tasks[i].domain_id, NULL, false))
             return false;
     }
     return true;
@@ -324,10 +335,19 @@ void inventory_feed(struct inventory *inventory, unsigned status, const char *bo
         feed_page(inventory);
 }
 
+const struct inventory_domain *inventory_find(const struct inventory *inventory, const char *id)
+{
+    return inventory->domain_count > 0 ? bsearch(id, inventory->domains, inventory->domain_count,
+                                                 sizeof *inventory->domains, domain_compare)
+                                       : NULL;
+}
+
 void inventory_clear(struct inventory *inventory)
 {
     for (size_t i = 0; i < inventory->task_count; i++)
         free((char *)inventory->tasks[i].task.failure_reason);
+    for (size_t i = 0; i < inventory->domain_count; i++)
+        free(inventory->domains[i].name);
     own_request_clear(&inventory->request);
     free(inventory->tasks);
     free(inventory->domains);

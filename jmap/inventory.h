@@ -25,6 +25,7 @@ struct inventory_task {
 /* One domain and its tasks: [first, first + count) of the inventory's. */
 struct inventory_domain {
     char id[OBJECT_ID_SIZE];
+    char *name;     /* NULL where it was not listed; the inventory's */
     bool automatic; /* its certificates are managed by the server */
     size_t first, count;
 };
@@ -55,6 +56,9 @@ const char *inventory_body(const struct inventory *inventory, size_t *len);
 
 /* A response, whole; status 0 where none came. */
 void inventory_feed(struct inventory *inventory, unsigned status, const char *body, size_t len);
+
+/* Once it is done; NULL where neither the domain nor a task of it was listed. */
+const struct inventory_domain *inventory_find(const struct inventory *inventory, const char *id);
 
 void inventory_clear(struct inventory *inventory);
 

@@ -8,6 +8,7 @@
 #include "jmap/flight.h"
 #include "jmap/inventory.h"
 #include "jmap/lookup.h"
+#include "jmap/queue_change.h"
 #include "jmap/sighting.h"
 #include "policy/collapse.h"
 
@@ -71,7 +72,7 @@ static wall_time now(const struct sweep *sweep)
     return sweep->context->now(sweep->context->user);
 }
 
-static void tell(struct sweep *sweep, const struct hold_change *change)
+static void tell(struct sweep *sweep, const struct queue_change *change)
 {
     sweep->context->changed(sweep->context->user, change);
 }
@@ -253,20 +254,12 @@ enum sweep_step sweep_woken(struct sweep *sweep)
 static void collapsed(void *user, const struct collapse_change *change)
 {
     struct sweep *sweep = user;
+    const struct queue_change told =
+        queue_change_of_collapse(change, sweep->found.id, sweep->found.name);
 
     if (change->survivor)
         note_task(sweep, change->survivor);
-    tell(sweep, &(struct hold_change){
-                    .domain_id = sweep->found.id,
-                    .domain_name = sweep->found.name,
-                    .action = collapse_action_name(change->action),
-                    .id = change->task->id,
-                    .survivor = change->survivor,
-                    .due = change->due,
-                    .old_state = change->task->state == TASK_RETRY ? "Retry" : "Pending",
-                    .old_due = change->task->due,
-                    .old_reason = change->task->failure_reason,
-                });
+    tell(sweep, &told);
 }
 
 static wall_time collapse_now(void *user)
@@ -324,12 +317,12 @@ static enum sweep_step start_collapse(struct sweep *sweep, const char **ids, siz
 
 static void tell_scheduled(struct sweep *sweep, const char *id)
 {
-    tell(sweep, &(struct hold_change){.domain_id = sweep->found.id,
-                                      .domain_name = sweep->found.name,
-                                      .action = "scheduled",
-                                      .id = id,
-                                      .due = sweep->found.renewal_due,
-                                      .old_due = WALL_TIME_NEVER});
+    tell(sweep, &(struct queue_change){.domain_id = sweep->found.id,
+                                       .domain_name = sweep->found.name,
+                                       .action = "scheduled",
+                                       .id = id,
+                                       .due = sweep->found.renewal_due,
+                                       .old_due = WALL_TIME_NEVER});
 }
 
 static enum sweep_step schedule(struct sweep *sweep)
@@ -454,13 +447,16 @@ static enum sweep_step feed_collapse(struct sweep *sweep, unsigned status, const
 
 static void tell_cleared(struct sweep *sweep, const struct inventory_task *task)
 {
-    tell(sweep, &(struct hold_change){.domain_id = task->domain_id,
-                                      .action = "cleared",
-                                      .id = task->id,
-                                      .due = WALL_TIME_NEVER,
-                                      .old_state = "Failed",
-                                      .old_due = WALL_TIME_NEVER,
-                                      .old_reason = "renewal is not due"});
+    const struct inventory_domain *domain = inventory_find(&sweep->inventory, task->domain_id);
+
+    tell(sweep, &(struct queue_change){.domain_id = task->domain_id,
+                                       .domain_name = domain ? domain->name : NULL,
+                                       .action = "cleared",
+                                       .id = task->id,
+                                       .due = WALL_TIME_NEVER,
+                                       .old_state = "Failed",
+                                       .old_due = WALL_TIME_NEVER,
+                                       .old_reason = "renewal is not due"});
 }
 
 static void tell_all_cleared(struct sweep *sweep)

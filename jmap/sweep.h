@@ -21,6 +21,7 @@
 #include "jmap/hold.h"
 #include "jmap/own_request.h"
 
+struct queue_change; /* jmap/queue_change.h */
 struct sweep;
 
 enum sweep_step {
@@ -40,8 +41,7 @@ struct sweep_context {
     bool dry_run;                   /* reads and tells what it would do, and changes nothing */
     wall_time (*now)(void *user);
     void (*wake)(void *user); /* from any thread, at most once per SWEEP_WAIT */
-    /* Beside a hold's actions "scheduled", a renewal queued anew, and "cleared", a Failed task. */
-    void (*changed)(void *user, const struct hold_change *change);
+    void (*changed)(void *user, const struct queue_change *change);
     void *user;
 };
 

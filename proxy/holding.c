@@ -52,7 +52,7 @@ static void reported(void *user, const struct hold_report *decision)
     report_decision(owner->context->gate, owner->arrival, owner->began, decision);
 }
 
-static void changed(void *user, const struct hold_change *change)
+static void changed(void *user, const struct queue_change *change)
 {
     const struct holding_owner *owner = &((struct holding *)user)->owner;
     report_change(owner->context->gate, owner->arrival->peer, change);

@@ -194,7 +194,7 @@ static bool start_replicas(struct gate *gate)
     return gate->replicas != NULL;
 }
 
-static void tell_change(void *user, const struct hold_change *change)
+static void tell_change(void *user, const struct queue_change *change)
 {
     report_change(user, NULL, change);
 }

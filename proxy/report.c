@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "jmap/queue_change.h"
 #include "proxy/history.h"
 
 void report_failure(const struct gate *gate, const struct arrival *arrival,
@@ -30,7 +31,7 @@ void report_decision(const struct gate *gate, const struct arrival *arrival, mon
               log_number("microseconds", elapsed / 1000), log_text("peer", arrival->peer));
 }
 
-void report_change(const struct gate *gate, const char *peer, const struct hold_change *change)
+void report_change(const struct gate *gate, const char *peer, const struct queue_change *change)
 {
     metrics_count_change(gate->metrics, change->action);
     log_event(gate->log, LOG_LEVEL_INFO, "queue changed", log_text("action", change->action),

@@ -20,6 +20,6 @@ void report_decision(const struct gate *gate, const struct arrival *arrival, mon
                      const struct hold_report *decision);
 
 /* The server's queue of tasks was tidied up; `peer` is whose request led to it, or NULL. */
-void report_change(const struct gate *gate, const char *peer, const struct hold_change *change);
+void report_change(const struct gate *gate, const char *peer, const struct queue_change *change);
 
 #endif

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/json_text.h"
+#include "jmap/queue_change.h"
 #include "proxy/sweeper.h"
 
 struct printer {
@@ -35,7 +37,7 @@ static const char *time_text(wall_time time, char text[static WALL_TIME_TEXT_SIZ
     return text;
 }
 
-static void print_json(const struct printer *printer, const struct hold_change *change)
+static void print_json(const struct printer *printer, const struct queue_change *change)
 {
     char due[WALL_TIME_TEXT_SIZE];
     char old_due[WALL_TIME_TEXT_SIZE];
@@ -44,7 +46,7 @@ static void print_json(const struct printer *printer, const struct hold_change *
         "domain_id", change->domain_id, "domain", change->domain_name, "id", change->id, "due",
         time_text(change->due, due), "survivor", change->survivor, "old_state", change->old_state,
         "old_due", time_text(change->old_due, old_due), "old_reason", change->old_reason);
-    char *text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = object != NULL ? json_text_write(object, JSON_COMPACT) : NULL;
     if (text != NULL)
         fprintf(printer->out, "%s\n", text);
     free(text);
@@ -56,7 +58,7 @@ static const char *or_dash(const char *text)
     return text != NULL ? text : "-";
 }
 
-static void print_row(const struct printer *printer, const struct hold_change *change)
+static void print_row(const struct printer *printer, const struct queue_change *change)
 {
     char due[WALL_TIME_TEXT_SIZE];
     char old_due[WALL_TIME_TEXT_SIZE];
@@ -69,7 +71,7 @@ static void print_row(const struct printer *printer, const struct hold_change *c
             or_dash(time_text(change->due, due)), or_dash(change->survivor));
 }
 
-static void print_change(void *user, const struct hold_change *change)
+static void print_change(void *user, const struct queue_change *change)
 {
     struct printer *printer = user;
     if (printer->options->json)

@@ -49,7 +49,7 @@ static void on_woken(void *user)
         sweep_woken(sweeper->sweep);
 }
 
-static void changed(void *user, const struct hold_change *change)
+static void changed(void *user, const struct queue_change *change)
 {
     struct sweeper *sweeper = user;
     sweeper->changes++;

@@ -15,7 +15,7 @@
 struct sweeper;
 
 struct sweeper_handler {
-    void (*changed)(void *user, const struct hold_change *change);
+    void (*changed)(void *user, const struct queue_change *change);
     void *user;
 };
 

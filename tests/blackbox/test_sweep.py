@@ -218,8 +218,8 @@ def test_failed_tasks_that_only_say_not_due_are_removed(standin):
         assert left == {task["id"] for task in queue} and done == []
     else:
         assert left == {other["id"], queue[2]["id"]}
-        assert [(change["action"], change["id"]) for change in done] == \
-            [("cleared", queue[0]["id"])]
+        assert [(change["action"], change["id"], change["domain"]) for change in done] == \
+            [("cleared", queue[0]["id"], "example.org")]
 
 
 def test_a_lost_renewal_is_given_back(standin):

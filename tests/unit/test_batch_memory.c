@@ -29,7 +29,7 @@ static void no_report(void *user, const struct hold_report *report)
     (void)report;
 }
 
-static void no_change(void *user, const struct hold_change *change)
+static void no_change(void *user, const struct queue_change *change)
 {
     (void)user;
     (void)change;

@@ -23,7 +23,7 @@ static void no_wake(void *user)
     (void)user;
 }
 
-static void no_change(void *user, const struct hold_change *change)
+static void no_change(void *user, const struct queue_change *change)
 {
     (void)user;
     (void)change;
