@@ -68,6 +68,16 @@ static void show_reading(const struct auditor *auditor)
     fflush(auditor->errors);
 }
 
+static void show_waiting(void *machine, int64_t milliseconds)
+{
+    const struct auditor *auditor = machine;
+    if (!auditor->shows_progress)
+        return;
+    fprintf(auditor->errors, "\r\033[Kthe server asks for a pause of %lld s",
+            (long long)milliseconds / 1000);
+    fflush(auditor->errors);
+}
+
 static void show_probing(void *user, size_t done)
 {
     const struct auditor *auditor = user;
@@ -117,7 +127,8 @@ static void feed(void *machine, unsigned status, const char *body, size_t len)
     audit_feed(auditor->audit, status, body, len);
 }
 
-static const struct errand_machine machine = {.step = step, .order = order, .feed = feed};
+static const struct errand_machine machine = {
+    .step = step, .order = order, .feed = feed, .waits = show_waiting};
 
 /* NULL, or why not; static. */
 static const char *read_all(struct auditor *auditor)

@@ -64,7 +64,11 @@ static int64_t pause_milliseconds(const struct errand *errand)
 
 static void tell_asked_pause(const struct errand *errand)
 {
-    if (errand->settings.is_sweep && errand->asked_pause > 0)
+    if (errand->asked_pause == 0)
+        return;
+    if (errand->kind->waits != NULL)
+        errand->kind->waits(errand->machine, errand->asked_pause);
+    if (errand->settings.is_sweep)
         log_event(errand->gate->log, LOG_LEVEL_WARN, "the server wants a sweep to wait",
                   log_number("status", errand->status),
                   log_number("milliseconds", errand->asked_pause));

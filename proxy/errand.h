@@ -30,6 +30,7 @@ struct errand_machine {
     enum errand_step (*step)(void *machine);
     struct own_request_order (*order)(void *machine); /* ERRAND_SEND only */
     void (*feed)(void *machine, unsigned status, const char *body, size_t len);
+    void (*waits)(void *machine, int64_t milliseconds); /* the server asks for that; or NULL */
 };
 
 struct errand_settings {

@@ -227,6 +227,13 @@ def test_colours_and_progress_on_a_terminal_only(standin, monkeypatch):
     assert "\033" not in audit(standin.port, status=1)
 
 
+def test_a_pause_that_the_server_asks_for_is_shown(standin):
+    standin.put_state(**mixed())
+    standin.fault(match="x:Domain/query", status=429, retry_after=1)
+    shown, _ = on_terminal(standin.port)
+    assert "the server asks for a pause of 1 s" in shown
+
+
 def test_no_color_is_respected(standin, monkeypatch):
     standin.put_state(**mixed())
     monkeypatch.setenv("NO_COLOR", "1")
