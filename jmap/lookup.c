@@ -1,185 +1,20 @@
-#include "jmap/lookup.h"
+#include "jmap/lookup_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "jmap/certificate_search.h"
-#include "jmap/json_text.h"
-#include "jmap/listing.h"
-#include "jmap/own_request.h"
-
-/*
- * Stages, each one request and its answer:
- *   facts         tasks, domains, providers, settings and, by id, the certificates known already;
- *                 for some of the domains at a time
- *   nodes         the server's own host name, once in the gate's life and only where it matters
- *   session       the same from the session's URLs, where the caller may not see the nodes
- *   more tasks    a page of the list, where one domain has several: there may be a crowd of them
- *   certificates  a search, for the domains whose known certificate is not fresh
- *   more tasks    the rest of the list, where a task may be made for a domain of which none was
- *                 seen, with the others' remembered on the way; then certificates again
- */
-enum stage {
-    STAGE_FACTS,
-    STAGE_NODES,
-    STAGE_SESSION,
-    STAGE_CERTIFICATES,
-    STAGE_MORE_TASKS,
-    STAGE_END,
-};
-
 /* Limits of the server's session object: 500 ids a get, 16 calls a request. */
 enum {
     DOMAINS_A_REQUEST = 200, /* with MEMORY_TASKS known tasks each: below 500 ids */
-    DUE_TASKS = 100,
-    LATER_TASKS = 10,
-    FAILED_TASKS = 100,
     TASKS_BESIDE_TWINS = 500,
     MORE_TASKS = 200000,
 };
-
-struct lookup {
-    struct lookup_domain *domains;
-    size_t count;
-    struct task_memory *memory;
-    wall_time now;
-    enum stage stage;
-    enum lookup_state state;
-    const char *error;
-    struct own_request request;
-    size_t first, last;   /* the domains of this request: [first, last) */
-    size_t task_position; /* how far the list of tasks has been read */
-    bool twins_seen;      /* the beginning of the list has several tasks of one of the domains */
-    bool all_tasks;       /* the list of tasks has been read to its end, or as far as it ever is */
-    bool tasks_spared;    /* by the caller, and it is not read any further here */
-    struct listing tasks; /* the rest of it */
-    json_t *responses;    /* array: owns all strings that were found, but for those of the search */
-    json_t *certificates; /* array: of each lot of domains, those known already */
-    json_t *hostnames;    /* array: the server's own names */
-    bool needs_hostname;
-    bool certificates_read; /* at least once */
-    struct certificate_search search;
-};
-
-/* Reading an answer. */
 
 static enum lookup_state fail(struct lookup *lookup, enum lookup_state state, const char *error)
 {
     lookup->error = error;
     return lookup->state = state;
-}
-
-static int domain_compare(const void *id, const void *domain)
-{
-    return strcmp(id, ((const struct lookup_domain *)domain)->id);
-}
-
-static struct lookup_domain *domain_by_id(struct lookup *lookup, const char *id)
-{
-    return id ? bsearch(id, lookup->domains, lookup->count, sizeof *lookup->domains, domain_compare)
-              : NULL;
-}
-
-/* Tasks. */
-
-static bool has_task(const struct lookup_domain *domain, const char *id)
-{
-    for (size_t i = 0; i < domain->task_count; i++) {
-        if (strcmp(domain->tasks[i].id, id) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* When this gate first saw the CA refuse that task without naming a time. */
-static wall_time first_seen(struct lookup_domain *domain, const struct renewal_task *task,
-                            wall_time now)
-{
-    if (task->state != TASK_RETRY || refusal_parse(task->failure_reason).kind != REFUSAL_SOME_TIME)
-        return now;
-    if (strcmp(domain->known.refused_id, task->id) == 0)
-        return domain->known.refused_seen;
-    strncpy(domain->known.refused_id, task->id, OBJECT_ID_SIZE - 1);
-    domain->known.refused_seen = now;
-    return now;
-}
-
-static bool add_task_to(struct lookup_domain *domain, struct renewal_task task, wall_time now)
-{
-    struct renewal_task *grown =
-        realloc(domain->tasks, (domain->task_count + 1) * sizeof *domain->tasks);
-    if (!grown)
-        return false;
-    domain->tasks = grown;
-    task.seen = first_seen(domain, &task, now);
-    grown[domain->task_count++] = task;
-    return true;
-}
-
-/* Of tasks in a long list those of other domains are remembered; `object` owns the others' strings.
- */
-static bool add_task(struct lookup *lookup, json_t *object)
-{
-    struct renewal_task task;
-    const char *domain_id;
-
-    if (!own_request_task(object, lookup->now, &task, &domain_id))
-        return true;
-
-    struct lookup_domain *domain = domain_by_id(lookup, domain_id);
-    if (!domain) {
-        if (lookup->stage == STAGE_MORE_TASKS && task.state != TASK_FAILED)
-            memory_note_task(lookup->memory, domain_id, task.id);
-        return true;
-    }
-    if (has_task(domain, task.id))
-        return true;
-    return add_task_to(domain, task, lookup->now) &&
-           json_array_append(lookup->responses, object) == 0;
-}
-
-static bool add_listed_task(void *lookup, json_t *object)
-{
-    return add_task(lookup, object);
-}
-
-static bool add_tasks(struct lookup *lookup, const char *call_id)
-{
-    size_t i;
-    json_t *object;
-
-    json_array_foreach(own_request_list(&lookup->request, call_id), i, object)
-    {
-        if (!add_task(lookup, object))
-            return false;
-    }
-    return true;
-}
-
-static size_t live_tasks(const struct lookup_domain *domain)
-{
-    size_t live = 0;
-
-    for (size_t i = 0; i < domain->task_count; i++)
-        live += domain->tasks[i].state != TASK_FAILED;
-    return live;
-}
-
-static size_t listed(const struct lookup *lookup, const char *call_id)
-{
-    return json_array_size(json_object_get(own_request_answer(&lookup->request, call_id), "ids"));
-}
-
-/* Together they are the beginning of the list, unless there are more that are due. */
-static void note_first_pages(struct lookup *lookup)
-{
-    size_t due = listed(lookup, "t"), later = listed(lookup, "l");
-
-    lookup->task_position = due < DUE_TASKS ? due + later : due;
-    lookup->all_tasks = due < DUE_TASKS && later < LATER_TASKS;
-    for (size_t i = 0; i < lookup->count; i++)
-        lookup->twins_seen |= live_tasks(&lookup->domains[i]) > 1;
 }
 
 /* Certificates. */
@@ -211,181 +46,7 @@ static bool add_known_certificates(struct lookup *lookup)
     return true;
 }
 
-/* Domains. */
-
-static const json_t *object_by_id(const json_t *list, const char *id)
-{
-    size_t i;
-    json_t *object;
-
-    json_array_foreach(list, i, object)
-    {
-        const char *own = own_request_string(object, "id");
-        if (own && id && strcmp(own, id) == 0)
-            return object;
-    }
-    return NULL;
-}
-
-static enum challenge_type challenge_of(const json_t *provider)
-{
-    static const char *const names[] = {
-        [CHALLENGE_HTTP01] = "Http01",
-        [CHALLENGE_TLS_ALPN01] = "TlsAlpn01",
-        [CHALLENGE_DNS01] = "Dns01",
-        [CHALLENGE_DNS_PERSIST01] = "DnsPersist01",
-    };
-    const char *type = own_request_string(provider, "challengeType");
-
-    for (size_t i = 0; type && i < sizeof names / sizeof *names; i++) {
-        if (strcmp(type, names[i]) == 0)
-            return (enum challenge_type)i;
-    }
-    return CHALLENGE_HTTP01;
-}
-
-static void read_attempts(struct lookup_domain *domain, const json_t *provider)
-{
-    const json_t *max_retries = json_object_get(provider, "maxRetries");
-
-    for (size_t i = 0; json_is_integer(max_retries) && i < domain->task_count; i++)
-        domain->tasks[i].tried =
-            renewal_task_tried(&domain->tasks[i], json_integer_value(max_retries));
-}
-
-static void read_domain(struct lookup *lookup, struct lookup_domain *domain, const json_t *object,
-                        const json_t *providers)
-{
-    const json_t *management = json_object_get(object, "certificateManagement");
-    const char *type = own_request_string(management, "@type");
-    const json_t *provider =
-        object_by_id(providers, own_request_string(management, "acmeProviderId"));
-    const char *part = own_request_string(provider, "renewBefore");
-
-    domain->name = own_request_string(object, "name");
-    domain->renewable = domain->name && type && strcmp(type, "Automatic") == 0 && provider != NULL;
-    domain->challenge = challenge_of(provider);
-    read_attempts(domain, provider);
-    domain->renew_before = RENEW_BEFORE_R23;
-    if (part)
-        renew_before_parse(part, &domain->renew_before);
-    domain->configured = json_object_get(management, "subjectAlternativeNames");
-    if (domain->renewable && json_object_size(domain->configured) == 0 &&
-        (domain->challenge == CHALLENGE_HTTP01 || domain->challenge == CHALLENGE_TLS_ALPN01))
-        lookup->needs_hostname |= json_array_size(lookup->hostnames) == 0;
-}
-
-static bool add_hostname(struct lookup *lookup, const char *hostname)
-{
-    return !hostname || !*hostname ||
-           json_array_append_new(lookup->hostnames, json_string(hostname)) == 0;
-}
-
-/* The names that the server knows itself by; the default one comes first. */
-static bool read_settings(struct lookup *lookup, const json_t *settings)
-{
-    const char *default_hostname = own_request_string(settings, "defaultHostname");
-    char own[HOSTNAME_SIZE];
-
-    json_array_clear(lookup->hostnames);
-    memory_recall_hostname(lookup->memory, own);
-    return add_hostname(lookup, default_hostname && *default_hostname ? default_hostname : own);
-}
-
-static bool read_other_hostnames(struct lookup *lookup, const json_t *settings)
-{
-    static const char *const kinds[] = {"mailExchangers", "services"};
-    const char *key;
-    json_t *value;
-
-    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-        json_object_foreach(json_object_get(settings, kinds[k]), key, value)
-        {
-            if (!add_hostname(lookup, own_request_string(value, "hostname")))
-                return false;
-        }
-    }
-    return true;
-}
-
-static bool names_of(struct lookup *lookup, struct lookup_domain *domain)
-{
-    size_t configured = json_object_size(domain->configured), i = 0;
-    size_t hostnames = json_array_size(lookup->hostnames);
-    const char **texts = calloc(configured + hostnames + 1, sizeof *texts), *key;
-    json_t *value;
-
-    if (!texts)
-        return false;
-    json_object_foreach(domain->configured, key, value)
-    {
-        texts[i++] = key;
-    }
-    for (size_t h = 0; h < hostnames; h++)
-        texts[i++] = json_string_value(json_array_get(lookup->hostnames, h));
-
-    san_set_clear(&domain->names);
-    bool done = san_set_of_domain(&(struct naming_facts){.domain = domain->name,
-                                                         .challenge = domain->challenge,
-                                                         .configured = texts,
-                                                         .configured_count = configured,
-                                                         .hostnames = texts + configured,
-                                                         .hostname_count = hostnames},
-                                  &domain->names);
-    free(texts);
-    return done;
-}
-
-static bool name_domains(struct lookup *lookup)
-{
-    for (size_t i = 0; i < lookup->count; i++) {
-        if (lookup->domains[i].renewable && !names_of(lookup, &lookup->domains[i]))
-            return false;
-    }
-    return true;
-}
-
 /* Writing requests. */
-
-/* By due time; Failed ones have none and come last. */
-static json_t *tasks_by_due(json_t *filter, size_t position, size_t limit)
-{
-    return json_pack("{s:o, s:[{s:s, s:b}], s:I, s:I}", "filter", filter, "sort", "property", "due",
-                     "isAscending", 1, "position", (json_int_t)position, "limit",
-                     (json_int_t)limit);
-}
-
-static void append_tasks(struct lookup *lookup, json_t *filter, size_t limit, const char *query_id,
-                         const char *call_id)
-{
-    own_request_add(&lookup->request, "x:Task/query", tasks_by_due(filter, 0, limit), query_id);
-    own_request_add_found(&lookup->request, "x:Task/get", "x:Task/query", query_id, NULL, call_id);
-}
-
-/*
- * What is due, running ones included, and a few of those that follow. In a small queue that is all
- * of it; in a large one what follows is mostly other domains' next renewals.
- */
-static void append_first_tasks(struct lookup *lookup)
-{
-    char now[WALL_TIME_TEXT_SIZE];
-
-    wall_time_format(lookup->now, now);
-    append_tasks(lookup,
-                 json_pack("{s:s, s:s}", "@type", "AcmeRenewal", "dueIsLessThanOrEqual", now),
-                 DUE_TASKS, "t", "T");
-    append_tasks(lookup, json_pack("{s:s, s:s}", "@type", "AcmeRenewal", "dueIsGreaterThan", now),
-                 LATER_TASKS, "l", "L");
-}
-
-static void append_failed_tasks(struct lookup *lookup)
-{
-    own_request_add(&lookup->request, "x:Task/query",
-                    json_pack("{s:{s:s, s:s}, s:i}", "filter", "@type", "AcmeRenewal", "status",
-                              "Failed", "limit", (int)FAILED_TASKS),
-                    "f");
-    own_request_add_found(&lookup->request, "x:Task/get", "x:Task/query", "f", NULL, "F");
-}
 
 static void append_settings(struct lookup *lookup)
 {
@@ -451,8 +112,8 @@ static enum lookup_state send_facts(struct lookup *lookup)
         lookup->last = lookup->count;
     own_request_begin(&lookup->request);
     if (lookup->first == 0) {
-        append_first_tasks(lookup);
-        append_failed_tasks(lookup);
+        lookup_append_first_tasks(lookup);
+        lookup_append_failed_tasks(lookup);
         if (lookup->count > CERTIFICATE_SEARCHES)
             append_certificate_count(lookup);
     }
@@ -481,7 +142,8 @@ static bool needs_search_again(const struct lookup_domain *domain)
 
 static bool lacks_task(const struct lookup_domain *domain)
 {
-    return domain->renewable && (domain->scheduled || !is_fresh(domain)) && live_tasks(domain) == 0;
+    return domain->renewable && (domain->scheduled || !is_fresh(domain)) &&
+           lookup_live_tasks(domain) == 0;
 }
 
 static bool needs_more_tasks(const struct lookup *lookup)
@@ -495,17 +157,6 @@ static bool needs_more_tasks(const struct lookup *lookup)
     return false;
 }
 
-static json_t *task_arguments(size_t position, size_t limit)
-{
-    return tasks_by_due(json_pack("{s:s}", "@type", "AcmeRenewal"), position, limit);
-}
-
-static const struct listing_kind renewal_tasks = {
-    .query = "x:Task/query",
-    .get = "x:Task/get",
-    .arguments = task_arguments,
-};
-
 static enum lookup_state send_more_tasks(struct lookup *lookup)
 {
     own_request_begin(&lookup->request);
@@ -517,7 +168,7 @@ static enum lookup_state list_more_tasks(struct lookup *lookup, size_t most)
 {
     lookup->stage = STAGE_MORE_TASKS;
     certificate_search_forget_foreseen(&lookup->search);
-    if (!listing_begin(&lookup->tasks, &renewal_tasks, lookup->task_position, most))
+    if (!listing_begin(&lookup->tasks, &lookup_renewal_tasks, lookup->task_position, most))
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return send_more_tasks(lookup);
 }
@@ -590,7 +241,7 @@ static enum lookup_state send_nodes(struct lookup *lookup)
 
 static enum lookup_state after_names(struct lookup *lookup)
 {
-    if (!name_domains(lookup) || !add_known_certificates(lookup))
+    if (!lookup_name_domains(lookup) || !add_known_certificates(lookup))
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     /* A crowd of one domain's tasks is for a collapse to find. */
     if (lookup->twins_seen && !lookup->all_tasks)
@@ -612,34 +263,36 @@ static enum lookup_state feed_facts(struct lookup *lookup)
     const json_t *settings = json_array_get(own_request_list(&lookup->request, "s"), 0);
 
     if (lookup->first == 0) {
-        if (!add_tasks(lookup, "T") || !add_tasks(lookup, "L") || !add_tasks(lookup, "F"))
+        if (!lookup_add_tasks(lookup, "T") || !lookup_add_tasks(lookup, "L") ||
+            !lookup_add_tasks(lookup, "F"))
             return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
-        note_first_pages(lookup);
+        lookup_note_first_pages(lookup);
         note_certificate_count(lookup);
-        if (!read_settings(lookup, settings))
+        if (!lookup_read_settings(lookup, settings))
             return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     }
-    if (!add_tasks(lookup, "k") ||
+    if (!lookup_add_tasks(lookup, "k") ||
         json_array_append(lookup->certificates, own_request_list(&lookup->request, "c")) != 0)
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     for (size_t i = lookup->first; i < lookup->last; i++) {
         struct lookup_domain *domain = &lookup->domains[i];
-        read_domain(lookup, domain,
-                    object_by_id(own_request_list(&lookup->request, "d"), domain->id), providers);
+        lookup_read_domain(lookup, domain,
+                           lookup_object(own_request_list(&lookup->request, "d"), domain->id),
+                           providers);
     }
     if (lookup->last < lookup->count) {
         lookup->first = lookup->last;
         return send_facts(lookup);
     }
     certificate_search_read_foreseen(&lookup->search, &lookup->request);
-    if (!read_other_hostnames(lookup, settings))
+    if (!lookup_read_other_hostnames(lookup, settings))
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return lookup->needs_hostname ? send_nodes(lookup) : after_names(lookup);
 }
 
 static enum lookup_state use_hostname(struct lookup *lookup, const char *hostname)
 {
-    if (!add_hostname(lookup, hostname))
+    if (!lookup_add_hostname(lookup, hostname))
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return after_names(lookup);
 }
@@ -702,7 +355,7 @@ static enum lookup_state end_more_tasks(struct lookup *lookup)
 
 static enum lookup_state feed_more_tasks(struct lookup *lookup)
 {
-    if (!listing_read(&lookup->tasks, &lookup->request, add_listed_task, lookup))
+    if (!listing_read(&lookup->tasks, &lookup->request, lookup_add_listed_task, lookup))
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return listing_is_done(&lookup->tasks) || !needs_more_tasks(lookup) ? end_more_tasks(lookup)
                                                                         : send_more_tasks(lookup);
