@@ -288,7 +288,8 @@ static const char *fault_of(const struct inventory *inventory)
 
 static void feed_page(struct inventory *inventory)
 {
-    const json_t *ids = json_object_get(own_request_answer(&inventory->request, "q"), "ids");
+    const json_t *query = own_request_answer(&inventory->request, "q");
+    const json_t *ids = json_object_get(query, "ids");
     const json_t *list = json_object_get(own_request_answer(&inventory->request, "g"), "list");
     size_t before = inventory->task_count, listed = json_array_size(ids), i;
     json_t *object;
@@ -305,7 +306,7 @@ static void feed_page(struct inventory *inventory)
         }
     }
     turn_page(inventory, listed, before);
-    if (listed < PAGE)
+    if (!own_request_goes_on(query, PAGE))
         next_stage(inventory);
     else if (++inventory->pages >= PAGES_MAX)
         end(inventory, "the server's list has no end");

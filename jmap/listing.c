@@ -119,18 +119,13 @@ static bool read_objects(const struct own_request *request, const char *call_id,
     return true;
 }
 
-/*
- * Whether the list goes on behind this page. A short page is the last one, unless the server has
- * cut it to less than was asked for: then it says to how many (RFC 8620, section 5.5).
- */
+/* Whether the next page of this request goes on where this one ends. */
 static bool goes_on(struct listing *listing, const struct page *page, size_t count,
                     const json_t *answer)
 {
-    json_int_t limit = json_integer_value(json_object_get(answer, "limit"));
-
     if (count >= page->limit)
         return true;
-    if (count > 0 && limit > 0 && count >= (size_t)limit)
+    if (own_request_goes_on(answer, page->limit))
         listing->page = count;
     else
         listing->end = listing->position;

@@ -127,6 +127,14 @@ json_t *own_request_list(const struct own_request *request, const char *call_id)
     return json_object_get(own_request_answer(request, call_id), "list");
 }
 
+bool own_request_goes_on(const json_t *answer, size_t asked)
+{
+    size_t count = json_array_size(json_object_get(answer, "ids"));
+    json_int_t limit = json_integer_value(json_object_get(answer, "limit"));
+
+    return count > 0 && (count >= asked || (limit > 0 && count >= (size_t)limit));
+}
+
 /* A get answers with a list, a query with ids. */
 static bool has_shape_of(const json_t *response, const char *method)
 {

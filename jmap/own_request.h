@@ -75,6 +75,13 @@ json_t *own_request_answer(const struct own_request *request, const char *call_i
 /* The objects that answer a get; NULL where there is none, or an error. Borrowed. */
 json_t *own_request_list(const struct own_request *request, const char *call_id);
 
+/*
+ * Whether the list of a query goes on behind the ids of this answer to it. If there are fewer than
+ * were asked for it ends with them, unless the server lists no more at a time: then it says how
+ * many it lists (RFC 8620, section 5.5).
+ */
+bool own_request_goes_on(const json_t *answer, size_t asked);
+
 /* The type of the method-level error that a call got, or NULL. Borrowed. */
 const char *own_request_error(const struct own_request *request, const char *call_id);
 

@@ -165,6 +165,14 @@ def test_domains_without_anything_to_change_are_read_together(standin):
     assert standin.counters()["http_requests"] <= pages_of_the_list + facts + searches
 
 
+def test_a_server_that_lists_less_than_a_page_is_read_to_its_end(standin):
+    standin.put_state(**healthy(700), query_max_results=90)
+    standin.add(domains=[domain("zz", "lost.test")],
+                certificates=[certificate(FRESH, ["mail.lost.test"])])
+    change, = changes(standin.port)
+    assert (change["action"], change["domain"]) == ("scheduled", "lost.test")
+
+
 def test_creates_after_a_sweep_find_tasks_that_are_far_back_in_the_queue(standin):
     standin.put_state(**healthy(700))
     due, fresh = task(days(80), "zz", numbered(0)), task(days(81), "zy", numbered(1))

@@ -632,7 +632,8 @@ void paging_read(const json_t *args, struct paging *paging)
 void paged_start(struct paged *paged, const struct api_call *call, const struct paging *paging,
                  json_int_t total)
 {
-    json_int_t limit = paging->has_limit && paging->limit < QUERY_MAX ? paging->limit : QUERY_MAX;
+    json_int_t limit =
+        paging->has_limit && paging->limit < store.query_max ? paging->limit : store.query_max;
     *paged = (struct paged){
         .paging = *paging,
         .limit = limit < total ? limit : total,

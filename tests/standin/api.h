@@ -64,7 +64,6 @@ struct paged {
     json_t *ids;
     json_t *response;
 };
-#define QUERY_MAX 5000
 void paging_read(const json_t *args, struct paging *paging);
 void paged_start(struct paged *paged, const struct api_call *call, const struct paging *paging,
                  json_int_t total);

@@ -20,6 +20,7 @@
  *       "public_url": "https://mail.example.org",     what the session's URLs begin with
  *       "hostname": "mail.example.org",               the server's own name
  *       "max_concurrent_requests": 0,                 for a user; 0: any number
+ *       "query_max_results": 5000,                    ids that a query lists at most
  *       "now": "2026-11-23T21:35:28Z", "frozen": false,   default: the clock stays as it is
  *       "ca": {as POST /ca, "orders": {"a.test,b.test": ["2026-01-02T03:04:05Z"]}},
  *       "runner": {as POST /runner},                  default: off

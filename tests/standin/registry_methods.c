@@ -130,8 +130,8 @@ static json_t *answer_query(struct api_call *call, const uint64_t *ids, size_t c
     size_t start = 0, end = count;
     if (!paging.calculate_total && paging.offset == 0 &&
         (!paging.has_position || paging.position > 0)) {
-        size_t limit =
-            paging.has_limit && paging.limit < QUERY_MAX ? (size_t)paging.limit : QUERY_MAX;
+        size_t limit = paging.has_limit && paging.limit < store.query_max ? (size_t)paging.limit
+                                                                          : store.query_max;
         if (paging.has_anchor)
             start = after_anchor(ids, count, paging.anchor);
         else

@@ -487,6 +487,7 @@ static void empty(void)
     ca_reset();
     store.next_registry_id = 1;
     store.max_concurrent = 0;
+    store.query_max = 5000;
 }
 
 void store_init(enum version version)
@@ -752,6 +753,9 @@ bool store_load(const json_t *state, const char **error)
     store.hostname = text_copy(json_string_value(json_object_get(whole, "hostname")));
     json_t *concurrent = json_object_get(whole, "max_concurrent_requests");
     store.max_concurrent = (unsigned)json_integer_value(concurrent);
+    json_t *query_max = json_object_get(whole, "query_max_results");
+    if (json_is_integer(query_max))
+        store.query_max = (unsigned)json_integer_value(query_max);
     store.settings = json_incref(json_object_get(whole, "settings"));
     store.http = json_incref(json_object_get(whole, "http"));
     ca_reset();

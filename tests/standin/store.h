@@ -133,6 +133,7 @@ struct store {
     char *public_url;
     char *hostname;
     unsigned max_concurrent; /* requests in flight for a user; 0: any number */
+    unsigned query_max;      /* ids that a query lists at most */
     uint64_t next_registry_id;
 
     struct ca ca;

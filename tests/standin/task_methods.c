@@ -115,7 +115,7 @@ json_t *task_query(struct api_call *call)
             to_id = anchor->id;
         }
     }
-    paged_start(&paged, call, &paging, QUERY_MAX + 1);
+    paged_start(&paged, call, &paging, store.query_max + 1);
     json_int_t total = 0;
     bool full = false;
     struct ordered_node *node = ascending ? ordered_from(&store.tasks_by_due, range.from, from_id)
