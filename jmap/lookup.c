@@ -173,10 +173,12 @@ static enum lookup_state list_more_tasks(struct lookup *lookup, size_t most)
     return send_more_tasks(lookup);
 }
 
-static enum lookup_state list_the_rest(struct lookup *lookup)
+/* From its beginning: where tasks have gone from there since, those that follow have moved up. */
+static enum lookup_state list_all_tasks(struct lookup *lookup)
 {
     for (size_t i = 0; i < lookup->count; i++)
         lookup->domains[i].taskless = lacks_task(&lookup->domains[i]);
+    lookup->task_position = 0;
     return list_more_tasks(lookup, MORE_TASKS);
 }
 
@@ -212,7 +214,7 @@ static enum lookup_state next_certificates(struct lookup *lookup)
         return send_request(lookup);
 
     if (needs_more_tasks(lookup))
-        return list_the_rest(lookup);
+        return list_all_tasks(lookup);
     return end(lookup);
 }
 

@@ -26,8 +26,8 @@
  *   session       the same from the session's URLs, where the caller may not see the nodes
  *   more tasks    a page of the list, where one domain has several: there may be a crowd of them
  *   certificates  a search, for the domains whose known certificate is not fresh
- *   more tasks    the rest of the list, where a task may be made for a domain of which none was
- *                 seen, with the others' remembered on the way; then certificates again
+ *   more tasks    the whole list, where a task may be made for a domain of which none was seen,
+ *                 with the others' remembered on the way; then certificates again
  */
 enum stage {
     STAGE_FACTS,
@@ -52,7 +52,7 @@ struct lookup {
     bool twins_seen;      /* the beginning of the list has several tasks of one of the domains */
     bool all_tasks;       /* the list of tasks has been read to its end, or as far as it ever is */
     bool tasks_spared;    /* by the caller, and it is not read any further here */
-    struct listing tasks; /* the rest of it */
+    struct listing tasks; /* more of it, or all */
     json_t *responses;    /* array: owns all strings that were found, but for those of the search */
     json_t *certificates; /* array: of each lot of domains, those known already */
     json_t *hostnames;    /* array: the server's own names */

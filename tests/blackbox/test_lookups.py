@@ -6,6 +6,7 @@ from gate import Gate
 from standin import basic
 from test_gate import (DUE, EXPIRED, FRESH, NO_OP, TASK, certificate, days, domain, live_tasks,
                        state, task)
+from test_sweep import Watcher
 
 
 def requests(standin):
@@ -196,6 +197,31 @@ def test_a_queue_that_is_long_is_read_in_few_requests(standin):
         standin.reset_counters()
         assert gate.renew(status={"@type": "Pending", "due": days(30)}) == TASK
         assert requests(standin) == 5 + 1
+
+
+class Shrinking(Watcher):
+    """Others' tasks at the beginning of the queue are gone when a look-up reads on."""
+
+    def __init__(self, standin, left):
+        super().__init__(standin, fatal=None, before=False)
+        self.left, self.pages = left, 0
+
+    def met(self, body):
+        self.pages += b"x:Task/query" in body
+        if self.pages == 2:
+            self.server_behind.put_state(**self.left)
+
+
+def test_a_queue_that_shrinks_while_it_is_read_hides_no_task(standin):
+    others = [{"@type": "AcmeRenewal", "domainId": "z", "status": {
+        "@type": "Pending", "due": days(10)}} for _ in range(130)]
+    standin.put_state(**state([certificate(DUE)], [*others, task(days(20))]))
+    between = Shrinking(standin, state([certificate(DUE)], [*others[:5], task(days(20))]))
+    with Gate(between.server_port) as gate:
+        assert gate.renew() == TASK
+    assert between.pages >= 2
+    between.shutdown()
+    between.server_close()
 
 
 def test_a_crowd_of_tasks_costs_a_request_more(standin):

@@ -400,6 +400,9 @@ class Watcher(http.server.ThreadingHTTPServer):
         self.process.kill()
         self.process.wait()
 
+    def met(self, body):
+        """A request, before the server has it."""
+
     def look(self):
         count = len(live_tasks(self.server_behind))
         self.least = count if self.least is None else min(self.least, count)
@@ -411,6 +414,7 @@ class Passing(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         watcher = self.server
+        watcher.met(body)
         writes = b"x:Task/set" in body
         watcher.writes += writes
         fatal = writes and watcher.writes == watcher.fatal
