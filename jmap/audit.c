@@ -6,8 +6,7 @@
 #include "jmap/inventory.h"
 
 enum {
-    DOMAINS_AT_A_TIME = 2000, /* some megabytes, and few enough requests */
-    TEXTS_A_REQUEST = 40,     /* some five kilobytes each */
+    TEXTS_A_REQUEST = 40, /* some five kilobytes each */
 };
 
 enum stage {
@@ -28,8 +27,8 @@ struct audit {
     struct inventory inventory;
     size_t next; /* the first of the inventory's domains that has not been looked at */
     struct lookup *lookup;
-    struct lookup_domain found[DOMAINS_AT_A_TIME];
-    const struct inventory_domain *listed[DOMAINS_AT_A_TIME];
+    struct lookup_domain found[LOOKUP_AT_A_TIME];
+    const struct inventory_domain *listed[LOOKUP_AT_A_TIME];
     size_t count; /* of both */
     size_t judged;
     struct own_request request;
@@ -73,7 +72,7 @@ static enum audit_step look_at_some(struct audit *audit)
 {
     forget_some(audit);
     audit->count = 0;
-    for (; audit->next < audit->inventory.domain_count && audit->count < DOMAINS_AT_A_TIME;
+    for (; audit->next < audit->inventory.domain_count && audit->count < LOOKUP_AT_A_TIME;
          audit->next++) {
         const struct inventory_domain *domain = &audit->inventory.domains[audit->next];
         if (!domain->automatic)

@@ -11,8 +11,7 @@ static bool sets_domains(const struct hold *hold)
 
     json_array_foreach(hold->request.calls, i, call)
     {
-        const char *name = json_string_value(json_array_get(call, 0));
-        if (name && strcmp(name, "x:Domain/set") == 0)
+        if (request_call_sets_domains(call))
             return true;
     }
     return false;

@@ -8,19 +8,12 @@
 
 /* Cutting. */
 
-static bool sets_domains(const json_t *call)
-{
-    const char *name = json_string_value(json_array_get(call, 0));
-
-    return name && strcmp(name, "x:Domain/set") == 0;
-}
-
 /* The first call with a create behind one that sets domains; the number of calls where none is. */
 static size_t find_cut(const struct jmap_request *request)
 {
     size_t count = json_array_size(request->calls), cut = count, first = 0;
 
-    while (first < count && !sets_domains(json_array_get(request->calls, first)))
+    while (first < count && !request_call_sets_domains(json_array_get(request->calls, first)))
         first++;
     for (size_t i = 0; i < request->count; i++) {
         size_t call = request->creates[i].call;

@@ -65,6 +65,9 @@ enum lookup_state {
 
 struct lookup;
 
+/* Where all domains are looked up, so many at a time: some megabytes, and few enough requests. */
+#define LOOKUP_AT_A_TIME 2000
+
 /*
  * The domains, ascending by id and each once, stay the caller's and must outlive the look-up. NULL
  * when memory runs out.

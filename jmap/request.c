@@ -449,6 +449,13 @@ static bool resolve_aliases(struct jmap_request *request)
     return done;
 }
 
+bool request_call_sets_domains(const json_t *call)
+{
+    const char *name = json_string_value(json_array_get(call, 0));
+
+    return name && strcmp(name, "x:Domain/set") == 0;
+}
+
 json_t *request_empty_call(const json_t *call)
 {
     return json_pack("[s, {}, O?]", "Core/echo", json_array_get(call, 2));

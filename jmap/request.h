@@ -93,6 +93,9 @@ bool request_refers_to(const struct jmap_request *request, size_t call, const ch
  */
 json_t *request_cut(struct jmap_request *request, size_t cut);
 
+/* A call that makes or changes domains, for which the server may queue renewals by itself. */
+bool request_call_sets_domains(const json_t *call);
+
 /* A call with the id of another that does nothing, or NULL. */
 json_t *request_empty_call(const json_t *call);
 

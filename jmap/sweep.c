@@ -13,8 +13,7 @@
 #include "policy/collapse.h"
 
 enum {
-    DOMAINS_AT_A_TIME = 2000, /* some megabytes, and few enough requests */
-    INTERRUPTIONS_MAX = 3,    /* how often a domain is left because the server had enough */
+    INTERRUPTIONS_MAX = 3, /* how often a domain is left because the server had enough */
 };
 
 enum stage {
@@ -33,12 +32,12 @@ struct sweep {
     const struct sweep_context *context;
     struct inventory inventory;
     size_t next; /* the first of the inventory's domains that was not looked over */
-    struct lookup_domain some[DOMAINS_AT_A_TIME];
-    const struct inventory_domain *listed[DOMAINS_AT_A_TIME]; /* first the same, then those of
+    struct lookup_domain some[LOOKUP_AT_A_TIME];
+    const struct inventory_domain *listed[LOOKUP_AT_A_TIME]; /* first the same, then those of
                                                                  them that need a change */
-    size_t count, at;                                         /* of these, and the one at hand */
-    const struct inventory_domain *domain;                    /* the one at hand */
-    unsigned interruptions;                                   /* of that one */
+    size_t count, at;                                        /* of these, and the one at hand */
+    const struct inventory_domain *domain;                   /* the one at hand */
+    unsigned interruptions;                                  /* of that one */
     struct flight_place place;
     struct lease *lease; /* NULL: not taken, or there is no lock */
     struct lookup_domain found;
@@ -393,6 +392,12 @@ static void note_sighting(const struct sweep *sweep, const struct lookup_domain 
     sightings_store(sightings, &sighting);
 }
 
+static void note_found(const struct sweep *sweep, const struct lookup_domain *found)
+{
+    note_sighting(sweep, found);
+    forget_if_refused(sweep, found);
+}
+
 /* A task is at work for the domain, or one that it has lost is queued again. */
 static enum sweep_step look_further(struct sweep *sweep)
 {
@@ -413,25 +418,6 @@ static enum sweep_step look_further(struct sweep *sweep)
         step = next(sweep, NULL);
     free(ids);
     return step;
-}
-
-static enum sweep_step feed_lookup(struct sweep *sweep, unsigned status, const char *body,
-                                   size_t len)
-{
-    switch (lookup_feed(sweep->lookup, status, body, len)) {
-    case LOOKUP_SEND_API:
-    case LOOKUP_SEND_SESSION:
-        return enter(sweep, STAGE_LOOKUP, SWEEP_SEND);
-    case LOOKUP_DONE:
-        note_sighting(sweep, &sweep->found);
-        forget_if_refused(sweep, &sweep->found);
-        return look_further(sweep);
-    case LOOKUP_FORBIDDEN:
-    case LOOKUP_NO_MEMORY:
-    case LOOKUP_FAILED:
-        break;
-    }
-    return end(sweep, lookup_error(sweep->lookup));
 }
 
 static enum sweep_step feed_collapse(struct sweep *sweep, unsigned status, const char *body,
@@ -541,7 +527,7 @@ static enum sweep_step finish(struct sweep *sweep)
 static bool choose_some(struct sweep *sweep)
 {
     sweep->count = 0;
-    for (; sweep->next < sweep->inventory.domain_count && sweep->count < DOMAINS_AT_A_TIME;
+    for (; sweep->next < sweep->inventory.domain_count && sweep->count < LOOKUP_AT_A_TIME;
          sweep->next++) {
         sweep->domain = &sweep->inventory.domains[sweep->next];
         int needed = needs_collapse(sweep);
@@ -577,8 +563,7 @@ static enum sweep_step change_some(struct sweep *sweep)
     for (size_t i = 0; i < sweep->count; i++) {
         const struct lookup_domain *found = &sweep->some[i];
         sweep->domain = sweep->listed[i];
-        note_sighting(sweep, found);
-        forget_if_refused(sweep, found);
+        note_found(sweep, found);
         if (needs_change(sweep, found))
             sweep->listed[kept++] = sweep->domain;
     }
@@ -588,15 +573,18 @@ static enum sweep_step change_some(struct sweep *sweep)
     return change_one(sweep);
 }
 
-static enum sweep_step feed_overview(struct sweep *sweep, unsigned status, const char *body,
-                                     size_t len)
+static enum sweep_step feed_lookup(struct sweep *sweep, unsigned status, const char *body,
+                                   size_t len)
 {
     switch (lookup_feed(sweep->lookup, status, body, len)) {
     case LOOKUP_SEND_API:
     case LOOKUP_SEND_SESSION:
-        return enter(sweep, STAGE_OVERVIEW, SWEEP_SEND);
+        return sweep->step = SWEEP_SEND;
     case LOOKUP_DONE:
-        return change_some(sweep);
+        if (sweep->stage == STAGE_OVERVIEW)
+            return change_some(sweep);
+        note_found(sweep, &sweep->found);
+        return look_further(sweep);
     case LOOKUP_FORBIDDEN:
     case LOOKUP_NO_MEMORY:
     case LOOKUP_FAILED:
@@ -700,7 +688,6 @@ enum sweep_step sweep_feed(struct sweep *sweep, unsigned status, const char *bod
     case STAGE_LIST:
         return feed_list(sweep, status, body, len);
     case STAGE_OVERVIEW:
-        return feed_overview(sweep, status, body, len);
     case STAGE_LOOKUP:
         return feed_lookup(sweep, status, body, len);
     case STAGE_COLLAPSE:

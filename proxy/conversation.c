@@ -238,9 +238,7 @@ bool conversation_take_from_server(struct conversation *conversation,
             piece->opcode == WSLAY_TEXT_FRAME && conversation->state == CONVERSATION_ASKED;
     if (!conversation->in_received)
         return false;
-    struct buffer *received = &conversation->received;
-    if (piece->len > API_ANSWER_LIMIT - received->len ||
-        !buffer_append(received, piece->bytes, piece->len))
+    if (api_call_take(&conversation->received, piece->bytes, piece->len) != DATA_TAKEN)
         conversation->client->no_memory = true;
     else if (piece->last && piece->final) {
         conversation->in_received = false;
