@@ -51,15 +51,17 @@ UNIT_LDFLAGS_test_listing := $(UNIT_LDFLAGS_test_hold_memory)
 
 # -- what there is to build ------------------------------------------------------------------------
 
+# The folders are the architecture: docs/design.md opens with them.
+ROOMS := $(filter %/,$(wildcard policy/ jmap/*/ proxy/ proxy/*/))
 objects = $(patsubst %.c,$(OUT)/%.o,$(wildcard $(addsuffix /*.c,$(1))))
 MAIN := $(filter %/proxy/main.o,$(call objects,proxy))
-PARTS := $(filter-out $(MAIN),$(call objects,proxy jmap policy))
+PARTS := $(filter-out $(MAIN),$(call objects,$(ROOMS:/=)))
 ARCHIVE := $(OUT)/librenewgate.a
 STANDIN := $(call objects,tests/standin)
 BENCH := $(addprefix $(OUT)/bench-,load upstream)
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-UNIT_TESTS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
-SOURCES := $(wildcard $(foreach folder,proxy jmap policy tests/*,$(folder)/*.[ch]))
+UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard $(ROOMS:%=tests/unit/%test_*.c)))
+SOURCES := $(wildcard $(addsuffix *.[ch],$(ROOMS) tests/*/ $(ROOMS:%=tests/unit/%)))
 
 PROGRAMS := $(if $(MAIN),$(OUT)/renewgate) \
             $(if $(shell grep -ls '^int main' tests/standin/*.c),$(OUT)/stalwart-standin)
@@ -86,7 +88,7 @@ $(OUT)/bench-%: $(OUT)/tests/bench/%.o $(OUT)/tests/bench/loopback.o
 
 $(OUT)/unit/%: $(OUT)/tests/unit/%.o $(ARCHIVE)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $(UNIT_LDFLAGS_$*) -o $@ $^ -lcmocka $(LDLIBS)
+	$(CC) $(LDFLAGS) $(UNIT_LDFLAGS_$(notdir $*)) -o $@ $^ -lcmocka $(LDLIBS)
 
 $(OUT)/fuzz-%: $(OUT)/tests/fuzz/fuzz_%.o $(ARCHIVE)
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
@@ -143,7 +145,7 @@ analyse: ## static analysis
 	    --enable=warning,performance,portability \
 	    --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
 	    --cppcheck-build-dir=build/cppcheck -j $(shell nproc) \
-	    $(wildcard proxy jmap policy tests/standin tests/bench)
+	    proxy jmap policy tests/standin tests/bench
 
 # -- measurements ----------------------------------------------------------------------------------
 

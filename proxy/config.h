@@ -11,10 +11,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "jmap/hold.h"
-#include "proxy/lock_url.h"
-#include "proxy/log.h"
-#include "proxy/networks.h"
+#include "jmap/create/hold.h"
+#include "proxy/replicas/lock_url.h"
+#include "proxy/telemetry/log.h"
+#include "proxy/base/networks.h"
 
 /* Where to listen: a host name or address, "" for every address, and a port. */
 struct listen_address {

@@ -53,9 +53,9 @@ build() {
 unit_tests() {
     local source program status good bad
     echo "== unit tests"
-    for source in tests/unit/test_*.c; do
-        [ -e "$source" ] || break
-        program=build/asan/unit/$(basename "$source" .c)
+    for source in $(find tests/unit -name 'test_*.c' | sort); do
+        program=build/asan/${source#tests/}
+        program=${program%.c}
         "$program" > "$log" 2>&1
         status=$?
         good=$(sed -nE 's/^\[  PASSED  \] ([0-9]+) test.*/\1/p' "$log" | paste -sd+)

@@ -139,5 +139,5 @@ def test_the_credential_has_the_permissions_that_check_asks_for():
     """Those, the right to log in, and the one for the setting that is warned about."""
     page = (ROOT / "docs/deployment.md").read_text()
     role = re.search(r'"enabledPermissions":\{(.*?)\}', page, re.S)[1]
-    asked = re.findall(r'^    \{"(\w+)", (?:true|false), ', (ROOT / "proxy/check.c").read_text(), re.M)
+    asked = re.findall(r'^    \{"(\w+)", (?:true|false), ', (ROOT / "proxy/jobs/check.c").read_text(), re.M)
     assert sorted(re.findall(r'"(\w+)":true', role)) == sorted([*asked, "authenticate", "sysHttpGet"])

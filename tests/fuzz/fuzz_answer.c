@@ -3,7 +3,7 @@
  * into, and stays what was asked.
  */
 
-#include "jmap/answer.h"
+#include "jmap/wire/answer.h"
 #include "tests/fuzz/fuzz.h"
 
 static void change(struct jmap_answer *answer, size_t call)

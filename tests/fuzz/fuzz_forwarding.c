@@ -1,7 +1,7 @@
 /* A head, a field each line: whom the request is from, whatever it says itself. */
 
-#include "proxy/field.h"
-#include "proxy/forwarding.h"
+#include "proxy/http/field.h"
+#include "proxy/http/forwarding.h"
 #include "tests/fuzz/fuzz.h"
 
 #define FIELDS_MOST 32

@@ -3,7 +3,7 @@
  * of messages however they come; and what is written can be read.
  */
 
-#include "proxy/frames.h"
+#include "proxy/http/frames.h"
 #include "tests/fuzz/fuzz.h"
 
 static void take(struct frames *frames, struct frames *onward, struct buffer *content)

@@ -7,9 +7,9 @@
 
 #include <jansson.h>
 
-#include "jmap/flight.h"
-#include "jmap/hold.h"
-#include "jmap/memory.h"
+#include "jmap/create/flight.h"
+#include "jmap/create/hold.h"
+#include "jmap/facts/memory.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/task_server.h"
 

@@ -1,6 +1,6 @@
 /* What a lock server says: the same replies in one piece and byte by byte. */
 
-#include "proxy/lock_protocol.h"
+#include "proxy/replicas/lock_protocol.h"
 #include "tests/fuzz/fuzz.h"
 
 #define REPLIES_MOST 64

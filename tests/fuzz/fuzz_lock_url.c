@@ -1,6 +1,6 @@
 /* The lock server's URL. */
 
-#include "proxy/lock_url.h"
+#include "proxy/replicas/lock_url.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,6 +1,6 @@
 /* Messages of JMAP over WebSocket, and the gate's own errors made of problem documents. */
 
-#include "jmap/message.h"
+#include "jmap/wire/message.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

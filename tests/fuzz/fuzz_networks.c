@@ -1,6 +1,6 @@
 /* Lists of networks; an address that is written reads as itself. */
 
-#include "proxy/networks.h"
+#include "proxy/base/networks.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

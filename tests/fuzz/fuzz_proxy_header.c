@@ -1,6 +1,6 @@
 /* The beginning of a connection: what is whole is so at one length only, and not before. */
 
-#include "proxy/proxy_header.h"
+#include "proxy/clients/proxy_header.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -2,10 +2,10 @@
 
 #include <jansson.h>
 
-#include "jmap/hold.h"
-#include "jmap/json_text.h"
-#include "jmap/object_id.h"
-#include "jmap/request.h"
+#include "jmap/create/hold.h"
+#include "jmap/wire/json_text.h"
+#include "jmap/wire/object_id.h"
+#include "jmap/wire/request.h"
 #include "tests/fuzz/fuzz.h"
 
 static bool string_is(const json_t *value, const char *text)

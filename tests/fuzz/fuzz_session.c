@@ -2,7 +2,7 @@
 
 #include <jansson.h>
 
-#include "jmap/session.h"
+#include "jmap/wire/session.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

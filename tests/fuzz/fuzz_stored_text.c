@@ -1,6 +1,6 @@
 /* A certificate's text as the server has it. */
 
-#include "proxy/stored_text.h"
+#include "proxy/audit/stored_text.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

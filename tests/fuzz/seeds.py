@@ -30,11 +30,9 @@ OTHERS = {
 
 def table(name):
     """The texts in a unit test's source."""
-    source = ROOT / f"tests/unit/test_{name}.c"
-    if not source.exists():
-        return []
+    sources = (ROOT / "tests/unit").rglob(f"test_{name}.c")
     found = []
-    for literal in LITERALS.findall(source.read_text()):
+    for literal in (text for source in sources for text in LITERALS.findall(source.read_text())):
         try:
             found.append("".join(ast.literal_eval("(" + literal + ")")).encode())
         except (SyntaxError, ValueError):

@@ -3,7 +3,7 @@
 
 /*
  * Memory that runs out: linked with -Wl,--wrap for malloc, calloc, realloc and str(n)dup, a test
- * says when. jansson allocates through jmap/json_text.c, so its memory counts too.
+ * says when. jansson allocates through jmap/wire/json_text.c, so its memory counts too.
  */
 
 #include <limits.h>

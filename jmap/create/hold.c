@@ -1,0 +1,549 @@
+#include "jmap/create/hold_parts.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A request may name as many domains as the server's limits let it: 16 calls, 500 creates each. */
+#define DOMAINS_MAX 8000
+
+static enum hold_step decide_all(struct hold *hold);
+
+enum hold_step hold_enter(struct hold *hold, enum phase phase, enum hold_step step)
+{
+    hold->phase = phase;
+    return hold->step = step;
+}
+
+/* Stands for a hold for which there was no memory. */
+static struct hold exhausted = {
+    .phase = PHASE_DONE,
+    .step = HOLD_DONE,
+    .own_body = hold_no_memory,
+};
+
+enum hold_step hold_give_up(struct hold *hold)
+{
+    hold->own_body = hold_no_memory;
+    return hold_enter(hold, PHASE_DONE, HOLD_DONE);
+}
+
+/* Opening. */
+
+static int domain_order(const void *a, const void *b)
+{
+    return strcmp(((const struct domain *)a)->id, ((const struct domain *)b)->id);
+}
+
+wall_time hold_asked_time(const struct hold *hold, const struct held_create *create)
+{
+    return create->asked_now ? hold->now : wall_time_later(create->asked, hold->now);
+}
+
+struct domain *hold_domain_of(const struct hold *hold, const char *id)
+{
+    return bsearch(&(struct domain){.id = id}, hold->domains, hold->domain_count,
+                   sizeof *hold->domains, domain_order);
+}
+
+/* A force counts as asked for after any certificate is due, so that all tasks are read. */
+static wall_time lookup_asked(const struct hold *hold, const struct domain *domain)
+{
+    return hold_is_forced(hold) ? WALL_TIME_FOREVER : domain->asked;
+}
+
+/* Creates that name no time, or one in the past, ask for a renewal now; and now has moved on. */
+static void note_asked(struct hold *hold)
+{
+    hold->now = hold->context->now(hold->context->user);
+    for (size_t i = 0; i < hold->domain_count; i++)
+        hold->domains[i].asked =
+            hold_domain_has_create(hold, &hold->domains[i]) ? WALL_TIME_NEVER : hold->now;
+    for (size_t i = 0; i < hold->request.count; i++) {
+        const struct held_create *create = &hold->request.creates[i];
+        struct domain *domain = hold_domain_of(hold, create->domain);
+        domain->asked = wall_time_later(domain->asked, hold_asked_time(hold, create));
+    }
+    for (size_t i = 0; i < hold->domain_count; i++) {
+        if (hold->domains[i].facts)
+            hold->domains[i].facts->asked = lookup_asked(hold, &hold->domains[i]);
+    }
+}
+
+static bool list_domains(struct hold *hold)
+{
+    const struct jmap_request *request = &hold->request;
+    size_t count = request->count + request->dns_count, kept = 0;
+
+    hold->domains = calloc(count + 1, sizeof *hold->domains);
+    if (!hold->domains)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        hold->domains[i] = (struct domain){
+            .id = i < request->count ? request->creates[i].domain
+                                     : request->dns_creates[i - request->count].domain,
+            .first = request->count,
+            .refused_until = WALL_TIME_NEVER};
+    qsort(hold->domains, count, sizeof *hold->domains, domain_order);
+    for (size_t i = 0; i < count; i++) {
+        if (kept == 0 || strcmp(hold->domains[kept - 1].id, hold->domains[i].id) != 0)
+            hold->domains[kept++] = hold->domains[i];
+    }
+    hold->domain_count = kept;
+    for (size_t i = request->count; i-- > 0;)
+        hold_domain_of(hold, request->creates[i].domain)->first = i;
+    note_asked(hold);
+    return true;
+}
+
+bool hold_domain_has_create(const struct hold *hold, const struct domain *domain)
+{
+    return domain->first < hold->request.count;
+}
+
+bool hold_domain_is_reference(const struct domain *domain)
+{
+    return domain->id[0] == '#';
+}
+
+/* Flights. */
+
+bool hold_removes(const struct hold *hold, const char *task_id)
+{
+    return hold->request.removes_unknown || json_object_get(hold->request.removed, task_id);
+}
+
+/* Whether what another request settled answers all of this one's creates for the domain too. */
+static bool result_serves(const struct hold *hold, const struct domain *domain)
+{
+    const struct flight_result *result = &domain->place.result;
+
+    if (!result->settled || hold_removes(hold, result->id) ||
+        (hold->context->forced && hold->context->settings->force_allowed && !result->forced))
+        return false;
+    for (size_t i = 0; i < hold->request.count; i++) {
+        const struct held_create *create = &hold->request.creates[i];
+        if (strcmp(create->domain, domain->id) != 0)
+            continue;
+        if (create->asked_now != result->asked_now ||
+            (!create->asked_now && !wall_time_equal(create->asked, result->asked)))
+            return false;
+    }
+    return true;
+}
+
+/* Takes the lead on every domain in turn, in ascending order; waits where another has it. */
+static enum hold_step take_flights(struct hold *hold)
+{
+    const struct hold_context *context = hold->context;
+
+    for (; hold->next_flight < hold->domain_count; hold->next_flight++) {
+        struct domain *domain = &hold->domains[hold->next_flight];
+        if (hold_domain_is_reference(domain) || !hold_domain_has_create(hold, domain))
+            continue;
+        domain->place.wake = context->wake;
+        domain->place.user = context->user;
+        enum flight_join joined = flight_join(context->flights, domain->id, &domain->place);
+        if (joined == FLIGHT_NO_MEMORY)
+            return hold_give_up(hold);
+        if (joined == FLIGHT_WAITING)
+            return hold_enter(hold, PHASE_FLIGHTS, HOLD_WAIT);
+    }
+    return hold_take_leases(hold);
+}
+
+enum hold_step hold_woken(struct hold *hold)
+{
+    if (hold->phase == PHASE_REST)
+        return hold_wake_rest(hold);
+
+    /* A task that the other had made is due now, which is later than when this hold was opened. */
+    note_asked(hold);
+    if (hold->phase == PHASE_LEASES)
+        return hold_lease_woken(hold);
+
+    struct domain *domain = &hold->domains[hold->next_flight];
+    if (result_serves(hold, domain)) {
+        domain->shared = true;
+        hold->next_flight++;
+    }
+    return take_flights(hold);
+}
+
+/* Look-ups. */
+
+static bool list_facts(struct hold *hold)
+{
+    hold->fact_count = 0;
+    if (!hold->facts)
+        hold->facts = calloc(hold->domain_count, sizeof *hold->facts);
+    if (!hold->facts)
+        return false;
+    for (size_t i = 0; i < hold->domain_count; i++) {
+        struct domain *domain = &hold->domains[i];
+        if (hold_domain_is_reference(domain) || domain->shared)
+            continue;
+        domain->refused_until = WALL_TIME_NEVER;
+        domain->facts = &hold->facts[hold->fact_count++];
+        *domain->facts = (struct lookup_domain){
+            .id = domain->id,
+            .asked = lookup_asked(hold, domain),
+            .scheduled = hold->context->settings->not_due == NOT_DUE_SCHEDULE,
+        };
+    }
+    return true;
+}
+
+static enum hold_step lookup_ended(struct hold *hold, const char *error)
+{
+    hold->lookup_error = error;
+    return decide_all(hold);
+}
+
+/* Not row 9, which forwards: that the gate has no memory must not cost an order. */
+static enum hold_step lookup_exhausted(struct hold *hold)
+{
+    return hold->context->settings->observe ? lookup_ended(hold, "out of memory")
+                                            : hold_give_up(hold);
+}
+
+enum hold_step hold_start_lookup(struct hold *hold)
+{
+    lookup_destroy(hold->lookup);
+    hold->lookup = NULL;
+    if (!list_facts(hold))
+        return lookup_exhausted(hold);
+    if (hold->fact_count == 0)
+        return lookup_ended(hold, NULL);
+    if (hold->fact_count > DOMAINS_MAX)
+        return lookup_ended(hold, "more domains than a request can have creates for");
+    hold->lookup = lookup_create(hold->facts, hold->fact_count, hold->context->memory, hold->now);
+    if (!hold->lookup)
+        return lookup_exhausted(hold);
+    return hold_enter(hold, PHASE_LOOKUP, HOLD_SEND);
+}
+
+static enum hold_step read_as_service(struct hold *hold)
+{
+    hold->credential = HOLD_AS_SERVICE;
+    return hold_start_lookup(hold);
+}
+
+static enum hold_step feed_lookup(struct hold *hold, unsigned status, const char *body, size_t len)
+{
+    /* The answer has told the server's time, perhaps for the first time. */
+    note_asked(hold);
+    lookup_set_now(hold->lookup, hold->now);
+
+    enum lookup_state state = lookup_feed(hold->lookup, status, body, len);
+
+    switch (state) {
+    case LOOKUP_SEND_API:
+    case LOOKUP_SEND_SESSION:
+        return hold->step = HOLD_SEND;
+    case LOOKUP_DONE:
+        return lookup_ended(hold, NULL);
+    case LOOKUP_FORBIDDEN:
+        if (hold->credential == HOLD_AS_CALLER && hold->context->settings->has_service_credential)
+            return read_as_service(hold);
+        break;
+    case LOOKUP_NO_MEMORY:
+        return lookup_exhausted(hold);
+    case LOOKUP_FAILED:
+        break;
+    }
+    return lookup_ended(hold, lookup_error(hold->lookup));
+}
+
+/* The client's request. */
+
+bool hold_is_forced(const struct hold *hold)
+{
+    return hold->context->forced && hold->context->settings->force_allowed;
+}
+
+static enum hold_step send_main(struct hold *hold)
+{
+    bool written = true;
+
+    if (!hold->context->settings->observe) {
+        for (size_t i = 0; written && i < hold->request.count; i++)
+            written = verdict_write(hold, i);
+        written = written && hold_write_dns(hold);
+        if (written && hold->changed) {
+            hold->out = request_text(&hold->request, &hold->out_len);
+            written = hold->out != NULL;
+        }
+    }
+    return written ? hold_enter(hold, PHASE_MAIN, HOLD_SEND) : hold_give_up(hold);
+}
+
+static enum hold_step decide_all(struct hold *hold)
+{
+    bool owned = hold_owns_domains(hold);
+
+    if (!owned && hold_may_retake(hold))
+        return hold_retake_leases(hold);
+    for (size_t i = 0; i < hold->request.count; i++) {
+        verdict_decide(hold, i);
+        if (!owned)
+            hold_disown(hold, i);
+    }
+    return send_main(hold);
+}
+
+/* The request as it was written is not to be sent any more. */
+static enum hold_step disown_main(struct hold *hold)
+{
+    bool written = true;
+
+    for (size_t i = 0; written && i < hold->request.count; i++)
+        written = !hold_disown(hold, i) || verdict_write(hold, i);
+    free(hold->out);
+    hold->out = written ? request_text(&hold->request, &hold->out_len) : NULL;
+    return hold->out ? hold->step : hold_give_up(hold);
+}
+
+static enum hold_step feed_main(struct hold *hold, unsigned status, const char *body, size_t len)
+{
+    if (hold->changed && status == 400)
+        hold_repeat_own_words(hold, body, len);
+    hold->has_answer = status == 200 && answer_parse(body, len, hold->request.calls, &hold->answer);
+    if ((hold->masked || hold->rest_calls) && status == 200 && !hold->has_answer)
+        hold->own_body = hold_no_answer;
+    if (!hold->has_answer)
+        return hold_finish(hold);
+    for (size_t i = 0; i < hold->request.count; i++)
+        verdict_judge(hold, i);
+    if (hold->context->settings->observe)
+        return hold_finish(hold);
+    return hold_send_moves(hold);
+}
+
+static void release(struct hold *hold, struct domain *domain)
+{
+    if (!hold_domain_has_create(hold, domain))
+        return;
+
+    const struct held_create *create = &hold->request.creates[domain->first];
+    const struct verdict *verdict = &hold->verdicts[domain->first];
+    struct flight_result result = {
+        .settled = verdict->state == VERDICT_ANSWERED && verdict->id[0],
+        .no_op = verdict->decision.outcome == OUTCOME_NO_OP,
+        .forced = hold_is_forced(hold),
+        .asked_now = create->asked_now,
+        .asked = create->asked,
+    };
+
+    memcpy(result.id, verdict->id, OBJECT_ID_SIZE);
+    hold_give_lease(hold, domain);
+    flight_leave(hold->context->flights, &domain->place, &result);
+}
+
+enum hold_step hold_finish(struct hold *hold)
+{
+    hold_settle_twins(hold);
+    if (hold->has_answer && (hold->masked || hold->rest_calls))
+        hold_write_answer(hold);
+    for (size_t i = 0; i < hold->domain_count; i++) {
+        struct domain *domain = &hold->domains[i];
+        if (!hold_domain_is_reference(domain) && !hold->context->settings->observe)
+            hold_remember(hold, domain);
+        if (!hold_domain_is_reference(domain))
+            hold_note_sighting(hold, domain);
+        release(hold, domain);
+    }
+    for (size_t i = 0; i < hold->request.count; i++)
+        hold_report_verdict(hold, i);
+    return hold->rest_calls && hold->text && hold->has_answer
+               ? hold_begin_rest(hold)
+               : hold_enter(hold, PHASE_DONE, HOLD_DONE);
+}
+
+/* The driver's side. */
+
+/*
+ * The server might read a create where this gate cannot: in strings that it passes over and does
+ * not check, in numbers of any size. A text with anything before it is JSON to neither, and the
+ * server says so as it says it to everybody.
+ */
+static enum hold_step send_unreadable(struct hold *hold)
+{
+    hold->out = malloc(hold->len + 1);
+    if (!hold->out)
+        return hold_give_up(hold);
+    hold->out[0] = '!';
+    memcpy(hold->out + 1, hold->body, hold->len);
+    hold->out_len = hold->len + 1;
+    hold->changed = true;
+    return hold_enter(hold, PHASE_MAIN, HOLD_SEND);
+}
+
+static bool start(struct hold *hold, enum request_kind kind)
+{
+    hold->verdicts = calloc(hold->request.count + 1, sizeof *hold->verdicts);
+    if (!hold->verdicts || !hold_cut(hold) || !list_domains(hold))
+        return false;
+    if (kind == REQUEST_UNREADABLE)
+        send_unreadable(hold);
+    else if (hold->context->settings->observe)
+        hold_start_lookup(hold);
+    else
+        take_flights(hold);
+    return true;
+}
+
+struct hold *hold_open(const struct hold_context *context, const char *body, size_t len)
+{
+    bool observe = context->settings->observe;
+    struct jmap_request request;
+    enum request_kind kind = request_parse(body, len, &request);
+
+    if (kind == REQUEST_PASSES || (observe && request.count == 0)) {
+        request_clear(&request);
+        return NULL;
+    }
+    struct hold *hold = kind == REQUEST_NO_MEMORY ? NULL : calloc(1, sizeof *hold);
+    if (!hold) {
+        request_clear(&request);
+        return observe ? NULL : &exhausted;
+    }
+    hold->context = context;
+    hold->body = body;
+    hold->len = len;
+    hold->request = request;
+    hold->changed = request.repeated_keys;
+    if (start(hold, kind))
+        return hold;
+    hold_close(hold);
+    return observe ? NULL : &exhausted;
+}
+
+enum hold_step hold_step(const struct hold *hold)
+{
+    return hold->step;
+}
+
+struct hold_request hold_request(const struct hold *hold)
+{
+    struct hold_request request = {
+        .credential = HOLD_AS_CALLER,
+        .keep_headers = hold->phase == PHASE_MAIN,
+        .body = hold->out,
+        .len = hold->out_len,
+    };
+
+    switch (hold->phase) {
+    case PHASE_LOOKUP:
+        request.credential = hold->credential;
+        request.is_lookup = true;
+        request.is_session = lookup_state(hold->lookup) == LOOKUP_SEND_SESSION;
+        request.body = lookup_body(hold->lookup, &request.len);
+        break;
+    case PHASE_EXPECTED:
+    case PHASE_BIRTH:
+        request.is_lookup = true;
+        request.is_session = lookup_state(hold->birth) == LOOKUP_SEND_SESSION;
+        request.body = lookup_body(hold->birth, &request.len);
+        break;
+    case PHASE_COLLAPSE:
+        request.is_lookup = true;
+        request.body = collapse_body(hold->collapse, &request.len);
+        break;
+    case PHASE_REST:
+        hold_request_rest(hold, &request);
+        break;
+    case PHASE_MAIN:
+        if (!hold->out) {
+            request.body = hold->body;
+            request.len = hold->len;
+        }
+        break;
+    default:
+        break;
+    }
+    return request;
+}
+
+enum hold_step hold_recheck(struct hold *hold)
+{
+    if (hold->phase == PHASE_REST)
+        return hold_recheck_rest(hold);
+    if (hold->phase == PHASE_LOOKUP || hold_owns_domains(hold))
+        return hold->step;
+    return hold->phase == PHASE_MAIN ? disown_main(hold) : hold_feed_failure(hold);
+}
+
+enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, size_t len)
+{
+    switch (hold->phase) {
+    case PHASE_LOOKUP:
+        return feed_lookup(hold, status, body, len);
+    case PHASE_MAIN:
+        return feed_main(hold, status, body, len);
+    case PHASE_MOVE:
+        return hold_feed_moves(hold, status, body, len);
+    case PHASE_EXPECTED:
+        return hold_feed_births(hold, status, body, len);
+    case PHASE_RESEND:
+        return hold_feed_resends(hold, status, body, len);
+    case PHASE_BIRTH:
+        return hold_feed_birth(hold, status, body, len);
+    case PHASE_COLLAPSE:
+        return hold_feed_collapse(hold, status, body, len);
+    case PHASE_REST:
+        return hold_feed_rest(hold, status, body, len);
+    default:
+        return hold->step;
+    }
+}
+
+enum hold_step hold_feed_failure(struct hold *hold)
+{
+    if (hold->phase == PHASE_LOOKUP)
+        return lookup_ended(hold, "the server did not answer a look-up");
+    if (hold->phase == PHASE_REST)
+        return hold_fail_rest(hold);
+    return hold_feed(hold, 0, NULL, 0);
+}
+
+struct hold_answer hold_answer(const struct hold *hold)
+{
+    if (hold->own_body)
+        return (struct hold_answer){.own_status = 503,
+                                    .own_type = "application/problem+json",
+                                    .body = hold->own_body,
+                                    .len = strlen(hold->own_body)};
+    return (struct hold_answer){
+        .as_received = !hold->text,
+        .body = hold->text,
+        .len = hold->text_len,
+    };
+}
+
+void hold_close(struct hold *hold)
+{
+    static const struct flight_result nothing = {.settled = false};
+
+    if (!hold || hold == &exhausted)
+        return;
+    for (size_t i = 0; i < hold->domain_count; i++) {
+        hold_give_lease(hold, &hold->domains[i]);
+        flight_leave(hold->context->flights, &hold->domains[i].place, &nothing);
+    }
+    hold_close(hold->rest);
+    lookup_destroy(hold->lookup);
+    lookup_destroy(hold->birth);
+    collapse_destroy(hold->collapse);
+    answer_clear(&hold->answer);
+    answer_clear(&hold->resent);
+    request_clear(&hold->request);
+    json_decref(hold->sent);
+    json_decref(hold->rest_calls);
+    free(hold->facts);
+    free(hold->domains);
+    free(hold->verdicts);
+    free(hold->text);
+    free(hold->out);
+    free(hold);
+}

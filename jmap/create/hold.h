@@ -1,0 +1,152 @@
+#ifndef RENEWGATE_JMAP_CREATE_HOLD_H
+#define RENEWGATE_JMAP_CREATE_HOLD_H
+
+/*
+ * One request with held creates, from its bytes to the bytes of its answer, without I/O: the hold
+ * says what it waits for, its driver does it and feeds back what came of it.
+ *
+ *     hold_open()  ->  HOLD_SEND    send hold_request(), then hold_feed() or hold_feed_failure()
+ *                      HOLD_WAIT    a domain is another's; hold_woken() once the waker was called
+ *                      HOLD_DONE    answer with hold_answer(); then hold_close()
+ *
+ * One hold belongs to one thread; only flights and the lock are shared between threads.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "policy/decide.h"
+
+struct hold;
+struct domain_lock;  /* jmap/create/domain_lock.h */
+struct flight_table; /* jmap/create/flight.h */
+struct sightings;    /* jmap/facts/sighting.h */
+struct task_memory;  /* jmap/facts/memory.h */
+
+enum hold_step {
+    HOLD_SEND,
+    HOLD_WAIT,
+    HOLD_DONE,
+};
+
+enum hold_credential {
+    HOLD_AS_CALLER,  /* the caller's Authorization and forwarded address */
+    HOLD_AS_SERVICE, /* the gate's own Authorization */
+};
+
+/* What to send to the server's API endpoint. Bytes are the hold's own, until the next feed. */
+struct hold_request {
+    enum hold_credential credential;
+    bool is_lookup;    /* the gate's own, limited by LOOKUP_TIMEOUT; may be sent twice */
+    bool is_session;   /* GET /jmap/session in place of a POST */
+    bool keep_headers; /* the client's own request: its target and header fields go along */
+    const char *body;
+    size_t len;
+};
+
+/*
+ * What to answer. `as_received`: the response to the client's own request goes on as it is, byte
+ * for byte. Otherwise its status and header fields stay and `body` replaces the content; where the
+ * gate answers by itself (`own_status` not 0) that is the status.
+ */
+struct hold_answer {
+    bool as_received;
+    unsigned own_status;
+    const char *own_type; /* content type with own_status */
+    const char *body;
+    size_t len;
+};
+
+struct queue_change; /* jmap/queue/queue_change.h */
+
+/* One decision, for the log and the metrics. Strings are valid during the call only. */
+struct hold_report {
+    const char *domain_id;
+    const char *domain_name; /* NULL where no look-up told it */
+    const char *outcome;
+    const char *why;
+    const char *id; /* the answered task's, NULL where there is none */
+    unsigned row;
+    bool observed; /* mode observe: decided, not acted upon */
+    wall_time due;
+    wall_time renewal_due;
+    wall_time refused_until;
+};
+
+struct hold_settings {
+    bool observe;
+    bool force_allowed;
+    bool has_service_credential;
+    enum not_due_mode not_due;
+    enum lookup_failure_mode on_lookup_failure;
+    int64_t blind_interval_seconds;
+    int64_t blind_hold_seconds;
+    struct issue_limit issue_limit;
+};
+
+/* What the hold needs of the world around it. All borrowed for the hold's lifetime. */
+struct hold_context {
+    const struct hold_settings *settings;
+    struct flight_table *flights;
+    const struct domain_lock *lock; /* shared by replicas; NULL: this is the only one */
+    struct task_memory *memory;
+    struct sightings *sightings; /* or NULL */
+    bool forced;                 /* the request carried Renewgate-Force: 1 */
+    wall_time (*now)(void *user);
+    /* Called from any thread, once per HOLD_WAIT and even before it; the driver then calls
+     * hold_woken() on the hold's own thread. */
+    void (*wake)(void *user);
+    void (*report)(void *user, const struct hold_report *report);
+    void (*changed)(void *user, const struct queue_change *change); /* or NULL */
+    void *user;
+};
+
+/*
+ * True when the path of a raw request target reaches the server's API endpoint: /jmap with an
+ * empty second segment (recordings path-*).
+ */
+bool hold_is_endpoint(const char *target, size_t len);
+
+/*
+ * True when the path of a raw request target reaches the server's JMAP over WebSocket (RFC 8887):
+ * /jmap/ws, whatever segments follow it (recording websocket).
+ */
+bool hold_is_socket(const char *target, size_t len);
+
+/* The byte search of the fast path: false means that no create of a renewal can be in the body. */
+bool hold_may_contain_create(const char *body, size_t len);
+
+/*
+ * Opens a hold on a request's body, which is borrowed until hold_close(). NULL when there is
+ * nothing to decide: the bytes then go on unchanged. Where memory runs out the hold is one that is
+ * HOLD_DONE with a 503; in observe mode NULL.
+ */
+struct hold *hold_open(const struct hold_context *context, const char *body, size_t len);
+
+enum hold_step hold_step(const struct hold *hold);
+
+/* HOLD_SEND only. */
+struct hold_request hold_request(const struct hold *hold);
+
+/*
+ * HOLD_SEND only: what is asked could not be sent at once. It may have become too late for a write;
+ * hold_request() says anew what to send.
+ */
+enum hold_step hold_recheck(struct hold *hold);
+
+/* The response to hold_request(), whole; the bytes are borrowed during the call. */
+enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, size_t len);
+
+/* No response came. The driver itself answers 502 or 504 when keep_headers was set. */
+enum hold_step hold_feed_failure(struct hold *hold);
+
+/* HOLD_WAIT only: the waker was called. */
+enum hold_step hold_woken(struct hold *hold);
+
+/* HOLD_DONE only. */
+struct hold_answer hold_answer(const struct hold *hold);
+
+/* Ends the hold in any state and gives its flights to whoever waits. NULL is allowed. */
+void hold_close(struct hold *hold);
+
+#endif

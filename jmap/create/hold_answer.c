@@ -1,0 +1,93 @@
+#include "jmap/create/hold_parts.h"
+
+#include <string.h>
+
+#include "jmap/wire/problem.h"
+
+#define PROBLEM(detail)                                                                            \
+    "{\"type\":\"about:blank\",\"status\":503,\"title\":\"Service "                                \
+    "Unavailable\",\"detail\":\"" detail "\"}"
+
+const char hold_no_memory[] = PROBLEM("The gateway is out of memory.");
+const char hold_no_answer[] = PROBLEM("The server's answer could not be read.");
+
+static json_t *unavailable(void)
+{
+    return json_pack("{s:s, s:s}", "type", "serverUnavailable", "description",
+                     "Whether the renewal is due could not be looked up; try again later.");
+}
+
+static json_t *resent_error(const struct hold *hold, const struct held_create *create)
+{
+    size_t first = hold_domain_of(hold, create->domain)->first;
+    const struct held_create *resent = &hold->request.creates[first];
+    json_t *set = hold->resent.sets ? hold->resent.sets[resent->call] : NULL;
+
+    return json_incref(json_object_get(json_object_get(set, "notCreated"), resent->key));
+}
+
+static bool write_answer_of(struct hold *hold, size_t i)
+{
+    const struct held_create *create = &hold->request.creates[i];
+    const struct verdict *verdict = &hold->verdicts[i];
+    struct jmap_answer *answer = &hold->answer;
+    bool was_masked = answer_is_masked(answer, create->call, create->key);
+    bool done = true;
+
+    if (was_masked && verdict->state == VERDICT_ANSWERED)
+        done = answer_set_created(answer, create->call, create->key, verdict->id);
+    else if (was_masked)
+        done = answer_set_error(answer, create->call, create->key,
+                                verdict->state == VERDICT_REJECTED ? resent_error(hold, create)
+                                                                   : unavailable());
+    return done;
+}
+
+/* As the server: what was made last under a key is what it means. */
+static bool write_created_id(struct hold *hold, const char *key)
+{
+    const char *id = hold_made_id(hold, key);
+
+    return (!id && request_has_own_id(&hold->request, key)) ||
+           answer_set_created_id(&hold->answer, key, id);
+}
+
+void hold_write_answer(struct hold *hold)
+{
+    bool done = true;
+
+    for (size_t i = 0; done && i < hold->request.count; i++)
+        done = write_answer_of(hold, i);
+    for (size_t i = 0; done && hold->request.wants_created_ids && i < hold->request.count; i++)
+        done = write_created_id(hold, hold->request.creates[i].key);
+    if (!hold->request.wants_created_ids)
+        answer_drop_created_ids(&hold->answer);
+    if (done)
+        hold->text = answer_text(&hold->answer, &hold->text_len);
+    if (!hold->text)
+        hold->own_body = hold_no_memory;
+}
+
+void hold_repeat_own_words(struct hold *hold, const char *body, size_t len)
+{
+    bool no_memory;
+
+    hold->text = problem_repeat(body, len, hold->body, hold->len, &no_memory);
+    hold->text_len = hold->text ? strlen(hold->text) : 0;
+    if (no_memory)
+        hold->own_body = hold_no_memory;
+}
+
+void hold_settle_twins(struct hold *hold)
+{
+    for (size_t i = 0; i < hold->request.count; i++) {
+        const struct domain *domain = hold_domain_of(hold, hold->request.creates[i].domain);
+        const struct verdict *first = &hold->verdicts[domain->first];
+        struct verdict *verdict = &hold->verdicts[i];
+        if (verdict->state != VERDICT_TWIN)
+            continue;
+        verdict->state = first->state;
+        verdict->error = first->error;
+        memcpy(verdict->id, first->id, OBJECT_ID_SIZE);
+    }
+}

@@ -1,0 +1,236 @@
+#include "jmap/create/hold_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jmap/wire/json_text.h"
+
+/* Requests of the gate's own, one call for each of the client's so that its limits hold here too.
+ */
+
+static json_t *account_of(const json_t *call)
+{
+    return json_object_get(json_array_get(call, 1), "accountId");
+}
+
+typedef bool put_entry(const struct hold *hold, size_t i, json_t *entries);
+
+static json_t *calls_of(const struct hold *hold, const char *member, put_entry *put)
+{
+    json_t *calls = json_array();
+    bool done = calls != NULL;
+    size_t i = 0;
+
+    for (size_t c = 0; done && c < json_array_size(hold->request.calls); c++) {
+        const json_t *call = json_array_get(hold->request.calls, c);
+        json_t *entries = json_object();
+        for (; done && i < hold->request.count && hold->request.creates[i].call == c; i++)
+            done = entries && put(hold, i, entries);
+        json_t *written =
+            json_object_size(entries) > 0
+                ? json_pack("[s, {s:O*, s:O}, O]", "x:Task/set", "accountId", account_of(call),
+                            member, entries, json_array_get(call, 2))
+                : request_empty_call(call);
+        json_decref(entries);
+        done = json_array_append_new(calls, written) == 0 && done;
+    }
+    if (done)
+        return calls;
+    json_decref(calls);
+    return NULL;
+}
+
+static bool write_calls(struct hold *hold, const char *member, put_entry *put)
+{
+    json_t *using = json_object_get(hold->request.root, "using");
+
+    json_decref(hold->sent);
+    hold->sent = calls_of(hold, member, put);
+    json_t *request =
+        hold->sent ? json_pack("{s:O*, s:O}", "using", using, "methodCalls", hold->sent) : NULL;
+    free(hold->out);
+    hold->out = request ? json_text_write(request, JSON_COMPACT) : NULL;
+    hold->out_len = hold->out ? strlen(hold->out) : 0;
+    json_decref(request);
+    return hold->out != NULL;
+}
+
+/* Moves. */
+
+static bool awaits_move(const struct verdict *verdict)
+{
+    return verdict->decision.outcome == OUTCOME_MOVE && verdict->state == VERDICT_ANSWERED;
+}
+
+static bool put_move(const struct hold *hold, size_t i, json_t *updates)
+{
+    const struct verdict *verdict = &hold->verdicts[i];
+    char due[WALL_TIME_TEXT_SIZE];
+
+    if (!awaits_move(verdict))
+        return true;
+    wall_time_format(verdict->decision.due, due);
+    return json_object_set_new(updates, verdict->id, json_pack("{s:s}", "status/due", due)) == 0;
+}
+
+static bool any_move(const struct hold *hold)
+{
+    for (size_t i = 0; i < hold->request.count; i++) {
+        if (awaits_move(&hold->verdicts[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool any_resend(const struct hold *hold)
+{
+    for (size_t i = 0; i < hold->request.count; i++) {
+        if (hold->verdicts[i].state == VERDICT_RESEND)
+            return true;
+    }
+    return false;
+}
+
+static void fail_resends(struct hold *hold)
+{
+    for (size_t i = 0; i < hold->request.count; i++) {
+        if (hold->verdicts[i].state == VERDICT_RESEND)
+            hold->verdicts[i].state = VERDICT_UNAVAILABLE;
+    }
+}
+
+enum hold_step hold_send_moves(struct hold *hold)
+{
+    if (!any_move(hold))
+        return hold_send_births(hold);
+    if (!hold_owns_domains(hold) || !write_calls(hold, "update", put_move))
+        return hold_feed_moves(hold, 0, NULL, 0);
+    return hold_enter(hold, PHASE_MOVE, HOLD_SEND);
+}
+
+/* The server updates no task that is running: then it is due already, and the answer. */
+static bool is_running(const json_t *refusal)
+{
+    const char *why = json_string_value(json_object_get(refusal, "description"));
+
+    return why && strstr(why, "currently being processed");
+}
+
+static void judge_move(struct hold *hold, size_t i, const json_t *set)
+{
+    struct verdict *verdict = &hold->verdicts[i];
+    const json_t *refusal = json_object_get(json_object_get(set, "notUpdated"), verdict->id);
+    const char *type = json_string_value(json_object_get(refusal, "type"));
+
+    if (json_object_get(json_object_get(set, "updated"), verdict->id) || is_running(refusal))
+        return;
+    verdict->id[0] = '\0';
+    if (type && strcmp(type, "notFound") == 0) {
+        /* It ran or was destroyed since it was read; whether a renewal is due must be read anew. */
+        verdict->state = VERDICT_UNAVAILABLE;
+        return;
+    }
+    verdict->state = VERDICT_RESEND;
+    verdict->decision.outcome = OUTCOME_FORWARD;
+    verdict->decision.due = WALL_TIME_NEVER;
+    verdict->decision.why = "the task could not be moved";
+}
+
+/* Without an answer the task may have been moved or not: forwarding could make it two. */
+enum hold_step hold_feed_moves(struct hold *hold, unsigned status, const char *body, size_t len)
+{
+    struct jmap_answer moved = {.root = NULL};
+    bool answered = status == 200 && answer_parse(body, len, hold->sent, &moved);
+
+    for (size_t i = 0; i < hold->request.count; i++) {
+        struct verdict *verdict = &hold->verdicts[i];
+        if (!awaits_move(verdict))
+            continue;
+        if (answered)
+            judge_move(hold, i, moved.sets[hold->request.creates[i].call]);
+        else
+            verdict->state = VERDICT_UNAVAILABLE;
+    }
+    answer_clear(&moved);
+    return hold_send_births(hold);
+}
+
+/* Creates that are forwarded after all. */
+
+const char *hold_made_id(const struct hold *hold, const char *key)
+{
+    size_t i;
+    json_t *call;
+    const char *id = NULL;
+
+    json_array_foreach(json_object_get(hold->answer.root, "methodResponses"), i, call)
+    {
+        const json_t *created = json_object_get(json_array_get(call, 1), "created");
+        const char *own = json_string_value(json_object_get(json_object_get(created, key), "id"));
+        id = own ? own : id;
+    }
+    return id;
+}
+
+static bool put_resend(const struct hold *hold, size_t i, json_t *creates)
+{
+    const struct held_create *create = &hold->request.creates[i];
+    const struct verdict *verdict = &hold->verdicts[i];
+
+    if (verdict->state != VERDICT_RESEND)
+        return true;
+    struct held_create again = {.object = json_text_copy(create->original)};
+    /* "#key" means nothing in a request of the gate's own. */
+    bool known = create->domain[0] != '#';
+    bool done = again.object &&
+                (!known ||
+                 json_object_set_new(again.object, "domainId", json_string(create->domain)) == 0) &&
+                (verdict->decision.outcome != OUTCOME_SCHEDULE ||
+                 request_set_due(&again, verdict->decision.due)) &&
+                json_object_set(creates, create->key, again.object) == 0;
+    json_decref(again.object);
+    return done;
+}
+
+enum hold_step hold_send_resends(struct hold *hold)
+{
+    if (!any_resend(hold))
+        return hold_collapse(hold);
+    if (!hold_owns_domains(hold) || !write_calls(hold, "create", put_resend)) {
+        fail_resends(hold);
+        return hold_collapse(hold);
+    }
+    return hold_enter(hold, PHASE_RESEND, HOLD_SEND);
+}
+
+static void judge_resent(struct hold *hold, size_t i)
+{
+    const struct held_create *create = &hold->request.creates[i];
+    struct verdict *verdict = &hold->verdicts[i];
+    const char *id = answer_created_id(&hold->resent, create->call, create->key);
+
+    verdict->masked = false;
+    if (id) {
+        snprintf(verdict->id, OBJECT_ID_SIZE, "%s", id);
+        verdict->state = VERDICT_ANSWERED;
+        return;
+    }
+    verdict->error = answer_error_type(&hold->resent, create->call, create->key);
+    if (create->domain[0] == '#' && answer_take_error(&hold->answer, &hold->resent, create->call))
+        verdict->error = "invalidResultReference";
+    verdict->state = verdict->error ? VERDICT_REJECTED : VERDICT_UNAVAILABLE;
+}
+
+enum hold_step hold_feed_resends(struct hold *hold, unsigned status, const char *body, size_t len)
+{
+    if (status != 200 || !answer_parse(body, len, hold->sent, &hold->resent)) {
+        fail_resends(hold);
+        return hold_collapse(hold);
+    }
+    for (size_t i = 0; i < hold->request.count; i++) {
+        if (hold->verdicts[i].state == VERDICT_RESEND)
+            judge_resent(hold, i);
+    }
+    return hold_collapse(hold);
+}

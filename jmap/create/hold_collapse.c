@@ -1,0 +1,203 @@
+#include "jmap/create/hold_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/collapse.h"
+
+/* The ids that a collapse is to look at; borrowed from the look-up, the request and its answer. */
+struct id_list {
+    const char **ids;
+    size_t count;
+};
+
+static void add_id(struct id_list *list, const char *id)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->ids[i], id) == 0)
+            return;
+    }
+    list->ids[list->count++] = id;
+}
+
+/* The task that the client's create has made, or NULL. */
+static const char *created_id(const struct hold *hold, const struct domain *domain)
+{
+    const struct verdict *verdict = &hold->verdicts[domain->first];
+
+    return verdict->state == VERDICT_ANSWERED && !verdict->masked ? verdict->id : NULL;
+}
+
+static wall_time created_due(const struct hold *hold, const struct domain *domain)
+{
+    const struct decision *decision = &hold->verdicts[domain->first].decision;
+
+    return decision->outcome == OUTCOME_SCHEDULE
+               ? decision->due
+               : hold_asked_time(hold, &hold->request.creates[domain->first]);
+}
+
+/* Live when it was read, and not destroyed by the client's own request since. */
+static bool is_left(const struct hold *hold, const struct renewal_task *task)
+{
+    return task->state != TASK_FAILED && !answer_has_destroyed(&hold->answer, task->id);
+}
+
+static bool list_ids(const struct hold *hold, const struct domain *domain,
+                     const struct lookup_domain *facts, struct id_list *list)
+{
+    size_t count = facts->task_count + facts->removed_count;
+    const char *created = created_id(hold, domain);
+
+    *list = (struct id_list){.ids = calloc(count + 1, sizeof *list->ids)};
+    if (!list->ids)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (is_left(hold, &facts->tasks[i]))
+            add_id(list, facts->tasks[i].id);
+    }
+    if (created)
+        add_id(list, created);
+    return true;
+}
+
+/* What was forced is to run before its certificate is due. */
+static wall_time renewal_due(const struct hold *hold, const struct lookup_domain *facts)
+{
+    return hold_is_forced(hold) ? WALL_TIME_NEVER : facts->renewal_due;
+}
+
+/* Whether the tasks, as they were read, are more than one or not as they should be. */
+static bool needs_collapse(const struct hold *hold, const struct domain *domain,
+                           const struct lookup_domain *facts)
+{
+    size_t count = facts->task_count + facts->removed_count, left = 0;
+    struct renewal_task *tasks = calloc(count + 1, sizeof *tasks);
+    const char *created = created_id(hold, domain);
+
+    if (!tasks)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (is_left(hold, &facts->tasks[i]))
+            tasks[left++] = facts->tasks[i];
+    }
+    if (created)
+        tasks[left++] = (struct renewal_task){.id = created, .due = created_due(hold, domain)};
+    bool needed = collapse_plan(&(struct collapse_facts){.now = hold->now,
+                                                         .refused_until = domain->refused_until,
+                                                         .renewal_due = renewal_due(hold, facts),
+                                                         .tasks = tasks,
+                                                         .task_count = left},
+                                NULL)
+                      .changes > 0;
+    free(tasks);
+    return needed;
+}
+
+static void tell_change(void *user, const struct collapse_change *change)
+{
+    struct hold *hold = user;
+    struct domain *domain = &hold->domains[hold->next_collapse];
+    const struct lookup_domain *facts = domain->facts ? domain->facts : &hold->newborn;
+    const struct queue_change told = queue_change_of_collapse(change, facts->id, facts->name);
+
+    if (change->survivor)
+        strncpy(domain->survivor, change->survivor, OBJECT_ID_SIZE - 1);
+    if (hold->context->changed)
+        hold->context->changed(hold->context->user, &told);
+}
+
+static wall_time time_now(void *user)
+{
+    const struct hold *hold = user;
+
+    return hold->context->now(hold->context->user);
+}
+
+static bool begin_collapse(struct hold *hold, const struct domain *domain,
+                           const struct lookup_domain *facts, const char *newborn)
+{
+    struct id_list list;
+
+    if (!list_ids(hold, domain, facts, &list))
+        return false;
+    hold->collapse = collapse_create(&(struct collapse_order){
+        .domain_id = facts->id,
+        .task_ids = list.ids,
+        .task_count = list.count,
+        .refused_until = domain->refused_until,
+        .renewal_due = renewal_due(hold, facts),
+        .blind_hold_seconds = hold->context->settings->blind_hold_seconds,
+        .newborn = newborn,
+        .now = time_now,
+        .changed = tell_change,
+        .user = hold,
+    });
+    free(list.ids);
+    return hold->collapse != NULL && collapse_body(hold->collapse, &(size_t){0}) != NULL;
+}
+
+/* The newborn domain beside whose own task the client's was made; or NULL. */
+static const char *born_domain(const struct hold *hold, const struct domain *domain)
+{
+    return created_id(hold, domain) && hold_may_be_born(hold, domain) ? domain->id : NULL;
+}
+
+/* Whether something is to be sent for the domain. */
+static bool begin(struct hold *hold, struct domain *domain)
+{
+    const char *born = born_domain(hold, domain);
+
+    if (hold->verdicts[domain->first].state != VERDICT_ANSWERED || domain->shared)
+        return false;
+    if (born && hold_begin_birth(hold, born)) {
+        hold_enter(hold, PHASE_BIRTH, HOLD_SEND);
+        return true;
+    }
+    if (!domain->facts || hold->lookup_error || !domain->facts->renewable ||
+        !needs_collapse(hold, domain, domain->facts) ||
+        !begin_collapse(hold, domain, domain->facts, NULL))
+        return false;
+    hold_enter(hold, PHASE_COLLAPSE, HOLD_SEND);
+    return true;
+}
+
+enum hold_step hold_collapse(struct hold *hold)
+{
+    hold_settle_twins(hold);
+    for (; hold_owns_domains(hold) && hold->next_collapse < hold->domain_count;
+         hold->next_collapse++) {
+        collapse_destroy(hold->collapse);
+        hold->collapse = NULL;
+        if (begin(hold, &hold->domains[hold->next_collapse]))
+            return hold->step;
+    }
+    return hold_finish(hold);
+}
+
+static enum hold_step next(struct hold *hold)
+{
+    hold->next_collapse++;
+    return hold_collapse(hold);
+}
+
+enum hold_step hold_feed_birth(struct hold *hold, unsigned status, const char *body, size_t len)
+{
+    struct domain *domain = &hold->domains[hold->next_collapse];
+    enum lookup_state state = lookup_feed(hold->birth, status, body, len);
+
+    if (state == LOOKUP_SEND_API || state == LOOKUP_SEND_SESSION)
+        return hold->step = HOLD_SEND;
+    if (state != LOOKUP_DONE || !hold->newborn.renewable ||
+        !begin_collapse(hold, domain, &hold->newborn, created_id(hold, domain)))
+        return next(hold);
+    return hold_enter(hold, PHASE_COLLAPSE, HOLD_SEND);
+}
+
+enum hold_step hold_feed_collapse(struct hold *hold, unsigned status, const char *body, size_t len)
+{
+    collapse_feed(hold->collapse, status, body, len);
+    if (collapse_body(hold->collapse, &len) && hold_owns_domains(hold))
+        return hold_enter(hold, PHASE_COLLAPSE, HOLD_SEND);
+    return next(hold);
+}

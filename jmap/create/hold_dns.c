@@ -1,0 +1,64 @@
+#include "jmap/create/hold_parts.h"
+
+/* Row 1 to 5 of the table: no renewal is due, or one is on its way. */
+#define LAST_ROW_WITHOUT_NEED 5
+
+static void report_dropped(const struct hold *hold, const struct domain *domain,
+                           const struct decision *decision)
+{
+    const struct lookup_domain *facts = domain->facts;
+
+    hold->context->report(hold->context->user,
+                          &(struct hold_report){
+                              .domain_id = domain->id,
+                              .domain_name = facts ? facts->name : NULL,
+                              .outcome = "dns_only",
+                              .why = decision->why,
+                              .row = decision->row,
+                              .due = decision->due,
+                              .renewal_due = facts ? facts->renewal_due : WALL_TIME_NEVER,
+                              .refused_until = domain->refused_until,
+                          });
+}
+
+/* Whether the task is to end without a renewal; row 0 where the table was not asked. */
+static bool needs_no_renewal(const struct hold *hold, struct domain *domain,
+                             struct decision *decision)
+{
+    struct decision_facts facts = {
+        .now = hold->now,
+        .asked = hold->now,
+        .looked_up = !hold->lookup_error && domain->facts,
+        .renewal_due = WALL_TIME_NEVER,
+        .refused_until = WALL_TIME_NEVER,
+        .not_due = hold->context->settings->not_due,
+    };
+
+    *decision =
+        (struct decision){.due = WALL_TIME_NEVER, .why = "another create has settled the domain"};
+    if (domain->shared)
+        return true;
+    if (!facts.looked_up)
+        return false;
+    if (hold_domain_has_create(hold, domain))
+        return domain->facts->renewable;
+    verdict_take_facts(hold, domain, &facts);
+    *decision = decide(&facts);
+    return decision->row <= LAST_ROW_WITHOUT_NEED;
+}
+
+bool hold_write_dns(struct hold *hold)
+{
+    for (size_t i = 0; i < hold->request.dns_count; i++) {
+        struct dns_create *create = &hold->request.dns_creates[i];
+        struct domain *domain = hold_domain_of(hold, create->domain);
+        struct decision decision;
+        if (!needs_no_renewal(hold, domain, &decision))
+            continue;
+        if (!request_drop_renewal(create))
+            return false;
+        hold->changed = true;
+        report_dropped(hold, domain, &decision);
+    }
+    return true;
+}

@@ -1,0 +1,260 @@
+#ifndef RENEWGATE_JMAP_CREATE_HOLD_PARTS_H
+#define RENEWGATE_JMAP_CREATE_HOLD_PARTS_H
+
+/*
+ * What the parts of a hold share; nobody else includes it.
+ *
+ *     hold.c          the phases, from the request's bytes to the end, and the driver's side
+ *     hold_lease.c    what keeps other replicas away from its domains
+ *     hold_verdict.c  what becomes of each create: decided before, judged after the server's answer
+ *     hold_dns.c      DnsManagement tasks that would end with a renewal
+ *     hold_calls.c    what the gate asks for afterwards: moves, and creates forwarded after all
+ *     hold_birth.c    domains that the client's request switches after it has asked for a renewal
+ *     hold_collapse.c one retry for each domain that was looked at
+ *     hold_rest.c     calls that wait for the answer to those before them
+ *     hold_answer.c   the answer to the client
+ *     hold_report.c   what is remembered, and what is reported
+ */
+
+#include <jansson.h>
+
+#include "jmap/wire/answer.h"
+#include "jmap/queue/collapse.h"
+#include "jmap/create/flight.h"
+#include "jmap/create/hold.h"
+#include "jmap/facts/lookup.h"
+#include "jmap/facts/memory.h"
+#include "jmap/queue/queue_change.h"
+#include "jmap/wire/request.h"
+#include "jmap/facts/sighting.h"
+
+/* What the hold waits for; each is left by one function below. */
+enum phase {
+    PHASE_FLIGHTS, /* another request's decision on one of its domains */
+    PHASE_LEASES,  /* another replica's */
+    PHASE_LOOKUP,
+    PHASE_MAIN,     /* the client's request */
+    PHASE_MOVE,     /* tasks moved to another time */
+    PHASE_EXPECTED, /* the task that the server may have made by itself, in place of a create */
+    PHASE_RESEND,   /* creates that must be forwarded after all */
+    PHASE_BIRTH,    /* the tasks of a domain that the client's request has made */
+    PHASE_COLLAPSE,
+    PHASE_REST, /* a hold of its own on the calls that were cut off */
+    PHASE_DONE,
+};
+
+enum verdict_state {
+    VERDICT_OPEN,
+    VERDICT_ANSWERED,    /* `id` is the answer */
+    VERDICT_REJECTED,    /* the server's error is the answer */
+    VERDICT_UNAVAILABLE, /* the gate's own error is the answer */
+    VERDICT_RESEND,
+    VERDICT_TWIN, /* what the first create for the domain gets is the answer */
+};
+
+/* What becomes of one held create. */
+struct verdict {
+    struct decision decision;
+    enum verdict_state state;
+    bool masked;
+    char id[OBJECT_ID_SIZE]; /* known before or after; or "" */
+    const char *error;       /* with VERDICT_REJECTED; borrowed from an answer */
+};
+
+struct domain {
+    const char *id; /* or "#key": neither looked up nor flown */
+    wall_time asked;
+    struct lookup_domain *facts; /* NULL where another request settled it, or nothing is known */
+    struct flight_place place;
+    struct lease *lease; /* NULL: not taken, or there is no lock */
+    bool shared;         /* another request settled it: place.result */
+    /* Its first create; once judged, the first that the server did not reject. request.count where
+     * there is none: that verdict stays open. */
+    size_t first;
+    wall_time refused_until;       /* H, once decided; else WALL_TIME_NEVER */
+    char survivor[OBJECT_ID_SIZE]; /* the task that a collapse has left, or "" */
+};
+
+struct hold {
+    const struct hold_context *context;
+    const char *body;
+    size_t len;
+    struct jmap_request request;
+    struct verdict *verdicts; /* one for each of request.creates */
+    struct domain *domains;   /* ascending by id */
+    size_t domain_count;
+    size_t next_flight;
+    size_t next_lease;
+    unsigned retakes; /* how often it began anew because its leases were lost */
+    struct lookup_domain *facts;
+    size_t fact_count;
+    struct lookup *lookup;
+    const char *lookup_error; /* NULL when the look-ups succeeded */
+    enum hold_credential credential;
+    wall_time now;
+    enum phase phase;
+    enum hold_step step;
+    bool changed;         /* the request is not the client's bytes any more */
+    bool masked;          /* at least one create in it points at no domain */
+    const char *own_body; /* a problem document that is the answer, or NULL */
+    char *out;            /* what is being sent; NULL in the main phase: the client's bytes */
+    size_t out_len;
+    struct jmap_answer answer;
+    bool has_answer;
+    json_t *sent; /* the calls of the gate's own that are being sent */
+    struct jmap_answer resent;
+    size_t next_collapse; /* the domain that is being collapsed */
+    size_t next_birth;    /* the domain whose own task is expected */
+    struct lookup *birth; /* of a domain that the client's request has changed */
+    struct lookup_domain newborn;
+    struct collapse *collapse;
+    json_t *rest_calls; /* the calls that wait for the answer to those before them, or NULL */
+    struct hold *rest;  /* on these; NULL until then, and where there is nothing to decide */
+    char *text;         /* the answer in the gate's words, or NULL */
+    size_t text_len;
+};
+
+/* hold.c */
+
+enum hold_step hold_enter(struct hold *hold, enum phase phase, enum hold_step step);
+
+/* Better no answer than an order too many. */
+enum hold_step hold_give_up(struct hold *hold);
+
+enum hold_step hold_start_lookup(struct hold *hold);
+
+/* All is settled: writes the answer, tells what came of it and gives the flights back. */
+enum hold_step hold_finish(struct hold *hold);
+
+wall_time hold_asked_time(const struct hold *hold, const struct held_create *create);
+struct domain *hold_domain_of(const struct hold *hold, const char *id);
+
+/* Whether it has a held create, and not only one of a DnsManagement task. */
+bool hold_domain_has_create(const struct hold *hold, const struct domain *domain);
+
+bool hold_domain_is_reference(const struct domain *domain);
+
+/* Whether the request itself destroys or rewrites that task. */
+bool hold_removes(const struct hold *hold, const char *task_id);
+
+bool hold_is_forced(const struct hold *hold);
+
+/* hold_lease.c */
+
+/* Takes the lease of every domain whose flight it leads, in the same order, then looks up. */
+enum hold_step hold_take_leases(struct hold *hold);
+enum hold_step hold_lease_woken(struct hold *hold);
+void hold_give_lease(const struct hold *hold, struct domain *domain);
+
+/* Whether it may write: no other replica can have begun to decide about one of its domains. */
+bool hold_owns_domains(const struct hold *hold);
+
+/* What was looked up may be past: all leases are taken anew, for the sake of their order. */
+bool hold_may_retake(const struct hold *hold);
+enum hold_step hold_retake_leases(struct hold *hold);
+
+/* Turns the decision to let the server make a task into a refusal; false where it was another. */
+bool hold_disown(struct hold *hold, size_t i);
+
+/* hold_verdict.c; `i` is a create's place in the request */
+
+void verdict_decide(struct hold *hold, size_t i);
+
+/* Puts the decision into the request. False when memory ran out. */
+bool verdict_write(struct hold *hold, size_t i);
+
+/* What the server's answer to the client's request makes of the create. */
+void verdict_judge(struct hold *hold, size_t i);
+
+/* What is known of the domain that a decision needs, if it was looked up. */
+void verdict_take_facts(const struct hold *hold, struct domain *domain, struct decision_facts *out);
+
+/* hold_dns.c */
+
+/* No renewal follows where none is due, or one is on its way. False when memory ran out. */
+bool hold_write_dns(struct hold *hold);
+
+/* hold_calls.c */
+
+/* Sends what there is to move, then what is to be forwarded after all, then finishes. */
+enum hold_step hold_send_moves(struct hold *hold);
+enum hold_step hold_feed_moves(struct hold *hold, unsigned status, const char *body, size_t len);
+enum hold_step hold_feed_resends(struct hold *hold, unsigned status, const char *body, size_t len);
+
+enum hold_step hold_send_resends(struct hold *hold);
+
+/* The id that the client's request gave to what it made under a key, or NULL. Borrowed. */
+const char *hold_made_id(const struct hold *hold, const char *key);
+
+/* hold_birth.c */
+
+/*
+ * Whether the client's request may itself put the domain's certificates into the server's hands,
+ * which then queues a renewal beside the one that was asked for before.
+ */
+bool hold_may_be_born(const struct hold *hold, const struct domain *domain);
+bool hold_begin_birth(struct hold *hold, const char *domain_id);
+
+/*
+ * Whether a create for the domain can wait until the server's own task has been looked for. Not
+ * where the request goes on to speak of what it makes: no id is known then.
+ */
+bool hold_awaits_birth(const struct hold *hold, const struct domain *domain);
+
+/* Looks for these tasks and answers with them, then forwards what is left. */
+enum hold_step hold_send_births(struct hold *hold);
+enum hold_step hold_feed_births(struct hold *hold, unsigned status, const char *body, size_t len);
+
+/* hold_collapse.c */
+
+/* Collapses the domains one after another, then finishes. What fails there is left as it is. */
+enum hold_step hold_collapse(struct hold *hold);
+enum hold_step hold_feed_birth(struct hold *hold, unsigned status, const char *body, size_t len);
+enum hold_step hold_feed_collapse(struct hold *hold, unsigned status, const char *body, size_t len);
+
+/* hold_rest.c */
+
+/*
+ * A create behind an x:Domain/set cannot be decided before that is answered: it may make the
+ * domain, change what its certificate must have, and make the server queue a renewal by itself. So
+ * the request is cut before the first such create. What comes before is sent in the client's
+ * request, what comes after as a request of the gate's own, with a hold of its own.
+ */
+
+/* False when memory ran out. */
+bool hold_cut(struct hold *hold);
+
+/* What comes before has been answered, and its domains are others' again. */
+enum hold_step hold_begin_rest(struct hold *hold);
+
+/* The driver's verbs, while the rest is on its way. */
+void hold_request_rest(const struct hold *hold, struct hold_request *request);
+enum hold_step hold_recheck_rest(struct hold *hold);
+enum hold_step hold_wake_rest(struct hold *hold);
+enum hold_step hold_fail_rest(struct hold *hold);
+enum hold_step hold_feed_rest(struct hold *hold, unsigned status, const char *body, size_t len);
+
+/* hold_answer.c */
+
+/* The problem documents of the gate's own. */
+extern const char hold_no_memory[];
+extern const char hold_no_answer[];
+
+void hold_write_answer(struct hold *hold);
+
+/*
+ * The answer to a request that the server could not read: what was sent in the client's place is
+ * not for it to see, as it names a task.
+ */
+void hold_repeat_own_words(struct hold *hold, const char *body, size_t len);
+
+/* Twins get what the first of them got. */
+void hold_settle_twins(struct hold *hold);
+
+/* hold_report.c */
+
+void hold_remember(struct hold *hold, const struct domain *domain);
+void hold_note_sighting(const struct hold *hold, const struct domain *domain);
+void hold_report_verdict(const struct hold *hold, size_t i);
+
+#endif

@@ -1,0 +1,96 @@
+#include "jmap/create/hold_parts.h"
+
+#include <string.h>
+
+static void remember_live_tasks(struct domain_memory *known, const struct domain *domain)
+{
+    const struct lookup_domain *facts = domain->facts;
+    size_t kept = 0;
+
+    memset(known->task_ids, 0, sizeof known->task_ids);
+    if (domain->survivor[0])
+        memcpy(known->task_ids[kept++], domain->survivor, OBJECT_ID_SIZE);
+    for (size_t i = 0; i < facts->task_count && kept < MEMORY_TASKS; i++) {
+        if (facts->tasks[i].state != TASK_FAILED)
+            strncpy(known->task_ids[kept++], facts->tasks[i].id, OBJECT_ID_SIZE - 1);
+    }
+}
+
+void hold_remember(struct hold *hold, const struct domain *domain)
+{
+    const struct verdict *verdict = &hold->verdicts[domain->first];
+    const struct lookup_domain *facts = domain->facts;
+    bool seen = facts && !hold->lookup_error && facts->renewable;
+    bool made = verdict->state == VERDICT_ANSWERED && !verdict->masked;
+    struct domain_memory known;
+
+    /* Names that a client made up are not worth the room. */
+    if (!seen && !made)
+        return;
+    memory_recall(hold->context->memory, domain->id, &known);
+    if (seen) {
+        remember_live_tasks(&known, domain);
+        strncpy(known.certificate_id, facts->certificate_id ? facts->certificate_id : "",
+                OBJECT_ID_SIZE - 1);
+        memcpy(known.refused_id, facts->known.refused_id, OBJECT_ID_SIZE);
+        known.refused_seen = facts->known.refused_seen;
+    }
+    if (made) {
+        memcpy(known.forwarded_id, verdict->id, OBJECT_ID_SIZE);
+        known.forwarded_at = hold->now;
+        memcpy(known.task_ids[MEMORY_TASKS - 1], verdict->id, OBJECT_ID_SIZE);
+    }
+    memory_store(hold->context->memory, &known);
+}
+
+/* What the look-up saw, and what has become of it since. */
+void hold_note_sighting(const struct hold *hold, const struct domain *domain)
+{
+    const struct verdict *verdict = &hold->verdicts[domain->first];
+    const struct decision *decision = &verdict->decision;
+    const struct lookup_domain *facts = domain->facts;
+    bool answered = verdict->state == VERDICT_ANSWERED;
+
+    if (!hold->context->sightings || !facts || hold->lookup_error)
+        return;
+    if (!facts->renewable) {
+        sightings_forget(hold->context->sightings, domain->id);
+        return;
+    }
+    struct sighting sighting = sighting_of(facts, domain->refused_until, hold->now);
+    if (answered && verdict->masked && decision->outcome == OUTCOME_MOVE)
+        sighting_set_task(&sighting, verdict->id, decision->due);
+    else if (answered && !verdict->masked)
+        sighting_set_task(&sighting, verdict->id,
+                          decision->outcome == OUTCOME_SCHEDULE ? decision->due : domain->asked);
+    if (domain->survivor[0])
+        sighting_keep_task(&sighting, facts, domain->survivor);
+    sightings_store(hold->context->sightings, &sighting);
+}
+
+void hold_report_verdict(const struct hold *hold, size_t i)
+{
+    const struct verdict *verdict = &hold->verdicts[i];
+    const struct domain *domain = hold_domain_of(hold, hold->request.creates[i].domain);
+    const struct lookup_domain *facts = domain->facts;
+    bool rejected = verdict->state == VERDICT_REJECTED || verdict->state == VERDICT_OPEN;
+    struct hold_report report = {
+        .domain_id = domain->id,
+        .domain_name = facts && !hold->lookup_error ? facts->name : NULL,
+        .outcome = outcome_name(verdict->decision.outcome),
+        .why = hold->lookup_error && facts ? hold->lookup_error : verdict->decision.why,
+        .id = verdict->id[0] ? verdict->id : NULL,
+        .row = verdict->decision.row,
+        .observed = hold->context->settings->observe,
+        .due = verdict->decision.due,
+        .renewal_due = facts && !hold->lookup_error ? facts->renewal_due : WALL_TIME_NEVER,
+        .refused_until = facts && !hold->lookup_error ? domain->refused_until : WALL_TIME_NEVER,
+    };
+
+    if (rejected && !report.observed) {
+        report.outcome = "rejected";
+        report.why = verdict->error ? verdict->error : "the server refused the request";
+        report.id = NULL;
+    }
+    hold->context->report(hold->context->user, &report);
+}

@@ -1,0 +1,228 @@
+#include "jmap/create/hold_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "jmap/wire/json_text.h"
+#include "jmap/wire/result_reference.h"
+
+/* Cutting. */
+
+/* The first call with a create behind one that sets domains; the number of calls where none is. */
+static size_t find_cut(const struct jmap_request *request)
+{
+    size_t count = json_array_size(request->calls), cut = count, first = 0;
+
+    while (first < count && !request_call_sets_domains(json_array_get(request->calls, first)))
+        first++;
+    for (size_t i = 0; i < request->count; i++) {
+        size_t call = request->creates[i].call;
+        cut = call > first && call < cut ? call : cut;
+    }
+    for (size_t i = 0; i < request->dns_count; i++) {
+        size_t call = request->dns_creates[i].call;
+        cut = call > first && call < cut ? call : cut;
+    }
+    return cut;
+}
+
+bool hold_cut(struct hold *hold)
+{
+    size_t cut = find_cut(&hold->request);
+
+    if (hold->context->settings->observe || cut == json_array_size(hold->request.calls))
+        return true;
+    hold->changed = true;
+    hold->rest_calls = request_cut(&hold->request, cut);
+    return hold->rest_calls != NULL;
+}
+
+/* Sending. */
+
+static size_t calls_before(const struct hold *hold)
+{
+    return json_array_size(hold->request.calls) - json_array_size(hold->rest_calls);
+}
+
+static json_t *responses_of(const json_t *root)
+{
+    return json_object_get(root, "methodResponses");
+}
+
+/* What "#key" means by now, for all keys; NULL when memory ran out. */
+static json_t *created_ids(const struct hold *hold)
+{
+    const json_t *own = hold->request.own_ids;
+    json_t *ids = own ? json_text_copy(own) : json_object(), *response, *object;
+    bool done = ids != NULL;
+    const char *key;
+    size_t i;
+
+    json_array_foreach(responses_of(hold->answer.root), i, response)
+    {
+        json_object_foreach(json_object_get(json_array_get(response, 1), "created"), key, object)
+        {
+            json_t *id = json_object_get(object, "id");
+            done = done && (!json_is_string(id) || json_object_set(ids, key, id) == 0);
+        }
+    }
+    if (done)
+        return ids;
+    json_decref(ids);
+    return NULL;
+}
+
+/* The calls that wait, in their places: the server's limits hold for them as for the client's. */
+static json_t *calls_left(const struct hold *hold)
+{
+    json_t *calls = json_array(), *call;
+    bool done = calls != NULL;
+    size_t i;
+
+    for (i = 0; done && i < calls_before(hold); i++)
+        done = json_array_append_new(
+                   calls, request_empty_call(json_array_get(hold->request.calls, i))) == 0;
+    json_array_foreach(hold->rest_calls, i, call)
+    {
+        result_references_resolve(json_array_get(call, 1), responses_of(hold->answer.root));
+        done = done && json_array_append(calls, call) == 0;
+    }
+    if (done)
+        return calls;
+    json_decref(calls);
+    return NULL;
+}
+
+static bool write_rest(struct hold *hold)
+{
+    json_t *using = json_object_get(hold->request.root, "using");
+    json_t *calls = calls_left(hold), *ids = created_ids(hold);
+    json_t *request = calls && ids ? json_pack("{s:O*, s:O, s:O}", "using", using, "methodCalls",
+                                               calls, "createdIds", ids)
+                                   : NULL;
+
+    free(hold->out);
+    hold->out = request ? json_text_write(request, JSON_COMPACT) : NULL;
+    hold->out_len = hold->out ? strlen(hold->out) : 0;
+    json_decref(request);
+    json_decref(ids);
+    json_decref(calls);
+    return hold->out != NULL;
+}
+
+/* Joining. */
+
+/* What of the call was done is not known (RFC 8620, section 3.6.2). */
+static json_t *unknown_response(const json_t *call)
+{
+    return json_pack("[s, {s:s, s:s}, O]", "error", "type", "serverPartialFail", "description",
+                     "The gateway could not complete the request; look at what was done.",
+                     json_array_get(call, 2));
+}
+
+/* NULL for the answer: there is none that could be read. */
+static bool join_responses(struct hold *hold, const json_t *answer)
+{
+    json_t *joined = responses_of(hold->answer.root), *call;
+    size_t rest = json_array_size(hold->rest_calls), skipped = calls_before(hold), i;
+    bool done = json_array_size(joined) >= rest;
+
+    for (i = 0; done && i < rest; i++)
+        done = json_array_remove(joined, json_array_size(joined) - 1) == 0;
+    for (i = skipped; done && i < json_array_size(responses_of(answer)); i++)
+        done = json_array_append(joined, json_array_get(responses_of(answer), i)) == 0;
+    json_array_foreach(hold->rest_calls, i, call)
+    {
+        done = done && (answer || json_array_append_new(joined, unknown_response(call)) == 0);
+    }
+    return done;
+}
+
+static bool join_created_ids(struct hold *hold, const json_t *answer)
+{
+    const char *key;
+    json_t *id;
+    bool done = true;
+
+    if (!hold->request.wants_created_ids)
+        return true;
+    json_object_foreach(json_object_get(answer, "createdIds"), key, id)
+    {
+        done = done && answer_set_created_id(&hold->answer, key, json_string_value(id));
+    }
+    return done;
+}
+
+static bool join_state(struct hold *hold, const json_t *answer)
+{
+    json_t *state = json_object_get(answer, "sessionState");
+
+    return !state || json_object_set(hold->answer.root, "sessionState", state) == 0;
+}
+
+static enum hold_step join(struct hold *hold, const json_t *answer)
+{
+    bool done =
+        join_responses(hold, answer) && join_created_ids(hold, answer) && join_state(hold, answer);
+
+    free(hold->text);
+    hold->text = done ? answer_text(&hold->answer, &hold->text_len) : NULL;
+    return hold->text ? hold_enter(hold, PHASE_DONE, HOLD_DONE) : hold_give_up(hold);
+}
+
+/* The hold on the rest has made a step; at its end its answer is joined to the first one. */
+static enum hold_step follow(struct hold *hold, enum hold_step step)
+{
+    const struct hold *rest = hold->rest;
+
+    if (step != HOLD_DONE)
+        return hold->step = step;
+    return join(hold, rest->has_answer && !rest->own_body ? rest->answer.root : NULL);
+}
+
+/* The driver's side. */
+
+enum hold_step hold_begin_rest(struct hold *hold)
+{
+    if (!write_rest(hold))
+        return join(hold, NULL);
+    hold->rest = hold_open(hold->context, hold->out, hold->out_len);
+    hold_enter(hold, PHASE_REST, HOLD_SEND);
+    return hold->rest ? follow(hold, hold_step(hold->rest)) : hold->step;
+}
+
+/* All goes in the gate's own requests, as the caller: the answer's head is the first one's. */
+void hold_request_rest(const struct hold *hold, struct hold_request *request)
+{
+    if (hold->rest)
+        *request = hold_request(hold->rest);
+    request->keep_headers = false;
+}
+
+enum hold_step hold_recheck_rest(struct hold *hold)
+{
+    return hold->rest ? follow(hold, hold_recheck(hold->rest)) : hold->step;
+}
+
+enum hold_step hold_wake_rest(struct hold *hold)
+{
+    return follow(hold, hold_woken(hold->rest));
+}
+
+enum hold_step hold_fail_rest(struct hold *hold)
+{
+    return hold->rest ? follow(hold, hold_feed_failure(hold->rest)) : join(hold, NULL);
+}
+
+enum hold_step hold_feed_rest(struct hold *hold, unsigned status, const char *body, size_t len)
+{
+    struct jmap_answer answer = {.root = NULL};
+
+    if (hold->rest)
+        return follow(hold, hold_feed(hold->rest, status, body, len));
+    if (status == 200)
+        answer_parse(body, len, hold->request.calls, &answer);
+    enum hold_step step = join(hold, answer.root);
+    answer_clear(&answer);
+    return step;
+}

@@ -1,0 +1,537 @@
+#include "jmap/facts/certificate_search.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    PAGE = 500,           /* what a get gives at most */
+    PAGES_OF_A_NAME = 20, /* the newest 10,000 that share a domain's words */
+    GETS = 16,            /* calls a request */
+    CALL_ID_SIZE = 32,
+};
+
+json_t *certificate_properties(void)
+{
+    return json_pack("[s, s, s]", "notValidBefore", "notValidAfter", "subjectAlternativeNames");
+}
+
+/* What is found. */
+
+static bool read_names(const json_t *certificate, struct san_set *names)
+{
+    const char *name;
+    json_t *value;
+    bool done = true;
+
+    *names = SAN_SET_EMPTY;
+    json_object_foreach(json_object_get(certificate, "subjectAlternativeNames"), name, value)
+    {
+        done = done && san_set_add(names, name, strlen(name));
+    }
+    return done;
+}
+
+static bool read_time(const json_t *certificate, const char *key, wall_time *out)
+{
+    const char *text = json_string_value(json_object_get(certificate, key));
+
+    return text && wall_time_parse(text, out);
+}
+
+static bool read_times(const json_t *certificate, wall_time *begins, wall_time *ends)
+{
+    return read_time(certificate, "notValidBefore", begins) &&
+           read_time(certificate, "notValidAfter", ends);
+}
+
+/* Room for one more in both lists. */
+static bool grow(struct lookup_domain *domain)
+{
+    size_t count = domain->issued_count + 1;
+    wall_time *issued = realloc(domain->issued, count * sizeof *issued);
+    if (!issued)
+        return false;
+    domain->issued = issued;
+
+    struct lookup_certificate *stored = realloc(domain->stored, count * sizeof *stored);
+    if (!stored)
+        return false;
+    domain->stored = stored;
+    return true;
+}
+
+/* A list that changes while it is read can show one twice. */
+static bool is_noted(const struct lookup_domain *domain, const char *id)
+{
+    for (size_t i = 0; i < domain->issued_count; i++) {
+        if (strcmp(domain->stored[i].id, id) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* One that has the domain's names. */
+static bool note(struct lookup_domain *domain, const json_t *certificate)
+{
+    wall_time begins, ends;
+    const char *id = json_string_value(json_object_get(certificate, "id"));
+
+    if (!id || !read_times(certificate, &begins, &ends) || is_noted(domain, id))
+        return true;
+
+    if (!grow(domain))
+        return false;
+    domain->issued[domain->issued_count] = begins;
+    struct lookup_certificate *stored = &domain->stored[domain->issued_count++];
+    *stored = (struct lookup_certificate){
+        .begins = begins, .ends = ends, .renewal_due = due_at(begins, ends, domain->renew_before)};
+    strncpy(stored->id, id, OBJECT_ID_SIZE - 1);
+
+    if (!domain->certificate_id || wall_time_before(domain->newest_expiry, ends)) {
+        domain->certificate_id = id;
+        domain->newest_begin = begins;
+        domain->newest_expiry = ends;
+        domain->renewal_due = stored->renewal_due;
+    }
+    return true;
+}
+
+bool certificate_add(struct lookup_domain *domain, const json_t *certificate)
+{
+    struct san_set names;
+    bool done = read_names(certificate, &names);
+
+    if (done && san_set_compare(&names, &domain->names) == 0)
+        done = note(domain, certificate);
+    san_set_clear(&names);
+    return done;
+}
+
+/* The domain outlives the answer, so what it borrows is kept. */
+static bool keep_id(struct certificate_search *search, const struct lookup_domain *domain,
+                    const json_t *certificate)
+{
+    json_t *id = json_object_get(certificate, "id");
+
+    return !id || domain->certificate_id != json_string_value(id) ||
+           json_array_append(search->ids, id) == 0;
+}
+
+/* The first of the wanted domains whose names do not sort before these. */
+static size_t first_with(const struct certificate_search *search, const struct san_set *names)
+{
+    size_t low = 0, high = search->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (san_set_compare(&search->wanted[middle].domain->names, names) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void remember(const struct certificate_search *search, const struct san_set *names,
+                     const json_t *certificate)
+{
+    struct indexed_certificate seen = {0};
+    const char *id = json_string_value(json_object_get(certificate, "id"));
+
+    if (!id || strlen(id) >= sizeof seen.id || !read_times(certificate, &seen.begins, &seen.ends))
+        return;
+    strncpy(seen.id, id, sizeof seen.id - 1);
+    memory_note_certificate(search->memory, names, &seen);
+}
+
+/* Gives a certificate to each domain that has its names. */
+static bool hand_out(struct certificate_search *search, const json_t *certificate)
+{
+    struct san_set names;
+    bool done = read_names(certificate, &names);
+
+    if (done)
+        remember(search, &names, certificate);
+    for (size_t i = done ? first_with(search, &names) : 0; done && i < search->count; i++) {
+        struct lookup_domain *domain = search->wanted[i].domain;
+        if (san_set_compare(&domain->names, &names) != 0)
+            break;
+        done = note(domain, certificate) && keep_id(search, domain, certificate);
+    }
+    san_set_clear(&names);
+    return done;
+}
+
+static bool hand_out_one(void *search, json_t *certificate)
+{
+    return hand_out(search, certificate);
+}
+
+/* What is asked for. */
+
+/*
+ * With a limit alone the server cuts before it turns the list round, and the newest are lost; where
+ * it must count them all it turns first.
+ */
+static json_t *query_arguments(const char *name, size_t position, size_t limit)
+{
+    json_t *filter = name ? json_pack("{s:s}", "subjectAlternativeNames", name) : NULL;
+
+    if (name && !filter)
+        return NULL;
+    return json_pack("{s:o*, s:b, s:I, s:I}", "filter", filter, "calculateTotal", 1, "position",
+                     (json_int_t)position, "limit", (json_int_t)limit);
+}
+
+static json_t *list_arguments(size_t position, size_t limit)
+{
+    return query_arguments(NULL, position, limit);
+}
+
+static const struct listing_kind certificates = {
+    .query = "x:Certificate/query",
+    .get = "x:Certificate/get",
+    .arguments = list_arguments,
+    .properties = certificate_properties,
+};
+
+/* The word search finds every certificate that has the word, so ask for the rarest: the longest. */
+const char *certificate_search_name(const struct san_set *names)
+{
+    const char *longest = "";
+
+    for (size_t i = 0; i < names->count; i++) {
+        const char *name = names->names[i];
+        if (strncmp(name, "*.", 2) == 0)
+            name += 2;
+        if (strlen(name) > strlen(longest))
+            longest = name;
+    }
+    return longest;
+}
+
+static void add_search(struct own_request *request, size_t n, const char *name, size_t page)
+{
+    char query_id[CALL_ID_SIZE], get_id[CALL_ID_SIZE];
+
+    snprintf(query_id, sizeof query_id, "q%zu", n);
+    snprintf(get_id, sizeof get_id, "g%zu", n);
+    own_request_add(request, "x:Certificate/query", query_arguments(name, page * PAGE, PAGE),
+                    query_id);
+    own_request_add_found(request, "x:Certificate/get", "x:Certificate/query", query_id,
+                          certificate_properties(), get_id);
+}
+
+static json_t *page_of(const struct own_request *request, size_t n, bool *full)
+{
+    char query_id[CALL_ID_SIZE], get_id[CALL_ID_SIZE];
+
+    snprintf(query_id, sizeof query_id, "q%zu", n);
+    snprintf(get_id, sizeof get_id, "g%zu", n);
+    *full = json_array_size(json_object_get(own_request_answer(request, query_id), "ids")) >= PAGE;
+    return own_request_list(request, get_id);
+}
+
+/* To no other domain: these move about. */
+static bool add_found(struct certificate_search *search, struct lookup_domain *domain,
+                      const json_t *certificate)
+{
+    struct san_set names;
+    bool done = read_names(certificate, &names);
+
+    if (done)
+        remember(search, &names, certificate);
+    if (done && san_set_equal(&domain->names, &names))
+        done = note(domain, certificate) && keep_id(search, domain, certificate);
+    san_set_clear(&names);
+    return done;
+}
+
+static bool read_found(struct certificate_search *search, struct certificate_wanted *wanted,
+                       const json_t *page)
+{
+    for (size_t i = 0; i < json_array_size(page); i++) {
+        if (!add_found(search, wanted->domain, json_array_get(page, i)))
+            return false;
+    }
+    wanted->page++;
+    return true;
+}
+
+/* Foreseen. */
+
+static bool is_foreseen(const struct lookup_domain *domain)
+{
+    const struct domain_memory *known = &domain->known;
+
+    return known->search_name[0] && !wall_time_before(domain->asked, known->renewal_due);
+}
+
+void certificate_search_foresee(struct certificate_search *search, struct lookup_domain *domains,
+                                size_t count, struct own_request *request)
+{
+    for (size_t i = 0; i < count && search->foreseen_count < CERTIFICATES_FORESEEN; i++) {
+        if (!is_foreseen(&domains[i]))
+            continue;
+        add_search(request, search->foreseen_count, domains[i].known.search_name, 0);
+        search->foreseen[search->foreseen_count++].domain = &domains[i];
+    }
+}
+
+void certificate_search_read_foreseen(struct certificate_search *search,
+                                      const struct own_request *request)
+{
+    for (size_t i = 0; i < search->foreseen_count; i++) {
+        struct certificate_foreseen *foreseen = &search->foreseen[i];
+        foreseen->page = json_incref(page_of(request, i, &foreseen->full));
+    }
+}
+
+void certificate_search_forget_foreseen(struct certificate_search *search)
+{
+    for (size_t i = 0; i < search->foreseen_count; i++)
+        json_decref(search->foreseen[i].page);
+    search->foreseen_count = 0;
+}
+
+/* What was foreseen of a domain, if it has the names still that it was searched for by. */
+static const struct certificate_foreseen *foreseen_of(const struct certificate_search *search,
+                                                      const struct lookup_domain *domain)
+{
+    for (size_t i = 0; i < search->foreseen_count; i++) {
+        if (search->foreseen[i].domain == domain &&
+            strcmp(domain->known.search_name, certificate_search_name(&domain->names)) == 0)
+            return &search->foreseen[i];
+    }
+    return NULL;
+}
+
+/* What is wanted. */
+
+static int by_names(const void *a, const void *b)
+{
+    const struct certificate_wanted *x = a, *y = b;
+
+    return san_set_compare(&x->domain->names, &y->domain->names);
+}
+
+/*
+ * One that ought to be fresh, by what was seen of it. The one that is remembered as the domain's
+ * own has been read with the facts already, and is not.
+ */
+static void recall(const struct certificate_search *search, struct certificate_wanted *wanted)
+{
+    const struct lookup_domain *domain = wanted->domain;
+    struct indexed_certificate seen;
+
+    if (domain->every_certificate ||
+        !memory_recall_certificate(search->memory, &domain->names, &seen))
+        return;
+    if (strcmp(seen.id, domain->known.certificate_id) == 0)
+        memory_forget_certificate(search->memory, &domain->names, seen.id);
+    else if (wall_time_before(domain->asked, due_at(seen.begins, seen.ends, domain->renew_before)))
+        memcpy(wanted->id, seen.id, sizeof wanted->id);
+}
+
+static struct certificate_wanted *want(struct certificate_search *search,
+                                       struct lookup_domain *domain)
+{
+    struct certificate_wanted *wanted = &search->wanted[search->count++];
+
+    domain->issued_count = 0;
+    domain->certificate_id = NULL;
+    domain->renewal_due = WALL_TIME_NEVER;
+    *wanted = (struct certificate_wanted){.domain = domain};
+    return wanted;
+}
+
+/* Wants a domain's certificates, unless they are all there. False when memory runs out. */
+static bool want_what_is_left(struct certificate_search *search, struct lookup_domain *domain)
+{
+    const struct certificate_foreseen *foreseen = foreseen_of(search, domain);
+    struct certificate_wanted *wanted = want(search, domain);
+
+    if (!foreseen) {
+        recall(search, wanted);
+        return true;
+    }
+    if (!foreseen->full)
+        search->count--;
+    return read_found(search, wanted, foreseen->page);
+}
+
+static size_t requests_for(size_t amount, size_t a_request)
+{
+    return amount / a_request + (amount % a_request != 0);
+}
+
+static bool choose(struct certificate_search *search)
+{
+    bool counted = search->stored != CERTIFICATES_UNCOUNTED;
+
+    search->first = 0;
+    search->way = SEARCH_BY_NAME;
+    if (!counted ||
+        listing_requests(search->stored) >= requests_for(search->count, CERTIFICATE_SEARCHES))
+        return true;
+    search->way = SEARCH_LIST;
+    /* Some may be stored while they are read. */
+    return listing_begin(&search->listing, &certificates, 0, search->stored + PAGE);
+}
+
+bool certificate_search_begin(struct certificate_search *search, struct lookup_domain *domains,
+                              size_t count, bool (*needed)(const struct lookup_domain *domain))
+{
+    free(search->wanted);
+    search->wanted = calloc(count + 1, sizeof *search->wanted);
+    search->ids = search->ids ? search->ids : json_array(); /* some are borrowed from before */
+    search->needed = needed;
+    search->count = search->first = search->last = 0;
+    search->way = SEARCH_BY_ID;
+    if (!search->wanted || !search->ids)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (needed(&domains[i]) && !want_what_is_left(search, &domains[i]))
+            return false;
+    }
+    certificate_search_forget_foreseen(search);
+    qsort(search->wanted, search->count, sizeof *search->wanted, by_names);
+    return true;
+}
+
+void certificate_search_end(struct certificate_search *search)
+{
+    certificate_search_forget_foreseen(search);
+    free(search->wanted);
+    json_decref(search->ids);
+    listing_clear(&search->listing);
+    *search = (struct certificate_search){0};
+}
+
+/* By id. */
+
+static json_t *next_ids(struct certificate_search *search)
+{
+    json_t *ids = json_array();
+
+    for (; ids && search->last < search->count && json_array_size(ids) < PAGE; search->last++) {
+        const char *id = search->wanted[search->last].id;
+        if (id[0] && json_array_append_new(ids, json_string(id)) != 0) {
+            json_decref(ids);
+            return NULL;
+        }
+    }
+    return ids;
+}
+
+static void write_gets(struct certificate_search *search, struct own_request *request)
+{
+    search->last = search->first;
+    for (size_t n = 0; n < GETS && search->last < search->count; n++) {
+        char call_id[CALL_ID_SIZE];
+        json_t *ids = next_ids(search);
+        if (ids && json_array_size(ids) == 0) {
+            json_decref(ids);
+            break;
+        }
+        snprintf(call_id, sizeof call_id, "g%zu", n);
+        own_request_add(request, "x:Certificate/get",
+                        json_pack("{s:o, s:o}", "ids", ids, "properties", certificate_properties()),
+                        call_id);
+    }
+}
+
+static bool read_gets(struct certificate_search *search, const struct own_request *request)
+{
+    for (size_t n = 0; n < GETS; n++) {
+        char call_id[CALL_ID_SIZE];
+        snprintf(call_id, sizeof call_id, "g%zu", n);
+        const json_t *list = own_request_list(request, call_id);
+        for (size_t i = 0; i < json_array_size(list); i++) {
+            if (!hand_out(search, json_array_get(list, i)))
+                return false;
+        }
+    }
+    search->first = search->last;
+    return true;
+}
+
+/* What was remembered of these was wrong, or nothing was: they are searched for. */
+static bool search_for_the_rest(struct certificate_search *search)
+{
+    size_t count = search->count;
+
+    search->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct certificate_wanted wanted = search->wanted[i];
+        if (!search->needed(wanted.domain))
+            continue;
+        if (wanted.id[0])
+            memory_forget_certificate(search->memory, &wanted.domain->names, wanted.id);
+        if (wanted.page > 0)
+            search->wanted[search->count++] = wanted;
+        else
+            want(search, wanted.domain);
+    }
+    return choose(search);
+}
+
+/* By name, and all of them. */
+
+static void write_searches(struct certificate_search *search, struct own_request *request)
+{
+    search->last = search->first;
+    for (size_t n = 0; n < CERTIFICATE_SEARCHES && search->last < search->count; n++) {
+        const struct certificate_wanted *wanted = &search->wanted[search->last++];
+        add_search(request, n, certificate_search_name(&wanted->domain->names), wanted->page);
+    }
+}
+
+static bool read_searches(struct certificate_search *search, const struct own_request *request)
+{
+    /* Those with more pages move up to those that have not been asked for. */
+    size_t next = search->last;
+
+    for (size_t i = search->last; i-- > search->first;) {
+        bool full;
+        const json_t *page = page_of(request, i - search->first, &full);
+        if (!read_found(search, &search->wanted[i], page))
+            return false;
+        if (full && search->wanted[i].page < PAGES_OF_A_NAME)
+            search->wanted[--next] = search->wanted[i];
+    }
+    search->first = next;
+    return true;
+}
+
+/* From request to request. */
+
+bool certificate_search_write(struct certificate_search *search, struct own_request *request)
+{
+    if (search->way == SEARCH_BY_ID) {
+        write_gets(search, request);
+        if (own_request_count(request) > 0 || request->incomplete)
+            return true;
+        if (!search_for_the_rest(search))
+            return false;
+    }
+    if (search->way == SEARCH_LIST)
+        listing_write(&search->listing, request);
+    else
+        write_searches(search, request);
+    return true;
+}
+
+bool certificate_search_read(struct certificate_search *search, const struct own_request *request)
+{
+    switch (search->way) {
+    case SEARCH_BY_ID:
+        return read_gets(search, request);
+    case SEARCH_BY_NAME:
+        return read_searches(search, request);
+    case SEARCH_LIST:
+        return listing_read(&search->listing, request, hand_out_one, search);
+    }
+    return false;
+}

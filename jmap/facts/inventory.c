@@ -1,0 +1,356 @@
+#include "jmap/facts/inventory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "policy/refusal.h"
+
+#define PAGE OWN_REQUEST_IDS
+/* More than any that is read for what it says. */
+#define REASON_MAX 512
+/* A server that never ends its list; 4,000,000 objects. */
+#define PAGES_MAX 10000
+
+static void end(struct inventory *inventory, const char *error)
+{
+    inventory->stage = INVENTORY_DONE;
+    inventory->error = error;
+}
+
+/* Writing. */
+
+static void add_query(struct inventory *inventory, const char *method, json_t *arguments)
+{
+    own_request_add(&inventory->request, method, arguments, "q");
+}
+
+static void add_get(struct inventory *inventory, const char *method, const char *query,
+                    json_t *properties)
+{
+    own_request_add(&inventory->request, method,
+                    json_pack("{s:{s:s, s:s, s:s}, s:o*}", "#ids", "resultOf", "q", "name", query,
+                              "path", "/ids", "properties", properties),
+                    "g");
+}
+
+static json_t *task_filter(const struct inventory *inventory)
+{
+    char due[WALL_TIME_TEXT_SIZE];
+    bool begun = !wall_time_equal(inventory->cursor, WALL_TIME_NEVER);
+
+    wall_time_format(inventory->cursor, due);
+    return json_pack("{s:s, s:s*}", "@type", "AcmeRenewal", "dueIsGreaterThanOrEqual",
+                     begun ? due : NULL);
+}
+
+static void send_page(struct inventory *inventory)
+{
+    json_int_t position = (json_int_t)inventory->position;
+
+    own_request_begin(&inventory->request);
+    switch (inventory->stage) {
+    case INVENTORY_TASKS:
+        add_query(inventory, "x:Task/query",
+                  json_pack("{s:o, s:[{s:s, s:b}], s:I, s:i}", "filter", task_filter(inventory),
+                            "sort", "property", "due", "isAscending", 1, "position", position,
+                            "limit", (int)PAGE));
+        add_get(inventory, "x:Task/get", "x:Task/query", NULL);
+        break;
+    case INVENTORY_FAILED:
+        add_query(inventory, "x:Task/query",
+                  json_pack("{s:{s:s, s:s}, s:I, s:i}", "filter", "@type", "AcmeRenewal", "status",
+                            "Failed", "position", position, "limit", (int)PAGE));
+        add_get(inventory, "x:Task/get", "x:Task/query", NULL);
+        break;
+    case INVENTORY_DOMAINS:
+        /* Without the total the server cuts the list before it turns it round. */
+        add_query(inventory, "x:Domain/query",
+                  json_pack("{s:I, s:i, s:b}", "position", position, "limit", (int)PAGE,
+                            "calculateTotal", 1));
+        add_get(inventory, "x:Domain/get", "x:Domain/query",
+                json_pack("[s, s]", "name", "certificateManagement"));
+        break;
+    case INVENTORY_DONE:
+        break;
+    }
+    if (!own_request_finish(&inventory->request))
+        end(inventory, "out of memory");
+}
+
+/* Reading. */
+
+/* Room for one more; false when memory runs out. */
+static bool grow(void **array, size_t count, size_t *room, size_t size)
+{
+    if (count < *room)
+        return true;
+
+    size_t wanted = *room ? *room * 2 : 256;
+    void *grown = realloc(*array, wanted * size);
+    if (!grown)
+        return false;
+    *array = grown;
+    *room = wanted;
+    return true;
+}
+
+static bool add_task(struct inventory *inventory, const json_t *object)
+{
+    struct renewal_task task;
+    const char *domain_id;
+
+    if (!own_request_task(object, inventory->now, &task, &domain_id))
+        return true;
+    if (!grow((void **)&inventory->tasks, inventory->task_count, &inventory->task_room,
+              sizeof *inventory->tasks))
+        return false;
+
+    struct inventory_task *added = &inventory->tasks[inventory->task_count];
+    *added = (struct inventory_task){.task = task};
+    strncpy(added->id, task.id, OBJECT_ID_SIZE - 1);
+    strncpy(added->domain_id, domain_id, OBJECT_ID_SIZE - 1);
+    added->not_due = task.state == TASK_FAILED && refusal_is_not_due(task.failure_reason);
+    added->task.id = NULL;
+    added->task.failure_reason = NULL;
+    if (task.failure_reason) {
+        added->task.failure_reason = strndup(task.failure_reason, REASON_MAX);
+        if (!added->task.failure_reason)
+            return false;
+    }
+    inventory->task_count++;
+    return true;
+}
+
+static bool add_domain(struct inventory *inventory, const char *id, const char *name,
+                       bool automatic)
+{
+    if (!id || strlen(id) >= OBJECT_ID_SIZE)
+        return true;
+    if (!grow((void **)&inventory->domains, inventory->domain_count, &inventory->domain_room,
+              sizeof *inventory->domains))
+        return false;
+
+    struct inventory_domain *added = &inventory->domains[inventory->domain_count++];
+    *added = (struct inventory_domain){.name = name ? strdup(name) : NULL, .automatic = automatic};
+    strncpy(added->id, id, OBJECT_ID_SIZE - 1);
+    return !name || added->name;
+}
+
+static bool add_object(struct inventory *inventory, const json_t *object)
+{
+    if (inventory->stage != INVENTORY_DOMAINS)
+        return add_task(inventory, object);
+
+    const char *name = own_request_string(object, "name");
+    if (inventory->only && (!name || strcasecmp(name, inventory->only) != 0))
+        return true;
+    const char *type =
+        own_request_string(json_object_get(object, "certificateManagement"), "@type");
+    bool automatic = type && strcmp(type, "Automatic") == 0;
+    inventory->manual_count += !automatic;
+    return add_domain(inventory, own_request_string(object, "id"), name, automatic);
+}
+
+/* When the last task of this page that is not Failed is due; NEVER where all are. */
+static wall_time last_due(const struct inventory *inventory, size_t from)
+{
+    wall_time last = WALL_TIME_NEVER;
+
+    for (size_t i = from; i < inventory->task_count; i++) {
+        if (inventory->tasks[i].task.state != TASK_FAILED)
+            last = wall_time_later(last, inventory->tasks[i].task.due);
+    }
+    return last;
+}
+
+/*
+ * By due time, so that what comes into the list or goes from it does not shift what is still to be
+ * read; by position only through those that are due at the same time.
+ */
+static void turn_page(struct inventory *inventory, size_t listed, size_t before)
+{
+    wall_time last = last_due(inventory, before);
+
+    if (inventory->stage == INVENTORY_TASKS && wall_time_before(inventory->cursor, last)) {
+        inventory->cursor = last;
+        inventory->position = 0;
+    } else {
+        inventory->position += listed;
+    }
+}
+
+/* By domain, then by id: a task that was read twice stands twice in a row. */
+static int task_order(const void *a, const void *b)
+{
+    const struct inventory_task *x = a, *y = b;
+    int order = strcmp(x->domain_id, y->domain_id);
+
+    return order ? order : strcmp(x->id, y->id);
+}
+
+static int domain_compare(const void *id, const void *domain)
+{
+    return strcmp(id, ((const struct inventory_domain *)domain)->id);
+}
+
+/* By id; of one that was entered twice, what tells more comes first. */
+static int domain_order(const void *a, const void *b)
+{
+    const struct inventory_domain *x = a, *y = b;
+    int order = strcmp(x->id, y->id);
+
+    if (order == 0)
+        order = y->automatic - x->automatic;
+    return order ? order : (y->name != NULL) - (x->name != NULL);
+}
+
+static void forget_repeated(struct inventory *inventory)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < inventory->task_count; i++) {
+        if (kept > 0 && task_order(&inventory->tasks[kept - 1], &inventory->tasks[i]) == 0)
+            free((char *)inventory->tasks[i].task.failure_reason);
+        else
+            inventory->tasks[kept++] = inventory->tasks[i];
+    }
+    inventory->task_count = kept;
+    kept = 0;
+    for (size_t i = 0; i < inventory->domain_count; i++) {
+        if (kept > 0 && strcmp(inventory->domains[kept - 1].id, inventory->domains[i].id) == 0)
+            free(inventory->domains[i].name);
+        else
+            inventory->domains[kept++] = inventory->domains[i];
+    }
+    inventory->domain_count = kept;
+}
+
+/* Tasks may be of domains that were not listed; those are entered as well. */
+static bool enter_task_domains(struct inventory *inventory)
+{
+    for (size_t i = 0; i < inventory->task_count; i++) {
+        if ((i == 0 ||
+             strcmp(inventory->tasks[i - 1].domain_id, inventory->tasks[i].domain_id) != 0) &&
+            !add_domain(inventory, inventory->tasks[i].domain_id, NULL, false))
+            return false;
+    }
+    return true;
+}
+
+static void settle(struct inventory *inventory)
+{
+    if (inventory->task_count > 0)
+        qsort(inventory->tasks, inventory->task_count, sizeof *inventory->tasks, task_order);
+    if (!enter_task_domains(inventory)) {
+        end(inventory, "out of memory");
+        return;
+    }
+    if (inventory->domain_count > 0)
+        qsort(inventory->domains, inventory->domain_count, sizeof *inventory->domains,
+              domain_order);
+    forget_repeated(inventory);
+
+    size_t next = 0;
+    for (size_t i = 0; i < inventory->domain_count; i++) {
+        struct inventory_domain *domain = &inventory->domains[i];
+        domain->first = next;
+        while (next < inventory->task_count &&
+               strcmp(inventory->tasks[next].domain_id, domain->id) == 0)
+            next++;
+        domain->count = next - domain->first;
+    }
+    for (size_t i = 0; i < inventory->task_count; i++)
+        inventory->tasks[i].task.id = inventory->tasks[i].id;
+    end(inventory, NULL);
+}
+
+static void next_stage(struct inventory *inventory)
+{
+    inventory->position = 0;
+    inventory->cursor = WALL_TIME_NEVER;
+    inventory->stage++;
+    if (inventory->stage == INVENTORY_DONE)
+        settle(inventory);
+    else
+        send_page(inventory);
+}
+
+static const char *fault_of(const struct inventory *inventory)
+{
+    const char *query = own_request_error(&inventory->request, "q");
+    const char *get = own_request_error(&inventory->request, "g");
+
+    if ((query && strcmp(query, "forbidden") == 0) || (get && strcmp(get, "forbidden") == 0))
+        return "the credential may not read tasks and domains";
+    return "the server refused to list tasks and domains";
+}
+
+static void feed_page(struct inventory *inventory)
+{
+    const json_t *query = own_request_answer(&inventory->request, "q");
+    const json_t *ids = json_object_get(query, "ids");
+    const json_t *list = json_object_get(own_request_answer(&inventory->request, "g"), "list");
+    size_t before = inventory->task_count, listed = json_array_size(ids), i;
+    json_t *object;
+
+    if (!json_is_array(ids) || !json_is_array(list)) {
+        end(inventory, fault_of(inventory));
+        return;
+    }
+    json_array_foreach(list, i, object)
+    {
+        if (!add_object(inventory, object)) {
+            end(inventory, "out of memory");
+            return;
+        }
+    }
+    turn_page(inventory, listed, before);
+    if (!own_request_goes_on(query, PAGE))
+        next_stage(inventory);
+    else if (++inventory->pages >= PAGES_MAX)
+        end(inventory, "the server's list has no end");
+    else
+        send_page(inventory);
+}
+
+void inventory_begin(struct inventory *inventory, wall_time now)
+{
+    *inventory = (struct inventory){.now = now, .cursor = WALL_TIME_NEVER};
+    send_page(inventory);
+}
+
+const char *inventory_body(const struct inventory *inventory, size_t *len)
+{
+    *len = inventory->request.len;
+    return inventory->stage == INVENTORY_DONE ? NULL : inventory->request.body;
+}
+
+void inventory_feed(struct inventory *inventory, unsigned status, const char *body, size_t len)
+{
+    const char *error = own_request_read(&inventory->request, status, body, len);
+
+    if (error)
+        end(inventory, error);
+    else
+        feed_page(inventory);
+}
+
+const struct inventory_domain *inventory_find(const struct inventory *inventory, const char *id)
+{
+    return inventory->domain_count > 0 ? bsearch(id, inventory->domains, inventory->domain_count,
+                                                 sizeof *inventory->domains, domain_compare)
+                                       : NULL;
+}
+
+void inventory_clear(struct inventory *inventory)
+{
+    for (size_t i = 0; i < inventory->task_count; i++)
+        free((char *)inventory->tasks[i].task.failure_reason);
+    for (size_t i = 0; i < inventory->domain_count; i++)
+        free(inventory->domains[i].name);
+    own_request_clear(&inventory->request);
+    free(inventory->tasks);
+    free(inventory->domains);
+    *inventory = (struct inventory){0};
+}

@@ -1,0 +1,65 @@
+#ifndef RENEWGATE_JMAP_FACTS_INVENTORY_H
+#define RENEWGATE_JMAP_FACTS_INVENTORY_H
+
+/*
+ * All renewal tasks and all domains with automatic certificates, read page by page, without I/O: it
+ * says what to send next and is fed the answer. The list changes while it is read, so what comes of
+ * it is where to look, not what to do: a task that moves on is seen twice or once, and one that
+ * moves back may not be seen.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "jmap/wire/object_id.h"
+#include "jmap/wire/own_request.h"
+
+/* One task; some hundred bytes. */
+struct inventory_task {
+    char id[OBJECT_ID_SIZE];
+    char domain_id[OBJECT_ID_SIZE];
+    bool not_due;             /* Failed, and all that it says is that no renewal was due */
+    struct renewal_task task; /* `id` is the member above; `failure_reason` is cut where long */
+};
+
+/* One domain and its tasks: [first, first + count) of the inventory's. */
+struct inventory_domain {
+    char id[OBJECT_ID_SIZE];
+    char *name;     /* NULL where it was not listed; the inventory's */
+    bool automatic; /* its certificates are managed by the server */
+    size_t first, count;
+};
+
+struct inventory {
+    struct inventory_task *tasks; /* by domain, once it is done */
+    size_t task_count, task_room;
+    struct inventory_domain *domains; /* ascending by id, once it is done */
+    size_t domain_count, domain_room;
+    size_t manual_count; /* how many manage their certificates by hand */
+    const char *only;    /* set after the beginning: domains of other names are passed over */
+
+    /* Its own. */
+    struct own_request request;
+    wall_time now;
+    enum { INVENTORY_TASKS, INVENTORY_FAILED, INVENTORY_DOMAINS, INVENTORY_DONE } stage;
+    wall_time cursor; /* tasks due before it have been read */
+    size_t position;  /* behind the cursor */
+    unsigned pages;
+    const char *error; /* why it ended before its end, in words; static */
+};
+
+/* Begins; zeroed before. */
+void inventory_begin(struct inventory *inventory, wall_time now);
+
+/* What to send to the API, or NULL: it is done, or `error` is set. Valid until the next feed. */
+const char *inventory_body(const struct inventory *inventory, size_t *len);
+
+/* A response, whole; status 0 where none came. */
+void inventory_feed(struct inventory *inventory, unsigned status, const char *body, size_t len);
+
+/* Once it is done; NULL where neither the domain nor a task of it was listed. */
+const struct inventory_domain *inventory_find(const struct inventory *inventory, const char *id);
+
+void inventory_clear(struct inventory *inventory);
+
+#endif

@@ -1,0 +1,486 @@
+#include "jmap/facts/lookup_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Limits of the server's session object: 500 ids a get, 16 calls a request. */
+enum {
+    DOMAINS_A_REQUEST = 200, /* with MEMORY_TASKS known tasks each: below 500 ids */
+    TASKS_BESIDE_TWINS = 500,
+    MORE_TASKS = 200000,
+};
+
+static enum lookup_state fail(struct lookup *lookup, enum lookup_state state, const char *error)
+{
+    lookup->error = error;
+    return lookup->state = state;
+}
+
+/* Certificates. */
+
+static bool is_fresh(const struct lookup_domain *domain)
+{
+    return wall_time_before(domain->asked, domain->renewal_due);
+}
+
+static bool add_known_certificates(struct lookup *lookup)
+{
+    size_t lot, i;
+    json_t *list, *certificate;
+
+    json_array_foreach(lookup->certificates, lot, list)
+    {
+        json_array_foreach(list, i, certificate)
+        {
+            const char *id = own_request_string(certificate, "id");
+            size_t first = lot * DOMAINS_A_REQUEST, last = first + DOMAINS_A_REQUEST;
+            for (size_t d = first; id && d < last && d < lookup->count; d++) {
+                struct lookup_domain *domain = &lookup->domains[d];
+                if (strcmp(domain->known.certificate_id, id) == 0 && domain->names.count > 0 &&
+                    domain->issued_count == 0 && !certificate_add(domain, certificate))
+                    return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Writing requests. */
+
+static void append_settings(struct lookup *lookup)
+{
+    own_request_add(&lookup->request, "x:AcmeProvider/get",
+                    json_pack("{s:n, s:[s, s, s]}", "ids", "properties", "challengeType",
+                              "renewBefore", "maxRetries"),
+                    "p");
+    own_request_add(&lookup->request, "x:SystemSettings/get",
+                    json_pack("{s:[s], s:[s, s, s]}", "ids", "singleton", "properties",
+                              "defaultHostname", "mailExchangers", "services"),
+                    "s");
+}
+
+static bool add_id(json_t *ids, const char *id)
+{
+    return !id[0] || json_array_append_new(ids, json_string(id)) == 0;
+}
+
+static void append_known(struct lookup *lookup)
+{
+    json_t *ids = json_array(), *tasks = json_array(), *certificates = json_array();
+    bool listed = true;
+
+    for (size_t i = lookup->first; i < lookup->last; i++) {
+        const struct domain_memory *known = &lookup->domains[i].known;
+        listed = add_id(ids, lookup->domains[i].id) && listed;
+        for (size_t t = 0; t < MEMORY_TASKS; t++)
+            listed = add_id(tasks, known->task_ids[t]) && listed;
+        listed = add_id(certificates, known->certificate_id) && listed;
+    }
+    if (!listed)
+        lookup->request.incomplete = true;
+    own_request_add(&lookup->request, "x:Task/get", json_pack("{s:o}", "ids", tasks), "k");
+    own_request_add(
+        &lookup->request, "x:Domain/get",
+        json_pack("{s:o, s:[s, s]}", "ids", ids, "properties", "name", "certificateManagement"),
+        "d");
+    append_settings(lookup);
+    own_request_add(
+        &lookup->request, "x:Certificate/get",
+        json_pack("{s:o, s:o}", "ids", certificates, "properties", certificate_properties()), "c");
+}
+
+static void append_certificate_count(struct lookup *lookup)
+{
+    own_request_add(&lookup->request, "x:Certificate/query",
+                    json_pack("{s:b, s:i}", "calculateTotal", 1, "limit", 1), "n");
+}
+
+static enum lookup_state send_request(struct lookup *lookup)
+{
+    if (!own_request_finish(&lookup->request))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    return lookup->state = LOOKUP_SEND_API;
+}
+
+/* From stage to stage. */
+
+static enum lookup_state send_facts(struct lookup *lookup)
+{
+    lookup->last = lookup->first + DOMAINS_A_REQUEST;
+    if (lookup->last > lookup->count)
+        lookup->last = lookup->count;
+    own_request_begin(&lookup->request);
+    if (lookup->first == 0) {
+        lookup_append_first_tasks(lookup);
+        lookup_append_failed_tasks(lookup);
+        if (lookup->count > CERTIFICATE_SEARCHES)
+            append_certificate_count(lookup);
+    }
+    append_known(lookup);
+    /* With so few domains there is room for what the next request would ask for. */
+    if (lookup->count <= CERTIFICATES_FORESEEN)
+        certificate_search_foresee(&lookup->search, lookup->domains, lookup->count,
+                                   &lookup->request);
+    return send_request(lookup);
+}
+
+static bool needs_search(const struct lookup_domain *domain)
+{
+    return domain->renewable && domain->names.count > 0 &&
+           (domain->every_certificate || !is_fresh(domain));
+}
+
+/*
+ * Once more after the rest of the tasks: a renewal can have finished while these were read. Where a
+ * task was seen before, that is what counts.
+ */
+static bool needs_search_again(const struct lookup_domain *domain)
+{
+    return domain->taskless && needs_search(domain);
+}
+
+static bool lacks_task(const struct lookup_domain *domain)
+{
+    return domain->renewable && (domain->scheduled || !is_fresh(domain)) &&
+           lookup_live_tasks(domain) == 0;
+}
+
+static bool needs_more_tasks(const struct lookup *lookup)
+{
+    bool read = lookup->all_tasks || lookup->tasks_spared;
+
+    for (size_t i = 0; !read && i < lookup->count; i++) {
+        if (lacks_task(&lookup->domains[i]))
+            return true;
+    }
+    return false;
+}
+
+static enum lookup_state send_more_tasks(struct lookup *lookup)
+{
+    own_request_begin(&lookup->request);
+    listing_write(&lookup->tasks, &lookup->request);
+    return send_request(lookup);
+}
+
+static enum lookup_state list_more_tasks(struct lookup *lookup, size_t most)
+{
+    lookup->stage = STAGE_MORE_TASKS;
+    certificate_search_forget_foreseen(&lookup->search);
+    if (!listing_begin(&lookup->tasks, &lookup_renewal_tasks, lookup->task_position, most))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    return send_more_tasks(lookup);
+}
+
+/* From its beginning: where tasks have gone from there since, those that follow have moved up. */
+static enum lookup_state list_all_tasks(struct lookup *lookup)
+{
+    for (size_t i = 0; i < lookup->count; i++)
+        lookup->domains[i].taskless = lacks_task(&lookup->domains[i]);
+    lookup->task_position = 0;
+    return list_more_tasks(lookup, MORE_TASKS);
+}
+
+/* For the next look at the domain, whoever looks then. */
+static void remember_renewal(const struct lookup *lookup, const struct lookup_domain *domain)
+{
+    const struct domain_memory *known = &domain->known;
+    const char *id = domain->certificate_id ? domain->certificate_id : "";
+    const char *name = certificate_search_name(&domain->names);
+
+    if (strlen(id) >= OBJECT_ID_SIZE ||
+        (strcmp(id, known->certificate_id) == 0 && strcmp(name, known->search_name) == 0 &&
+         wall_time_equal(domain->renewal_due, known->renewal_due)))
+        return;
+    memory_note_renewal(lookup->memory, domain->id, id, domain->renewal_due, name);
+}
+
+static enum lookup_state end(struct lookup *lookup)
+{
+    for (size_t i = 0; i < lookup->count; i++) {
+        if (lookup->domains[i].renewable)
+            remember_renewal(lookup, &lookup->domains[i]);
+    }
+    return lookup->state = LOOKUP_DONE;
+}
+
+static enum lookup_state next_certificates(struct lookup *lookup)
+{
+    own_request_begin(&lookup->request);
+    if (!certificate_search_write(&lookup->search, &lookup->request))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    if (lookup->request.incomplete || own_request_count(&lookup->request) > 0)
+        return send_request(lookup);
+
+    if (needs_more_tasks(lookup))
+        return list_all_tasks(lookup);
+    return end(lookup);
+}
+
+static enum lookup_state search_certificates(struct lookup *lookup)
+{
+    bool again = lookup->certificates_read;
+
+    lookup->stage = STAGE_CERTIFICATES;
+    lookup->certificates_read = true;
+    if (!certificate_search_begin(&lookup->search, lookup->domains, lookup->count,
+                                  again ? needs_search_again : needs_search))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    return next_certificates(lookup);
+}
+
+/* Not from the session: its URLs are for clients and often lead to another name. */
+static enum lookup_state send_nodes(struct lookup *lookup)
+{
+    lookup->stage = STAGE_NODES;
+    own_request_begin(&lookup->request);
+    own_request_add(&lookup->request, "x:ClusterNode/get",
+                    json_pack("{s:n, s:[s, s]}", "ids", "properties", "hostname", "lastRenewal"),
+                    "n");
+    return send_request(lookup);
+}
+
+static enum lookup_state after_names(struct lookup *lookup)
+{
+    if (!lookup_name_domains(lookup) || !add_known_certificates(lookup))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    /* A crowd of one domain's tasks is for a collapse to find. */
+    if (lookup->twins_seen && !lookup->all_tasks)
+        return list_more_tasks(lookup, TASKS_BESIDE_TWINS);
+    return search_certificates(lookup);
+}
+
+static void note_certificate_count(struct lookup *lookup)
+{
+    const json_t *total = json_object_get(own_request_answer(&lookup->request, "n"), "total");
+
+    if (json_is_integer(total) && json_integer_value(total) >= 0)
+        lookup->search.stored = (size_t)json_integer_value(total);
+}
+
+static enum lookup_state feed_facts(struct lookup *lookup)
+{
+    const json_t *providers = own_request_list(&lookup->request, "p");
+    const json_t *settings = json_array_get(own_request_list(&lookup->request, "s"), 0);
+
+    if (lookup->first == 0) {
+        if (!lookup_add_tasks(lookup, "T") || !lookup_add_tasks(lookup, "L") ||
+            !lookup_add_tasks(lookup, "F"))
+            return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        lookup_note_first_pages(lookup);
+        note_certificate_count(lookup);
+        if (!lookup_read_settings(lookup, settings))
+            return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    }
+    if (!lookup_add_tasks(lookup, "k") ||
+        json_array_append(lookup->certificates, own_request_list(&lookup->request, "c")) != 0)
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    for (size_t i = lookup->first; i < lookup->last; i++) {
+        struct lookup_domain *domain = &lookup->domains[i];
+        lookup_read_domain(lookup, domain,
+                           lookup_object(own_request_list(&lookup->request, "d"), domain->id),
+                           providers);
+    }
+    if (lookup->last < lookup->count) {
+        lookup->first = lookup->last;
+        return send_facts(lookup);
+    }
+    certificate_search_read_foreseen(&lookup->search, &lookup->request);
+    if (!lookup_read_other_hostnames(lookup, settings))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    return lookup->needs_hostname ? send_nodes(lookup) : after_names(lookup);
+}
+
+static enum lookup_state use_hostname(struct lookup *lookup, const char *hostname)
+{
+    if (!lookup_add_hostname(lookup, hostname))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    return after_names(lookup);
+}
+
+/* Nodes that are no more stay listed under names of their own: the latest sign of life counts. */
+static enum lookup_state feed_nodes(struct lookup *lookup)
+{
+    const char *hostname = NULL;
+    wall_time latest = WALL_TIME_NEVER;
+    size_t i;
+    json_t *node;
+
+    json_array_foreach(own_request_list(&lookup->request, "n"), i, node)
+    {
+        wall_time renewed = own_request_time(node, "lastRenewal", WALL_TIME_NEVER);
+        if (!own_request_string(node, "hostname") ||
+            (hostname && !wall_time_before(latest, renewed)))
+            continue;
+        hostname = own_request_string(node, "hostname");
+        latest = renewed;
+    }
+    if (hostname) {
+        memory_store_hostname(lookup->memory, hostname);
+        return use_hostname(lookup, hostname);
+    }
+    lookup->stage = STAGE_SESSION;
+    return lookup->state = LOOKUP_SEND_SESSION;
+}
+
+/* A guess, so not remembered. */
+static enum lookup_state feed_session(struct lookup *lookup)
+{
+    const char *url = own_request_string(lookup->request.response, "apiUrl");
+    const char *host = url ? strstr(url, "://") : NULL;
+    char hostname[HOSTNAME_SIZE];
+
+    if (!host)
+        return fail(lookup, LOOKUP_FAILED, "the server's session names no address");
+    host += 3;
+    snprintf(hostname, sizeof hostname, "%.*s", (int)strcspn(host, ":/"), host);
+    return use_hostname(lookup, hostname);
+}
+
+static enum lookup_state feed_certificates(struct lookup *lookup)
+{
+    if (!certificate_search_read(&lookup->search, &lookup->request))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    return next_certificates(lookup);
+}
+
+/* Certificates come after tasks, always. */
+static enum lookup_state end_more_tasks(struct lookup *lookup)
+{
+    size_t asked_for = lookup->task_position + TASKS_BESIDE_TWINS;
+
+    lookup->all_tasks = lookup->certificates_read || lookup->tasks.position < asked_for;
+    lookup->task_position = lookup->tasks.position;
+    return search_certificates(lookup);
+}
+
+static enum lookup_state feed_more_tasks(struct lookup *lookup)
+{
+    if (!listing_read(&lookup->tasks, &lookup->request, lookup_add_listed_task, lookup))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    return listing_is_done(&lookup->tasks) || !needs_more_tasks(lookup) ? end_more_tasks(lookup)
+                                                                        : send_more_tasks(lookup);
+}
+
+static enum lookup_state feed_response(struct lookup *lookup)
+{
+    if (lookup->stage == STAGE_NODES)
+        return feed_nodes(lookup);
+    if (lookup->stage == STAGE_SESSION)
+        return feed_session(lookup);
+
+    bool forbidden;
+    const char *fault = own_request_fault(&lookup->request, &forbidden);
+    if (fault)
+        return fail(lookup, forbidden ? LOOKUP_FORBIDDEN : LOOKUP_FAILED, fault);
+    switch (lookup->stage) {
+    case STAGE_FACTS:
+        return feed_facts(lookup);
+    case STAGE_CERTIFICATES:
+        return feed_certificates(lookup);
+    default:
+        return feed_more_tasks(lookup);
+    }
+}
+
+enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char *body, size_t len)
+{
+    bool no_memory;
+    const char *error = own_request_read_resource(&lookup->request, status, body, len, &no_memory);
+
+    if (error)
+        return fail(lookup, no_memory ? LOOKUP_NO_MEMORY : LOOKUP_FAILED, error);
+    /* Of long lists only what is needed is kept. */
+    if (lookup->stage != STAGE_CERTIFICATES && lookup->stage != STAGE_MORE_TASKS &&
+        json_array_append(lookup->responses, lookup->request.response) != 0)
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    return feed_response(lookup);
+}
+
+struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
+                             struct task_memory *memory, wall_time now)
+{
+    struct lookup *lookup = calloc(1, sizeof *lookup);
+    if (!lookup)
+        return NULL;
+
+    *lookup = (struct lookup){
+        .domains = domains,
+        .count = count,
+        .memory = memory,
+        .now = now,
+        .responses = json_array(),
+        .certificates = json_array(),
+        .hostnames = json_array(),
+        .search = {.memory = memory, .stored = CERTIFICATES_UNCOUNTED},
+    };
+    for (size_t i = 0; i < count; i++) {
+        domains[i].renewal_due = WALL_TIME_NEVER;
+        memory_recall(memory, domains[i].id, &domains[i].known);
+    }
+    if (!lookup->responses || !lookup->certificates || !lookup->hostnames ||
+        send_facts(lookup) != LOOKUP_SEND_API) {
+        lookup_destroy(lookup);
+        return NULL;
+    }
+    return lookup;
+}
+
+void lookup_spare_tasks(struct lookup *lookup)
+{
+    lookup->tasks_spared = true;
+}
+
+void lookup_set_now(struct lookup *lookup, wall_time now)
+{
+    lookup->now = now;
+}
+
+void lookup_destroy(struct lookup *lookup)
+{
+    if (!lookup)
+        return;
+    for (size_t i = 0; i < lookup->count; i++) {
+        struct lookup_domain *domain = &lookup->domains[i];
+        san_set_clear(&domain->names);
+        free(domain->tasks);
+        free(domain->issued);
+        free(domain->stored);
+        *domain = (struct lookup_domain){.id = domain->id,
+                                         .asked = domain->asked,
+                                         .every_certificate = domain->every_certificate};
+    }
+    certificate_search_end(&lookup->search);
+    listing_clear(&lookup->tasks);
+    own_request_clear(&lookup->request);
+    json_decref(lookup->hostnames);
+    json_decref(lookup->certificates);
+    json_decref(lookup->responses);
+    free(lookup);
+}
+
+enum lookup_state lookup_state(const struct lookup *lookup)
+{
+    return lookup->state;
+}
+
+const char *lookup_body(const struct lookup *lookup, size_t *len)
+{
+    *len = lookup->request.len;
+    return lookup->request.body;
+}
+
+void lookup_forget_certificate(struct task_memory *memory, const struct lookup_domain *found)
+{
+    if (!found->certificate_id)
+        return;
+    memory_note_renewal(memory, found->id, "", WALL_TIME_NEVER,
+                        certificate_search_name(&found->names));
+    memory_forget_certificate(memory, &found->names, found->certificate_id);
+}
+
+const char *lookup_error(const struct lookup *lookup)
+{
+    return lookup->error ? lookup->error : "";
+}

@@ -1,0 +1,99 @@
+#ifndef RENEWGATE_JMAP_FACTS_LOOKUP_PARTS_H
+#define RENEWGATE_JMAP_FACTS_LOOKUP_PARTS_H
+
+/*
+ * What the parts of a look-up share; nobody else includes it.
+ *
+ *     lookup.c          the stages, from the first request to the end, and the driver's side
+ *     lookup_tasks.c    tasks: how they are asked for, and whose they are
+ *     lookup_domains.c  domains: how they are managed, and the names of their certificates
+ *
+ * How certificates are searched for is jmap/facts/certificate_search.h.
+ */
+
+#include <jansson.h>
+
+#include "jmap/facts/certificate_search.h"
+#include "jmap/facts/listing.h"
+#include "jmap/facts/lookup.h"
+#include "jmap/wire/own_request.h"
+
+/*
+ * Stages, each one request and its answer:
+ *   facts         tasks, domains, providers, settings and, by id, the certificates known already;
+ *                 for some of the domains at a time
+ *   nodes         the server's own host name, once in the gate's life and only where it matters
+ *   session       the same from the session's URLs, where the caller may not see the nodes
+ *   more tasks    a page of the list, where one domain has several: there may be a crowd of them
+ *   certificates  a search, for the domains whose known certificate is not fresh
+ *   more tasks    the whole list, where a task may be made for a domain of which none was seen,
+ *                 with the others' remembered on the way; then certificates again
+ */
+enum stage {
+    STAGE_FACTS,
+    STAGE_NODES,
+    STAGE_SESSION,
+    STAGE_CERTIFICATES,
+    STAGE_MORE_TASKS,
+    STAGE_END,
+};
+
+struct lookup {
+    struct lookup_domain *domains;
+    size_t count;
+    struct task_memory *memory;
+    wall_time now;
+    enum stage stage;
+    enum lookup_state state;
+    const char *error;
+    struct own_request request;
+    size_t first, last;   /* the domains of this request: [first, last) */
+    size_t task_position; /* how far the list of tasks has been read */
+    bool twins_seen;      /* the beginning of the list has several tasks of one of the domains */
+    bool all_tasks;       /* the list of tasks has been read to its end, or as far as it ever is */
+    bool tasks_spared;    /* by the caller, and it is not read any further here */
+    struct listing tasks; /* more of it, or all */
+    json_t *responses;    /* array: owns all strings that were found, but for those of the search */
+    json_t *certificates; /* array: of each lot of domains, those known already */
+    json_t *hostnames;    /* array: the server's own names */
+    bool needs_hostname;
+    bool certificates_read; /* at least once */
+    struct certificate_search search;
+};
+
+/* The functions that give a bool give false where memory runs out. */
+
+/* lookup_tasks.c */
+
+/* The first ones of the list, by due time; and those that have failed. */
+void lookup_append_first_tasks(struct lookup *lookup);
+void lookup_append_failed_tasks(struct lookup *lookup);
+void lookup_note_first_pages(struct lookup *lookup);
+
+/* The whole list. */
+extern const struct listing_kind lookup_renewal_tasks;
+
+/* A get's answer, and one object of a list. Tasks of other domains in a list are remembered. */
+bool lookup_add_tasks(struct lookup *lookup, const char *call_id);
+bool lookup_add_listed_task(void *lookup, json_t *object);
+
+size_t lookup_live_tasks(const struct lookup_domain *domain);
+
+/* lookup_domains.c */
+
+/* The object with that id, or NULL. */
+const json_t *lookup_object(const json_t *list, const char *id);
+
+/* `object` and the providers may be NULL. */
+void lookup_read_domain(struct lookup *lookup, struct lookup_domain *domain, const json_t *object,
+                        const json_t *providers);
+
+/* The names that the server knows itself by. */
+bool lookup_read_settings(struct lookup *lookup, const json_t *settings);
+bool lookup_read_other_hostnames(struct lookup *lookup, const json_t *settings);
+bool lookup_add_hostname(struct lookup *lookup, const char *hostname);
+
+/* What certificates of the domains have to be for, now that all this is known. */
+bool lookup_name_domains(struct lookup *lookup);
+
+#endif

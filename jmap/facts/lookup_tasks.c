@@ -1,0 +1,175 @@
+#include "jmap/facts/lookup_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    DUE_TASKS = 100,
+    LATER_TASKS = 10,
+    FAILED_TASKS = 100,
+};
+
+/* Reading. */
+
+static int domain_compare(const void *id, const void *domain)
+{
+    return strcmp(id, ((const struct lookup_domain *)domain)->id);
+}
+
+static struct lookup_domain *domain_by_id(struct lookup *lookup, const char *id)
+{
+    return id ? bsearch(id, lookup->domains, lookup->count, sizeof *lookup->domains, domain_compare)
+              : NULL;
+}
+
+static bool has_task(const struct lookup_domain *domain, const char *id)
+{
+    for (size_t i = 0; i < domain->task_count; i++) {
+        if (strcmp(domain->tasks[i].id, id) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* When this gate first saw the CA refuse that task without naming a time. */
+static wall_time first_seen(struct lookup_domain *domain, const struct renewal_task *task,
+                            wall_time now)
+{
+    if (task->state != TASK_RETRY || refusal_parse(task->failure_reason).kind != REFUSAL_SOME_TIME)
+        return now;
+    if (strcmp(domain->known.refused_id, task->id) == 0)
+        return domain->known.refused_seen;
+    strncpy(domain->known.refused_id, task->id, OBJECT_ID_SIZE - 1);
+    domain->known.refused_seen = now;
+    return now;
+}
+
+static bool add_task_to(struct lookup_domain *domain, struct renewal_task task, wall_time now)
+{
+    struct renewal_task *grown =
+        realloc(domain->tasks, (domain->task_count + 1) * sizeof *domain->tasks);
+    if (!grown)
+        return false;
+    domain->tasks = grown;
+    task.seen = first_seen(domain, &task, now);
+    grown[domain->task_count++] = task;
+    return true;
+}
+
+/* Of tasks in a long list those of other domains are remembered; `object` owns the others' strings.
+ */
+static bool add_task(struct lookup *lookup, json_t *object)
+{
+    struct renewal_task task;
+    const char *domain_id;
+
+    if (!own_request_task(object, lookup->now, &task, &domain_id))
+        return true;
+
+    struct lookup_domain *domain = domain_by_id(lookup, domain_id);
+    if (!domain) {
+        if (lookup->stage == STAGE_MORE_TASKS && task.state != TASK_FAILED)
+            memory_note_task(lookup->memory, domain_id, task.id);
+        return true;
+    }
+    if (has_task(domain, task.id))
+        return true;
+    return add_task_to(domain, task, lookup->now) &&
+           json_array_append(lookup->responses, object) == 0;
+}
+
+bool lookup_add_listed_task(void *lookup, json_t *object)
+{
+    return add_task(lookup, object);
+}
+
+bool lookup_add_tasks(struct lookup *lookup, const char *call_id)
+{
+    size_t i;
+    json_t *object;
+
+    json_array_foreach(own_request_list(&lookup->request, call_id), i, object)
+    {
+        if (!add_task(lookup, object))
+            return false;
+    }
+    return true;
+}
+
+size_t lookup_live_tasks(const struct lookup_domain *domain)
+{
+    size_t live = 0;
+
+    for (size_t i = 0; i < domain->task_count; i++)
+        live += domain->tasks[i].state != TASK_FAILED;
+    return live;
+}
+
+static size_t listed(const struct lookup *lookup, const char *call_id)
+{
+    return json_array_size(json_object_get(own_request_answer(&lookup->request, call_id), "ids"));
+}
+
+/* Together they are the beginning of the list, unless there are more that are due. */
+void lookup_note_first_pages(struct lookup *lookup)
+{
+    size_t due = listed(lookup, "t"), later = listed(lookup, "l");
+
+    lookup->task_position = due < DUE_TASKS ? due + later : due;
+    lookup->all_tasks = due < DUE_TASKS && later < LATER_TASKS;
+    for (size_t i = 0; i < lookup->count; i++)
+        lookup->twins_seen |= lookup_live_tasks(&lookup->domains[i]) > 1;
+}
+
+/* Writing. */
+
+/* By due time; Failed ones have none and come last. */
+static json_t *tasks_by_due(json_t *filter, size_t position, size_t limit)
+{
+    return json_pack("{s:o, s:[{s:s, s:b}], s:I, s:I}", "filter", filter, "sort", "property", "due",
+                     "isAscending", 1, "position", (json_int_t)position, "limit",
+                     (json_int_t)limit);
+}
+
+static void append_tasks(struct lookup *lookup, json_t *filter, size_t limit, const char *query_id,
+                         const char *call_id)
+{
+    own_request_add(&lookup->request, "x:Task/query", tasks_by_due(filter, 0, limit), query_id);
+    own_request_add_found(&lookup->request, "x:Task/get", "x:Task/query", query_id, NULL, call_id);
+}
+
+/*
+ * What is due, running ones included, and a few of those that follow. In a small queue that is all
+ * of it; in a large one what follows is mostly other domains' next renewals.
+ */
+void lookup_append_first_tasks(struct lookup *lookup)
+{
+    char now[WALL_TIME_TEXT_SIZE];
+
+    wall_time_format(lookup->now, now);
+    append_tasks(lookup,
+                 json_pack("{s:s, s:s}", "@type", "AcmeRenewal", "dueIsLessThanOrEqual", now),
+                 DUE_TASKS, "t", "T");
+    append_tasks(lookup, json_pack("{s:s, s:s}", "@type", "AcmeRenewal", "dueIsGreaterThan", now),
+                 LATER_TASKS, "l", "L");
+}
+
+void lookup_append_failed_tasks(struct lookup *lookup)
+{
+    own_request_add(&lookup->request, "x:Task/query",
+                    json_pack("{s:{s:s, s:s}, s:i}", "filter", "@type", "AcmeRenewal", "status",
+                              "Failed", "limit", (int)FAILED_TASKS),
+                    "f");
+    own_request_add_found(&lookup->request, "x:Task/get", "x:Task/query", "f", NULL, "F");
+}
+
+static json_t *task_arguments(size_t position, size_t limit)
+{
+    return tasks_by_due(json_pack("{s:s}", "@type", "AcmeRenewal"), position, limit);
+}
+
+const struct listing_kind lookup_renewal_tasks = {
+    .query = "x:Task/query",
+    .get = "x:Task/get",
+    .arguments = task_arguments,
+};

@@ -1,0 +1,169 @@
+#include "jmap/facts/memory.h"
+
+#include <pthread.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* 65,536 buckets of 16: 42 MiB at most. */
+#define CERTIFICATE_BUCKETS ((size_t)1 << 16)
+
+struct task_memory {
+    pthread_mutex_t lock;
+    void *domains; /* tsearch(3) tree of struct domain_memory */
+    struct certificate_index certificates;
+    char hostname[HOSTNAME_SIZE];
+};
+
+static int domain_compare(const void *a, const void *b)
+{
+    const struct domain_memory *x = a, *y = b;
+
+    return strcmp(x->domain_id, y->domain_id);
+}
+
+struct task_memory *task_memory_create(void)
+{
+    struct task_memory *memory = calloc(1, sizeof *memory);
+
+    if (memory && pthread_mutex_init(&memory->lock, NULL) != 0) {
+        free(memory);
+        return NULL;
+    }
+    if (memory)
+        memory->certificates.limit = CERTIFICATE_BUCKETS;
+    return memory;
+}
+
+void task_memory_destroy(struct task_memory *memory)
+{
+    if (!memory)
+        return;
+    tdestroy(memory->domains, free);
+    certificate_index_clear(&memory->certificates);
+    pthread_mutex_destroy(&memory->lock);
+    free(memory);
+}
+
+void memory_recall(struct task_memory *memory, const char *domain_id, struct domain_memory *out)
+{
+    memset(out, 0, sizeof *out);
+    strncpy(out->domain_id, domain_id, sizeof out->domain_id - 1);
+
+    pthread_mutex_lock(&memory->lock);
+    struct domain_memory **found = tfind(out, &memory->domains, domain_compare);
+    if (found)
+        *out = **found;
+    pthread_mutex_unlock(&memory->lock);
+}
+
+/* With the lock held: what is remembered of a domain, empty where nothing was. NULL: no memory. */
+static struct domain_memory *place_of(struct task_memory *memory, const char *domain_id)
+{
+    struct domain_memory key = {0};
+
+    strncpy(key.domain_id, domain_id, OBJECT_ID_SIZE - 1);
+    struct domain_memory **found = tfind(&key, &memory->domains, domain_compare);
+    if (found)
+        return *found;
+
+    struct domain_memory *place = malloc(sizeof *place);
+    if (!place)
+        return NULL;
+    *place = key;
+    if (!tsearch(place, &memory->domains, domain_compare)) {
+        free(place);
+        return NULL;
+    }
+    return place;
+}
+
+void memory_store(struct task_memory *memory, const struct domain_memory *domain)
+{
+    pthread_mutex_lock(&memory->lock);
+    struct domain_memory *place = place_of(memory, domain->domain_id);
+    if (place)
+        *place = *domain;
+    pthread_mutex_unlock(&memory->lock);
+}
+
+/* Where the task belongs; its own place if it is known already. */
+static char *place_for(struct domain_memory *domain, const char *task_id)
+{
+    for (size_t i = 0; i + 1 < MEMORY_TASKS; i++) {
+        if (!domain->task_ids[i][0] || strcmp(domain->task_ids[i], task_id) == 0)
+            return domain->task_ids[i];
+    }
+    return domain->task_ids[MEMORY_TASKS - 1];
+}
+
+void memory_note_task(struct task_memory *memory, const char *domain_id, const char *task_id)
+{
+    pthread_mutex_lock(&memory->lock);
+    struct domain_memory *place = place_of(memory, domain_id);
+    if (place)
+        strncpy(place_for(place, task_id), task_id, OBJECT_ID_SIZE - 1);
+    pthread_mutex_unlock(&memory->lock);
+}
+
+void memory_note_renewal(struct task_memory *memory, const char *domain_id,
+                         const char *certificate_id, wall_time renewal_due, const char *search_name)
+{
+    bool fits = strlen(search_name) < SEARCH_NAME_SIZE;
+
+    pthread_mutex_lock(&memory->lock);
+    struct domain_memory *place = place_of(memory, domain_id);
+    if (place) {
+        strncpy(place->certificate_id, certificate_id, OBJECT_ID_SIZE - 1);
+        strncpy(place->search_name, fits ? search_name : "", SEARCH_NAME_SIZE - 1);
+        place->renewal_due = renewal_due;
+    }
+    pthread_mutex_unlock(&memory->lock);
+}
+
+void memory_note_certificate(struct task_memory *memory, const struct san_set *names,
+                             const struct indexed_certificate *certificate)
+{
+    struct indexed_certificate noted = *certificate;
+
+    noted.names = san_set_hash(names);
+    pthread_mutex_lock(&memory->lock);
+    certificate_index_note(&memory->certificates, &noted);
+    pthread_mutex_unlock(&memory->lock);
+}
+
+bool memory_recall_certificate(struct task_memory *memory, const struct san_set *names,
+                               struct indexed_certificate *out)
+{
+    uint64_t hash = san_set_hash(names);
+
+    pthread_mutex_lock(&memory->lock);
+    bool known = certificate_index_find(&memory->certificates, hash, out);
+    pthread_mutex_unlock(&memory->lock);
+    return known;
+}
+
+void memory_forget_certificate(struct task_memory *memory, const struct san_set *names,
+                               const char *id)
+{
+    uint64_t hash = san_set_hash(names);
+
+    pthread_mutex_lock(&memory->lock);
+    certificate_index_forget(&memory->certificates, hash, id);
+    pthread_mutex_unlock(&memory->lock);
+}
+
+void memory_recall_hostname(struct task_memory *memory, char hostname[static HOSTNAME_SIZE])
+{
+    pthread_mutex_lock(&memory->lock);
+    memcpy(hostname, memory->hostname, HOSTNAME_SIZE);
+    pthread_mutex_unlock(&memory->lock);
+}
+
+void memory_store_hostname(struct task_memory *memory, const char *hostname)
+{
+    pthread_mutex_lock(&memory->lock);
+    snprintf(memory->hostname, HOSTNAME_SIZE, "%s", hostname);
+    pthread_mutex_unlock(&memory->lock);
+}

@@ -1,0 +1,77 @@
+#ifndef RENEWGATE_JMAP_FACTS_MEMORY_H
+#define RENEWGATE_JMAP_FACTS_MEMORY_H
+
+/*
+ * What the gate remembers from one create to the next, so that a second look at a domain costs
+ * less. Hints only: every one is verified with the server before it counts, but for the last
+ * forwarded id, which counts where the server cannot be asked.
+ *
+ * Shared by all threads; some 250 bytes a domain, and 50 to 110 for each of the million
+ * certificates that last longest of all that were seen.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "jmap/facts/certificate_index.h"
+#include "jmap/wire/object_id.h"
+#include "policy/san_set.h"
+#include "policy/wall_time.h"
+
+struct task_memory;
+
+#define MEMORY_TASKS 2
+#define HOSTNAME_SIZE 256
+
+/* Longer names are not remembered: they cost a look-up more, and all others less room. */
+#define SEARCH_NAME_SIZE 64
+
+struct domain_memory {
+    char domain_id[OBJECT_ID_SIZE];
+    char task_ids[MEMORY_TASKS][OBJECT_ID_SIZE]; /* live when last seen, earliest first; or "" */
+    char certificate_id[OBJECT_ID_SIZE];         /* newest-expiring of the exact set; or "" */
+    wall_time renewal_due;              /* that one's; WALL_TIME_NEVER where there is none */
+    char search_name[SEARCH_NAME_SIZE]; /* what certificates of the domain are found by; or "" */
+    char forwarded_id[OBJECT_ID_SIZE];  /* the last task that this gate had made; or "" */
+    wall_time forwarded_at;
+    char refused_id[OBJECT_ID_SIZE]; /* a task that the CA refused without naming a time; or "" */
+    wall_time refused_seen;          /* when the gate first saw that */
+};
+
+/* NULL when memory runs out. */
+struct task_memory *task_memory_create(void);
+void task_memory_destroy(struct task_memory *memory);
+
+/* Copies what is remembered of a domain; all empty where nothing is. */
+void memory_recall(struct task_memory *memory, const char *domain_id, struct domain_memory *out);
+
+/* Replaces what is remembered of `domain->domain_id`. Forgets silently when memory runs out. */
+void memory_store(struct task_memory *memory, const struct domain_memory *domain);
+
+/*
+ * A live task of a domain that was seen on the way to something else, as by who reads the whole
+ * list. It takes a free place, else that of the later one. Forgets silently when memory runs out.
+ */
+void memory_note_task(struct task_memory *memory, const char *domain_id, const char *task_id);
+
+/* The newest-expiring certificate with the exact set, when it is due, and what it is found by. */
+void memory_note_renewal(struct task_memory *memory, const char *domain_id,
+                         const char *certificate_id, wall_time renewal_due,
+                         const char *search_name);
+
+/*
+ * The certificates that have a set of names, whoever's they are: of those that were seen the one
+ * that ends last. `names` of an indexed_certificate need not be set.
+ */
+void memory_note_certificate(struct task_memory *memory, const struct san_set *names,
+                             const struct indexed_certificate *certificate);
+bool memory_recall_certificate(struct task_memory *memory, const struct san_set *names,
+                               struct indexed_certificate *out);
+void memory_forget_certificate(struct task_memory *memory, const struct san_set *names,
+                               const char *id);
+
+/* The server's own host name; "" until it is known. */
+void memory_recall_hostname(struct task_memory *memory, char hostname[static HOSTNAME_SIZE]);
+void memory_store_hostname(struct task_memory *memory, const char *hostname);
+
+#endif

@@ -1,0 +1,80 @@
+#ifndef RENEWGATE_JMAP_FACTS_SIGHTING_H
+#define RENEWGATE_JMAP_FACTS_SIGHTING_H
+
+/*
+ * What the gate saw of each domain when it last looked at it, for people and for metrics. Nothing
+ * is decided by it (that is jmap/facts/memory.h), so it may be as old as it says.
+ *
+ * Shared by all threads; some 200 bytes a domain.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "jmap/facts/lookup.h"
+#include "jmap/wire/object_id.h"
+#include "policy/standing.h"
+#include "policy/wall_time.h"
+
+struct sightings;
+
+/* A domain's name has at most 255 bytes (RFC 1035, section 2.3.4); a longer one is cut. */
+#define SIGHTING_NAME_SIZE 256
+
+struct sighting {
+    char domain_id[OBJECT_ID_SIZE];
+    char task_id[OBJECT_ID_SIZE]; /* the earliest that is Pending or in Retry; or "" */
+    bool task_retries;            /* it is in Retry */
+    unsigned task_count;          /* how many are Pending or in Retry */
+    wall_time task_due;
+    wall_time not_before; /* of the newest certificate; WALL_TIME_NEVER where there is none */
+    wall_time not_after;
+    wall_time renewal_due;
+    wall_time refused_until; /* WALL_TIME_NEVER where nothing says so */
+    wall_time seen;
+    const char *name;
+};
+
+/* What a look-up found of a domain that is renewable; its name is borrowed. */
+struct sighting sighting_of(const struct lookup_domain *found, wall_time refused_until,
+                            wall_time now);
+
+/* The task that is there now in place of what was: made, or moved to another time. */
+void sighting_set_task(struct sighting *sighting, const char *task_id, wall_time due);
+
+/* One more that is there, unless it has Failed. */
+void sighting_add_task(struct sighting *sighting, const struct renewal_task *task);
+
+/* Of those that were found only this one is left. */
+void sighting_keep_task(struct sighting *sighting, const struct lookup_domain *found,
+                        const char *task_id);
+
+enum standing sighting_standing(const struct sighting *sighting, wall_time now);
+
+/* NULL when memory runs out. */
+struct sightings *sightings_create(void);
+
+/* NULL is allowed. */
+void sightings_destroy(struct sightings *sightings);
+
+/* Replaces what was seen before; the name is copied. Forgets silently when memory runs out. */
+void sightings_store(struct sightings *sightings, const struct sighting *sighting);
+
+/* The same, unless the domain has been seen later than that. */
+void sightings_store_latest(struct sightings *sightings, const struct sighting *sighting);
+
+/* The domain is gone, or its certificates are not the server's business any more. */
+void sightings_forget(struct sightings *sightings, const char *domain_id);
+
+/* All that were last seen before. Forgets none when memory runs out. */
+void sightings_forget_before(struct sightings *sightings, wall_time since);
+
+/* False where the domain has not been seen. `out->name` is then `name`. */
+bool sightings_find(struct sightings *sightings, const char *domain_id, struct sighting *out,
+                    char name[static SIGHTING_NAME_SIZE]);
+
+/* All of them, in no useful order, with the table locked: visit() only copies what it needs. */
+void sightings_each(struct sightings *sightings,
+                    void (*visit)(void *user, const struct sighting *sighting), void *user);
+
+#endif

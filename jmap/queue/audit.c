@@ -1,0 +1,348 @@
+#include "jmap/queue/audit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "jmap/facts/inventory.h"
+
+enum {
+    TEXTS_A_REQUEST = 40, /* some five kilobytes each */
+};
+
+enum stage {
+    STAGE_LIST,
+    STAGE_LOOKUP,
+    STAGE_TEXTS,
+    STAGE_END,
+};
+
+/* A certificate whose text is wanted. */
+struct wanted_text {
+    const struct lookup_domain *domain;
+    const struct lookup_certificate *certificate;
+};
+
+struct audit {
+    const struct audit_context *context;
+    struct inventory inventory;
+    size_t next; /* the first of the inventory's domains that has not been looked at */
+    struct lookup *lookup;
+    struct lookup_domain found[LOOKUP_AT_A_TIME];
+    const struct inventory_domain *listed[LOOKUP_AT_A_TIME];
+    size_t count; /* of both */
+    size_t judged;
+    struct own_request request;
+    struct wanted_text *texts;
+    size_t text_count, text_first, text_last; /* those of this request: [first, last) */
+
+    enum stage stage;
+    enum audit_step step;
+    const char *error;
+};
+
+static enum audit_step enter(struct audit *audit, enum stage stage, enum audit_step step)
+{
+    audit->stage = stage;
+    return audit->step = step;
+}
+
+static enum audit_step end(struct audit *audit, const char *error)
+{
+    audit->error = error;
+    return enter(audit, STAGE_END, AUDIT_DONE);
+}
+
+static wall_time now(const struct audit *audit)
+{
+    return audit->context->now(audit->context->user);
+}
+
+/* From some domains to the next. */
+
+static void forget_some(struct audit *audit)
+{
+    lookup_destroy(audit->lookup);
+    free(audit->texts);
+    audit->lookup = NULL;
+    audit->texts = NULL;
+    audit->text_count = audit->text_first = audit->text_last = 0;
+}
+
+static enum audit_step look_at_some(struct audit *audit)
+{
+    forget_some(audit);
+    audit->count = 0;
+    for (; audit->next < audit->inventory.domain_count && audit->count < LOOKUP_AT_A_TIME;
+         audit->next++) {
+        const struct inventory_domain *domain = &audit->inventory.domains[audit->next];
+        if (!domain->automatic)
+            continue;
+        audit->listed[audit->count] = domain;
+        audit->found[audit->count++] =
+            (struct lookup_domain){.id = domain->id,
+                                   .asked = now(audit),
+                                   .every_certificate = audit->context->every_certificate};
+    }
+    if (audit->count == 0)
+        return end(audit, NULL);
+    audit->lookup = lookup_create(audit->found, audit->count, audit->context->memory, now(audit));
+    if (!audit->lookup)
+        return end(audit, "out of memory");
+    lookup_spare_tasks(audit->lookup);
+    return enter(audit, STAGE_LOOKUP, AUDIT_SEND);
+}
+
+/* One domain. */
+
+static bool is_found(const struct lookup_domain *found, const char *id)
+{
+    for (size_t i = 0; i < found->task_count; i++) {
+        if (strcmp(found->tasks[i].id, id) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What the look-up has seen, as it came last, and what was listed beside it. NULL: no memory. */
+static struct renewal_task *all_tasks(const struct audit *audit, size_t which, size_t *count)
+{
+    const struct lookup_domain *found = &audit->found[which];
+    const struct inventory_domain *listed = audit->listed[which];
+    struct renewal_task *tasks = calloc(found->task_count + listed->count + 1, sizeof *tasks);
+
+    *count = 0;
+    for (size_t i = 0; tasks && i < found->task_count; i++)
+        tasks[(*count)++] = found->tasks[i];
+    for (size_t i = 0; tasks && i < listed->count; i++) {
+        const struct inventory_task *task = &audit->inventory.tasks[listed->first + i];
+        if (!is_found(found, task->id))
+            tasks[(*count)++] = task->task;
+    }
+    return tasks;
+}
+
+static struct audit_certificate *all_certificates(const struct lookup_domain *found)
+{
+    struct audit_certificate *all = calloc(found->issued_count + 1, sizeof *all);
+
+    for (size_t i = 0; all && i < found->issued_count; i++)
+        all[i] = (struct audit_certificate){.begins = found->stored[i].begins,
+                                            .ends = found->stored[i].ends,
+                                            .renewal_due = found->stored[i].renewal_due};
+    return all;
+}
+
+static bool judge(struct audit *audit, size_t which)
+{
+    const struct hold_settings *settings = audit->context->settings;
+    const struct lookup_domain *found = &audit->found[which];
+    struct audit_domain domain = {.found = found};
+    struct renewal_task *tasks = all_tasks(audit, which, &domain.task_count);
+    struct audit_certificate *certificates = all_certificates(found);
+    const struct audit_facts facts = {
+        .now = now(audit),
+        .has_provider = found->renewable,
+        .certificates = certificates,
+        .certificate_count = found->issued_count,
+        .tasks = tasks,
+        .task_count = domain.task_count,
+        .issue_limit = settings->issue_limit,
+        .blind_hold_seconds = settings->blind_hold_seconds,
+        .not_due = settings->not_due,
+    };
+
+    domain.tasks = tasks;
+    bool done = tasks && certificates && audit_judge(&facts, &domain.verdict) &&
+                audit->context->judged(audit->context->user, &domain);
+    free(tasks);
+    free(certificates);
+    return done;
+}
+
+/* The texts. */
+
+static bool list_texts(struct audit *audit)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < audit->count; i++)
+        count += audit->found[i].issued_count;
+    audit->texts = calloc(count + 1, sizeof *audit->texts);
+    for (size_t i = 0; audit->texts && i < audit->count; i++) {
+        const struct lookup_domain *domain = &audit->found[i];
+        for (size_t c = 0; c < domain->issued_count; c++)
+            audit->texts[audit->text_count++] =
+                (struct wanted_text){.domain = domain, .certificate = &domain->stored[c]};
+    }
+    return audit->texts != NULL;
+}
+
+static enum audit_step ask_texts(struct audit *audit)
+{
+    json_t *ids = json_array();
+    bool listed = ids != NULL;
+
+    if (audit->text_first == audit->text_count) {
+        json_decref(ids);
+        return look_at_some(audit);
+    }
+    audit->text_last = audit->text_first;
+    while (audit->text_last < audit->text_count &&
+           audit->text_last - audit->text_first < TEXTS_A_REQUEST) {
+        const char *id = audit->texts[audit->text_last++].certificate->id;
+        listed = json_array_append_new(ids, json_string(id)) == 0 && listed;
+    }
+    own_request_begin(&audit->request);
+    audit->request.incomplete |= !listed;
+    own_request_add(&audit->request, "x:Certificate/get",
+                    json_pack("{s:o, s:[s]}", "ids", ids, "properties", "certificate"), "g");
+    return own_request_finish(&audit->request) ? enter(audit, STAGE_TEXTS, AUDIT_SEND)
+                                               : end(audit, "out of memory");
+}
+
+static const char *text_of(const json_t *list, const char *id)
+{
+    size_t i;
+    json_t *object;
+
+    json_array_foreach(list, i, object)
+    {
+        const char *own = own_request_string(object, "id");
+        if (own && strcmp(own, id) == 0)
+            return own_request_string(json_object_get(object, "certificate"), "value");
+    }
+    return NULL;
+}
+
+static enum audit_step feed_texts(struct audit *audit, unsigned status, const char *body,
+                                  size_t len)
+{
+    const char *error = own_request_read(&audit->request, status, body, len);
+    const json_t *list = json_object_get(own_request_answer(&audit->request, "g"), "list");
+
+    if (!error && !json_is_array(list))
+        error = "the server does not show its certificates";
+    if (error)
+        return end(audit, error);
+    for (; audit->text_first < audit->text_last; audit->text_first++) {
+        const struct wanted_text *wanted = &audit->texts[audit->text_first];
+        audit->context->text(audit->context->user, wanted->domain, wanted->certificate,
+                             text_of(list, wanted->certificate->id));
+    }
+    return ask_texts(audit);
+}
+
+/* Answers. */
+
+static enum audit_step judge_some(struct audit *audit)
+{
+    for (size_t i = 0; i < audit->count; i++) {
+        audit->judged++;
+        if (audit->found[i].name && !judge(audit, i))
+            return end(audit, "out of memory");
+    }
+    if (!audit->context->text)
+        return look_at_some(audit);
+    return list_texts(audit) ? ask_texts(audit) : end(audit, "out of memory");
+}
+
+static enum audit_step feed_lookup(struct audit *audit, unsigned status, const char *body,
+                                   size_t len)
+{
+    switch (lookup_feed(audit->lookup, status, body, len)) {
+    case LOOKUP_SEND_API:
+    case LOOKUP_SEND_SESSION:
+        return enter(audit, STAGE_LOOKUP, AUDIT_SEND);
+    case LOOKUP_DONE:
+        return judge_some(audit);
+    case LOOKUP_FORBIDDEN:
+    case LOOKUP_NO_MEMORY:
+    case LOOKUP_FAILED:
+        break;
+    }
+    return end(audit, status == 0 ? "the server did not answer" : lookup_error(audit->lookup));
+}
+
+static enum audit_step feed_list(struct audit *audit, unsigned status, const char *body, size_t len)
+{
+    inventory_feed(&audit->inventory, status, body, len);
+    if (audit->inventory.error)
+        return end(audit, audit->inventory.error);
+    return inventory_body(&audit->inventory, &len) ? enter(audit, STAGE_LIST, AUDIT_SEND)
+                                                   : look_at_some(audit);
+}
+
+/* The driver's side. */
+
+struct audit *audit_create(const struct audit_context *context)
+{
+    struct audit *audit = calloc(1, sizeof *audit);
+    if (!audit)
+        return NULL;
+
+    audit->context = context;
+    inventory_begin(&audit->inventory, now(audit));
+    audit->inventory.only = context->only;
+    if (audit->inventory.error) {
+        audit_destroy(audit);
+        return NULL;
+    }
+    enter(audit, STAGE_LIST, AUDIT_SEND);
+    return audit;
+}
+
+void audit_destroy(struct audit *audit)
+{
+    if (!audit)
+        return;
+    forget_some(audit);
+    own_request_clear(&audit->request);
+    inventory_clear(&audit->inventory);
+    free(audit);
+}
+
+enum audit_step audit_step(const struct audit *audit)
+{
+    return audit->step;
+}
+
+struct audit_progress audit_progress(const struct audit *audit)
+{
+    return (struct audit_progress){.tasks = audit->inventory.task_count,
+                                   .domains = audit->inventory.domain_count,
+                                   .manual = audit->inventory.manual_count,
+                                   .judged = audit->judged};
+}
+
+struct own_request_order audit_order(const struct audit *audit)
+{
+    struct own_request_order order = {.body = audit->request.body, .len = audit->request.len};
+
+    if (audit->stage == STAGE_LIST) {
+        order.body = inventory_body(&audit->inventory, &order.len);
+    } else if (audit->stage == STAGE_LOOKUP) {
+        order.is_session = lookup_state(audit->lookup) == LOOKUP_SEND_SESSION;
+        order.body = lookup_body(audit->lookup, &order.len);
+    }
+    return order;
+}
+
+enum audit_step audit_feed(struct audit *audit, unsigned status, const char *body, size_t len)
+{
+    switch (audit->stage) {
+    case STAGE_LIST:
+        return feed_list(audit, status, body, len);
+    case STAGE_LOOKUP:
+        return feed_lookup(audit, status, body, len);
+    case STAGE_TEXTS:
+        return feed_texts(audit, status, body, len);
+    case STAGE_END:
+        break;
+    }
+    return audit->step;
+}
+
+const char *audit_error(const struct audit *audit)
+{
+    return audit->error;
+}

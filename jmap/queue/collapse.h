@@ -1,0 +1,72 @@
+#ifndef RENEWGATE_JMAP_QUEUE_COLLAPSE_H
+#define RENEWGATE_JMAP_QUEUE_COLLAPSE_H
+
+/*
+ * Carries a plan of policy/collapse.h out on the server, for one domain, without I/O: it says what
+ * to send next and is fed the answer.
+ *
+ *     read       the tasks that are known, by id; then the plan is made
+ *     write      the one that stays, and a look at what became of it
+ *     yield      the due ones but one are written as Failed, which the server refuses for those
+ *                that run, and then destroyed; where another runs that one is put off
+ *     remove     the others: destroyed, or where the server refuses that (recording set-destroy of
+ *                v0.16.5) written as Failed, which never runs
+ *
+ * In this order the domain has its task at every moment, so it may be broken off anywhere and done
+ * again. What has changed meanwhile is read anew, a few times, else left for the next time. Where
+ * the credential may not change tasks, it ends without having changed any.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "policy/collapse.h"
+
+struct collapse;
+
+enum collapse_action {
+    COLLAPSE_POSTPONED, /* the one that stays: given its due time; if refused, attempts forgotten */
+    COLLAPSE_DESTROYED, /* it was there twice */
+    COLLAPSE_SUPERSEDED, /* the same, written as Failed */
+};
+
+/* "postponed" and so on. */
+const char *collapse_action_name(enum collapse_action action);
+
+/* One change, made or (in a dry run) to be made. Valid during the call only. */
+struct collapse_change {
+    enum collapse_action action;
+    const struct renewal_task *task; /* as it was */
+    wall_time due;                   /* with COLLAPSE_POSTPONED */
+    const char *survivor;            /* the id of the one that stays */
+};
+
+/* Copied, but for `user`. */
+struct collapse_order {
+    const char *domain_id;
+    const char *const *task_ids; /* all of the domain that are known; some may be gone */
+    size_t task_count;
+    wall_time refused_until; /* H from all but these tasks */
+    wall_time renewal_due;   /* R, or WALL_TIME_NEVER */
+    int64_t blind_hold_seconds;
+    const char *newborn; /* see policy/collapse.h; or NULL */
+    bool dry_run;        /* reads, plans and tells, and writes nothing */
+    wall_time (*now)(void *user);
+    void (*changed)(void *user, const struct collapse_change *change);
+    void *user;
+};
+
+/* NULL when memory runs out. */
+struct collapse *collapse_create(const struct collapse_order *order);
+void collapse_destroy(struct collapse *collapse);
+
+/* What to send to the API, or NULL: it has ended. Valid until the next feed. */
+const char *collapse_body(const struct collapse *collapse, size_t *len);
+
+/* A response, whole; status 0 where none came. */
+void collapse_feed(struct collapse *collapse, unsigned status, const char *body, size_t len);
+
+/* Why it ended before its end, in words; NULL when it did not. Static. */
+const char *collapse_error(const struct collapse *collapse);
+
+#endif

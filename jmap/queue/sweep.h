@@ -1,0 +1,69 @@
+#ifndef RENEWGATE_JMAP_QUEUE_SWEEP_H
+#define RENEWGATE_JMAP_QUEUE_SWEEP_H
+
+/*
+ * One sweep over all domains, without I/O, with the gate's own credential:
+ *
+ * - All tasks and domains are listed (jmap/facts/inventory.h), which shows the domains that need a
+ * look.
+ * - These are looked over, many at a time, which shows those that need a change.
+ * - Each of these is looked at again alone, in its flight and with its lease, so that no create
+ * decides on it meanwhile: its tasks are collapsed to one, and where it has a fresh certificate and
+ * no task, the renewal that it has lost is queued for when it is due. Where the server has no time
+ * now (429, 5xx) the flight is left until it has.
+ * - Failed tasks that say nothing but that no renewal was due are removed,
+ *
+ * and nothing else. It may be broken off anywhere and done again.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "jmap/create/hold.h"
+#include "jmap/wire/own_request.h"
+
+struct queue_change; /* jmap/queue/queue_change.h */
+struct sweep;
+
+enum sweep_step {
+    SWEEP_SEND, /* sweep_request(), then sweep_feed() */
+    SWEEP_WAIT, /* another decides on the domain; sweep_woken() once the waker was called */
+    SWEEP_DONE,
+};
+
+/* All borrowed for the sweep's lifetime. */
+struct sweep_context {
+    const struct hold_settings *settings;
+    struct flight_table *flights;
+    struct task_memory *memory;
+    struct sightings *sightings;    /* or NULL */
+    const struct domain_lock *lock; /* shared by replicas; NULL: this is the only one */
+    bool remembers;                 /* notes in the memory what creates to come can use */
+    bool dry_run;                   /* reads and tells what it would do, and changes nothing */
+    wall_time (*now)(void *user);
+    void (*wake)(void *user); /* from any thread, at most once per SWEEP_WAIT */
+    void (*changed)(void *user, const struct queue_change *change);
+    void *user;
+};
+
+/* NULL when memory runs out. */
+struct sweep *sweep_create(const struct sweep_context *context);
+
+/* Ends it in any state and gives its flight to whoever waits. NULL is allowed. */
+void sweep_destroy(struct sweep *sweep);
+
+enum sweep_step sweep_step(const struct sweep *sweep);
+
+/* SWEEP_SEND only; valid until the next feed. */
+struct own_request_order sweep_request(const struct sweep *sweep);
+
+/* A response, whole; status 0 where none came. */
+enum sweep_step sweep_feed(struct sweep *sweep, unsigned status, const char *body, size_t len);
+
+/* SWEEP_WAIT only. */
+enum sweep_step sweep_woken(struct sweep *sweep);
+
+/* Why it ended before its end, in words; NULL where it did not. Static. */
+const char *sweep_error(const struct sweep *sweep);
+
+#endif

@@ -1,0 +1,57 @@
+#ifndef RENEWGATE_JMAP_WIRE_ANSWER_H
+#define RENEWGATE_JMAP_WIRE_ANSWER_H
+
+/*
+ * The server's answer to a request with held creates, read and written so that it is what the
+ * server would have said had it decided itself: no member that it would leave out, none in
+ * another place.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct jmap_answer {
+    json_t *root;  /* changed in place */
+    json_t **sets; /* for each method call: the arguments of its x:Task/set answer, or NULL */
+    size_t call_count;
+};
+
+/* False where the bytes are no answer to the calls, or memory ran out; `out` is then empty. */
+bool answer_parse(const char *body, size_t len, const json_t *calls, struct jmap_answer *out);
+
+void answer_clear(struct jmap_answer *answer);
+
+/* The id that the server made for a create, or NULL. Borrowed. */
+const char *answer_created_id(const struct jmap_answer *answer, size_t call, const char *key);
+
+/* The type of the error that the server gave a create, or NULL. Borrowed. */
+const char *answer_error_type(const struct jmap_answer *answer, size_t call, const char *key);
+
+/* Whether any call of the request has destroyed that task. */
+bool answer_has_destroyed(const struct jmap_answer *answer, const char *id);
+
+/* True when the create got as far as its domain: shape and permission are in order. */
+bool answer_is_masked(const struct jmap_answer *answer, size_t call, const char *key);
+
+/* Answers a create with an id, in place of its error. False when memory ran out. */
+bool answer_set_created(struct jmap_answer *answer, size_t call, const char *key, const char *id);
+
+/* Answers a create with a set error; the reference is taken over. False when memory ran out. */
+bool answer_set_error(struct jmap_answer *answer, size_t call, const char *key, json_t *error);
+
+/*
+ * Takes the other's response to a call where that is an error of the call's own. True where it was.
+ */
+bool answer_take_error(struct jmap_answer *answer, const struct jmap_answer *other, size_t call);
+
+/* What the answer's createdIds say of a key; NULL takes it out. False when memory ran out. */
+bool answer_set_created_id(struct jmap_answer *answer, const char *key, const char *id);
+
+/* Takes the createdIds out. */
+void answer_drop_created_ids(struct jmap_answer *answer);
+
+/* The answer as text, the caller's to free(); NULL when memory ran out. */
+char *answer_text(const struct jmap_answer *answer, size_t *len);
+
+#endif

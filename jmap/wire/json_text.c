@@ -1,0 +1,55 @@
+#include "jmap/wire/json_text.h"
+
+#include <stdlib.h>
+
+static _Thread_local bool ran_out;
+
+static void *noting_malloc(size_t size)
+{
+    void *block = malloc(size);
+
+    if (!block)
+        ran_out = true;
+    return block;
+}
+
+/* Before main(), so that no thread is in the library meanwhile. */
+__attribute__((constructor)) static void note_failures(void)
+{
+    json_set_alloc_funcs(noting_malloc, free);
+}
+
+json_t *json_text_read(const char *text, size_t len, size_t flags, json_error_t *error,
+                       bool *no_memory)
+{
+    ran_out = false;
+
+    json_t *value = json_loadb(text, len, flags, error);
+    *no_memory = ran_out;
+    if (!ran_out)
+        return value;
+    json_decref(value);
+    return NULL;
+}
+
+json_t *json_text_copy(const json_t *value)
+{
+    ran_out = false;
+
+    json_t *copy = json_deep_copy(value);
+    if (!ran_out)
+        return copy;
+    json_decref(copy);
+    return NULL;
+}
+
+char *json_text_write(const json_t *value, size_t flags)
+{
+    ran_out = false;
+
+    char *text = json_dumps(value, flags);
+    if (!ran_out)
+        return text;
+    free(text);
+    return NULL;
+}

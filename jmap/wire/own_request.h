@@ -1,0 +1,101 @@
+#ifndef RENEWGATE_JMAP_WIRE_OWN_REQUEST_H
+#define RENEWGATE_JMAP_WIRE_OWN_REQUEST_H
+
+/*
+ * JMAP requests of the gate's own, written and their responses read: what look-ups and the machines
+ * that tidy up have in common.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "policy/renewal_task.h"
+
+/* Limits of the server's session object, kept well below. */
+enum {
+    OWN_REQUEST_IDS = 400,  /* in one get or set call; 500 allowed */
+    OWN_REQUEST_CALLS = 10, /* 16 allowed */
+};
+
+/* What a machine without I/O wants sent. Bytes are its own, until it is fed. */
+struct own_request_order {
+    bool is_session; /* GET /jmap/session in place of a POST to the API */
+    bool once;       /* must not be sent again where no answer came */
+    bool is_awaited; /* creates wait for what comes of it */
+    const char *body;
+    size_t len;
+};
+
+/* One request, and then the response to it. Zeroed before its first use. */
+struct own_request {
+    json_t *calls; /* being written */
+    bool incomplete;
+    char *body; /* what is to be sent */
+    size_t len;
+    json_t *response; /* owns every string that was read from it */
+};
+
+void own_request_clear(struct own_request *request);
+
+/* Begins a new request; the last response stays until the next is read. */
+void own_request_begin(struct own_request *request);
+
+/* Adds a call; the arguments are taken over. */
+void own_request_add(struct own_request *request, const char *method, json_t *arguments,
+                     const char *call_id);
+
+/* Writes `body`; false when memory ran out, at this or at any call. */
+bool own_request_finish(struct own_request *request);
+
+/* Adds a call for the objects that a query of the same request finds; `properties` NULL for all. */
+void own_request_add_found(struct own_request *request, const char *method, const char *query,
+                           const char *query_id, json_t *properties, const char *call_id);
+
+/* How many calls have been added. */
+size_t own_request_count(const struct own_request *request);
+
+/* Reads a response, whole. NULL when it is one, else why not, in words; static. */
+const char *own_request_read(struct own_request *request, unsigned status, const char *body,
+                             size_t len);
+
+/* The same for a resource that is no API response: any JSON is one. */
+const char *own_request_read_resource(struct own_request *request, unsigned status,
+                                      const char *body, size_t len, bool *no_memory);
+
+/*
+ * NULL where every call was answered by its own method, a get with a list and a query with ids;
+ * else why not, in words; static. `forbidden` says whether the credential lacks a permission.
+ */
+const char *own_request_fault(const struct own_request *request, bool *forbidden);
+
+/* The arguments of the response to a call; NULL where there is none, or an error. Borrowed. */
+json_t *own_request_answer(const struct own_request *request, const char *call_id);
+
+/* The objects that answer a get; NULL where there is none, or an error. Borrowed. */
+json_t *own_request_list(const struct own_request *request, const char *call_id);
+
+/*
+ * Whether the list of a query goes on behind the ids of this answer to it. If there are fewer than
+ * were asked for it ends with them, unless the server lists no more at a time: then it says how
+ * many it lists (RFC 8620, section 5.5).
+ */
+bool own_request_goes_on(const json_t *answer, size_t asked);
+
+/* The type of the method-level error that a call got, or NULL. Borrowed. */
+const char *own_request_error(const struct own_request *request, const char *call_id);
+
+/* A member that is a string, or NULL. */
+const char *own_request_string(const json_t *object, const char *member);
+
+/* A member that is a time; `otherwise` where it is none. */
+wall_time own_request_time(const json_t *object, const char *member, wall_time otherwise);
+
+/*
+ * Reads an AcmeRenewal from its object; false where it is none, or no task that can be understood.
+ * Strings are the object's. `seen` is set to `now`.
+ */
+bool own_request_task(const json_t *object, wall_time now, struct renewal_task *out,
+                      const char **domain_id);
+
+#endif

@@ -1,0 +1,105 @@
+#ifndef RENEWGATE_JMAP_WIRE_REQUEST_H
+#define RENEWGATE_JMAP_WIRE_REQUEST_H
+
+/*
+ * A JMAP request (RFC 8620, section 3.3) and the held creates in it, and those of tasks that would
+ * end with a renewal (recording dns-task).
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "policy/wall_time.h"
+
+struct held_create {
+    size_t call;        /* its place in methodCalls */
+    const char *key;    /* creation id; borrowed from the request */
+    const char *domain; /* canonical domain id, or "#key" made in this batch; the request's own */
+    json_t *object;     /* the create as it goes to the server; borrowed */
+    json_t *original;   /* a copy of the create as the client wrote it; owned */
+    bool asked_now;     /* no due time, or one that cannot be read */
+    wall_time asked;    /* as the client wrote it, with asked_now false */
+};
+
+/* The create of a DnsManagement task that is to be followed by a renewal. */
+struct dns_create {
+    size_t call;        /* its place in methodCalls */
+    const char *domain; /* as in a held create */
+    json_t *object;     /* borrowed */
+};
+
+struct jmap_request {
+    json_t *root;         /* changed in place by request_mask() and its like */
+    json_t *calls;        /* root's methodCalls; borrowed */
+    json_t *strings;      /* owns the creates' domain ids */
+    json_t *removed;      /* object: ids of tasks that this request destroys or rewrites */
+    json_t *own_ids;      /* the client's createdIds before the first seed, or NULL */
+    json_t *aliases;      /* array of [call, key, meaning], ascending by call */
+    bool removes_unknown; /* it destroys by a result reference */
+    bool escaped_names;   /* a method name was spelled with a JSON escape */
+    bool repeated_keys;   /* an object names a key twice: to be written anew, see request_parse() */
+    bool wants_created_ids;
+    struct held_create *creates;
+    size_t count;
+    struct dns_create *dns_creates;
+    size_t dns_count;
+};
+
+enum request_kind {
+    REQUEST_PASSES,     /* whatever the server makes of it, no create of a renewal is in it */
+    REQUEST_HELD,       /* `out` is filled; end with request_clear() */
+    REQUEST_UNREADABLE, /* the server might read a create in it where this gate cannot */
+    REQUEST_NO_MEMORY,
+};
+
+/*
+ * Reads a request. `out` is empty but for REQUEST_HELD. Of a repeated key the last value counts
+ * here, while the server makes both of two creates of one name: such a request is held even if no
+ * create is left in it, and goes to the server only as it was read.
+ */
+enum request_kind request_parse(const char *body, size_t len, struct jmap_request *out);
+
+void request_clear(struct jmap_request *request);
+
+/* Points the create at the domain that cannot exist. False when memory ran out. */
+bool request_mask(struct held_create *create);
+
+/* Lets no renewal follow. False when memory ran out. */
+bool request_drop_renewal(struct dns_create *create);
+
+/* Gives the create another due time. False when memory ran out. */
+bool request_set_due(struct held_create *create, wall_time due);
+
+/*
+ * Lets "#key" mean `id` in the whole batch; in the calls after `call` only, where the key has
+ * another meaning too: the client gave it one, or another call makes something under it. False when
+ * memory ran out.
+ */
+bool request_seed(struct jmap_request *request, size_t call, const char *key, const char *id);
+
+/* Lets "#key" mean "#other" in the calls after `call`. False when memory ran out. */
+bool request_alias(struct jmap_request *request, size_t call, const char *key, const char *other);
+
+/* Whether the client itself said what "#key" means. */
+bool request_has_own_id(const struct jmap_request *request, const char *key);
+
+/* Whether it goes on to speak of what that call makes under the key, or of the call's answer. */
+bool request_refers_to(const struct jmap_request *request, size_t call, const char *key);
+
+/*
+ * Takes the calls from `cut` on, and their creates, out of the request, with calls that do nothing
+ * in their places. An array, the caller's; NULL when memory ran out.
+ */
+json_t *request_cut(struct jmap_request *request, size_t cut);
+
+/* A call that makes or changes domains, for which the server may queue renewals by itself. */
+bool request_call_sets_domains(const json_t *call);
+
+/* A call with the id of another that does nothing, or NULL. */
+json_t *request_empty_call(const json_t *call);
+
+/* The request as text, the caller's to free(), aliases resolved; NULL when memory ran out. */
+char *request_text(struct jmap_request *request, size_t *len);
+
+#endif

@@ -1,0 +1,187 @@
+#include "jmap/wire/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "jmap/wire/json_text.h"
+
+/*
+ * jansson tells no positions, and writing its tree anew would change bytes that are none of the
+ * gate's business. So jansson only says that the text is JSON; then a walk over its tokens, which
+ * needs to know no more of JSON than where strings and brackets end, finds the values.
+ */
+struct text {
+    const char *bytes;
+    size_t len;
+};
+
+#define NOWHERE ((size_t)-1)
+#define URLS 5
+
+bool session_is_target(const char *path, size_t len)
+{
+    static const char *const targets[] = {"/jmap/session", "/.well-known/jmap"};
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        size_t target_len = strlen(targets[i]);
+        if (len >= target_len && memcmp(path, targets[i], target_len) == 0 &&
+            (len == target_len || path[target_len] == '/' || path[target_len] == '?'))
+            return true;
+    }
+    return false;
+}
+
+/* ---- the walk ---- */
+
+static size_t skip_space(struct text text, size_t at)
+{
+    while (at < text.len && memchr(" \t\r\n", text.bytes[at], 4) != NULL)
+        at++;
+    return at;
+}
+
+/* From a string's first quote to behind its last. */
+static size_t skip_string(struct text text, size_t at)
+{
+    for (at++; at < text.len && text.bytes[at] != '"'; at++)
+        at += text.bytes[at] == '\\';
+    return at < text.len ? at + 1 : text.len;
+}
+
+static size_t skip_value(struct text text, size_t at)
+{
+    size_t depth = 0;
+    do {
+        char byte = at < text.len ? text.bytes[at] : '}';
+        if (byte == '"') {
+            at = skip_string(text, at);
+            continue;
+        }
+        if (byte == '{' || byte == '[')
+            depth++;
+        else if ((byte == '}' || byte == ']') && depth > 0)
+            depth--;
+        at++;
+    } while (at < text.len && (depth > 0 || memchr(",]} \t\r\n", text.bytes[at], 7) == NULL));
+    return at;
+}
+
+/* The value of an object's member of that name, of the last where several have it. */
+static size_t find_member(struct text text, size_t object, const char *name)
+{
+    size_t found = NOWHERE;
+    size_t name_len = strlen(name);
+    if (object >= text.len || text.bytes[object] != '{')
+        return NOWHERE;
+    size_t at = skip_space(text, object + 1);
+    while (at < text.len && text.bytes[at] == '"') {
+        size_t end = skip_string(text, at);
+        size_t value = skip_space(text, skip_space(text, end) + 1); /* behind the colon */
+        if (end - at == name_len + 2 && memcmp(text.bytes + at + 1, name, name_len) == 0)
+            found = value;
+        at = skip_space(text, skip_value(text, value));
+        if (at < text.len && text.bytes[at] == ',')
+            at = skip_space(text, at + 1);
+    }
+    return found;
+}
+
+/* ---- the URLs ---- */
+
+/* What is to be replaced: a URL's beginning up to the end of its authority. */
+struct piece {
+    size_t begin, end;
+    bool is_socket; /* ws or wss */
+};
+
+static bool find_piece(struct text text, size_t value, struct piece *out)
+{
+    static const char *const schemes[] = {"http://", "https://", "ws://", "wss://"};
+    if (value >= text.len || text.bytes[value] != '"')
+        return false;
+    size_t end = skip_string(text, value) - 1;
+    size_t begin = value + 1;
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        size_t scheme_len = strlen(schemes[i]);
+        if (end - begin <= scheme_len || memcmp(text.bytes + begin, schemes[i], scheme_len) != 0)
+            continue;
+        size_t at = begin + scheme_len;
+        while (at < end && memchr("/?#{\\", text.bytes[at], 5) == NULL)
+            at++;
+        *out = (struct piece){.begin = begin, .end = at, .is_socket = i >= 2};
+        return at == end || text.bytes[at] != '\\';
+    }
+    return false;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct piece *one = a, *other = b;
+    return one->begin < other->begin ? -1 : one->begin > other->begin;
+}
+
+/* In their order in the text. */
+static size_t find_pieces(struct text text, struct piece pieces[static URLS])
+{
+    static const char *const names[] = {"apiUrl", "uploadUrl", "downloadUrl", "eventSourceUrl"};
+    size_t root = skip_space(text, 0);
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        count += find_piece(text, find_member(text, root, names[i]), &pieces[count]);
+    size_t capabilities = find_member(text, root, "capabilities");
+    size_t socket = find_member(text, capabilities, "urn:ietf:params:jmap:websocket");
+    count += find_piece(text, find_member(text, socket, "url"), &pieces[count]);
+    qsort(pieces, count, sizeof *pieces, compare);
+    return count;
+}
+
+static char *append(char *at, const char *bytes, size_t len)
+{
+    memcpy(at, bytes, len);
+    return at + len;
+}
+
+static char *append_text(char *at, const char *text)
+{
+    return append(at, text, strlen(text));
+}
+
+static char *replace(struct text text, const struct piece *pieces, size_t count,
+                     const struct session_address *address, size_t *out_len)
+{
+    /* "https" is the longest of the four schemes. */
+    size_t longest = strlen("https://") + strlen(address->authority);
+    char *out = malloc(text.len + count * longest + 1);
+    if (out == NULL)
+        return NULL;
+    char *at = out;
+    size_t copied = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool secure = strcmp(address->scheme, "https") == 0;
+        at = append(at, text.bytes + copied, pieces[i].begin - copied);
+        at = append_text(at, pieces[i].is_socket ? "ws" : "http");
+        at = append_text(at, secure ? "s://" : "://");
+        at = append_text(at, address->authority);
+        copied = pieces[i].end;
+    }
+    at = append(at, text.bytes + copied, text.len - copied);
+    *at = '\0';
+    *out_len = (size_t)(at - out);
+    return out;
+}
+
+char *session_rewrite(const char *bytes, size_t len, const struct session_address *address,
+                      size_t *out_len, bool *no_memory)
+{
+    struct text text = {bytes, len};
+    struct piece pieces[URLS];
+    json_t *session = json_text_read(bytes, len, 0, NULL, no_memory);
+    if (session == NULL)
+        return NULL;
+    json_decref(session);
+    size_t count = find_pieces(text, pieces);
+    if (count == 0)
+        return NULL;
+    char *out = replace(text, pieces, count, address, out_len);
+    *no_memory = out == NULL;
+    return out;
+}

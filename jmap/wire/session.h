@@ -1,0 +1,33 @@
+#ifndef RENEWGATE_JMAP_WIRE_SESSION_H
+#define RENEWGATE_JMAP_WIRE_SESSION_H
+
+/*
+ * The session object (RFC 8620, section 2) and the URLs in it, which a client follows: apiUrl,
+ * uploadUrl, downloadUrl, eventSourceUrl, and the url of the WebSocket capability (RFC 8887,
+ * section 3). The server makes them of its own name, whatever name the client used.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * True for a path (a query may follow) that is answered with the session: /jmap/session, and
+ * /.well-known/jmap (RFC 8620, section 2.2), which Stalwart redirects there but need not.
+ */
+bool session_is_target(const char *path, size_t len);
+
+/* Where the URLs are to lead. Both go into JSON strings as they are. */
+struct session_address {
+    const char *scheme; /* "http" or "https" */
+    const char *authority;
+};
+
+/*
+ * The same text with scheme and authority of those URLs replaced, the caller's to free(). Not a
+ * byte besides is touched, templates in braces neither; what is no absolute URL is left alone.
+ * NULL where there is nothing to replace, or memory runs out: then *no_memory.
+ */
+char *session_rewrite(const char *text, size_t len, const struct session_address *address,
+                      size_t *out_len, bool *no_memory);
+
+#endif

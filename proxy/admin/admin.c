@@ -1,0 +1,239 @@
+#include "proxy/admin/admin.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/admin/domain_metrics.h"
+#include "proxy/admin/probe.h"
+#include "proxy/admin/process.h"
+#include "proxy/admin/status_json.h"
+#include "proxy/admin/status_page.h"
+#include "proxy/admin/status_style.h"
+
+#define MAX_CONNECTIONS 32U
+/* Nobody alone can keep the health checks of others out. */
+#define MAX_CONNECTIONS_EACH (MAX_CONNECTIONS / 2)
+#define IDLE_SECONDS 30U
+#define PROBE_TIMEOUT_MILLISECONDS 2000
+/* The server counts requests without a credential, so it is not asked for every question. */
+#define PROBE_LIFE_MILLISECONDS 5000
+
+struct admin {
+    struct gate *gate;
+    struct MHD_Daemon *daemon;
+    pthread_mutex_t lock; /* over what follows, and over the asking itself */
+    monotonic_time asked_again_at;
+    bool reachable;
+    char error[PROBE_ERROR_SIZE];
+};
+
+/* A request, and what is answered. */
+struct page {
+    struct MHD_Connection *connection;
+    unsigned status;
+    const char *type;
+    struct buffer body;
+    bool styled; /* its style sheet is the status page's */
+};
+
+#define TYPE_TEXT "text/plain; charset=utf-8"
+
+/* Any answer but a failure of the server's own shows that it can serve clients. */
+static bool ask_server(struct admin *admin)
+{
+    struct probe_result result;
+    probe_get(admin->gate->config, "/healthz/live", NULL, PROBE_TIMEOUT_MILLISECONDS, &result);
+    bool reachable = result.status != 0 && result.status < 500;
+    if (result.status == 0)
+        snprintf(admin->error, sizeof admin->error, "%s", result.error);
+    else
+        snprintf(admin->error, sizeof admin->error, "status %u", result.status);
+    probe_clear(&result);
+    return reachable;
+}
+
+static void render_ready(struct admin *admin, struct page *page)
+{
+    if (atomic_load(&admin->gate->draining)) {
+        page->status = 503;
+        buffer_format(&page->body, "stopping\n");
+        return;
+    }
+    pthread_mutex_lock(&admin->lock);
+    monotonic_time now = clock_monotonic();
+    if (admin->asked_again_at.nanoseconds <= now.nanoseconds) {
+        admin->reachable = ask_server(admin);
+        admin->asked_again_at = monotonic_after(clock_monotonic(), PROBE_LIFE_MILLISECONDS);
+    }
+    page->status = admin->reachable ? 200 : 503;
+    if (admin->reachable)
+        buffer_format(&page->body, "ready\n");
+    else
+        buffer_format(&page->body, "the mail server cannot be reached: %s\n", admin->error);
+    pthread_mutex_unlock(&admin->lock);
+}
+
+/* In the browser's words. False where the page cannot be meant. */
+static bool read_query(struct MHD_Connection *connection, struct status_query *query)
+{
+    const char *domain = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "domain");
+    const char *page = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "page");
+    *query = (struct status_query){.page = 1};
+    if (domain != NULL) {
+        json_t *text = json_string(domain); /* NULL for what is not UTF-8 */
+        bool usable = text != NULL && strlen(domain) < sizeof query->domain;
+        json_decref(text);
+        if (!usable)
+            return false;
+        memcpy(query->domain, domain, strlen(domain));
+    }
+    if (page != NULL) {
+        char *end;
+        query->page = strtoul(page, &end, 10);
+        if (page[0] < '1' || page[0] > '9' || *end != '\0')
+            return false;
+    }
+    query->refresh =
+        MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "refresh") != NULL;
+    return true;
+}
+
+static void render_status(const struct admin *admin, bool json, struct page *page)
+{
+    struct status_query query;
+    if (!read_query(page->connection, &query)) {
+        page->status = 400;
+        buffer_format(&page->body, "domain is a part of a name, page a number from 1\n");
+        return;
+    }
+    struct status *status = status_read(admin->gate, &query);
+    bool made = status != NULL && (json ? status_json_render(status, &page->body)
+                                        : status_page_render(status, &page->body));
+    status_free(status);
+    if (!made) {
+        buffer_clear(&page->body);
+        page->status = 500;
+        return;
+    }
+    page->type = json ? "application/json" : "text/html; charset=utf-8";
+    page->styled = !json;
+}
+
+static void render(struct admin *admin, const char *url, struct page *page)
+{
+    if (strcmp(url, "/healthz") == 0) {
+        buffer_format(&page->body, "ok\n");
+    } else if (strcmp(url, "/readyz") == 0) {
+        render_ready(admin, page);
+    } else if (strcmp(url, "/metrics") == 0) {
+        page->type = "text/plain; version=0.0.4; charset=utf-8";
+        if (!metrics_render(admin->gate->metrics, &page->body) ||
+            !domain_metrics_render(admin->gate, &page->body) ||
+            !process_render(admin->gate->started, &page->body))
+            page->status = 500;
+    } else if (strcmp(url, "/") == 0) {
+        render_status(admin, false, page);
+    } else if (strcmp(url, "/status.json") == 0) {
+        render_status(admin, true, page);
+    } else {
+        page->status = 404;
+        buffer_format(&page->body, "there are /, /status.json, /healthz, /readyz and /metrics\n");
+    }
+}
+
+/* Nothing may be loaded, run or framed; the one form leads to this same page. */
+static void add_fields(struct MHD_Response *response, const struct page *page)
+{
+    char source[STATUS_STYLE_SOURCE_SIZE] = "'none'";
+    char policy[256];
+    if (page->styled)
+        status_style_source(source);
+    snprintf(policy, sizeof policy,
+             "default-src 'none'; style-src %s; form-action 'self'; base-uri 'none'; "
+             "frame-ancestors 'none'",
+             source);
+    MHD_add_response_header(response, "Content-Type", page->type);
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    MHD_add_response_header(response, "Content-Security-Policy", policy);
+    MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
+    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "X-Frame-Options", "DENY");
+}
+
+static enum MHD_Result on_access(void *user, struct MHD_Connection *connection, const char *url,
+                                 const char *method, const char *version, const char *upload,
+                                 size_t *upload_len, void **context)
+{
+    (void)version;
+    (void)upload;
+    static int seen;
+    if (*context == NULL) {
+        *context = &seen;
+        return MHD_YES;
+    }
+    if (*upload_len > 0) {
+        *upload_len = 0;
+        return MHD_YES;
+    }
+    struct page page = {.connection = connection, .status = 200, .type = TYPE_TEXT};
+    if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
+        render(user, url, &page);
+    else
+        page.status = 405;
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer_copy(page.body.len, buffer_content(&page.body));
+    buffer_clear(&page.body);
+    if (response == NULL)
+        return MHD_NO;
+    add_fields(response, &page);
+    enum MHD_Result result = MHD_queue_response(connection, page.status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* A thread a connection: asking the server takes time, and the other pages do not wait for it. */
+static struct MHD_Daemon *start_daemon(struct admin *admin, int listener)
+{
+    return MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL, 0, NULL,
+        NULL, on_access, admin, MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT,
+        MAX_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT, MAX_CONNECTIONS_EACH,
+        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+}
+
+struct admin *admin_start(struct gate *gate, char text[static LISTENER_TEXT_SIZE])
+{
+    struct admin *admin = calloc(1, sizeof *admin);
+    int listener = -1;
+    if (admin != NULL && listener_open(&gate->config->admin_listen, &listener, 1, text)) {
+        admin->gate = gate;
+        pthread_mutex_init(&admin->lock, NULL);
+        admin->daemon = start_daemon(admin, listener);
+        if (admin->daemon != NULL)
+            return admin;
+        pthread_mutex_destroy(&admin->lock);
+        close(listener);
+    }
+    log_event(gate->log, LOG_LEVEL_ERROR, "cannot listen for administration",
+              log_text("host", gate->config->admin_listen.host),
+              log_number("port", gate->config->admin_listen.port),
+              log_text("error", strerror(errno)));
+    free(admin);
+    return NULL;
+}
+
+void admin_stop(struct admin *admin)
+{
+    if (admin == NULL)
+        return;
+    MHD_stop_daemon(admin->daemon);
+    pthread_mutex_destroy(&admin->lock);
+    free(admin);
+}

@@ -1,0 +1,116 @@
+#include "proxy/admin/domain_metrics.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "jmap/facts/sighting.h"
+#include "proxy/base/clock.h"
+
+struct summary {
+    wall_time now;
+    size_t standings[STANDINGS];
+    size_t tasks;
+};
+
+static void summarise(void *user, const struct sighting *sighting)
+{
+    struct summary *summary = user;
+    summary->standings[sighting_standing(sighting, summary->now)]++;
+    summary->tasks += sighting->task_count;
+}
+
+static bool render_summary(struct sightings *sightings, struct buffer *out)
+{
+    struct summary summary = {.now = clock_wall()};
+    sightings_each(sightings, summarise, &summary);
+    bool fine =
+        metrics_render_head(out, "renewgate_domains", "gauge",
+                            "Domains that were looked up, by how their certificate stands.");
+    for (size_t i = 0; i < STANDINGS; i++)
+        fine = fine && buffer_format(out, "renewgate_domains{standing=\"%s\"} %zu\n",
+                                     standing_name((enum standing)i), summary.standings[i]);
+    return fine &&
+           metrics_render_head(out, "renewgate_queued_tasks", "gauge",
+                               "Live renewal tasks of those domains when they were last seen.") &&
+           buffer_format(out, "renewgate_queued_tasks %zu\n", summary.tasks);
+}
+
+/* One metric with a series a domain. */
+struct series {
+    struct buffer *out;
+    const char *name;
+    wall_time (*time)(const struct sighting *sighting);
+    bool fine;
+};
+
+/* As the exposition format wants label values. */
+static bool put_label(struct buffer *out, const char *text)
+{
+    bool fine = true;
+    for (; fine && *text != '\0'; text++) {
+        if (*text == '\n')
+            fine = buffer_append(out, "\\n", 2);
+        else
+            fine = (strchr("\\\"", *text) == NULL || buffer_append(out, "\\", 1)) &&
+                   buffer_append(out, text, 1);
+    }
+    return fine;
+}
+
+static void put_series(void *user, const struct sighting *sighting)
+{
+    struct series *series = user;
+    wall_time time = series->time(sighting);
+    if (!series->fine || wall_time_equal(time, WALL_TIME_NEVER))
+        return;
+    series->fine = buffer_format(series->out, "%s{domain=\"", series->name) &&
+                   put_label(series->out, sighting->name) &&
+                   buffer_format(series->out, "\"} %" PRId64 "\n", time.seconds);
+}
+
+static wall_time not_after(const struct sighting *sighting)
+{
+    return sighting->not_after;
+}
+
+static wall_time renewal_due(const struct sighting *sighting)
+{
+    return sighting->renewal_due;
+}
+
+static wall_time held_until(const struct sighting *sighting)
+{
+    return sighting->refused_until;
+}
+
+static bool render_series(struct sightings *sightings, struct buffer *out)
+{
+    static const struct {
+        const char *name;
+        const char *help;
+        wall_time (*time)(const struct sighting *sighting);
+    } metrics[] = {
+        {"renewgate_certificate_expiry_timestamp_seconds",
+         "When the domain's newest certificate expires.", not_after},
+        {"renewgate_certificate_renewal_timestamp_seconds", "When its renewal becomes due.",
+         renewal_due},
+        {"renewgate_domain_held_until_timestamp_seconds",
+         "Until when the CA would refuse an order for the domain.", held_until},
+    };
+    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
+        struct series series = {
+            .out = out, .name = metrics[i].name, .time = metrics[i].time, .fine = true};
+        if (!metrics_render_head(out, metrics[i].name, "gauge", metrics[i].help))
+            return false;
+        sightings_each(sightings, put_series, &series);
+        if (!series.fine)
+            return false;
+    }
+    return true;
+}
+
+bool domain_metrics_render(const struct gate *gate, struct buffer *out)
+{
+    return render_summary(gate->sightings, out) &&
+           (!gate->config->metrics_domains || render_series(gate->sightings, out));
+}

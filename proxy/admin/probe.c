@@ -1,0 +1,94 @@
+#include "proxy/admin/probe.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define BODY_LIMIT ((size_t)1 << 20)
+
+_Static_assert(PROBE_ERROR_SIZE >= CURL_ERROR_SIZE, "curl writes its reason there");
+
+static size_t on_data(char *bytes, size_t one, size_t len, void *user)
+{
+    (void)one;
+    struct buffer *body = user;
+    return body->len + len <= BODY_LIMIT && buffer_append(body, bytes, len) ? len : len + 1;
+}
+
+/* False when memory runs out. */
+static bool add_field(struct curl_slist **fields, const char *name, const char *value)
+{
+    struct buffer line = BUFFER_EMPTY;
+    struct curl_slist *longer = NULL;
+    if (buffer_format(&line, "%s: %s", name, value))
+        longer = curl_slist_append(*fields, line.bytes);
+    buffer_clear(&line);
+    if (longer != NULL)
+        *fields = longer;
+    return longer != NULL;
+}
+
+static void set_up(CURL *easy, const struct config *config, int64_t timeout_ms,
+                   struct probe_result *out)
+{
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)config->connect_timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, config->upstream_tls_verify ? 1L : 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config->upstream_tls_verify ? 2L : 0L);
+    if (config->upstream_ca != NULL)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, config->upstream_ca);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, out->error);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &out->body);
+}
+
+/* GET without a body. */
+static void ask(const struct config *config, const char *path, const char *authorization,
+                const char *body, int64_t timeout_ms, struct probe_result *out)
+{
+    *out = (struct probe_result){.error = "out of memory"};
+    struct buffer url = BUFFER_EMPTY;
+    struct curl_slist *fields = NULL;
+    CURL *easy = curl_easy_init();
+    bool fine = easy != NULL &&
+                (authorization == NULL || add_field(&fields, "Authorization", authorization)) &&
+                (body == NULL || add_field(&fields, "Content-Type", "application/json")) &&
+                buffer_format(&url, "%s%s", config->upstream_url, path);
+    if (fine) {
+        set_up(easy, config, timeout_ms, out);
+        curl_easy_setopt(easy, CURLOPT_URL, url.bytes);
+        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fields);
+        if (body != NULL)
+            curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
+        CURLcode code = curl_easy_perform(easy);
+        long status = 0;
+        if (code == CURLE_OK)
+            curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+        else if (out->error[0] == '\0')
+            snprintf(out->error, sizeof out->error, "%s", curl_easy_strerror(code));
+        out->status = (unsigned)status;
+    }
+    curl_easy_cleanup(easy);
+    curl_slist_free_all(fields);
+    buffer_clear(&url);
+}
+
+void probe_get(const struct config *config, const char *path, const char *authorization,
+               int64_t timeout_ms, struct probe_result *out)
+{
+    ask(config, path, authorization, NULL, timeout_ms, out);
+}
+
+void probe_call(const struct config *config, const char *body, const char *authorization,
+                int64_t timeout_ms, struct probe_result *out)
+{
+    ask(config, "/jmap/", authorization, body, timeout_ms, out);
+}
+
+void probe_clear(struct probe_result *result)
+{
+    buffer_clear(&result->body);
+}

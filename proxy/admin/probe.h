@@ -1,0 +1,35 @@
+#ifndef RENEWGATE_PROXY_ADMIN_PROBE_H
+#define RENEWGATE_PROXY_ADMIN_PROBE_H
+
+/*
+ * Single requests of the gate's own to the server, made while the caller waits: for readiness and
+ * for --check. Never on a worker's thread.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proxy/base/buffer.h"
+#include "proxy/config.h"
+
+#define PROBE_ERROR_SIZE 256
+
+struct probe_result {
+    unsigned status; /* 0: no answer */
+    struct buffer body;
+    char error[PROBE_ERROR_SIZE]; /* with status 0: why, in words */
+};
+
+/*
+ * GETs a path; `authorization` may be NULL. End with probe_clear(), whatever came of it.
+ */
+void probe_get(const struct config *config, const char *path, const char *authorization,
+               int64_t timeout_ms, struct probe_result *out);
+
+/* The same with a POST of a JMAP request. */
+void probe_call(const struct config *config, const char *body, const char *authorization,
+                int64_t timeout_ms, struct probe_result *out);
+
+void probe_clear(struct probe_result *result);
+
+#endif

@@ -1,0 +1,147 @@
+#include "proxy/admin/status.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/base/clock.h"
+
+/* A domain's place in a list. */
+struct pick {
+    enum standing standing;
+    wall_time time;
+    char domain_id[OBJECT_ID_SIZE];
+};
+
+struct picks {
+    struct pick *items;
+    size_t count;
+    size_t capacity;
+};
+
+/* One walk through all domains. */
+struct gathering {
+    struct status *status;
+    struct picks held;
+    struct picks queue;
+    struct picks matching;
+    bool failed;
+};
+
+static int compare(const void *a, const void *b)
+{
+    const struct pick *one = a;
+    const struct pick *other = b;
+    if (one->standing != other->standing)
+        return one->standing < other->standing ? -1 : 1;
+    if (!wall_time_equal(one->time, other->time))
+        return wall_time_before(one->time, other->time) ? -1 : 1;
+    return strcmp(one->domain_id, other->domain_id);
+}
+
+static bool add(struct picks *picks, const struct sighting *sighting, enum standing standing,
+                wall_time time)
+{
+    if (picks->count == picks->capacity) {
+        size_t capacity = picks->capacity == 0 ? 256 : picks->capacity * 2;
+        struct pick *items = realloc(picks->items, capacity * sizeof *items);
+        if (items == NULL)
+            return false;
+        picks->items = items;
+        picks->capacity = capacity;
+    }
+    struct pick *pick = &picks->items[picks->count++];
+    *pick = (struct pick){.standing = standing, .time = time};
+    memcpy(pick->domain_id, sighting->domain_id, OBJECT_ID_SIZE);
+    return true;
+}
+
+static bool matches(const struct status_query *query, const struct sighting *sighting)
+{
+    return query->domain[0] == '\0' || strcasestr(sighting->name, query->domain) != NULL;
+}
+
+static void visit(void *user, const struct sighting *sighting)
+{
+    struct gathering *gathering = user;
+    struct status *status = gathering->status;
+    enum standing standing = sighting_standing(sighting, status->now);
+    bool fine = true;
+    status->standings[standing]++;
+    status->domain_count++;
+    status->task_count += sighting->task_count;
+    if (wall_time_before(status->now, sighting->refused_until))
+        fine = add(&gathering->held, sighting, STANDING_HELD, sighting->refused_until);
+    if (fine && sighting->task_count > 0)
+        fine = add(&gathering->queue, sighting, STANDING_DUE, sighting->task_due);
+    if (fine && matches(&status->query, sighting))
+        fine = add(&gathering->matching, sighting, standing, sighting->not_after);
+    gathering->failed = gathering->failed || !fine;
+}
+
+/* Those from the `first` on, `most` at most. */
+static bool list(struct sightings *sightings, struct picks *picks, size_t first, size_t most,
+                 struct status_list *out)
+{
+    out->total = picks->count;
+    if (first >= picks->count)
+        return true;
+    qsort(picks->items, picks->count, sizeof *picks->items, compare);
+    size_t end = picks->count - first < most ? picks->count : first + most;
+    out->domains = malloc((end - first) * sizeof *out->domains);
+    if (out->domains == NULL)
+        return false;
+    for (size_t i = first; i < end; i++) {
+        struct status_domain *domain = &out->domains[out->count];
+        /* It may have been forgotten meanwhile. */
+        if (sightings_find(sightings, picks->items[i].domain_id, &domain->sighting, domain->name))
+            out->count++;
+    }
+    return true;
+}
+
+static bool gather(struct status *status)
+{
+    struct sightings *sightings = status->gate->sightings;
+    struct gathering gathering = {.status = status};
+    sightings_each(sightings, visit, &gathering);
+    status->pages = gathering.matching.count == 0
+                        ? 1
+                        : (gathering.matching.count + STATUS_PAGE - 1) / STATUS_PAGE;
+    if (status->query.page > status->pages)
+        status->query.page = status->pages;
+    bool fine = !gathering.failed &&
+                list(sightings, &gathering.held, 0, STATUS_EXCERPT, &status->held) &&
+                list(sightings, &gathering.queue, 0, STATUS_EXCERPT, &status->queue) &&
+                list(sightings, &gathering.matching, (status->query.page - 1) * STATUS_PAGE,
+                     STATUS_PAGE, &status->matching);
+    free(gathering.held.items);
+    free(gathering.queue.items);
+    free(gathering.matching.items);
+    return fine;
+}
+
+struct status *status_read(const struct gate *gate, const struct status_query *query)
+{
+    struct status *status = calloc(1, sizeof *status);
+    if (status == NULL)
+        return NULL;
+    status->gate = gate;
+    status->query = *query;
+    status->now = clock_wall();
+    history_read(gate->history, status->now, &status->history);
+    if (!gather(status)) {
+        status_free(status);
+        return NULL;
+    }
+    return status;
+}
+
+void status_free(struct status *status)
+{
+    if (status == NULL)
+        return;
+    free(status->held.domains);
+    free(status->queue.domains);
+    free(status->matching.domains);
+    free(status);
+}

@@ -1,0 +1,59 @@
+#ifndef RENEWGATE_PROXY_ADMIN_STATUS_H
+#define RENEWGATE_PROXY_ADMIN_STATUS_H
+
+/*
+ * What an operator may look at: the decisions of the last day, and what the gate last saw of its
+ * domains. All of it is known here; the server is not asked. The same is shown as a page
+ * (proxy/admin/status_page.h) and as JSON (proxy/admin/status_json.h). Its size is bounded whatever
+ * the number of domains.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "jmap/facts/sighting.h"
+#include "proxy/relay/gate.h"
+#include "proxy/telemetry/history.h"
+
+#define STATUS_PAGE 50    /* domains at one time */
+#define STATUS_EXCERPT 10 /* of those under a hold, and of the queue */
+
+/* What is to be shown of the domains. */
+struct status_query {
+    char domain[SIGHTING_NAME_SIZE]; /* a part of their names, in any case; "" for all */
+    size_t page;                     /* from 1 on */
+    bool refresh;                    /* the page loads itself anew */
+};
+
+struct status_domain {
+    struct sighting sighting; /* its name is `name` */
+    char name[SIGHTING_NAME_SIZE];
+};
+
+struct status_list {
+    struct status_domain *domains;
+    size_t count;
+    size_t total; /* how many there are in all */
+};
+
+struct status {
+    const struct gate *gate;
+    struct status_query query;
+    wall_time now;
+    struct history_view history;
+    size_t standings[STANDINGS]; /* how many domains stand so */
+    size_t domain_count;
+    size_t task_count;           /* live tasks that were last seen */
+    struct status_list held;     /* those under a CA's hold, the first to end first */
+    struct status_list queue;    /* those with a task, the next due first */
+    struct status_list matching; /* those of the page, worst first */
+    size_t pages;                /* at least 1 */
+};
+
+/* NULL when memory runs out. */
+struct status *status_read(const struct gate *gate, const struct status_query *query);
+
+/* NULL is allowed. */
+void status_free(struct status *status);
+
+#endif

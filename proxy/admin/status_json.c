@@ -1,0 +1,154 @@
+#include "proxy/admin/status_json.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jmap/wire/json_text.h"
+#include "proxy/version.h"
+
+/* jansson passes NULL on, and a NULL among what is packed makes the whole NULL. */
+
+static json_t *time_json(wall_time time)
+{
+    char text[WALL_TIME_TEXT_SIZE];
+    if (wall_time_equal(time, WALL_TIME_NEVER) || wall_time_equal(time, WALL_TIME_FOREVER))
+        return json_null();
+    wall_time_format(time, text);
+    return json_string(text);
+}
+
+static json_t *text_json(const char *text)
+{
+    return text[0] == '\0' ? json_null() : json_string(text);
+}
+
+static json_t *gate_json(const struct status *status)
+{
+    const struct config *config = status->gate->config;
+    return json_pack("{s:s,s:s,s:s,s:o,s:o}", "version", RENEWGATE_VERSION, "mode",
+                     config->hold.observe ? "observe" : "enforce", "upstream", config->upstream_url,
+                     "started", time_json(status->gate->started), "now", time_json(status->now));
+}
+
+/* NULL when memory runs out, as with all that follow. */
+static json_t *totals_json(const struct history_view *history)
+{
+    json_t *totals = json_object();
+    for (size_t i = 0; i < METRICS_OUTCOMES; i++) {
+        const char *name = metrics_outcome_name((enum metrics_outcome)i);
+        if (json_object_set_new(totals, name, json_integer((json_int_t)history->totals[i])) != 0) {
+            json_decref(totals);
+            return NULL;
+        }
+    }
+    return totals;
+}
+
+static json_t *slot_json(const struct history_slot *slot)
+{
+    json_t *json = json_pack("{s:o}", "begins", time_json(slot->begins));
+    for (size_t i = 0; json != NULL && i < METRICS_OUTCOMES; i++) {
+        const char *name = metrics_outcome_name((enum metrics_outcome)i);
+        if (slot->counts[i] > 0 &&
+            json_object_set_new(json, name, json_integer(slot->counts[i])) != 0) {
+            json_decref(json);
+            return NULL;
+        }
+    }
+    return json;
+}
+
+static json_t *decision_json(const struct history_decision *decision)
+{
+    return json_pack("{s:o,s:o,s:s,s:s,s:i,s:s,s:o,s:b}", "at", time_json(decision->at), "domain",
+                     text_json(decision->domain), "domain_id", decision->domain_id, "outcome",
+                     metrics_outcome_name(decision->outcome), "row", (int)decision->row, "why",
+                     decision->why, "id", text_json(decision->id), "observed",
+                     (int)decision->observed);
+}
+
+static json_t *decisions_json(const struct history_view *history)
+{
+    json_t *slots = json_array();
+    json_t *recent = json_array();
+    bool fine = true;
+    for (size_t i = 0; fine && i < HISTORY_SLOTS; i++)
+        fine = json_array_append_new(slots, slot_json(&history->slots[i])) == 0;
+    for (size_t i = 0; fine && i < history->recent_count; i++)
+        fine = json_array_append_new(recent, decision_json(&history->recent[i])) == 0;
+    if (fine)
+        return json_pack("{s:o,s:i,s:o,s:o}", "last_day", totals_json(history), "slot_seconds",
+                         HISTORY_SLOT_SECONDS, "slots", slots, "recent", recent);
+    json_decref(slots);
+    json_decref(recent);
+    return NULL;
+}
+
+static json_t *domain_json(const struct sighting *sighting, wall_time now)
+{
+    json_t *task = sighting->task_count == 0 ? json_null()
+                                             : json_pack("{s:s,s:o,s:b}", "id", sighting->task_id,
+                                                         "due", time_json(sighting->task_due),
+                                                         "retries", (int)sighting->task_retries);
+    return json_pack(
+        "{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:i,s:o}", "id", sighting->domain_id, "name",
+        sighting->name, "standing", standing_name(sighting_standing(sighting, now)), "not_before",
+        time_json(sighting->not_before), "not_after", time_json(sighting->not_after), "renewal_due",
+        time_json(sighting->renewal_due), "refused_until", time_json(sighting->refused_until),
+        "task", task, "tasks", (int)sighting->task_count, "seen", time_json(sighting->seen));
+}
+
+static json_t *list_json(const struct status_list *list, wall_time now)
+{
+    json_t *items = json_array();
+    for (size_t i = 0; i < list->count; i++) {
+        if (json_array_append_new(items, domain_json(&list->domains[i].sighting, now)) != 0) {
+            json_decref(items);
+            return NULL;
+        }
+    }
+    return json_pack("{s:I,s:o}", "total", (json_int_t)list->total, "items", items);
+}
+
+static json_t *standings_json(const struct status *status)
+{
+    json_t *counts = json_object();
+    for (size_t i = 0; i < STANDINGS; i++) {
+        json_t *number = json_integer((json_int_t)status->standings[i]);
+        if (json_object_set_new(counts, standing_name((enum standing)i), number) != 0) {
+            json_decref(counts);
+            return NULL;
+        }
+    }
+    return counts;
+}
+
+static json_t *status_json(const struct status *status)
+{
+    json_t *domains = list_json(&status->matching, status->now);
+    json_t *about =
+        json_pack("{s:I,s:o,s:s,s:I,s:I}", "known", (json_int_t)status->domain_count, "standings",
+                  standings_json(status), "filter", status->query.domain, "page",
+                  (json_int_t)status->query.page, "pages", (json_int_t)status->pages);
+    if (json_object_update(domains, about) != 0) {
+        json_decref(domains);
+        domains = NULL;
+    }
+    json_decref(about);
+    return json_pack("{s:o,s:o,s:o,s:o,s:o}", "gate", gate_json(status), "decisions",
+                     decisions_json(&status->history), "held",
+                     list_json(&status->held, status->now), "queue",
+                     list_json(&status->queue, status->now), "domains", domains);
+}
+
+bool status_json_render(const struct status *status, struct buffer *out)
+{
+    json_t *json = status_json(status);
+    char *text = json_text_write(json, JSON_INDENT(1));
+    bool fine =
+        text != NULL && buffer_append(out, text, strlen(text)) && buffer_append(out, "\n", 1);
+    free(text);
+    json_decref(json);
+    return fine;
+}

@@ -1,0 +1,361 @@
+#include "proxy/admin/status_page.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "proxy/admin/markup.h"
+#include "proxy/admin/status_chart.h"
+#include "proxy/admin/status_style.h"
+#include "proxy/version.h"
+
+#define REFRESH_SECONDS 60
+#define RECENT_SHOWN 6
+
+/* What each outcome means, in the order in which they are shown. */
+static const struct {
+    enum metrics_outcome outcome;
+    const char *words;
+} outcomes[] = {
+    {METRICS_FORWARD, "Sent to the server as a renewal"},
+    {METRICS_SCHEDULE, "Sent, to run later"},
+    {METRICS_EXISTING, "Answered with a task that was there"},
+    {METRICS_MOVE, "Answered with a task that was moved"},
+    {METRICS_NO_OP, "Answered as done: not due"},
+    {METRICS_REFUSE, "Refused for the moment"},
+    {METRICS_REJECTED, "Rejected by the server"},
+};
+
+static const char *const standing_words[STANDINGS] = {
+    [STANDING_EXPIRED] = "expired",
+    [STANDING_HELD] = "held by the CA",
+    [STANDING_MISSING] = "no certificate",
+    [STANDING_DUE] = "renewal due",
+    [STANDING_FRESH] = "fresh",
+};
+
+static bool is_known(wall_time time)
+{
+    return !wall_time_equal(time, WALL_TIME_NEVER);
+}
+
+/* "in 3 d 4 h", and the day under it. */
+static void put_day_of(struct markup *markup, wall_time time, wall_time now)
+{
+    markup_distance(markup, time, now);
+    markup_put(markup, "<small class=\"muted\"> ");
+    markup_date(markup, time);
+    markup_put(markup, "</small>");
+}
+
+/* "in 3 d 4 h", and the time itself under it. */
+static void put_when(struct markup *markup, wall_time time, wall_time now)
+{
+    markup_distance(markup, time, now);
+    markup_put(markup, "<small class=\"muted\"> ");
+    markup_time(markup, time);
+    markup_put(markup, "</small>");
+}
+
+static void put_tile(struct markup *markup, const char *name, uint64_t number)
+{
+    markup_put(markup, "<div><dt>%s</dt><dd>%" PRIu64 "</dd></div>", name, number);
+}
+
+/* ---- the page's parts ---- */
+
+static void put_head(struct markup *markup, const struct status *status)
+{
+    markup_put(markup, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+                       "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">");
+    if (status->query.refresh)
+        markup_put(markup, "<meta http-equiv=\"refresh\" content=\"%d\">", REFRESH_SECONDS);
+    markup_put(markup, "<title>renewgate: status</title><style>");
+    /* Its length may be more than a format takes at once. */
+    markup->fine = markup->fine && buffer_append(markup->out, status_style, strlen(status_style));
+    markup_put(markup, "</style></head><body>\n");
+}
+
+static void put_header(struct markup *markup, const struct status *status)
+{
+    const struct config *config = status->gate->config;
+    markup_put(markup, "<header><h1>renewgate</h1><p>%s in front of ",
+               config->hold.observe ? "Observing, without changing anything," : "On guard");
+    markup_name(markup, config->upstream_url);
+    markup_put(markup, ".</p><p class=\"muted\">As of ");
+    markup_time(markup, status->now);
+    markup_put(markup, ". Running since ");
+    markup_time(markup, status->gate->started);
+    markup_put(markup, ".</p></header>\n<main><dl class=\"tiles\">");
+    const uint64_t *totals = status->history.totals;
+    put_tile(markup, "Creates in the last day", status->history.total);
+    put_tile(markup, "Sent to the server", totals[METRICS_FORWARD] + totals[METRICS_SCHEDULE]);
+    put_tile(markup, "Domains seen", status->domain_count);
+    put_tile(markup, "Held by the CA", status->held.total);
+    put_tile(markup, "Expired or missing",
+             status->standings[STANDING_EXPIRED] + status->standings[STANDING_MISSING]);
+    markup_put(markup, "</dl>\n");
+}
+
+static void put_counts(struct markup *markup, const struct history_view *history)
+{
+    markup_put(markup, "<table><caption class=\"hide\">Decisions of the last day by outcome"
+                       "</caption><thead><tr><th scope=\"col\">What became of a create</th>"
+                       "<th scope=\"col\" class=\"count\">Count</th></tr></thead><tbody>");
+    for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
+        enum metrics_outcome outcome = outcomes[i].outcome;
+        markup_put(markup,
+                   "<tr><td><svg class=\"key\" viewBox=\"0 0 10 10\" aria-hidden=\"true\">"
+                   "<rect class=\"%s\" width=\"10\" height=\"10\" rx=\"2\"/></svg>%s</td>"
+                   "<td class=\"count\">%" PRIu64 "</td></tr>",
+                   status_chart_class(outcome), outcomes[i].words, history->totals[outcome]);
+    }
+    markup_put(markup, "</tbody></table>");
+}
+
+/* The timeline in numbers, four bars a row. */
+static void put_hours(struct markup *markup, const struct history_view *history)
+{
+    markup_put(markup, "<details><summary>The timeline as a table</summary><table><thead><tr>"
+                       "<th scope=\"col\">From</th><th scope=\"col\" class=\"count\">Sent</th>"
+                       "<th scope=\"col\" class=\"count\">Other</th></tr></thead><tbody>");
+    for (size_t hour = 0; hour < HISTORY_SLOTS / 4; hour++) {
+        uint64_t sent = 0;
+        uint64_t total = 0;
+        for (size_t i = hour * 4; i < hour * 4 + 4; i++) {
+            const uint32_t *counts = history->slots[i].counts;
+            sent += (uint64_t)counts[METRICS_FORWARD] + counts[METRICS_SCHEDULE];
+            for (size_t outcome = 0; outcome < METRICS_OUTCOMES; outcome++)
+                total += counts[outcome];
+        }
+        markup_put(markup, "<tr><td>");
+        markup_time(markup, history->slots[hour * 4].begins);
+        markup_put(markup,
+                   "</td><td class=\"count\">%" PRIu64 "</td><td class=\"count\">%" PRIu64
+                   "</td></tr>",
+                   sent, total - sent);
+    }
+    markup_put(markup, "</tbody></table></details>");
+}
+
+/* Of one decision, in two lines. */
+static void put_decision(struct markup *markup, const struct history_decision *decision,
+                         wall_time now)
+{
+    markup_put(markup, "<tr><th scope=\"row\">");
+    markup_name(markup, decision->domain[0] != '\0' ? decision->domain : decision->domain_id);
+    markup_put(markup, "<small class=\"muted\">");
+    markup_distance(markup, decision->at, now);
+    markup_put(markup, "</small></th><td>%s%s<small class=\"muted\">",
+               metrics_outcome_name(decision->outcome), decision->observed ? " (observed)" : "");
+    markup_text(markup, decision->why);
+    markup_put(markup, "</small></td></tr>");
+}
+
+static void put_recent(struct markup *markup, const struct status *status)
+{
+    const struct history_view *history = &status->history;
+    markup_put(markup, "<table><caption class=\"hide\">The latest decisions</caption><thead><tr>"
+                       "<th scope=\"col\" class=\"name\">Latest</th>"
+                       "<th scope=\"col\">Outcome</th></tr></thead>"
+                       "<tbody>");
+    for (size_t i = 0; i < history->recent_count && i < RECENT_SHOWN; i++)
+        put_decision(markup, &history->recent[i], status->now);
+    markup_put(markup, "</tbody></table>");
+}
+
+static void put_day(struct markup *markup, const struct status *status)
+{
+    markup_put(markup, "<section aria-labelledby=\"day\"><h2 id=\"day\">The last day</h2>");
+    if (status->history.total == 0)
+        markup_put(markup, "<p class=\"muted\">No create of a renewal has come.</p>");
+    else
+        status_chart_timeline(markup, &status->history);
+    markup_put(markup, "<div class=\"split\"><div>");
+    put_counts(markup, &status->history);
+    markup_put(markup, "</div><div>");
+    if (status->history.recent_count > 0)
+        put_recent(markup, status);
+    markup_put(markup, "</div></div>");
+    put_hours(markup, &status->history);
+    markup_put(markup, "</section>\n");
+}
+
+/* What of a list there was no room for. */
+static void put_rest(struct markup *markup, const struct status_list *list)
+{
+    markup_put(markup, "</tbody></table>");
+    if (list->total > list->count)
+        markup_put(markup, "<p class=\"muted\">and %zu more</p>", list->total - list->count);
+}
+
+static void put_held(struct markup *markup, const struct status *status)
+{
+    markup_put(markup, "<section aria-labelledby=\"held\"><h2 id=\"held\">Held by the CA</h2>");
+    if (status->held.total == 0) {
+        markup_put(markup, "<p class=\"muted\">None: the CA would take every order.</p></section>");
+        return;
+    }
+    markup_put(markup, "<p class=\"muted\">The CA would refuse an order for these now.</p>"
+                       "<table><thead><tr><th scope=\"col\">Domain</th>"
+                       "<th scope=\"col\">Ends</th></tr></thead><tbody>");
+    for (size_t i = 0; i < status->held.count; i++) {
+        const struct sighting *sighting = &status->held.domains[i].sighting;
+        markup_put(markup, "<tr><th scope=\"row\">");
+        markup_name(markup, sighting->name);
+        markup_put(markup, "</th><td>");
+        put_when(markup, sighting->refused_until, status->now);
+        markup_put(markup, "</td></tr>");
+    }
+    put_rest(markup, &status->held);
+    markup_put(markup, "</section>");
+}
+
+/* Due in the past means that it is running, or about to. */
+static void put_task(struct markup *markup, const struct sighting *sighting, wall_time now)
+{
+    if (sighting->task_count == 0) {
+        markup_put(markup, "none");
+        return;
+    }
+    put_when(markup, sighting->task_due, now);
+    if (sighting->task_retries)
+        markup_put(markup, "<small class=\"muted\"> after a failure</small>");
+    if (sighting->task_count > 1)
+        markup_put(markup, "<small class=\"muted\"> and %u more</small>", sighting->task_count - 1);
+}
+
+static void put_queue(struct markup *markup, const struct status *status)
+{
+    markup_put(markup, "<section aria-labelledby=\"queue\"><h2 id=\"queue\">The queue</h2>");
+    if (status->queue.total == 0) {
+        markup_put(markup, "<p class=\"muted\">No renewal was queued when last seen.</p>"
+                           "</section>");
+        return;
+    }
+    markup_put(markup,
+               "<p class=\"muted\">%zu tasks of %zu domains, as last seen; the next ones:</p>"
+               "<table><thead><tr><th scope=\"col\">Domain</th><th scope=\"col\">Due</th></tr>"
+               "</thead><tbody>",
+               status->task_count, status->queue.total);
+    for (size_t i = 0; i < status->queue.count; i++) {
+        const struct sighting *sighting = &status->queue.domains[i].sighting;
+        markup_put(markup, "<tr><th scope=\"row\">");
+        markup_name(markup, sighting->name);
+        markup_put(markup, "</th><td>");
+        put_task(markup, sighting, status->now);
+        markup_put(markup, "</td></tr>");
+    }
+    put_rest(markup, &status->queue);
+    markup_put(markup, "</section>");
+}
+
+/* ---- the domains ---- */
+
+static void put_domain(struct markup *markup, const struct sighting *sighting, wall_time now)
+{
+    enum standing standing = sighting_standing(sighting, now);
+    markup_put(markup, "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">");
+    markup_name(markup, sighting->name);
+    markup_put(markup, "<small class=\"muted\">seen ");
+    markup_distance(markup, sighting->seen, now);
+    markup_put(markup, "</small>");
+    markup_put(markup, "</th><td role=\"cell\"><span class=\"state %s\">%s</span></td>",
+               standing_name(standing), standing_words[standing]);
+    markup_put(markup, "<td role=\"cell\" class=\"wide\">");
+    if (is_known(sighting->not_after))
+        status_chart_life(markup, sighting, now);
+    markup_put(markup, "</td><td role=\"cell\" data-of=\"Renewal due\">");
+    if (is_known(sighting->not_after))
+        put_day_of(markup, sighting->renewal_due, now);
+    markup_put(markup, "</td><td role=\"cell\" data-of=\"Expires\">");
+    if (is_known(sighting->not_after))
+        put_day_of(markup, sighting->not_after, now);
+    markup_put(markup, "</td><td role=\"cell\" data-of=\"Task\">");
+    put_task(markup, sighting, now);
+    markup_put(markup, "</td></tr>\n");
+}
+
+static void put_page_link(struct markup *markup, const struct status *status, size_t page,
+                          const char *words)
+{
+    if (page < 1 || page > status->pages)
+        return;
+    markup_put(markup, "<a href=\"/?domain=");
+    markup_query_value(markup, status->query.domain);
+    markup_put(markup, "&amp;page=%zu#domains\">%s</a>", page, words);
+}
+
+static void put_filter(struct markup *markup, const struct status *status)
+{
+    markup_put(markup,
+               "<form method=\"get\" action=\"/\" role=\"search\"><label for=\"domain\">"
+               "Part of a name</label><input type=\"search\" id=\"domain\" "
+               "name=\"domain\" maxlength=\"%d\" value=\"",
+               SIGHTING_NAME_SIZE - 1);
+    markup_text(markup, status->query.domain);
+    markup_put(markup, "\"><button type=\"submit\">Show</button></form>");
+}
+
+static void put_table(struct markup *markup, const struct status *status)
+{
+    static const char *const columns[] = {"Domain",      "State",   "Certificate",
+                                          "Renewal due", "Expires", "Task"};
+    markup_put(markup, "<table class=\"cards\" role=\"table\"><caption class=\"hide\">Domains, "
+                       "worst first</caption><thead role=\"rowgroup\"><tr role=\"row\">");
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        markup_put(markup, "<th role=\"columnheader\" scope=\"col\">%s</th>", columns[i]);
+    markup_put(markup, "</tr></thead><tbody role=\"rowgroup\">\n");
+    for (size_t i = 0; i < status->matching.count; i++)
+        put_domain(markup, &status->matching.domains[i].sighting, status->now);
+    markup_put(markup, "</tbody></table>");
+}
+
+static void put_domains(struct markup *markup, const struct status *status)
+{
+    markup_put(markup, "<section aria-labelledby=\"domains\"><h2 id=\"domains\">Domains</h2>");
+    put_filter(markup, status);
+    if (status->domain_count == 0) {
+        markup_put(markup, "<p class=\"muted\">None yet: the gate shows what it has looked up "
+                           "since it was started.</p></section>");
+        return;
+    }
+    markup_put(markup,
+               "<p class=\"muted\">%zu of %zu, worst first. The bar is the "
+               "certificate&#39;s life up to now; the mark in it is the renewal.</p>",
+               status->matching.total, status->domain_count);
+    put_table(markup, status);
+    markup_put(markup, "<nav aria-label=\"Pages of domains\"><p>");
+    put_page_link(markup, status, status->query.page - 1, "Previous");
+    markup_put(markup, "<span class=\"muted\">Page %zu of %zu </span>", status->query.page,
+               status->pages);
+    put_page_link(markup, status, status->query.page + 1, "Next");
+    markup_put(markup, "</p></nav></section>");
+}
+
+static void put_footer(struct markup *markup, const struct status *status)
+{
+    markup_put(markup,
+               "</main>\n<footer><nav aria-label=\"Other pages\">"
+               "<a href=\"/status.json\">The same as JSON</a>"
+               "<a href=\"/metrics\">Metrics</a><a href=\"%s\">%s</a></nav>"
+               "<p class=\"muted\"><small>renewgate %s</small></p></footer>"
+               "</body></html>\n",
+               status->query.refresh ? "/" : "/?refresh=1",
+               status->query.refresh ? "Stop refreshing" : "Refresh every minute",
+               RENEWGATE_VERSION);
+}
+
+bool status_page_render(const struct status *status, struct buffer *out)
+{
+    struct markup markup = {.out = out, .fine = true};
+    put_head(&markup, status);
+    put_header(&markup, status);
+    put_day(&markup, status);
+    markup_put(&markup, "<div class=\"split\">");
+    put_held(&markup, status);
+    put_queue(&markup, status);
+    markup_put(&markup, "</div>\n");
+    put_domains(&markup, status);
+    put_footer(&markup, status);
+    return markup.fine;
+}

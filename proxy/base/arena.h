@@ -1,0 +1,31 @@
+#ifndef RENEWGATE_PROXY_BASE_ARENA_H
+#define RENEWGATE_PROXY_BASE_ARENA_H
+
+/*
+ * Memory that is given back all at once: everything of one exchange lives in one arena and dies
+ * with it.
+ */
+
+#include <stddef.h>
+
+struct arena_block;
+
+struct arena {
+    struct arena_block *blocks;
+};
+
+#define ARENA_EMPTY ((struct arena){0})
+
+/* Aligned for any type, not zeroed. NULL when memory runs out. Lives until arena_clear(). */
+void *arena_alloc(struct arena *arena, size_t size);
+
+/* A copy with a NUL behind it. NULL when memory runs out. */
+char *arena_copy(struct arena *arena, const char *text, size_t len);
+
+/* printf() into the arena. NULL when memory runs out. */
+char *arena_format(struct arena *arena, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+void arena_clear(struct arena *arena);
+
+#endif

@@ -1,0 +1,89 @@
+#include "proxy/base/buffer.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_CAPACITY ((size_t)4096)
+
+const char *buffer_content(const struct buffer *buffer)
+{
+    return buffer->bytes == NULL ? "" : buffer->bytes + buffer->start;
+}
+
+/* Room for `len` more bytes behind the content. */
+static bool make_room(struct buffer *buffer, size_t len)
+{
+    if (buffer->capacity - buffer->start - buffer->len >= len)
+        return true;
+    if (len > SIZE_MAX / 2 - buffer->len)
+        return false;
+    if (buffer->start > 0) {
+        memmove(buffer->bytes, buffer->bytes + buffer->start, buffer->len);
+        buffer->start = 0;
+    }
+    size_t needed = buffer->len + len;
+    size_t capacity = buffer->capacity == 0 ? FIRST_CAPACITY : buffer->capacity;
+    while (capacity < needed)
+        capacity *= 2;
+    if (capacity == buffer->capacity)
+        return true;
+    char *bytes = realloc(buffer->bytes, capacity);
+    if (bytes == NULL)
+        return false;
+    buffer->bytes = bytes;
+    buffer->capacity = capacity;
+    return true;
+}
+
+bool buffer_append(struct buffer *buffer, const char *bytes, size_t len)
+{
+    if (len == 0)
+        return true;
+    if (!make_room(buffer, len))
+        return false;
+    memcpy(buffer->bytes + buffer->start + buffer->len, bytes, len);
+    buffer->len += len;
+    return true;
+}
+
+bool buffer_format(struct buffer *buffer, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    va_list again;
+    va_copy(again, arguments);
+    int len = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    bool fits = len >= 0 && make_room(buffer, (size_t)len + 1);
+    if (fits) {
+        vsnprintf(buffer->bytes + buffer->start + buffer->len, (size_t)len + 1, format, again);
+        buffer->len += (size_t)len;
+    }
+    va_end(again);
+    return fits;
+}
+
+size_t buffer_take(struct buffer *buffer, char *into, size_t max)
+{
+    size_t len = buffer->len < max ? buffer->len : max;
+    if (len == 0)
+        return 0;
+    memcpy(into, buffer->bytes + buffer->start, len);
+    buffer_drop(buffer, len);
+    return len;
+}
+
+void buffer_drop(struct buffer *buffer, size_t len)
+{
+    buffer->len -= len;
+    buffer->start = buffer->len == 0 ? 0 : buffer->start + len;
+}
+
+void buffer_clear(struct buffer *buffer)
+{
+    free(buffer->bytes);
+    *buffer = BUFFER_EMPTY;
+}

@@ -1,0 +1,242 @@
+#include "proxy/clients/acceptor.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "proxy/base/clock.h"
+#include "proxy/clients/proxy_header.h"
+
+struct acceptor {
+    struct acceptor_settings settings;
+    struct loop *loop;
+    struct loop_source source;
+    const struct acceptor_handler *handler;
+    void *user;
+    int listener;
+    bool paused; /* the listener is not watched */
+    struct greeting *greetings;
+    size_t greeting_count;
+};
+
+/* A connection whose header has yet to come. */
+struct greeting {
+    struct acceptor *acceptor;
+    struct greeting *next; /* in acceptor->greetings */
+    struct greeting *previous;
+    struct loop_source source;
+    int file;
+    struct sockaddr_storage peer;
+    socklen_t peer_len;
+    monotonic_time due;
+};
+
+/* ---- greetings ---- */
+
+static void complain(const struct acceptor *acceptor, const struct sockaddr_storage *peer,
+                     const char *why)
+{
+    struct network_address address;
+    char text[NETWORK_ADDRESS_TEXT_SIZE] = "unknown";
+    if (network_address_of((const void *)peer, &address))
+        network_address_write(&address, text);
+    log_event(acceptor->settings.log, LOG_LEVEL_WARN, "connection refused", log_text("why", why),
+              log_text("peer", text));
+}
+
+/* Forgets the greeting, and leaves its connection open. */
+static int release(struct greeting *greeting)
+{
+    struct acceptor *acceptor = greeting->acceptor;
+    int file = greeting->file;
+    loop_forget(acceptor->loop, file);
+    if (greeting->previous != NULL)
+        greeting->previous->next = greeting->next;
+    else
+        acceptor->greetings = greeting->next;
+    if (greeting->next != NULL)
+        greeting->next->previous = greeting->previous;
+    acceptor->greeting_count--;
+    free(greeting);
+    return file;
+}
+
+/* `why` may be NULL: there is nothing to say. */
+static void refuse(struct greeting *greeting, const char *why)
+{
+    struct acceptor *acceptor = greeting->acceptor;
+    if (why != NULL)
+        complain(acceptor, &greeting->peer, why);
+    close(release(greeting));
+    acceptor_resume(acceptor);
+}
+
+/* An IPv4 address goes on in its IPv6 form, as a socket for both families shows it. */
+static void pass_on(struct greeting *greeting, const struct proxy_header *header)
+{
+    struct acceptor *acceptor = greeting->acceptor;
+    struct sockaddr_storage address = greeting->peer;
+    socklen_t len = greeting->peer_len;
+    if (header->is_told) {
+        struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+        memcpy(&six.sin6_addr, header->client.bytes, sizeof six.sin6_addr);
+        memset(&address, 0, sizeof address);
+        memcpy(&address, &six, sizeof six);
+        len = sizeof six;
+    }
+    int file = release(greeting);
+    acceptor->handler->accepted(acceptor->user, file, (const void *)&address, len);
+}
+
+/*
+ * Looks at what has come, and takes it off the socket only when the header is whole: not a byte of
+ * what comes behind may be taken, since that is the client's.
+ */
+static void on_greeting(void *user, uint32_t events)
+{
+    struct greeting *greeting = user;
+    struct proxy_header header;
+    char bytes[PROXY_HEADER_LIMIT];
+    ssize_t len = recv(greeting->file, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+    if (len < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (len <= 0) {
+        refuse(greeting, NULL); /* nothing was said: a check whether anyone is there */
+        return;
+    }
+    switch (proxy_header_read(bytes, (size_t)len, &header)) {
+    case PROXY_HEADER_PARTIAL:
+        if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+            refuse(greeting, "the PROXY header is cut off");
+        return;
+    case PROXY_HEADER_MALFORMED:
+        refuse(greeting, "it does not begin with a PROXY header");
+        return;
+    case PROXY_HEADER_WHOLE:
+        break;
+    }
+    if (recv(greeting->file, bytes, header.len, MSG_DONTWAIT) == (ssize_t)header.len)
+        pass_on(greeting, &header);
+    else
+        refuse(greeting, "the PROXY header cannot be read");
+}
+
+/* Edges only: a header that is not whole stays on the socket. */
+static bool greet(struct acceptor *acceptor, int file, const struct sockaddr_storage *peer,
+                  socklen_t peer_len)
+{
+    struct greeting *greeting = malloc(sizeof *greeting);
+    if (greeting == NULL)
+        return false;
+    *greeting = (struct greeting){
+        .acceptor = acceptor,
+        .next = acceptor->greetings,
+        .source = {on_greeting, greeting},
+        .file = file,
+        .peer = *peer,
+        .peer_len = peer_len,
+        .due = monotonic_after(clock_monotonic(), acceptor->settings.header_timeout_ms),
+    };
+    if (!loop_watch(acceptor->loop, file, EPOLLIN | EPOLLRDHUP | EPOLLET, &greeting->source)) {
+        free(greeting);
+        return false;
+    }
+    if (greeting->next != NULL)
+        greeting->next->previous = greeting;
+    acceptor->greetings = greeting;
+    acceptor->greeting_count++;
+    return true;
+}
+
+void acceptor_tick(struct acceptor *acceptor)
+{
+    monotonic_time now = clock_monotonic();
+    struct greeting *next;
+    for (struct greeting *greeting = acceptor->greetings; greeting != NULL; greeting = next) {
+        next = greeting->next;
+        if (greeting->due.nanoseconds <= now.nanoseconds)
+            refuse(greeting, "no PROXY header came in time");
+    }
+    acceptor_resume(acceptor);
+}
+
+/* ---- the listening socket ---- */
+
+static void pause_accepting(struct acceptor *acceptor)
+{
+    loop_forget(acceptor->loop, acceptor->listener);
+    acceptor->paused = true;
+}
+
+void acceptor_resume(struct acceptor *acceptor)
+{
+    if (acceptor->paused && acceptor->handler->has_room(acceptor->user, acceptor->greeting_count) &&
+        loop_watch(acceptor->loop, acceptor->listener, EPOLLIN, &acceptor->source))
+        acceptor->paused = false;
+}
+
+static void take(struct acceptor *acceptor, int file, const struct sockaddr_storage *peer,
+                 socklen_t peer_len)
+{
+    struct network_address address;
+    if (!network_address_of((const void *)peer, &address) ||
+        !network_list_has(acceptor->settings.trusted, &address)) {
+        complain(acceptor, peer, "it comes from no trusted proxy");
+        close(file);
+    } else if (!greet(acceptor, file, peer, peer_len)) {
+        close(file);
+    }
+}
+
+/* Where files or memory run out, the listener would be ready for ever: it rests until the tick. */
+static void on_listener(void *user, uint32_t events)
+{
+    (void)events;
+    struct acceptor *acceptor = user;
+    while (acceptor->handler->has_room(acceptor->user, acceptor->greeting_count)) {
+        struct sockaddr_storage peer;
+        socklen_t len = sizeof peer;
+        int file = accept4(acceptor->listener, (void *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (file >= 0)
+            take(acceptor, file, &peer, len);
+        else if (errno == EAGAIN)
+            return;
+        else if (errno != ECONNABORTED && errno != EINTR)
+            break;
+    }
+    pause_accepting(acceptor);
+}
+
+struct acceptor *acceptor_create(const struct acceptor_settings *settings, int listener,
+                                 struct loop *loop, const struct acceptor_handler *handler,
+                                 void *user)
+{
+    struct acceptor *acceptor = malloc(sizeof *acceptor);
+    if (acceptor != NULL) {
+        *acceptor = (struct acceptor){.settings = *settings,
+                                      .loop = loop,
+                                      .source = {on_listener, acceptor},
+                                      .handler = handler,
+                                      .user = user,
+                                      .listener = listener};
+        if (loop_watch(loop, listener, EPOLLIN, &acceptor->source))
+            return acceptor;
+    }
+    free(acceptor);
+    close(listener);
+    return NULL;
+}
+
+void acceptor_destroy(struct acceptor *acceptor)
+{
+    if (acceptor == NULL)
+        return;
+    while (acceptor->greetings != NULL)
+        close(release(acceptor->greetings));
+    loop_forget(acceptor->loop, acceptor->listener);
+    close(acceptor->listener);
+    free(acceptor);
+}

@@ -1,0 +1,156 @@
+#ifndef RENEWGATE_PROXY_CLIENTS_DOWNSTREAM_H
+#define RENEWGATE_PROXY_CLIENTS_DOWNSTREAM_H
+
+/*
+ * The clients' side of one worker: its listening socket, its connections, and the requests on
+ * them, one at a time on each. Bodies are streams in both directions with back-pressure. Nothing
+ * here knows what the bytes mean.
+ *
+ * Handlers are called from downstream_run() only, but for gone(), which the loop's events call.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/base/arena.h"
+#include "proxy/base/clock.h"
+#include "proxy/http/field.h"
+#include "proxy/http/forwarding.h"
+#include "proxy/clients/keypair.h"
+#include "proxy/base/loop.h"
+
+struct downstream;
+struct incoming;
+struct metrics; /* proxy/telemetry/metrics.h */
+
+/* A request's head. Lives as long as the request. */
+struct arrival {
+    const char *method;
+    const char *version; /* "1.1" or "1.0" */
+    const char *target;  /* as the client wrote it */
+    size_t target_len;
+    struct field_list fields; /* in their order, as the client wrote them */
+    const char *peer;         /* the client's address, without the port; from.client */
+    struct forwarding from;
+};
+
+#define LENGTH_UNKNOWN SIZE_MAX
+
+enum answer_kind {
+    ANSWER_EMPTY,   /* no content, whatever Content-Length says: HEAD, 204, 304 */
+    ANSWER_WHOLE,   /* body and len */
+    ANSWER_STREAM,  /* asked for by content(); len bytes or LENGTH_UNKNOWN */
+    ANSWER_UPGRADE, /* 101, and the connection becomes the handler's: upgraded() */
+};
+
+struct answer {
+    unsigned status;
+    struct field_list fields; /* end-to-end ones; borrowed during the call */
+    enum answer_kind kind;
+    const char *body; /* borrowed until closed() */
+    size_t len;
+    bool close; /* the connection ends with it */
+};
+
+enum content_result {
+    CONTENT_BYTES,
+    CONTENT_LATER, /* nothing now: incoming_resume() when there is */
+    CONTENT_END,
+    CONTENT_FAIL, /* the connection is broken off, so that the client sees it is not whole */
+};
+
+struct downstream_handler {
+    /* A request has come; returns the handler's object for it, or NULL to break off. */
+    void *(*head)(void *user, struct incoming *incoming, const struct arrival *arrival);
+    /* The next of its body; returns how much was taken. Fewer than len: incoming_resume() later. */
+    size_t (*body)(void *object, const char *bytes, size_t len);
+    void (*body_end)(void *object);
+    /* What to answer, after incoming_ready(). False: break off. */
+    bool (*answer)(void *object, struct answer *out);
+    enum content_result (*content)(void *object, char *into, size_t max, size_t *len);
+    /* The client seems to have left while nothing could be sent to it; called once at most. */
+    void (*gone)(void *object);
+    /*
+     * The answer was ANSWER_UPGRADE: the connection's bytes are to be had from `file`, a socket
+     * that must not be closed; `early` are those that came already. incoming_abort() ends it.
+     */
+    void (*upgraded)(void *object, int file, const char *early, size_t len);
+    /* The last call: answered or broken off. The request and its arena are gone after it. */
+    void (*closed)(void *object);
+};
+
+struct downstream_settings {
+    unsigned max_connections;
+    int64_t header_timeout_ms; /* for a connection's first request head, whole */
+    int64_t idle_timeout_ms; /* between bytes, and from one request to the next one's whole head */
+    bool proxy_protocol;     /* connections begin with a PROXY header, and come from `trusted` */
+    const struct log *log;   /* borrowed */
+    struct metrics *metrics; /* counts the connections; borrowed */
+    struct keypair_store *keypairs;     /* TLS with these, NULL: none; borrowed */
+    const struct network_list *trusted; /* whose forwarding fields are believed; borrowed */
+};
+
+/*
+ * Takes over `listener`, a bound and listening socket, and closes it in the end. NULL when it
+ * cannot be started (`listener` is then closed). The loop must outlive it.
+ */
+struct downstream *downstream_create(const struct downstream_settings *settings, int listener,
+                                     struct loop *loop, const struct downstream_handler *handler,
+                                     void *user);
+
+/* Breaks off what is left. NULL is allowed. */
+void downstream_destroy(struct downstream *downstream);
+
+/* When downstream_run() must be called at the latest. */
+monotonic_time downstream_due(const struct downstream *downstream);
+
+void downstream_run(struct downstream *downstream, monotonic_time now);
+
+/* Looks for clients that have left, and for those whose head takes too long; once a second. */
+void downstream_tick(struct downstream *downstream);
+
+/* Accepts nothing more, and ends every connection: idle ones now, others with their answer. */
+void downstream_drain(struct downstream *downstream);
+
+/* Breaks off every request. */
+void downstream_abort(struct downstream *downstream);
+
+/* How many requests are open. */
+size_t downstream_open_requests(const struct downstream *downstream);
+
+/* What belongs to the request, and dies with it. */
+struct arena *incoming_arena(struct incoming *incoming);
+
+/*
+ * The answer can be asked for. In head() that ends the request early, with its body unread. Later
+ * on, a whole answer goes out at once, and the connection ends with it, if the client still sends;
+ * where that cannot be, and for a stream, it waits until the body has been taken.
+ */
+void incoming_ready(struct incoming *incoming);
+
+/*
+ * The answer is likely to be ready within a moment. Until that has passed, a client that breaks its
+ * connection ends the request at once, without gone().
+ */
+void incoming_expect_soon(struct incoming *incoming);
+
+/*
+ * An answer before the answer (1xx) goes out at once, or, to a client that cannot read one, not at
+ * all. Not from within a handler of the downstream's.
+ */
+void incoming_interim(struct incoming *incoming, unsigned status, const struct field_list *fields);
+
+/* Goes on after a short body() or CONTENT_LATER. */
+void incoming_resume(struct incoming *incoming);
+
+/*
+ * Upgraded connections only: nothing more is written to it. False where its end cannot be told to
+ * the client but by incoming_abort(), which lets what has been written go out first.
+ */
+bool incoming_end(struct incoming *incoming);
+
+/* Breaks the connection off. */
+void incoming_abort(struct incoming *incoming);
+
+#endif

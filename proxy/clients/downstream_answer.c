@@ -1,0 +1,146 @@
+#include "proxy/clients/downstream_parts.h"
+
+#include <string.h>
+
+#include "proxy/http/raw_answer.h"
+
+#define STREAM_BLOCK ((size_t)32768)
+
+static ssize_t on_content(void *user, uint64_t position, char *into, size_t max)
+{
+    (void)position;
+    struct incoming *incoming = user;
+    if (incoming->aborted)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    size_t len = 0;
+    incoming->downstream->busy = true;
+    switch (incoming->downstream->handler->content(incoming->object, into, max, &len)) {
+    case CONTENT_BYTES:
+        return (ssize_t)len;
+    case CONTENT_LATER:
+        incoming_suspend(incoming);
+        return 0;
+    case CONTENT_END:
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    case CONTENT_FAIL:
+        break;
+    }
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static struct MHD_Response *create_response(struct incoming *incoming, const struct answer *answer)
+{
+    uint64_t len = answer->len == LENGTH_UNKNOWN ? MHD_SIZE_UNKNOWN : answer->len;
+    switch (answer->kind) {
+    case ANSWER_EMPTY:
+        return MHD_create_response_empty((enum MHD_ResponseFlags)(
+            MHD_RF_HEAD_ONLY_RESPONSE | MHD_RF_INSANITY_HEADER_CONTENT_LENGTH));
+    case ANSWER_WHOLE:
+        return MHD_create_response_from_buffer_static(answer->len, answer->body);
+    case ANSWER_STREAM:
+        return MHD_create_response_from_callback(len, STREAM_BLOCK, on_content, incoming, NULL);
+    case ANSWER_UPGRADE:
+        return MHD_create_response_for_upgrade(upgrade_begin, incoming);
+    }
+    return NULL;
+}
+
+/*
+ * libmicrohttpd would put Content-Length last; with this flag it stays where the server had it.
+ * It takes no field without a value, but one of a blank, which is the same (RFC 9112, section 5.1).
+ */
+static bool add_fields(struct MHD_Response *response, const struct answer *answer)
+{
+    if (answer->kind != ANSWER_UPGRADE)
+        MHD_set_response_options(response, MHD_RF_INSANITY_HEADER_CONTENT_LENGTH, MHD_RO_END);
+    if (answer->kind == ANSWER_EMPTY)
+        MHD_set_response_options(response,
+                                 (enum MHD_ResponseFlags)(MHD_RF_HEAD_ONLY_RESPONSE |
+                                                          MHD_RF_INSANITY_HEADER_CONTENT_LENGTH),
+                                 MHD_RO_END);
+    for (size_t i = 0; i < answer->fields.count; i++) {
+        const struct field *field = &answer->fields.fields[i];
+        const char *value = field->value_len > 0 ? field->value : " ";
+        if (MHD_add_response_header(response, field->name, value) != MHD_YES)
+            return false;
+    }
+    return !answer->close || MHD_add_response_header(response, "Connection", "close") == MHD_YES;
+}
+
+enum MHD_Result incoming_queue_answer(struct incoming *incoming)
+{
+    struct answer answer = {0};
+    incoming->downstream->busy = true;
+    if (!incoming->downstream->handler->answer(incoming->object, &answer))
+        return MHD_NO;
+    if (answer.kind == ANSWER_UPGRADE &&
+        incoming->downstream->upgraded_count >= incoming->downstream->upgraded_limit)
+        return MHD_NO;
+    answer.close =
+        answer.kind != ANSWER_UPGRADE && (answer.close || incoming->downstream->draining);
+    struct MHD_Response *response = create_response(incoming, &answer);
+    if (response == NULL)
+        return MHD_NO;
+    enum MHD_Result result = MHD_NO;
+    if (add_fields(response, &answer))
+        result = MHD_queue_response(incoming->connection, answer.status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static const char *reason_of(unsigned status)
+{
+    const char *reason = MHD_get_reason_phrase_for(status);
+    return reason == NULL ? "" : reason;
+}
+
+/* libmicrohttpd must have nothing of its own to write. */
+static enum raw_result write_past_library(struct incoming *incoming, const struct buffer *bytes)
+{
+    int file = connection_socket(incoming->connection);
+    void *session = connection_tls_session(incoming->connection);
+    if (file < 0)
+        return RAW_UNSENT;
+    return session == NULL ? raw_answer_send(file, bytes) : raw_answer_send_tls(session, bytes);
+}
+
+void incoming_interim(struct incoming *incoming, unsigned status, const struct field_list *fields)
+{
+    struct buffer bytes = BUFFER_EMPTY;
+    if (strcmp(incoming->arrival.version, "1.0") == 0 || incoming->ready || incoming->aborted)
+        return;
+    if (raw_answer_interim(status, reason_of(status), fields, &bytes) &&
+        write_past_library(incoming, &bytes) == RAW_BROKEN)
+        incoming_abort(incoming);
+    buffer_clear(&bytes);
+}
+
+/*
+ * What still comes of the body is read and dropped after it: a socket that is closed with bytes
+ * unread takes the answer back.
+ */
+static void answer_early(struct incoming *incoming)
+{
+    struct answer answer = {0};
+    struct buffer bytes = BUFFER_EMPTY;
+    if (incoming->downstream->handler->answer(incoming->object, &answer) &&
+        answer.kind != ANSWER_STREAM && answer.kind != ANSWER_UPGRADE &&
+        raw_answer_last(&answer, reason_of(answer.status), &bytes)) {
+        enum raw_result result = write_past_library(incoming, &bytes);
+        incoming->answered = result == RAW_SENT;
+        if (result == RAW_SENT)
+            raw_answer_end(connection_socket(incoming->connection),
+                           connection_tls_session(incoming->connection));
+        else if (result == RAW_BROKEN)
+            incoming_abort(incoming);
+    }
+    buffer_clear(&bytes);
+}
+
+void incoming_ready(struct incoming *incoming)
+{
+    incoming->ready = true;
+    if (!incoming->in_head && !incoming->body_ended && !incoming->answered && !incoming->aborted)
+        answer_early(incoming);
+    incoming_resume(incoming);
+}

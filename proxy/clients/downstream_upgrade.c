@@ -1,0 +1,140 @@
+#include "proxy/clients/downstream_parts.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+static bool keep_text(struct arena *arena, const char **text)
+{
+    if (*text != NULL)
+        *text = arena_copy(arena, *text, strlen(*text));
+    return *text != NULL;
+}
+
+/* The request's strings are libmicrohttpd's until now. */
+static bool keep_arrival(struct incoming *incoming)
+{
+    struct arrival *arrival = &incoming->arrival;
+    struct arena *arena = &incoming->arena;
+    bool kept = keep_text(arena, &arrival->method) && keep_text(arena, &arrival->from.client) &&
+                keep_text(arena, &arrival->from.hops) && keep_text(arena, &arrival->from.scheme) &&
+                (arrival->from.host == NULL || keep_text(arena, &arrival->from.host));
+    arrival->peer = arrival->from.client;
+    for (size_t i = 0; kept && i < arrival->fields.count; i++) {
+        struct field *field = &arrival->fields.fields[i];
+        field->name = arena_copy(arena, field->name, field->name_len);
+        field->value = arena_copy(arena, field->value, field->value_len);
+        kept = field->name != NULL && field->value != NULL;
+    }
+    return kept;
+}
+
+/*
+ * An upgraded connection may be idle for hours, and libmicrohttpd would keep a request's 64 KiB for
+ * it. So it is taken from there altogether, unless it is encrypted: then libmicrohttpd has given
+ * out one end of a pair, and must go on with the other.
+ */
+static void detach(struct incoming *incoming, int file)
+{
+    if (file != connection_socket(incoming->connection))
+        return;
+    incoming->file = fcntl(file, F_DUPFD_CLOEXEC, 0);
+    if (incoming->file < 0)
+        return;
+    incoming->downstream->upgraded_count++;
+    upgrade_end(incoming);
+}
+
+static void on_leaving(void *user, uint32_t events)
+{
+    (void)events;
+    struct incoming *incoming = user;
+    incoming_end_watch(incoming);
+    incoming->left = true;
+    incoming->downstream->clients_left = true;
+    incoming->downstream->needs_run = true;
+}
+
+static void watch_for_leaving(struct incoming *incoming, int pair)
+{
+    int file = connection_socket(incoming->connection);
+    uint32_t events = (uint32_t)EPOLLRDHUP | (uint32_t)EPOLLONESHOT;
+    incoming->pair = pair;
+    incoming->watch = (struct loop_source){on_leaving, incoming};
+    incoming->watched =
+        file >= 0 && loop_watch(incoming->downstream->loop, file, events, &incoming->watch);
+}
+
+void upgrade_begin(void *user, struct MHD_Connection *connection, void *context, const char *early,
+                   size_t early_len, MHD_socket file, struct MHD_UpgradeResponseHandle *upgrade)
+{
+    (void)context;
+    struct incoming *incoming = user;
+    bool kept = keep_arrival(incoming);
+    incoming->upgrade = upgrade;
+    connection_keep_alive(connection_socket(connection));
+    /* Frames are written when they are there to be read; none is to wait for another's arrival. */
+    setsockopt(connection_socket(connection), IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    detach(incoming, file);
+    if (incoming->file < 0)
+        watch_for_leaving(incoming, file);
+    incoming->downstream->handler->upgraded(
+        incoming->object, incoming->file >= 0 ? incoming->file : file, early, early_len);
+    if (!kept)
+        incoming_abort(incoming);
+}
+
+/*
+ * libmicrohttpd hands on what a client behind TLS sends, but not that it has left. Once all of that
+ * is through, the handler's end of the pair is shut for reading, so that the end is read there.
+ */
+void upgrades_hand_on_leaving(struct downstream *downstream)
+{
+    bool still_left = false;
+    for (struct incoming *incoming = downstream->requests; incoming != NULL;
+         incoming = incoming->next) {
+        int unread = 0;
+        int unheard = 0;
+        if (!incoming->left || incoming->pair < 0 || incoming->upgrade == NULL)
+            continue;
+        ioctl(connection_socket(incoming->connection), FIONREAD, &unread);
+        ioctl(incoming->pair, FIONREAD, &unheard);
+        if (unread > 0 || unheard > 0) {
+            still_left = true;
+            continue;
+        }
+        shutdown(incoming->pair, SHUT_RD);
+        incoming->pair = -1;
+    }
+    downstream->clients_left = still_left;
+}
+
+void upgrades_destroy_ended(struct downstream *downstream)
+{
+    if (!downstream->upgraded_ended)
+        return;
+    downstream->upgraded_ended = false;
+    struct incoming *next;
+    for (struct incoming *incoming = downstream->requests; incoming != NULL; incoming = next) {
+        next = incoming->next;
+        if (incoming->file >= 0 && incoming->aborted)
+            incoming_destroy(incoming);
+    }
+}
+
+bool incoming_end(struct incoming *incoming)
+{
+    return incoming->file >= 0 && shutdown(incoming->file, SHUT_WR) == 0;
+}
+
+void upgrade_end(struct incoming *incoming)
+{
+    if (incoming->upgrade != NULL)
+        MHD_upgrade_action(incoming->upgrade, MHD_UPGRADE_ACTION_CLOSE);
+    incoming->upgrade = NULL;
+    incoming->downstream->needs_run = true;
+}

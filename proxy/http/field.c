@@ -1,0 +1,107 @@
+#include "proxy/http/field.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <strings.h>
+
+struct field field_of(const char *name, const char *value)
+{
+    return (struct field){
+        .name = name, .value = value, .name_len = strlen(name), .value_len = strlen(value)};
+}
+
+const struct field *field_find(const struct field_list *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (field_is(&list->fields[i], name))
+            return &list->fields[i];
+    }
+    return NULL;
+}
+
+size_t field_count(const struct field_list *list, const char *name)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++)
+        count += field_is(&list->fields[i], name);
+    return count;
+}
+
+bool field_name_valid(const char *name, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (!field_alphanumeric(name[i]) &&
+            (name[i] == '\0' || strchr("-!#$%&'*+.^_`|~", name[i]) == NULL))
+            return false;
+    }
+    return len > 0;
+}
+
+bool field_value_valid(const char *value, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)value[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+bool field_value_has_token(const char *value, const char *token, size_t token_len)
+{
+    while (*value != '\0') {
+        value += strspn(value, ", \t");
+        size_t len = strcspn(value, ", \t");
+        if (len == token_len && strncasecmp(value, token, len) == 0)
+            return true;
+        value += len;
+    }
+    return false;
+}
+
+static bool named_by_connection(const struct field_list *list, const struct field *field)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct field *connection = &list->fields[i];
+        if (field_is(connection, "Connection") &&
+            field_value_has_token(connection->value, field->name, field->name_len))
+            return true;
+    }
+    return false;
+}
+
+static bool is_of_one_hop(const struct field *field)
+{
+    return field_is(field, "Connection") || field_is(field, "Keep-Alive") ||
+           field_is(field, "Proxy-Authenticate") || field_is(field, "Proxy-Authorization") ||
+           field_is(field, "TE") || field_is(field, "Proxy-Connection") ||
+           field_is(field, "Trailer") || field_is(field, "Transfer-Encoding") ||
+           field_is(field, "Upgrade");
+}
+
+bool field_is_hop_by_hop(const struct field_list *list, const struct field *field)
+{
+    if (is_of_one_hop(field))
+        return true;
+    /* A client could otherwise take away what frames and routes its request. */
+    if (field_is(field, "Content-Length") || field_is(field, "Host"))
+        return false;
+    return named_by_connection(list, field);
+}
+
+bool field_read_length(const char *value, size_t *out)
+{
+    if (*value == '\0')
+        return false;
+    size_t length = 0;
+    for (; *value != '\0'; value++) {
+        if (*value < '0' || *value > '9')
+            return false;
+        size_t digit = (size_t)(*value - '0');
+        if (length > ((size_t)INT64_MAX - digit) / 10)
+            return false;
+        length = length * 10 + digit;
+    }
+    *out = length;
+    return true;
+}

@@ -1,0 +1,102 @@
+#include "proxy/http/outgoing.h"
+
+#include <string.h>
+
+#include "proxy/http/forwarding.h"
+
+static bool list_create(struct arena *arena, size_t capacity, struct field_list *out)
+{
+    *out = (struct field_list){0};
+    out->fields = arena_alloc(arena, capacity * sizeof *out->fields);
+    return out->fields != NULL;
+}
+
+/* Fields that are between the client and the gate. Expect has been answered by then. */
+static bool stays_here(const struct arrival *arrival, const struct field *field)
+{
+    return field_is_hop_by_hop(&arrival->fields, field) || forwarding_is_own(field) ||
+           field_is(field, "Expect") || field_is(field, "Renewgate-Force");
+}
+
+void outgoing_drop_length(struct field_list *fields)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < fields->count; i++) {
+        if (!field_is(&fields->fields[i], "Content-Length"))
+            fields->fields[kept++] = fields->fields[i];
+    }
+    fields->count = kept;
+}
+
+bool outgoing_set_length(struct field_list *fields, size_t len, struct arena *arena)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        if (!field_is(&fields->fields[i], "Content-Length"))
+            continue;
+        const char *text = arena_format(arena, "%zu", len);
+        if (text == NULL)
+            return false;
+        fields->fields[i].value = text;
+        fields->fields[i].value_len = strlen(text);
+    }
+    return true;
+}
+
+bool outgoing_relay_fields(const struct arrival *arrival, size_t len, struct arena *arena,
+                           struct field_list *out)
+{
+    if (!list_create(arena, arrival->fields.count + FORWARDING_FIELDS, out))
+        return false;
+    for (size_t i = 0; i < arrival->fields.count; i++) {
+        const struct field *field = &arrival->fields.fields[i];
+        bool dropped = len == LENGTH_UNKNOWN && field_is(field, "Content-Length");
+        if (!dropped && !stays_here(arrival, field))
+            out->fields[out->count++] = *field;
+    }
+    return outgoing_set_length(out, len, arena) &&
+           forwarding_add(&arrival->from, &arrival->fields, arena, out);
+}
+
+bool outgoing_lookup_fields(const struct arrival *arrival, const char *authorization,
+                            struct arena *arena, struct field_list *out)
+{
+    if (!list_create(arena, arrival->fields.count + 3 + FORWARDING_FIELDS, out))
+        return false;
+    const struct field *host = field_find(&arrival->fields, "Host");
+    if (host != NULL)
+        out->fields[out->count++] = *host;
+    out->fields[out->count++] = field_of("Content-Type", "application/json");
+    if (authorization != NULL) {
+        out->fields[out->count++] = field_of("Authorization", authorization);
+        return true;
+    }
+    for (size_t i = 0; i < arrival->fields.count; i++) {
+        if (field_is(&arrival->fields.fields[i], "Authorization"))
+            out->fields[out->count++] = arrival->fields.fields[i];
+    }
+    return forwarding_add(&arrival->from, &arrival->fields, arena, out);
+}
+
+bool outgoing_own_fields(const char *authorization, struct arena *arena, struct field_list *out)
+{
+    if (!list_create(arena, 2, out))
+        return false;
+    out->fields[out->count++] = field_of("Content-Type", "application/json");
+    out->fields[out->count++] = field_of("Authorization", authorization);
+    return true;
+}
+
+bool outgoing_answer_fields(unsigned status, const struct field_list *received, struct arena *arena,
+                            struct field_list *out)
+{
+    if (!list_create(arena, received->count + 1, out))
+        return false;
+    for (size_t i = 0; i < received->count; i++) {
+        const struct field *field = &received->fields[i];
+        /* Such an answer has no content to tell a length of (RFC 9110, section 8.6). */
+        bool dropped = (status < 200 || status == 204) && field_is(field, "Content-Length");
+        if (!dropped && !field_is_hop_by_hop(received, field) && !field_is(field, "Via"))
+            out->fields[out->count++] = *field;
+    }
+    return forwarding_add_via("1.1", received, arena, out);
+}

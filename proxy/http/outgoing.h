@@ -1,0 +1,43 @@
+#ifndef RENEWGATE_PROXY_HTTP_OUTGOING_H
+#define RENEWGATE_PROXY_HTTP_OUTGOING_H
+
+/*
+ * The header fields of what goes to the server, and of what comes back. All lists and strings are
+ * the arena's or the arrival's. False when memory runs out.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "proxy/base/arena.h"
+#include "proxy/clients/downstream.h"
+
+/*
+ * A client's own request: its fields in their order, without those of one hop, with the
+ * forwarding fields kept up. `len` is the body's length where the client told one (it may have
+ * changed); LENGTH_UNKNOWN leaves Content-Length out.
+ */
+bool outgoing_relay_fields(const struct arrival *arrival, size_t len, struct arena *arena,
+                           struct field_list *out);
+
+/*
+ * A look-up: with the gate's own `authorization`, or with the caller's and its address where that
+ * is NULL.
+ */
+bool outgoing_lookup_fields(const struct arrival *arrival, const char *authorization,
+                            struct arena *arena, struct field_list *out);
+
+/* A request of the gate's own that nobody's leads to. */
+bool outgoing_own_fields(const char *authorization, struct arena *arena, struct field_list *out);
+
+/* A server's answer, on its way to the client. */
+bool outgoing_answer_fields(unsigned status, const struct field_list *received, struct arena *arena,
+                            struct field_list *out);
+
+/* Takes the Content-Length out, if there is one. */
+void outgoing_drop_length(struct field_list *fields);
+
+/* Puts another Content-Length in the place of the present one, if there is one. */
+bool outgoing_set_length(struct field_list *fields, size_t len, struct arena *arena);
+
+#endif

@@ -1,0 +1,136 @@
+#include "proxy/http/vetting.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* libmicrohttpd's own note of a field comes to that. */
+#define FIELD_COST ((size_t)64)
+#define HEAD_LIMIT ((size_t)32768)
+
+bool vetting_head_fits(const struct arrival *arrival)
+{
+    size_t len = arrival->target_len;
+    for (size_t i = 0; i < arrival->fields.count; i++) {
+        const struct field *field = &arrival->fields.fields[i];
+        len += field->name_len + field->value_len + FIELD_COST;
+    }
+    return len <= HEAD_LIMIT;
+}
+
+static const char *fields_fault(const struct field_list *fields)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct field *field = &fields->fields[i];
+        if (!field_name_valid(field->name, field->name_len))
+            return "A header field's name is not valid.";
+        if (!field_value_valid(field->value, field->value_len))
+            return "A header field's value has a character that it must not have.";
+    }
+    return NULL;
+}
+
+static const char *framing_fault(const struct field_list *fields)
+{
+    const struct field *length = field_find(fields, "Content-Length");
+    const struct field *coding = field_find(fields, "Transfer-Encoding");
+    size_t unused;
+    if (field_count(fields, "Content-Length") > 1)
+        return "Content-Length is there more than once.";
+    if (field_count(fields, "Transfer-Encoding") > 1)
+        return "Transfer-Encoding is there more than once.";
+    if (length != NULL && coding != NULL)
+        return "Content-Length and Transfer-Encoding exclude each other.";
+    if (length != NULL && !field_read_length(length->value, &unused))
+        return "Content-Length is not a number.";
+    if (coding != NULL && strcasecmp(coding->value, "chunked") != 0)
+        return "The only transfer coding that is taken is chunked.";
+    return NULL;
+}
+
+/* An absolute target's authority begins here; NULL for the other forms. */
+static const char *authority_of(const char *target)
+{
+    if (strncasecmp(target, "http://", 7) == 0)
+        return target + 7;
+    if (strncasecmp(target, "https://", 8) == 0)
+        return target + 8;
+    return NULL;
+}
+
+static const char *line_fault(const struct arrival *arrival)
+{
+    if (!field_name_valid(arrival->method, strlen(arrival->method)))
+        return "The method's name is not valid.";
+    if (strcmp(arrival->method, "CONNECT") == 0)
+        return "CONNECT is not served here.";
+    for (size_t i = 0; i < arrival->target_len; i++) {
+        unsigned char c = (unsigned char)arrival->target[i];
+        if (c <= ' ' || c == 0x7f)
+            return "The request target has a character that it must not have.";
+    }
+    if (arrival->target[0] != '/' && strcmp(arrival->target, "*") != 0 &&
+        authority_of(arrival->target) == NULL)
+        return "The request target is neither a path nor a URL.";
+    return NULL;
+}
+
+/* The server must not take another host for meant than the gate does (RFC 9112, section 3.2). */
+static const char *host_fault(const struct arrival *arrival)
+{
+    const struct field *host = field_find(&arrival->fields, "Host");
+    if (host == NULL)
+        return NULL;
+    if (field_count(&arrival->fields, "Host") > 1)
+        return "Host is there more than once.";
+    size_t len =
+        strspn(host->value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                            "-._~!$&'()*+,;=%:[]");
+    if (len != host->value_len)
+        return "Host has a character that it must not have.";
+    const char *authority = authority_of(arrival->target);
+    if (authority != NULL &&
+        (strcspn(authority, "/?#") != len || strncasecmp(authority, host->value, len) != 0))
+        return "Host is not that of the request target.";
+    return NULL;
+}
+
+const char *vetting_fault(const struct arrival *arrival)
+{
+    const char *fault = line_fault(arrival);
+    if (fault == NULL)
+        fault = fields_fault(&arrival->fields);
+    if (fault == NULL)
+        fault = framing_fault(&arrival->fields);
+    if (fault == NULL && strcmp(arrival->version, "1.0") == 0 &&
+        field_find(&arrival->fields, "Transfer-Encoding") != NULL)
+        fault = "HTTP/1.0 has no Transfer-Encoding.";
+    if (fault == NULL)
+        fault = host_fault(arrival);
+    return fault;
+}
+
+const char *vetting_answer_fault(const struct field_list *fields)
+{
+    const char *fault = fields_fault(fields);
+    return fault == NULL ? framing_fault(fields) : fault;
+}
+
+struct body_frame vetting_body_frame(const struct arrival *arrival)
+{
+    if (field_find(&arrival->fields, "Transfer-Encoding") != NULL)
+        return (struct body_frame){.present = true, .len = LENGTH_UNKNOWN};
+    const struct field *length = field_find(&arrival->fields, "Content-Length");
+    size_t len = 0;
+    if (length != NULL)
+        field_read_length(length->value, &len);
+    return (struct body_frame){.present = len > 0, .len = len};
+}
+
+struct target_path vetting_target_path(const struct arrival *arrival)
+{
+    const char *text = arrival->target;
+    const char *authority = authority_of(text);
+    if (authority != NULL)
+        text = authority + strcspn(authority, "/?#");
+    return (struct target_path){.text = text, .len = strcspn(text, "#")};
+}

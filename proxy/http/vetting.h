@@ -1,0 +1,46 @@
+#ifndef RENEWGATE_PROXY_HTTP_VETTING_H
+#define RENEWGATE_PROXY_HTTP_VETTING_H
+
+/*
+ * What a request or an answer must be before it goes on: framed in one way only, so that the gate
+ * and whoever is on either side of it cannot disagree where it ends (RFC 9112, section 6.3), and
+ * with names that are names.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "proxy/clients/downstream.h"
+
+/*
+ * False for a head of more than 32 KiB, each field counted with 64 bytes more than its text. A
+ * client's connection has 64 KiB here, and the answer's head must fit in with that of the request.
+ */
+bool vetting_head_fits(const struct arrival *arrival);
+
+/* What is wrong with the request, in words for its sender; NULL where nothing is. */
+const char *vetting_fault(const struct arrival *arrival);
+
+/* The same of an answer's fields: how it is framed must be told once, or not at all. */
+const char *vetting_answer_fault(const struct field_list *fields);
+
+/* How a vetted request's body is framed. */
+struct body_frame {
+    bool present;
+    size_t len; /* LENGTH_UNKNOWN when it comes in chunks */
+};
+
+struct body_frame vetting_body_frame(const struct arrival *arrival);
+
+/*
+ * The part of a request target that the server routes by: without the scheme and authority of an
+ * absolute one, and without what follows a "#". Borrowed from the target.
+ */
+struct target_path {
+    const char *text; /* does not end in NUL */
+    size_t len;
+};
+
+struct target_path vetting_target_path(const struct arrival *arrival);
+
+#endif

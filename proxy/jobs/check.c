@@ -1,0 +1,152 @@
+#include "proxy/jobs/check.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "proxy/admin/probe.h"
+#include "proxy/replicas/replica_lock.h"
+
+#define TIMEOUT_MILLISECONDS 10000
+
+struct permission {
+    const char *name; /* the server's */
+    bool needed;      /* for every look-up */
+    const char *use;
+};
+
+static const struct permission permissions[] = {
+    {"sysTaskGet", true, "read tasks"},
+    {"sysTaskQuery", true, "find tasks"},
+    {"sysDomainGet", true, "read how a domain's certificates are managed"},
+    {"sysCertificateGet", true, "read certificates"},
+    {"sysCertificateQuery", true, "find certificates"},
+    {"sysAcmeProviderGet", true, "read when a provider's certificates become due"},
+    {"sysSystemSettingsGet", true, "read the host names that default certificates have"},
+    {"sysDomainQuery", false, "sweep all domains"},
+    {"sysClusterNodeGet", false, "read the server's own host name where none is set"},
+    {"sysTaskUpdate", false, "move tasks"},
+    {"sysTaskDestroy", false, "remove tasks that are there twice"},
+    {"sysTaskCreate", false, "make tasks"},
+    {"taskAcmeRenewal", false, "make and change renewals"},
+};
+
+static bool has_permission(const json_t *list, const char *name)
+{
+    size_t i;
+    json_t *entry;
+    json_array_foreach(list, i, entry)
+    {
+        const char *text = json_string_value(entry);
+        if (text != NULL && strcmp(text, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* One line a permission; true where none that is needed is missing. */
+static bool tell_permissions(const json_t *list, FILE *out)
+{
+    bool fine = true;
+    for (size_t i = 0; i < sizeof permissions / sizeof *permissions; i++) {
+        const struct permission *permission = &permissions[i];
+        bool there = has_permission(list, permission->name);
+        fprintf(out, "  %s %-22s %s\n",
+                there                ? "ok     "
+                : permission->needed ? "MISSING"
+                                     : "missing",
+                permission->name, permission->use);
+        fine = fine && (there || !permission->needed);
+    }
+    return fine;
+}
+
+static bool check_server(const struct config *config, FILE *out)
+{
+    struct probe_result result;
+    probe_get(config, "/healthz/live", NULL, TIMEOUT_MILLISECONDS, &result);
+    bool fine = result.status != 0 && result.status < 500;
+    if (result.status == 0)
+        fprintf(out, "server: %s cannot be reached: %s\n", config->upstream_url, result.error);
+    else
+        fprintf(out, "server: %s answers (status %u)\n", config->upstream_url, result.status);
+    probe_clear(&result);
+    return fine;
+}
+
+static bool check_credential(const struct config *config, FILE *out)
+{
+    if (config->service_authorization == NULL) {
+        fputs("service credential: not set; look-ups are made as the caller only\n", out);
+        return true;
+    }
+    struct probe_result result;
+    probe_get(config, "/api/account", config->service_authorization, TIMEOUT_MILLISECONDS, &result);
+    json_t *account = json_loadb(buffer_content(&result.body), result.body.len, 0, NULL);
+    json_t *list = json_object_get(account, "permissions");
+    bool fine = result.status == 200 && json_is_array(list);
+    if (fine) {
+        fputs("service credential: accepted; it may\n", out);
+        fine = tell_permissions(list, out);
+    } else if (result.status == 0) {
+        fprintf(out, "service credential: not checked: %s\n", result.error);
+    } else {
+        fprintf(out,
+                "service credential: refused, or not understood (GET /api/account: status %u)\n",
+                result.status);
+    }
+    json_decref(account);
+    probe_clear(&result);
+    return fine;
+}
+
+/* The setting in an answer to x:Http/get, or NULL. */
+static json_t *find_setting(const json_t *answer, const char *name)
+{
+    const json_t *response = json_array_get(json_object_get(answer, "methodResponses"), 0);
+    const json_t *list = json_object_get(json_array_get(response, 1), "list");
+    return json_object_get(json_array_get(list, 0), name);
+}
+
+/*
+ * A server that does not read forwarded addresses takes the gate for its only client: a ban of one
+ * is then a ban of all. That is a warning, no fault: an operator may have exempted the gate.
+ */
+static void check_addresses(const struct config *config, FILE *out)
+{
+    static const char call[] =
+        "{\"using\":[\"urn:ietf:params:jmap:core\",\"urn:stalwart:jmap\"],\"methodCalls\":"
+        "[[\"x:Http/get\",{\"ids\":[\"singleton\"]},\"a\"]]}";
+    if (config->service_authorization == NULL) {
+        fputs("clients' addresses: not checked without a service credential; the server must read "
+              "X-Forwarded-For (its Http settings, useXForwarded), or its bans hit the gate\n",
+              out);
+        return;
+    }
+    struct probe_result result;
+    probe_call(config, call, config->service_authorization, TIMEOUT_MILLISECONDS, &result);
+    json_t *answer = json_loadb(buffer_content(&result.body), result.body.len, 0, NULL);
+    const json_t *setting = find_setting(answer, "useXForwarded");
+    if (json_is_true(setting))
+        fputs("clients' addresses: the server reads X-Forwarded-For\n", out);
+    else if (json_is_false(setting))
+        fputs("clients' addresses: WARNING: the server does not read X-Forwarded-For (its Http "
+              "settings, useXForwarded). It takes the gate for its only client, so a ban of one "
+              "client shuts out everyone\n",
+              out);
+    else
+        fputs("clients' addresses: not checked: the credential may not read the server's Http "
+              "settings (sysHttpGet)\n",
+              out);
+    json_decref(answer);
+    probe_clear(&result);
+}
+
+int check_run(const struct config *config, FILE *out)
+{
+    fputs("configuration: fine\n", out);
+    bool fine = check_server(config, out);
+    fine = fine && check_credential(config, out);
+    if (fine)
+        check_addresses(config, out);
+    return replica_lock_check(config, out) && fine ? 0 : 1;
+}

@@ -1,0 +1,195 @@
+#include "proxy/jobs/errand.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+#include "policy/refusal.h"
+#include "proxy/server/api_call.h"
+#include "proxy/base/clock.h"
+#include "proxy/http/outgoing.h"
+
+#define TICK_MILLISECONDS 1000
+/* How long it stands back, doubled each time. */
+#define FIRST_PAUSE_MILLISECONDS INT64_C(250)
+#define LONGEST_PAUSE_MILLISECONDS INT64_C(60000)
+/* How long at most because the server asks for it, and how long while others wait as well. */
+#define LONGEST_ASKED_SECONDS INT64_C(300)
+#define LONGEST_AWAITED_MILLISECONDS INT64_C(1000)
+
+/* ---- its requests ---- */
+
+static bool has_failed(const struct errand *errand)
+{
+    return errand->status == 0 || errand->status == 429 || errand->status >= 500;
+}
+
+/* By the clock that has just been set by the same answer. */
+static int64_t asked_pause(const struct errand *errand, const struct field_list *fields)
+{
+    const struct field *field = field_find(fields, "Retry-After");
+    int64_t seconds;
+    if (field == NULL ||
+        !retry_after_parse(field->value, server_clock_now(&errand->gate->clock), &seconds))
+        return 0;
+    return (seconds < LONGEST_ASKED_SECONDS ? seconds : LONGEST_ASKED_SECONDS) * 1000;
+}
+
+static bool on_head(void *user, const struct upstream_head *head)
+{
+    struct errand *errand = user;
+    server_clock_note(&errand->gate->clock, &head->fields);
+    errand->status = head->status;
+    errand->asked_pause = has_failed(errand) ? asked_pause(errand, &head->fields) : 0;
+    return true;
+}
+
+static enum data_result on_data(void *user, const char *bytes, size_t len)
+{
+    return api_call_take(&((struct errand *)user)->content, bytes, len);
+}
+
+static bool is_worth_another_try(const struct errand *errand)
+{
+    const struct own_request_order *order = &errand->order;
+    unsigned most = errand->status == 0 ? errand->settings.unanswered : errand->settings.tries_max;
+    bool too_long = order->is_awaited && errand->asked_pause > LONGEST_AWAITED_MILLISECONDS;
+    return has_failed(errand) && !order->once && !too_long && errand->tries + 1 < most;
+}
+
+static int64_t pause_milliseconds(const struct errand *errand)
+{
+    int64_t pause = FIRST_PAUSE_MILLISECONDS << (errand->tries - 1);
+    return pause < LONGEST_PAUSE_MILLISECONDS ? pause : LONGEST_PAUSE_MILLISECONDS;
+}
+
+static void tell_asked_pause(const struct errand *errand)
+{
+    if (errand->asked_pause == 0)
+        return;
+    if (errand->kind->waits != NULL)
+        errand->kind->waits(errand->machine, errand->asked_pause);
+    if (errand->settings.is_sweep)
+        log_event(errand->gate->log, LOG_LEVEL_WARN, "the server wants a sweep to wait",
+                  log_number("status", errand->status),
+                  log_number("milliseconds", errand->asked_pause));
+}
+
+static void answered(struct errand *errand)
+{
+    int64_t gap = 1000 / (int64_t)errand->gate->config->sweep_rate, pause = errand->asked_pause;
+    tell_asked_pause(errand);
+    if (is_worth_another_try(errand)) {
+        errand->tries++;
+        int64_t own = pause_milliseconds(errand);
+        pause = own > pause ? own : pause;
+    } else {
+        errand->tries = 0;
+        errand->kind->feed(errand->machine, errand->status, buffer_content(&errand->content),
+                           errand->content.len);
+    }
+    errand->may_ask = monotonic_after(clock_monotonic(), gap + pause);
+}
+
+static void on_done(void *user, enum upstream_failure failure, const char *detail)
+{
+    struct errand *errand = user;
+    errand->transfer = NULL;
+    if (failure != UPSTREAM_FINE) {
+        errand->status = 0;
+        errand->asked_pause = 0;
+        snprintf(errand->detail, sizeof errand->detail, "%s", detail != NULL ? detail : "");
+        metrics_count_upstream_failure(errand->gate->metrics, failure);
+        if (errand->settings.is_sweep)
+            log_event(errand->gate->log, LOG_LEVEL_WARN, "request of a sweep failed",
+                      log_text("kind", upstream_failure_name(failure)), log_text("detail", detail));
+    }
+    answered(errand);
+}
+
+static const struct transfer_handler transfer_handler = {
+    .head = on_head,
+    .data = on_data,
+    .done = on_done,
+};
+
+static void ask(struct errand *errand)
+{
+    const struct config *config = errand->gate->config;
+    errand->order = errand->kind->order(errand->machine);
+    errand->status = 0;
+    errand->asked_pause = 0;
+    errand->detail[0] = '\0';
+    errand->requests++;
+    buffer_clear(&errand->content);
+    arena_clear(&errand->arena);
+    struct upstream_request request =
+        api_call(errand->order.is_session, errand->order.body, errand->order.len);
+    request.once = errand->order.once;
+    request.timeout_ms = config->lookup_timeout_ms;
+    request.arena = &errand->arena;
+    if (outgoing_own_fields(config->service_authorization, &errand->arena, &request.fields))
+        errand->transfer = transfer_start(errand->upstream, &request, &transfer_handler, errand);
+    if (errand->transfer == NULL)
+        answered(errand);
+}
+
+/* ---- the loop ---- */
+
+void errand_run_round(struct errand *errand, monotonic_time until)
+{
+    until = monotonic_earlier(until, upstream_due(errand->upstream));
+    until = monotonic_earlier(until, errand->tick);
+    int64_t milliseconds = monotonic_milliseconds_until(clock_monotonic(), until);
+    loop_wait(&errand->loop, milliseconds > INT_MAX ? INT_MAX : (int)milliseconds);
+    upstream_run(errand->upstream);
+    if (monotonic_reached(errand->tick, clock_monotonic())) {
+        errand->tick = monotonic_after(clock_monotonic(), TICK_MILLISECONDS);
+        upstream_tick(errand->upstream);
+    }
+}
+
+void errand_run(struct errand *errand, const struct errand_machine *kind, void *machine,
+                const bool *stopping)
+{
+    errand->kind = kind;
+    errand->machine = machine;
+    errand->tries = 0;
+    while (!(stopping != NULL && *stopping) && kind->step(machine) != ERRAND_DONE) {
+        bool asks = kind->step(machine) == ERRAND_SEND && errand->transfer == NULL;
+        if (asks && monotonic_reached(errand->may_ask, clock_monotonic())) {
+            ask(errand);
+            asks = false;
+        }
+        if (kind->step(machine) != ERRAND_DONE)
+            errand_run_round(errand, asks ? errand->may_ask : MONOTONIC_NEVER);
+    }
+    transfer_cancel(errand->transfer);
+    errand->transfer = NULL;
+    buffer_clear(&errand->content);
+    arena_clear(&errand->arena);
+}
+
+/* ---- its beginning and end ---- */
+
+bool errand_open(struct errand *errand, struct gate *gate, const struct errand_settings *settings)
+{
+    const struct config *config = gate->config;
+    const struct upstream_settings upstream = {
+        .url = config->upstream_url,
+        .ca = config->upstream_ca,
+        .tls_verify = config->upstream_tls_verify,
+        .connect_timeout_ms = config->connect_timeout_ms,
+        .idle_timeout_ms = config->idle_timeout_ms,
+    };
+    *errand = (struct errand){.loop = {.epoll = -1}, .gate = gate, .settings = *settings};
+    if (!loop_open(&errand->loop))
+        return false;
+    errand->upstream = upstream_create(&upstream, &errand->loop);
+    return errand->upstream != NULL;
+}
+
+void errand_close(struct errand *errand)
+{
+    upstream_destroy(errand->upstream);
+    loop_close(&errand->loop);
+}

@@ -1,0 +1,77 @@
+#ifndef RENEWGATE_PROXY_JOBS_ERRAND_H
+#define RENEWGATE_PROXY_JOBS_ERRAND_H
+
+/*
+ * Drives a machine without I/O that works through the server with the gate's own credential, over a
+ * loop and connections of its own: one request after another, no more than RENEWGATE_SWEEP_RATE a
+ * second. Where the server has had enough (429), fails (5xx) or does not answer, it stands back,
+ * longer each time and no shorter than the server asks for (Retry-After, five minutes at most), and
+ * in the end feeds the machine what there was: at once where others wait for the answer and the
+ * server wants to be left alone for more than a second. It is left alone even so.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "jmap/wire/own_request.h"
+#include "proxy/base/arena.h"
+#include "proxy/base/buffer.h"
+#include "proxy/relay/gate.h"
+#include "proxy/base/loop.h"
+#include "proxy/server/upstream.h"
+
+enum errand_step {
+    ERRAND_SEND,
+    ERRAND_WAIT, /* for something in the loop */
+    ERRAND_DONE,
+};
+
+struct errand_machine {
+    enum errand_step (*step)(void *machine);
+    struct own_request_order (*order)(void *machine); /* ERRAND_SEND only */
+    void (*feed)(void *machine, unsigned status, const char *body, size_t len);
+    void (*waits)(void *machine, int64_t milliseconds); /* the server asks for that; or NULL */
+};
+
+struct errand_settings {
+    bool is_sweep;       /* its requests that get no answer are told in the log */
+    unsigned tries_max;  /* of a request, above 0 */
+    unsigned unanswered; /* of these, how many without any answer, above 0 */
+};
+
+#define ERRAND_DETAIL_SIZE 256
+
+/* Its members are its own, but for those that are named here. */
+struct errand {
+    struct loop loop; /* for what else its owner waits for */
+    unsigned long requests;
+    char detail[ERRAND_DETAIL_SIZE]; /* why the last request got no answer, in words; or "" */
+
+    struct gate *gate;
+    struct errand_settings settings;
+    struct upstream *upstream;
+    const struct errand_machine *kind; /* the one under way */
+    void *machine;
+    struct transfer *transfer;
+    struct arena arena; /* the transfer's */
+    unsigned status;
+    int64_t asked_pause; /* milliseconds that this answer asks for, or 0 */
+    struct buffer content;
+    struct own_request_order order;
+    monotonic_time may_ask; /* not before */
+    unsigned tries;         /* of what is asked now, that came to nothing */
+    monotonic_time tick;
+};
+
+/* False when memory or files run out; errand_close() is then still needed. */
+bool errand_open(struct errand *errand, struct gate *gate, const struct errand_settings *settings);
+void errand_close(struct errand *errand);
+
+/* Until the machine is done, or `stopping` (NULL: never) is set from within the loop. */
+void errand_run(struct errand *errand, const struct errand_machine *kind, void *machine,
+                const bool *stopping);
+
+/* One round of the loop: waits, until `until` at most, and does what is due then. */
+void errand_run_round(struct errand *errand, monotonic_time until);
+
+#endif

@@ -1,0 +1,77 @@
+#include "proxy/jobs/survey.h"
+
+#include "jmap/queue/audit.h"
+#include "jmap/facts/sighting.h"
+
+struct survey {
+    struct gate *gate;
+    struct audit *audit;
+    wall_time began; /* when the first domain was looked at, by the server's clock */
+    size_t domains;
+};
+
+static wall_time now(void *user)
+{
+    const struct survey *survey = user;
+    return server_clock_now(&survey->gate->clock);
+}
+
+static bool judged(void *user, const struct audit_domain *domain)
+{
+    struct survey *survey = user;
+    struct lookup_domain found = *domain->found;
+    if (wall_time_before(found.asked, survey->began))
+        survey->began = found.asked;
+    if (!found.renewable)
+        return true;
+    found.tasks = (struct renewal_task *)domain->tasks;
+    found.task_count = domain->task_count;
+    struct sighting sighting = sighting_of(&found, domain->verdict.refused_until, found.asked);
+    sightings_store_latest(survey->gate->sightings, &sighting);
+    /* By one certificate alone the next survey would not see that the CA has had enough. */
+    if (!wall_time_equal(domain->verdict.refused_until, WALL_TIME_NEVER))
+        lookup_forget_certificate(survey->gate->memory, &found);
+    survey->domains++;
+    return true;
+}
+
+static enum errand_step step(void *machine)
+{
+    const struct survey *survey = machine;
+    return audit_step(survey->audit) == AUDIT_DONE ? ERRAND_DONE : ERRAND_SEND;
+}
+
+static struct own_request_order order(void *machine)
+{
+    const struct survey *survey = machine;
+    return audit_order(survey->audit);
+}
+
+static void feed(void *machine, unsigned status, const char *body, size_t len)
+{
+    const struct survey *survey = machine;
+    audit_feed(survey->audit, status, body, len);
+}
+
+static const struct errand_machine machine = {.step = step, .order = order, .feed = feed};
+
+const char *survey_run(struct gate *gate, struct errand *errand, const bool *stopping,
+                       size_t *domains)
+{
+    struct survey survey = {.gate = gate, .began = WALL_TIME_FOREVER};
+    const struct audit_context context = {.settings = &gate->config->hold,
+                                          .memory = gate->memory,
+                                          .now = now,
+                                          .judged = judged,
+                                          .user = &survey};
+    survey.audit = audit_create(&context);
+    if (survey.audit == NULL)
+        return "out of memory";
+    errand_run(errand, &machine, &survey, stopping);
+    const char *error = *stopping ? "stopped" : audit_error(survey.audit);
+    audit_destroy(survey.audit);
+    *domains = survey.domains;
+    if (error == NULL)
+        sightings_forget_before(gate->sightings, survey.domains > 0 ? survey.began : now(&survey));
+    return error;
+}

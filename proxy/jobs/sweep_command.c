@@ -1,0 +1,103 @@
+#include "proxy/jobs/sweep_command.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jmap/wire/json_text.h"
+#include "jmap/queue/queue_change.h"
+#include "proxy/jobs/sweeper.h"
+
+struct printer {
+    const struct sweep_options *options;
+    FILE *out;
+    unsigned long changes;
+};
+
+bool sweep_options_read(struct sweep_options *options, int count, char **arguments)
+{
+    *options = (struct sweep_options){0};
+    for (int i = 0; i < count; i++) {
+        if (strcmp(arguments[i], "--dry-run") == 0)
+            options->dry_run = true;
+        else if (strcmp(arguments[i], "--json") == 0)
+            options->json = true;
+        else
+            return false;
+    }
+    return true;
+}
+
+/* NULL, which leaves the member out, for the bounds. */
+static const char *time_text(wall_time time, char text[static WALL_TIME_TEXT_SIZE])
+{
+    if (wall_time_equal(time, WALL_TIME_NEVER) || wall_time_equal(time, WALL_TIME_FOREVER))
+        return NULL;
+    wall_time_format(time, text);
+    return text;
+}
+
+static void print_json(const struct printer *printer, const struct queue_change *change)
+{
+    char due[WALL_TIME_TEXT_SIZE];
+    char old_due[WALL_TIME_TEXT_SIZE];
+    json_t *object = json_pack(
+        "{s:s, s:s, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*}", "action", change->action,
+        "domain_id", change->domain_id, "domain", change->domain_name, "id", change->id, "due",
+        time_text(change->due, due), "survivor", change->survivor, "old_state", change->old_state,
+        "old_due", time_text(change->old_due, old_due), "old_reason", change->old_reason);
+    char *text = object != NULL ? json_text_write(object, JSON_COMPACT) : NULL;
+    if (text != NULL)
+        fprintf(printer->out, "%s\n", text);
+    free(text);
+    json_decref(object);
+}
+
+static const char *or_dash(const char *text)
+{
+    return text != NULL ? text : "-";
+}
+
+static void print_row(const struct printer *printer, const struct queue_change *change)
+{
+    char due[WALL_TIME_TEXT_SIZE];
+    char old_due[WALL_TIME_TEXT_SIZE];
+    const char *name = change->domain_name != NULL ? change->domain_name : change->domain_id;
+    if (printer->changes == 0)
+        fprintf(printer->out, "%-10s  %-30s  %-13s  %-20s  %-20s  %s\n", "ACTION", "DOMAIN", "TASK",
+                "WAS DUE", "IS DUE", "STAYS");
+    fprintf(printer->out, "%-10s  %-30s  %-13s  %-20s  %-20s  %s\n", change->action, name,
+            or_dash(change->id), or_dash(time_text(change->old_due, old_due)),
+            or_dash(time_text(change->due, due)), or_dash(change->survivor));
+}
+
+static void print_change(void *user, const struct queue_change *change)
+{
+    struct printer *printer = user;
+    if (printer->options->json)
+        print_json(printer, change);
+    else
+        print_row(printer, change);
+    printer->changes++;
+}
+
+int sweep_command(struct gate *gate, const struct sweep_options *options, FILE *out, FILE *errors)
+{
+    bool dry_run = options->dry_run || gate->config->hold.observe;
+    struct printer printer = {.options = options, .out = out};
+    const struct sweeper_handler handler = {.changed = print_change, .user = &printer};
+    const char *error = "it needs RENEWGATE_SERVICE_AUTHORIZATION";
+    if (gate->config->service_authorization != NULL) {
+        struct sweeper *sweeper = sweeper_create(gate, dry_run, &handler);
+        error = sweeper != NULL ? sweeper_sweep(sweeper) : "out of memory";
+        sweeper_destroy(sweeper);
+    }
+    if (error != NULL) {
+        fprintf(errors, "renewgate: the sweep did not come to its end: %s\n", error);
+        return EXIT_FAILURE;
+    }
+    if (!options->json)
+        fprintf(out, "%lu %s\n", printer.changes,
+                dry_run ? "changes to be made; none was, this is a dry run" : "changes made");
+    return EXIT_SUCCESS;
+}

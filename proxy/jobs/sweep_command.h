@@ -1,0 +1,22 @@
+#ifndef RENEWGATE_PROXY_JOBS_SWEEP_COMMAND_H
+#define RENEWGATE_PROXY_JOBS_SWEEP_COMMAND_H
+
+/* "renewgate sweep": one sweep, and what it has changed as a table or as JSON. */
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "proxy/relay/gate.h"
+
+struct sweep_options {
+    bool dry_run; /* what it would change */
+    bool json;    /* an object a line */
+};
+
+/* Reads what follows "sweep" on the command line; false for anything else. */
+bool sweep_options_read(struct sweep_options *options, int count, char **arguments);
+
+/* The exit status: 0, or 1 after a line on `errors` that says why. */
+int sweep_command(struct gate *gate, const struct sweep_options *options, FILE *out, FILE *errors);
+
+#endif

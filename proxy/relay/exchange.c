@@ -1,0 +1,634 @@
+#include "proxy/relay/exchange.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "proxy/server/api_call.h"
+#include "proxy/relay/holding.h"
+#include "proxy/http/outgoing.h"
+#include "proxy/relay/public_session.h"
+#include "proxy/http/reply.h"
+#include "proxy/telemetry/report.h"
+#include "proxy/http/upgrade.h"
+#include "proxy/http/vetting.h"
+#include "proxy/relay/websocket.h"
+
+/* Smaller bodies are sent on in one piece with their head. */
+#define SMALL_BODY ((size_t)65536)
+/* How much of a stream lies here at most, each way, before its sender has to wait. */
+#define STREAM_FULL ((size_t)131072)
+#define STREAM_LOW ((size_t)32768)
+/* How much of a body that nobody needs any more is read, so that its client reads the answer. */
+#define UNNEEDED_LIMIT ((size_t)256 << 20)
+
+/* Each state says what is waited for. */
+enum exchange_state {
+    EXCHANGE_GATHERING,  /* the rest of the client's request, which is needed whole */
+    EXCHANGE_RELAYING,   /* the head of the server's answer (or its end, where that is all) */
+    EXCHANGE_STREAMING,  /* the rest of the server's answer */
+    EXCHANGE_COLLECTING, /* the same, which is needed whole */
+    EXCHANGE_HOLDING,    /* what the hold decides */
+    EXCHANGE_ANSWERING,  /* the client, to take the answer */
+    EXCHANGE_BROKEN,     /* the client, to see that there is no more */
+    EXCHANGE_UPGRADED,   /* the end of the WebSocket */
+};
+
+struct exchange {
+    struct exchange_context *context;
+    struct incoming *incoming;
+    const struct arrival *arrival;
+    struct arena *arena;
+    enum exchange_state state;
+    monotonic_time began;
+
+    bool is_call;    /* a POST to the API endpoint */
+    bool is_session; /* asks for a session, whose URLs are to change */
+    struct body_frame frame;
+    struct buffer upload; /* of the client's body: all, or what is not sent on yet */
+    bool upload_ended;
+    size_t unneeded; /* bytes of the body that nobody needed */
+
+    struct transfer *transfer;     /* of the client's own request */
+    struct buffer received;        /* of the server's body: all, or what is not passed on yet */
+    struct answer answer;          /* status 0: none yet */
+    enum upstream_failure failure; /* of the client's own request */
+
+    struct holding holding; /* open in HOLDING */
+
+    bool asks_upgrade; /* it is a WebSocket's handshake */
+    const char *fault; /* what is wrong with the server's answer to it */
+    struct websocket *websocket;
+};
+
+/* ---- answers ---- */
+
+/* The answer is complete; it goes out once the client's body is in. */
+static void answer_with(struct exchange *exchange, bool made)
+{
+    exchange->state = EXCHANGE_ANSWERING;
+    if (made)
+        incoming_ready(exchange->incoming);
+    else
+        incoming_abort(exchange->incoming);
+}
+
+static void answer_failure(struct exchange *exchange, enum upstream_failure failure)
+{
+    exchange->failure = failure;
+    answer_with(exchange, reply_upstream_failure(failure, exchange->arena, &exchange->answer));
+}
+
+/* The server's body, all of it here, as the answer's. */
+static void answer_received(struct exchange *exchange)
+{
+    exchange->answer.body = buffer_content(&exchange->received);
+    exchange->answer.len = exchange->received.len;
+    answer_with(exchange, true);
+}
+
+/* True for answers that have no content, whatever their length says (RFC 9112, section 6.3). */
+static bool has_no_content(const struct exchange *exchange, unsigned status)
+{
+    return status == 204 || status == 304 || strcmp(exchange->arrival->method, "HEAD") == 0;
+}
+
+/* Takes over the head of the answer to the client's own request. */
+static bool take_head(struct exchange *exchange, const struct upstream_head *head)
+{
+    struct answer *answer = &exchange->answer;
+    *answer = (struct answer){.status = head->status};
+    if (!outgoing_answer_fields(head->status, &head->fields, exchange->arena, &answer->fields))
+        return false;
+    answer->kind = has_no_content(exchange, head->status) ? ANSWER_EMPTY : ANSWER_WHOLE;
+    return true;
+}
+
+/* ---- relaying ---- */
+
+/* What is here of the answer goes out, the rest as it comes. */
+static void stream(struct exchange *exchange)
+{
+    exchange->state = EXCHANGE_STREAMING;
+    incoming_ready(exchange->incoming);
+}
+
+static bool upgrade(struct exchange *exchange, const struct upstream_head *head)
+{
+    struct answer *answer = &exchange->answer;
+    exchange->fault = upgrade_fault(exchange->arrival, head);
+    if (exchange->fault != NULL)
+        return false;
+    *answer = (struct answer){.status = head->status, .kind = ANSWER_UPGRADE};
+    if (!outgoing_answer_fields(head->status, &head->fields, exchange->arena, &answer->fields) ||
+        !upgrade_answer_fields(&answer->fields, exchange->arena))
+        return false;
+    exchange->websocket = websocket_open(exchange->context, exchange->incoming, exchange->arrival,
+                                         exchange->transfer);
+    if (exchange->websocket == NULL)
+        return false;
+    exchange->transfer = NULL;
+    exchange->state = EXCHANGE_UPGRADED;
+    incoming_ready(exchange->incoming);
+    return true;
+}
+
+static bool on_relay_head(void *user, const struct upstream_head *head)
+{
+    struct exchange *exchange = user;
+    if (head->status == 101)
+        return upgrade(exchange, head);
+    if (!take_head(exchange, head))
+        return false;
+    bool rewritten = exchange->is_session && public_session_answers(&exchange->answer);
+    /* Where the head is all, the end is near and the connection better kept. */
+    if (exchange->answer.kind == ANSWER_EMPTY) {
+        if (rewritten)
+            outgoing_drop_length(&exchange->answer.fields);
+        return true;
+    }
+    if (rewritten)
+        exchange->state = EXCHANGE_COLLECTING;
+    else
+        stream(exchange);
+    return true;
+}
+
+static void on_relay_interim(void *user, const struct upstream_head *head)
+{
+    struct exchange *exchange = user;
+    struct field_list fields;
+    /* Whether the client may send its body has been settled here. */
+    if (head->status != 100 &&
+        outgoing_answer_fields(head->status, &head->fields, exchange->arena, &fields))
+        incoming_interim(exchange->incoming, head->status, &fields);
+}
+
+static enum data_result on_relay_data(void *user, const char *bytes, size_t len)
+{
+    struct exchange *exchange = user;
+    if (exchange->state == EXCHANGE_COLLECTING &&
+        len > PUBLIC_SESSION_LIMIT - exchange->received.len)
+        stream(exchange);
+    if (exchange->state != EXCHANGE_COLLECTING && exchange->received.len >= STREAM_FULL)
+        return DATA_LATER;
+    if (!buffer_append(&exchange->received, bytes, len))
+        return DATA_FAIL;
+    incoming_resume(exchange->incoming);
+    return DATA_TAKEN;
+}
+
+static enum pull_result on_relay_pull(void *user, char *into, size_t max, size_t *len)
+{
+    struct exchange *exchange = user;
+    *len = buffer_take(&exchange->upload, into, max);
+    if (exchange->upload.len < STREAM_LOW && !exchange->upload_ended)
+        incoming_resume(exchange->incoming);
+    if (*len > 0)
+        return PULL_BYTES;
+    return exchange->upload_ended ? PULL_END : PULL_LATER;
+}
+
+static void on_relay_done(void *user, enum upstream_failure failure, const char *detail)
+{
+    struct exchange *exchange = user;
+    bool begun = exchange->state == EXCHANGE_STREAMING;
+    exchange->transfer = NULL;
+    /* Whoever still sends a body must not wait for room that never comes. */
+    incoming_resume(exchange->incoming);
+    if (failure == UPSTREAM_FINE && exchange->state == EXCHANGE_COLLECTING &&
+        !public_session_rewrite(exchange->context->gate->config, exchange->arrival,
+                                &exchange->received, &exchange->answer.fields, exchange->arena)) {
+        failure = UPSTREAM_MEMORY;
+        detail = "a session is not rewritten";
+    }
+    if (failure == UPSTREAM_FINE) {
+        answer_received(exchange);
+        return;
+    }
+    report_failure(exchange->context->gate, exchange->arrival, failure,
+                   exchange->fault != NULL ? exchange->fault : detail);
+    exchange->failure = failure;
+    if (begun)
+        exchange->state = EXCHANGE_BROKEN;
+    else
+        answer_failure(exchange, failure);
+}
+
+static const struct transfer_handler relay_handler = {
+    .interim = on_relay_interim,
+    .head = on_relay_head,
+    .data = on_relay_data,
+    .pull = on_relay_pull,
+    .done = on_relay_done,
+};
+
+static enum body_kind relay_body_kind(const struct exchange *exchange)
+{
+    if (exchange->asks_upgrade)
+        return BODY_UPGRADE;
+    if (!exchange->frame.present || strcmp(exchange->arrival->method, "HEAD") == 0)
+        return BODY_NONE;
+    if (exchange->upload_ended)
+        return BODY_WHOLE;
+    return exchange->frame.len == LENGTH_UNKNOWN ? BODY_CHUNKS : BODY_STREAM;
+}
+
+/* The client's request goes to the server as it is: what is here of its body, the rest as it comes.
+ */
+static void relay(struct exchange *exchange)
+{
+    struct upstream_request request = {
+        .method = exchange->arrival->method,
+        .target = exchange->arrival->target,
+        .body_kind = relay_body_kind(exchange),
+        .whole = exchange->is_session,
+        .arena = exchange->arena,
+    };
+    size_t length = 0;
+    if (request.body_kind == BODY_WHOLE) {
+        request.body = buffer_content(&exchange->upload);
+        request.len = length = exchange->upload.len;
+    } else if (request.body_kind == BODY_STREAM || request.body_kind == BODY_CHUNKS) {
+        request.len = length = exchange->frame.len;
+    }
+    exchange->state = EXCHANGE_RELAYING;
+    incoming_expect_soon(exchange->incoming);
+    if (outgoing_relay_fields(exchange->arrival, length, exchange->arena, &request.fields) &&
+        (!exchange->asks_upgrade || upgrade_request_fields(&request.fields, exchange->arena)))
+        exchange->transfer =
+            transfer_start(exchange->context->upstream, &request, &relay_handler, exchange);
+    if (exchange->transfer == NULL)
+        answer_failure(exchange, UPSTREAM_MEMORY);
+}
+
+/* ---- holding ---- */
+
+static bool on_own_head(void *user, const struct upstream_head *head)
+{
+    return take_head(user, head);
+}
+
+static enum data_result on_own_data(void *user, const char *bytes, size_t len)
+{
+    return api_call_take(&((struct exchange *)user)->received, bytes, len);
+}
+
+static void on_own_done(void *user, enum upstream_failure failure, const char *detail)
+{
+    struct exchange *exchange = user;
+    exchange->transfer = NULL;
+    if (failure == UPSTREAM_FINE) {
+        holding_feed(&exchange->holding, exchange->answer.status,
+                     buffer_content(&exchange->received), exchange->received.len);
+        return;
+    }
+    report_failure(exchange->context->gate, exchange->arrival, failure, detail);
+    exchange->failure = failure;
+    holding_fail(&exchange->holding);
+}
+
+static const struct transfer_handler own_handler = {
+    .head = on_own_head,
+    .data = on_own_data,
+    .done = on_own_done,
+};
+
+static bool send_own(void *user, const char *body, size_t len)
+{
+    struct exchange *exchange = user;
+    struct upstream_request request = {
+        .method = "POST",
+        .target = exchange->arrival->target,
+        .body_kind = BODY_WHOLE,
+        .body = body,
+        .len = len,
+        .once = true,
+        .whole = true,
+        .arena = exchange->arena,
+    };
+    buffer_clear(&exchange->received);
+    if (outgoing_relay_fields(exchange->arrival, len, exchange->arena, &request.fields))
+        exchange->transfer =
+            transfer_start(exchange->context->upstream, &request, &own_handler, exchange);
+    if (exchange->transfer == NULL)
+        exchange->failure = UPSTREAM_MEMORY;
+    return exchange->transfer != NULL;
+}
+
+/* Another body in the place of the server's, under the server's own head. */
+static bool replace_content(struct exchange *exchange, const struct hold_answer *answer)
+{
+    buffer_clear(&exchange->received);
+    return buffer_append(&exchange->received, answer->body, answer->len) &&
+           outgoing_set_length(&exchange->answer.fields, answer->len, exchange->arena);
+}
+
+/*
+ * The hold has decided. It is closed at once, before the client takes its answer: others wait for
+ * its flights.
+ */
+static void answer_from_hold(void *user)
+{
+    struct exchange *exchange = user;
+    struct hold_answer answer = holding_answer(&exchange->holding);
+    bool made = true;
+    if (exchange->failure == UPSTREAM_FINE && answer.own_status != 0) {
+        const char *body = arena_copy(exchange->arena, answer.body, answer.len);
+        made = body != NULL && reply_body(answer.own_status, answer.own_type, body, answer.len,
+                                          exchange->arena, &exchange->answer);
+    } else if (exchange->failure == UPSTREAM_FINE && !answer.as_received) {
+        made = replace_content(exchange, &answer);
+    }
+    holding_close(&exchange->holding);
+    if (exchange->failure != UPSTREAM_FINE)
+        answer_failure(exchange, exchange->failure);
+    else if (!made)
+        answer_failure(exchange, UPSTREAM_MEMORY);
+    else if (answer.own_status != 0)
+        answer_with(exchange, true);
+    else
+        answer_received(exchange);
+}
+
+static const struct holding_handler holding_handler = {
+    .send = send_own,
+    .decided = answer_from_hold,
+};
+
+/* False where the request holds nothing after all. */
+static bool hold(struct exchange *exchange)
+{
+    const struct holding_owner owner = {
+        .context = exchange->context,
+        .arrival = exchange->arrival,
+        .arena = exchange->arena,
+        .began = exchange->began,
+        .handler = &holding_handler,
+        .user = exchange,
+    };
+    if (!holding_open(&exchange->holding, &owner, buffer_content(&exchange->upload),
+                      exchange->upload.len))
+        return false;
+    exchange->state = EXCHANGE_HOLDING;
+    holding_start(&exchange->holding);
+    return true;
+}
+
+/* ---- the client's side ---- */
+
+static bool targets_api(const struct arrival *arrival)
+{
+    struct target_path path = vetting_target_path(arrival);
+    return strcmp(arrival->method, "POST") == 0 && hold_is_endpoint(path.text, path.len);
+}
+
+static bool is_encoded(const struct arrival *arrival)
+{
+    for (size_t i = 0; i < arrival->fields.count; i++) {
+        const struct field *field = &arrival->fields.fields[i];
+        if (field_is(field, "Content-Encoding") && strcasecmp(field->value, "identity") != 0)
+            return true;
+    }
+    return false;
+}
+
+/* A call must be readable, or a create in it would pass unseen. True where it was refused. */
+static bool refuse_call(struct exchange *exchange)
+{
+    size_t limit = exchange->context->gate->config->max_request;
+    bool made;
+    if (is_encoded(exchange->arrival))
+        made = reply_problem(415, "Unsupported Media Type",
+                             "A JMAP request must not have a Content-Encoding.", exchange->arena,
+                             &exchange->answer);
+    else if (exchange->frame.len != LENGTH_UNKNOWN && exchange->frame.len > limit)
+        made = reply_too_large(limit, exchange->arena, &exchange->answer);
+    else
+        return false;
+    /* Without leave to send, the client's bytes are on their way: they must be read. */
+    if (made && field_find(&exchange->arrival->fields, "Expect") == NULL)
+        exchange->state = EXCHANGE_ANSWERING;
+    else
+        answer_with(exchange, made);
+    return true;
+}
+
+/* True where the request's head was refused. Its body may not end where it seems to. */
+static bool refuse_head(struct exchange *exchange)
+{
+    bool fits = vetting_head_fits(exchange->arrival);
+    const char *fault =
+        fits ? vetting_fault(exchange->arrival) : "The request's head is too large.";
+    if (fault == NULL)
+        return false;
+    answer_with(exchange, reply_problem(fits ? 400 : 431,
+                                        fits ? "Bad Request" : "Request Header Fields Too Large",
+                                        fault, exchange->arena, &exchange->answer));
+    exchange->answer.close = true;
+    return true;
+}
+
+static void begin(struct exchange *exchange)
+{
+    if (refuse_head(exchange))
+        return;
+    exchange->frame = vetting_body_frame(exchange->arrival);
+    exchange->is_call = targets_api(exchange->arrival);
+    exchange->is_session = public_session_asked(exchange->context->gate->config, exchange->arrival);
+    exchange->asks_upgrade = !exchange->frame.present && upgrade_is_asked(exchange->arrival);
+    if (exchange->is_call && refuse_call(exchange))
+        return;
+    if (!exchange->frame.present)
+        relay(exchange);
+    else if (exchange->is_call || exchange->frame.len <= SMALL_BODY)
+        exchange->state = EXCHANGE_GATHERING;
+    else
+        relay(exchange);
+}
+
+static void *on_arrival(void *user, struct incoming *incoming, const struct arrival *arrival)
+{
+    struct exchange_context *context = user;
+    struct exchange *exchange = arena_alloc(incoming_arena(incoming), sizeof *exchange);
+    if (exchange == NULL)
+        return NULL;
+    *exchange = (struct exchange){
+        .context = context,
+        .incoming = incoming,
+        .arrival = arrival,
+        .arena = incoming_arena(incoming),
+        .began = clock_monotonic(),
+    };
+    metrics_exchange_began(context->gate->metrics);
+    metrics_count_request(context->gate->metrics, arrival->method);
+    begin(exchange);
+    return exchange;
+}
+
+static size_t gather(struct exchange *exchange, const char *bytes, size_t len)
+{
+    size_t limit = exchange->is_call ? exchange->context->gate->config->max_request : SMALL_BODY;
+    if (len > limit - exchange->upload.len) {
+        buffer_clear(&exchange->upload);
+        answer_with(exchange, reply_too_large(limit, exchange->arena, &exchange->answer));
+    } else if (!buffer_append(&exchange->upload, bytes, len)) {
+        answer_failure(exchange, UPSTREAM_MEMORY);
+    }
+    return len;
+}
+
+static size_t pass_on(struct exchange *exchange, const char *bytes, size_t len)
+{
+    size_t room = STREAM_FULL - exchange->upload.len;
+    if (len > room)
+        len = room;
+    if (!buffer_append(&exchange->upload, bytes, len)) {
+        incoming_abort(exchange->incoming);
+        return 0;
+    }
+    transfer_resume(exchange->transfer);
+    return len;
+}
+
+static size_t take_body(struct exchange *exchange, const char *bytes, size_t len)
+{
+    if (exchange->state == EXCHANGE_GATHERING)
+        return gather(exchange, bytes, len);
+    if (exchange->transfer != NULL && strcmp(exchange->arrival->method, "HEAD") != 0)
+        return pass_on(exchange, bytes, len);
+    if (exchange->state == EXCHANGE_ANSWERING)
+        incoming_ready(exchange->incoming);
+    exchange->unneeded += len;
+    if (exchange->unneeded > UNNEEDED_LIMIT)
+        incoming_abort(exchange->incoming);
+    return len;
+}
+
+static size_t on_body(void *object, const char *bytes, size_t len)
+{
+    struct exchange *exchange = object;
+    size_t taken = take_body(exchange, bytes, len);
+    metrics_count_received(exchange->context->gate->metrics, taken);
+    return taken;
+}
+
+static void on_body_end(void *object)
+{
+    struct exchange *exchange = object;
+    exchange->upload_ended = true;
+    if (exchange->state == EXCHANGE_GATHERING) {
+        const char *body = buffer_content(&exchange->upload);
+        if (!exchange->is_call || !hold_may_contain_create(body, exchange->upload.len) ||
+            !hold(exchange))
+            relay(exchange);
+    } else if (exchange->state == EXCHANGE_ANSWERING) {
+        incoming_ready(exchange->incoming);
+    } else if (exchange->transfer != NULL) {
+        transfer_resume(exchange->transfer);
+    }
+}
+
+static bool on_answer(void *object, struct answer *out)
+{
+    struct exchange *exchange = object;
+    struct answer *answer = &exchange->answer;
+    if (exchange->state == EXCHANGE_BROKEN) {
+        if (!reply_upstream_failure(exchange->failure, exchange->arena, answer))
+            return false;
+        exchange->state = EXCHANGE_ANSWERING;
+    }
+    *out = *answer;
+    if (exchange->state != EXCHANGE_STREAMING && answer->kind == ANSWER_WHOLE)
+        metrics_count_sent(exchange->context->gate->metrics, answer->len);
+    if (exchange->state == EXCHANGE_STREAMING) {
+        const struct field *length = field_find(&answer->fields, "Content-Length");
+        out->kind = ANSWER_STREAM;
+        if (length == NULL || !field_read_length(length->value, &out->len))
+            out->len = LENGTH_UNKNOWN;
+    }
+    return true;
+}
+
+static enum content_result on_content(void *object, char *into, size_t max, size_t *len)
+{
+    struct exchange *exchange = object;
+    *len = buffer_take(&exchange->received, into, max);
+    metrics_count_sent(exchange->context->gate->metrics, *len);
+    if (exchange->received.len < STREAM_LOW && exchange->transfer != NULL)
+        transfer_resume(exchange->transfer);
+    if (*len > 0)
+        return CONTENT_BYTES;
+    switch (exchange->state) {
+    case EXCHANGE_ANSWERING:
+        return CONTENT_END;
+    case EXCHANGE_BROKEN:
+        return CONTENT_FAIL;
+    default:
+        return CONTENT_LATER;
+    }
+}
+
+static void on_upgraded(void *object, int file, const char *early, size_t len)
+{
+    struct exchange *exchange = object;
+    websocket_begin(exchange->websocket, file, early, len);
+}
+
+/*
+ * The client has left. What it asked for is called off, but for a request with held creates that
+ * has gone out: what came of it is what those wait for who asked for the same.
+ */
+static void on_gone(void *object)
+{
+    struct exchange *exchange = object;
+    if (exchange->state == EXCHANGE_HOLDING && exchange->holding.own_sent)
+        return;
+    incoming_abort(exchange->incoming);
+}
+
+static void log_exchange(const struct exchange *exchange)
+{
+    const struct log *log = exchange->context->gate->log;
+    const struct arrival *arrival = exchange->arrival;
+    if (log->level < LOG_LEVEL_DEBUG)
+        return;
+    /* A query can carry a credential. */
+    char path[256];
+    size_t len = strcspn(arrival->target, "?#");
+    if (len >= sizeof path)
+        len = sizeof path - 1;
+    memcpy(path, arrival->target, len);
+    path[len] = '\0';
+    int64_t elapsed = monotonic_elapsed(exchange->began, clock_monotonic());
+    log_event(log, LOG_LEVEL_DEBUG, "exchange", log_text("method", arrival->method),
+              log_text("path", path), log_number("status", exchange->answer.status),
+              log_number("microseconds", elapsed / 1000), log_text("peer", arrival->peer));
+}
+
+static void on_closed(void *object)
+{
+    struct exchange *exchange = object;
+    struct exchange_context *context = exchange->context;
+    websocket_close(exchange->websocket);
+    transfer_cancel(exchange->transfer);
+    holding_close(&exchange->holding);
+    buffer_clear(&exchange->upload);
+    buffer_clear(&exchange->received);
+    bool whole = exchange->state == EXCHANGE_ANSWERING || exchange->state == EXCHANGE_UPGRADED;
+    metrics_count_response(context->gate->metrics, exchange->arrival->method,
+                           whole ? exchange->answer.status : 0);
+    metrics_exchange_ended(context->gate->metrics);
+    log_exchange(exchange);
+}
+
+const struct downstream_handler exchange_handler = {
+    .head = on_arrival,
+    .body = on_body,
+    .body_end = on_body_end,
+    .answer = on_answer,
+    .content = on_content,
+    .upgraded = on_upgraded,
+    .gone = on_gone,
+    .closed = on_closed,
+};

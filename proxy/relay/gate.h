@@ -1,0 +1,37 @@
+#ifndef RENEWGATE_PROXY_RELAY_GATE_H
+#define RENEWGATE_PROXY_RELAY_GATE_H
+
+/*
+ * What all threads of the process share. Made and ended by main(); everything in it is either
+ * constant while the workers run or safe for threads.
+ */
+
+#include <stdatomic.h>
+
+#include "proxy/config.h"
+#include "proxy/telemetry/metrics.h"
+#include "proxy/server/server_clock.h"
+
+struct flight_table;  /* jmap/create/flight.h */
+struct history;       /* proxy/telemetry/history.h */
+struct keypair_store; /* proxy/clients/keypair.h */
+struct replica_lock;  /* proxy/replicas/replica_lock.h */
+struct sightings;     /* jmap/facts/sighting.h */
+struct task_memory;   /* jmap/facts/memory.h */
+
+struct gate {
+    const struct config *config;
+    const struct log *log;
+    struct metrics *metrics;
+    struct flight_table *flights;
+    struct task_memory *memory;
+    struct server_clock clock;
+    struct sightings *sightings;
+    struct history *history;
+    wall_time started;
+    struct replica_lock *replicas;  /* NULL: this is the only one */
+    struct keypair_store *keypairs; /* NULL: clients use plain HTTP */
+    atomic_bool draining;           /* the process is being stopped */
+};
+
+#endif

@@ -1,0 +1,264 @@
+#include "proxy/relay/holding.h"
+
+#include <string.h>
+
+#include "jmap/wire/problem.h"
+#include "proxy/server/api_call.h"
+#include "proxy/relay/exchange.h"
+#include "proxy/http/outgoing.h"
+#include "proxy/replicas/replica_lock.h"
+#include "proxy/telemetry/report.h"
+
+static void drive(struct holding *holding, enum hold_step step);
+static void send_late(struct holding *holding);
+static enum hold_step asking_failed(struct holding *holding);
+
+/* ---- what the hold calls ---- */
+
+static wall_time now(void *user)
+{
+    const struct holding *holding = user;
+    return server_clock_now(&holding->owner.context->gate->clock);
+}
+
+/* From any thread, with the flights locked. */
+static void wake(void *user)
+{
+    struct holding *holding = user;
+    mailbox_post(holding->owner.context->mailbox, &holding->wake);
+}
+
+static void on_turn(void *user)
+{
+    wake(user);
+}
+
+static void on_woken(void *user)
+{
+    struct holding *holding = user;
+    enum holding_wait waited = holding->waits;
+    if (waited == HOLDING_FOR_TURN && holding->turn.waiting)
+        return;
+    holding->waits = HOLDING_FOR_ANSWER;
+    if (waited == HOLDING_FOR_FLIGHT)
+        drive(holding, hold_woken(holding->hold));
+    else if (waited == HOLDING_FOR_TURN)
+        send_late(holding);
+}
+
+static void reported(void *user, const struct hold_report *decision)
+{
+    const struct holding_owner *owner = &((struct holding *)user)->owner;
+    report_decision(owner->context->gate, owner->arrival, owner->began, decision);
+}
+
+static void changed(void *user, const struct queue_change *change)
+{
+    const struct holding_owner *owner = &((struct holding *)user)->owner;
+    report_change(owner->context->gate, owner->arrival->peer, change);
+}
+
+/* ---- requests of the gate's own ---- */
+
+static bool on_head(void *user, const struct upstream_head *head)
+{
+    struct holding *holding = user;
+    server_clock_note(&holding->owner.context->gate->clock, &head->fields);
+    holding->status = head->status;
+    return true;
+}
+
+static enum data_result on_data(void *user, const char *bytes, size_t len)
+{
+    return api_call_take(&((struct holding *)user)->content, bytes, len);
+}
+
+/* Where the server has too many of the caller's requests already, it goes again later. */
+static void answered(struct holding *holding, unsigned status, const char *body, size_t len)
+{
+    const struct exchange_context *context = holding->owner.context;
+    if (problem_is_crowd(status, body, len)) {
+        holding->waits = HOLDING_FOR_TURN;
+        if (turn_wait(context->turns, &holding->turn, context->gate->config->idle_timeout_ms))
+            return;
+        holding->waits = HOLDING_FOR_ANSWER;
+    }
+    turn_end(context->turns, &holding->turn);
+    drive(holding, hold_feed(holding->hold, status, body, len));
+}
+
+static void on_done(void *user, enum upstream_failure failure, const char *detail)
+{
+    struct holding *holding = user;
+    const struct holding_owner *owner = &holding->owner;
+    holding->transfer = NULL;
+    if (holding->asked.is_lookup)
+        metrics_count_lookup(owner->context->gate->metrics,
+                             monotonic_elapsed(holding->asked_at, clock_monotonic()));
+    if (failure == UPSTREAM_FINE) {
+        answered(holding, holding->status, buffer_content(&holding->content), holding->content.len);
+        return;
+    }
+    report_failure(owner->context->gate, owner->arrival, failure, detail);
+    drive(holding, asking_failed(holding));
+}
+
+static const struct transfer_handler transfer_handler = {
+    .head = on_head,
+    .data = on_data,
+    .done = on_done,
+};
+
+/* The gate's own credential where it is to be used, else NULL. */
+static const char *service_authorization(const struct holding *holding)
+{
+    return holding->asked.credential == HOLD_AS_SERVICE
+               ? holding->owner.context->gate->config->service_authorization
+               : NULL;
+}
+
+/* False when memory runs out. */
+static bool ask_server(struct holding *holding)
+{
+    const struct holding_owner *owner = &holding->owner;
+    const struct config *config = owner->context->gate->config;
+    const struct hold_request *asked = &holding->asked;
+    struct upstream_request request = api_call(asked->is_session, asked->body, asked->len);
+    request.once = !asked->is_lookup;
+    request.repeatable = asked->is_lookup;
+    request.whole = true;
+    request.timeout_ms = asked->is_lookup ? config->lookup_timeout_ms : 0;
+    request.arena = owner->arena;
+    holding->asked_at = clock_monotonic();
+    buffer_clear(&holding->content);
+    if (outgoing_lookup_fields(owner->arrival, service_authorization(holding), owner->arena,
+                               &request.fields))
+        holding->transfer =
+            transfer_start(owner->context->upstream, &request, &transfer_handler, holding);
+    return holding->transfer != NULL;
+}
+
+static bool send_asked(struct holding *holding)
+{
+    if (!holding->asked.keep_headers)
+        return ask_server(holding);
+    holding->own_sent = true;
+    return holding->owner.handler->send(holding->owner.user, holding->asked.body,
+                                        holding->asked.len);
+}
+
+static bool take_turn(struct holding *holding)
+{
+    const struct holding_owner *owner = &holding->owner;
+    const struct field *own = field_find(&owner->arrival->fields, "Authorization");
+    const char *credential = service_authorization(holding);
+    if (credential == NULL)
+        credential = own == NULL ? "" : own->value;
+    return turn_take(owner->context->turns, &holding->turn, credential);
+}
+
+/* Sends what the hold asks for, now or when it is its turn; false when memory runs out. */
+static bool ask(struct holding *holding)
+{
+    holding->asked = hold_request(holding->hold);
+    if (take_turn(holding))
+        return send_asked(holding);
+    holding->waits = HOLDING_FOR_TURN;
+    return true;
+}
+
+/* What was asked gets no answer. */
+static enum hold_step asking_failed(struct holding *holding)
+{
+    turn_end(holding->owner.context->turns, &holding->turn);
+    return hold_feed_failure(holding->hold);
+}
+
+/* It is its turn, which may have come too late for a write. */
+static void send_late(struct holding *holding)
+{
+    enum hold_step step = hold_recheck(holding->hold);
+    if (step == HOLD_SEND) {
+        holding->asked = hold_request(holding->hold);
+        if (!send_asked(holding))
+            drive(holding, asking_failed(holding));
+        return;
+    }
+    turn_end(holding->owner.context->turns, &holding->turn);
+    drive(holding, step);
+}
+
+/* Does what the hold says until something has to be waited for. */
+static void drive(struct holding *holding, enum hold_step step)
+{
+    while (step == HOLD_SEND && !ask(holding))
+        step = asking_failed(holding);
+    if (step == HOLD_WAIT)
+        holding->waits = HOLDING_FOR_FLIGHT;
+    else if (step == HOLD_DONE)
+        holding->owner.handler->decided(holding->owner.user);
+}
+
+/* ---- the owner's side ---- */
+
+static bool forced(const struct arrival *arrival)
+{
+    const struct field *field = field_find(&arrival->fields, "Renewgate-Force");
+    return field != NULL && strcmp(field->value, "1") == 0;
+}
+
+bool holding_open(struct holding *holding, const struct holding_owner *owner, const char *body,
+                  size_t len)
+{
+    const struct gate *gate = owner->context->gate;
+    *holding = (struct holding){
+        .owner = *owner,
+        .hold_context = {.settings = &gate->config->hold,
+                         .flights = gate->flights,
+                         .lock = replica_lock_domains(gate->replicas),
+                         .memory = gate->memory,
+                         .sightings = gate->sightings,
+                         .forced = forced(owner->arrival),
+                         .now = now,
+                         .wake = wake,
+                         .report = reported,
+                         .changed = changed,
+                         .user = holding},
+        .wake = {.open = on_woken, .user = holding},
+        .turn = {.go = on_turn, .user = holding},
+    };
+    holding->hold = hold_open(&holding->hold_context, body, len);
+    return holding->hold != NULL;
+}
+
+void holding_start(struct holding *holding)
+{
+    drive(holding, hold_step(holding->hold));
+}
+
+void holding_feed(struct holding *holding, unsigned status, const char *body, size_t len)
+{
+    answered(holding, status, body, len);
+}
+
+void holding_fail(struct holding *holding)
+{
+    drive(holding, asking_failed(holding));
+}
+
+struct hold_answer holding_answer(const struct holding *holding)
+{
+    return hold_answer(holding->hold);
+}
+
+void holding_close(struct holding *holding)
+{
+    if (holding->hold == NULL)
+        return;
+    transfer_cancel(holding->transfer);
+    turn_end(holding->owner.context->turns, &holding->turn);
+    hold_close(holding->hold);
+    mailbox_withdraw(holding->owner.context->mailbox, &holding->wake);
+    buffer_clear(&holding->content);
+    *holding = (struct holding){0};
+}

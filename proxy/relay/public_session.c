@@ -1,0 +1,64 @@
+#include "proxy/relay/public_session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "jmap/wire/session.h"
+#include "proxy/http/outgoing.h"
+#include "proxy/http/vetting.h"
+
+bool public_session_asked(const struct config *config, const struct arrival *arrival)
+{
+    if (config->public_url == NULL)
+        return false;
+    struct target_path path = vetting_target_path(arrival);
+    return (strcmp(arrival->method, "GET") == 0 || strcmp(arrival->method, "HEAD") == 0) &&
+           session_is_target(path.text, path.len);
+}
+
+static bool is_json(const struct field *type)
+{
+    static const char json[] = "application/json";
+    size_t len = strlen(json);
+    return type != NULL && strncasecmp(type->value, json, len) == 0 &&
+           strchr("; \t", type->value[len]) != NULL;
+}
+
+bool public_session_answers(const struct answer *answer)
+{
+    const struct field *length = field_find(&answer->fields, "Content-Length");
+    size_t len = 0;
+    return answer->status == 200 && is_json(field_find(&answer->fields, "Content-Type")) &&
+           field_find(&answer->fields, "Content-Encoding") == NULL &&
+           (length == NULL ||
+            (field_read_length(length->value, &len) && len <= PUBLIC_SESSION_LIMIT));
+}
+
+/* Where the client is to go; without an authority where that cannot be told. */
+static struct session_address address_for(const struct config *config,
+                                          const struct arrival *arrival)
+{
+    if (*config->public_url == '\0')
+        return (struct session_address){arrival->from.scheme, arrival->from.host};
+    const char *authority = strstr(config->public_url, "://") + 3;
+    bool secure = strncmp(config->public_url, "https", 5) == 0;
+    return (struct session_address){secure ? "https" : "http", authority};
+}
+
+bool public_session_rewrite(const struct config *config, const struct arrival *arrival,
+                            struct buffer *body, struct field_list *fields, struct arena *arena)
+{
+    struct session_address address = address_for(config, arrival);
+    if (address.authority == NULL)
+        return true;
+    size_t len;
+    bool no_memory;
+    char *text = session_rewrite(buffer_content(body), body->len, &address, &len, &no_memory);
+    if (text == NULL)
+        return !no_memory;
+    buffer_clear(body);
+    bool fine = buffer_append(body, text, len) && outgoing_set_length(fields, len, arena);
+    free(text);
+    return fine;
+}

@@ -1,0 +1,583 @@
+#include "proxy/relay/websocket.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "jmap/create/hold.h"
+#include "proxy/relay/conversation.h"
+#include "proxy/relay/exchange.h"
+#include "proxy/http/frames.h"
+#include "proxy/http/vetting.h"
+
+/* How much waits here at most, each way, before its sender has to wait. */
+#define STREAM_FULL ((size_t)131072)
+#define STREAM_LOW ((size_t)32768)
+#define READ_BLOCK ((size_t)16384)
+#define READ_ROUNDS 16
+/* curl's buffer for it is larger, but what of it was never used is not in memory. */
+#define PULL_BLOCK ((size_t)4096)
+#define TRIM_AFTER ((size_t)16 << 20)
+/* How long an end may take to close its connection once there is nothing more to say. */
+#define CLOSE_MILLISECONDS 5000
+
+/* One of a socket's two ends. */
+struct end {
+    struct frames frames;
+    bool ended;       /* nothing more is read from it: its Close has come, or it must not go on */
+    bool told;        /* a Close has been written to it */
+    unsigned telling; /* with what code it is to be told, as soon as a frame has ended; or 0 */
+};
+
+struct websocket {
+    struct exchange_context *context;
+    struct incoming *incoming;
+    struct websocket *next; /* in the set's `all` */
+    struct websocket *previous;
+    struct websocket *next_ready;
+    bool is_ready; /* in the set's `ready` */
+
+    struct end client;
+    int file; /* -1 before websocket_begin() */
+    struct loop_source source;
+    bool in_loop;
+    uint32_t watched; /* what for */
+    bool client_left;
+    bool shut; /* the client has been sent all */
+
+    struct end server;
+    struct transfer *transfer; /* NULL: the server has closed it */
+    bool pull_waits;
+    bool data_waits;
+
+    bool reads_requests; /* it is a JMAP WebSocket */
+    struct conversation conversation;
+    monotonic_time give_up; /* once it is being closed */
+    bool over;              /* only websocket_close() is to come */
+};
+
+/* ---- the set ---- */
+
+static void mark(struct websocket *websocket)
+{
+    struct websocket_set *set = websocket->context->websockets;
+    if (websocket->is_ready)
+        return;
+    websocket->is_ready = true;
+    websocket->next_ready = set->ready;
+    set->ready = websocket;
+}
+
+static void unmark(struct websocket *websocket)
+{
+    struct websocket **at = &websocket->context->websockets->ready;
+    while (websocket->is_ready && *at != websocket)
+        at = &(*at)->next_ready;
+    if (websocket->is_ready)
+        *at = websocket->next_ready;
+    websocket->is_ready = false;
+}
+
+static void link_socket(struct websocket *websocket)
+{
+    struct websocket_set *set = websocket->context->websockets;
+    websocket->next = set->all;
+    if (websocket->next != NULL)
+        websocket->next->previous = websocket;
+    set->all = websocket;
+}
+
+static void unlink_socket(struct websocket *websocket)
+{
+    if (websocket->previous != NULL)
+        websocket->previous->next = websocket->next;
+    else
+        websocket->context->websockets->all = websocket->next;
+    if (websocket->next != NULL)
+        websocket->next->previous = websocket->previous;
+}
+
+/* ---- the server's side ---- */
+
+static enum data_result on_data(void *user, const char *bytes, size_t len)
+{
+    struct websocket *websocket = user;
+    struct buffer *in = &websocket->server.frames.in;
+    mark(websocket);
+    if (in->len >= STREAM_FULL) {
+        websocket->data_waits = true;
+        return DATA_LATER;
+    }
+    if (websocket->server.ended)
+        return DATA_TAKEN;
+    return buffer_append(in, bytes, len) ? DATA_TAKEN : DATA_FAIL;
+}
+
+static enum pull_result on_pull(void *user, char *into, size_t max, size_t *len)
+{
+    struct websocket *websocket = user;
+    *len = buffer_take(&websocket->server.frames.out, into, max < PULL_BLOCK ? max : PULL_BLOCK);
+    mark(websocket);
+    websocket->pull_waits = *len == 0;
+    if (*len > 0)
+        websocket->give_up = MONOTONIC_NEVER;
+    websocket->context->websockets->passed += *len;
+    return *len > 0 ? PULL_BYTES : PULL_LATER;
+}
+
+static void on_done(void *user, enum upstream_failure failure, const char *detail)
+{
+    (void)failure; /* an open socket is closed by whatever ends its connection */
+    (void)detail;
+    struct websocket *websocket = user;
+    websocket->transfer = NULL;
+    mark(websocket);
+}
+
+static const struct transfer_handler transfer_handler = {
+    .data = on_data,
+    .pull = on_pull,
+    .done = on_done,
+};
+
+/* ---- the client's side ---- */
+
+/* The client's next message has to wait. */
+static bool is_deciding(const struct websocket *websocket)
+{
+    return websocket->reads_requests && !conversation_reads_client(&websocket->conversation);
+}
+
+static bool reads_client(const struct websocket *websocket)
+{
+    return !websocket->client_left && !is_deciding(websocket) &&
+           websocket->client.frames.in.len < STREAM_LOW;
+}
+
+static void on_client_ready(void *user, uint32_t events)
+{
+    struct websocket *websocket = user;
+    mark(websocket);
+    /* Its request would be answered to nobody. */
+    if (events & (EPOLLERR | EPOLLHUP) || ((events & EPOLLRDHUP) && !reads_client(websocket)))
+        websocket->client_left = true;
+}
+
+/* The rest, if there is more, in the next round: others have sockets too. */
+static void read_client(struct websocket *websocket)
+{
+    struct buffer *in = &websocket->client.frames.in;
+    char block[READ_BLOCK];
+    for (int i = 0; i < READ_ROUNDS && reads_client(websocket); i++) {
+        ssize_t len = recv(websocket->file, block, sizeof block, MSG_DONTWAIT);
+        if (len < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (len <= 0)
+            websocket->client_left = true;
+        else if (!websocket->client.ended && !buffer_append(in, block, (size_t)len))
+            websocket->client.frames.no_memory = true;
+    }
+}
+
+/* True where something went out. */
+static bool write_client(struct websocket *websocket)
+{
+    struct buffer *out = &websocket->client.frames.out;
+    size_t before = out->len;
+    while (out->len > 0 && !websocket->client_left) {
+        ssize_t len =
+            send(websocket->file, buffer_content(out), out->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (len < 0 && (errno == EAGAIN || errno == EINTR))
+            break;
+        if (len < 0)
+            websocket->client_left = true;
+        else
+            buffer_drop(out, (size_t)len);
+    }
+    if (out->len == before)
+        return false;
+    websocket->context->websockets->passed += before - out->len;
+    websocket->give_up = MONOTONIC_NEVER;
+    return true;
+}
+
+static void end_watch(struct websocket *websocket)
+{
+    if (websocket->in_loop)
+        loop_forget(websocket->context->loop, websocket->file);
+    websocket->in_loop = false;
+}
+
+static void watch_client(struct websocket *websocket)
+{
+    struct loop *loop = websocket->context->loop;
+    bool reads = reads_client(websocket);
+    uint32_t events = (reads ? (uint32_t)EPOLLIN : 0) |
+                      (websocket->client.frames.out.len > 0 ? (uint32_t)EPOLLOUT : 0);
+    /* A client that has left while its request is decided is not to be waited for. */
+    if (!reads && is_deciding(websocket))
+        events |= (uint32_t)EPOLLRDHUP;
+    if (websocket->client_left) {
+        end_watch(websocket);
+        return;
+    }
+    if (websocket->in_loop && events == websocket->watched)
+        return;
+    websocket->in_loop = websocket->in_loop
+                             ? loop_change(loop, websocket->file, events, &websocket->source)
+                             : loop_watch(loop, websocket->file, events, &websocket->source);
+    websocket->watched = events;
+    if (!websocket->in_loop)
+        websocket->client_left = true;
+}
+
+/* ---- passing on ---- */
+
+static struct end *other_end(struct websocket *websocket, const struct end *end)
+{
+    return end == &websocket->client ? &websocket->server : &websocket->client;
+}
+
+static void end_reading(struct end *end)
+{
+    end->ended = true;
+    buffer_clear(&end->frames.in);
+}
+
+/* The gate's own Close, as soon as the frame that is on its way has ended. */
+static void tell(struct websocket *websocket, unsigned code)
+{
+    struct end *ends[] = {&websocket->client, &websocket->server};
+    for (size_t i = 0; i < 2; i++) {
+        if (!ends[i]->told && ends[i]->telling == 0)
+            ends[i]->telling = code;
+    }
+}
+
+static void tell_now(struct websocket *websocket, struct end *end)
+{
+    if (end->told || end->telling == 0 || end->frames.unwritten > 0)
+        return;
+    frames_write_close(&end->frames, end->telling);
+    end->told = true;
+    end_reading(other_end(websocket, end));
+}
+
+static void pass(struct end *from, struct end *to, const struct frame_piece *piece)
+{
+    if (!to->told)
+        frames_write(&to->frames, piece);
+    if (piece->opcode != WSLAY_CONNECTION_CLOSE)
+        return;
+    to->told = true;
+    end_reading(from);
+}
+
+/* True where the conversation has taken the piece. */
+static bool take(struct websocket *websocket, const struct end *from,
+                 const struct frame_piece *piece)
+{
+    struct conversation *conversation = &websocket->conversation;
+    if (!websocket->reads_requests)
+        return false;
+    return from == &websocket->client ? conversation_take_from_client(conversation, piece)
+                                      : conversation_take_from_server(conversation, piece);
+}
+
+static bool reads_from(const struct websocket *websocket, const struct end *from)
+{
+    const struct conversation *conversation = &websocket->conversation;
+    if (!websocket->reads_requests)
+        return true;
+    return from == &websocket->client ? conversation_reads_client(conversation)
+                                      : conversation_reads_server(conversation);
+}
+
+/* Passes on what has come from an end; true where nothing of it is left. */
+static bool relay(struct websocket *websocket, struct end *from)
+{
+    struct end *to = other_end(websocket, from);
+    struct frame_piece piece;
+    while (!from->ended) {
+        if (to->frames.out.len >= STREAM_FULL || !reads_from(websocket, from))
+            return false;
+        switch (frames_read(&from->frames, &piece)) {
+        case FRAMES_NOTHING:
+            return true;
+        case FRAMES_VIOLATION:
+            end_reading(from);
+            tell(websocket, WSLAY_CODE_PROTOCOL_ERROR);
+            break;
+        case FRAMES_PIECE:
+            if (!take(websocket, from, &piece))
+                pass(from, to, &piece);
+            break;
+        }
+        tell_now(websocket, to);
+    }
+    return true;
+}
+
+/* ---- the end ---- */
+
+static bool is_to_close(const struct end *end)
+{
+    return end->told || end->telling != 0;
+}
+
+static bool is_committed(const struct websocket *websocket)
+{
+    return websocket->reads_requests && conversation_is_committed(&websocket->conversation);
+}
+
+/* Once it is being closed, whoever has still something to do must go on doing it. */
+static void set_give_up(struct websocket *websocket)
+{
+    int64_t idle = websocket->context->gate->config->idle_timeout_ms;
+    if (websocket->give_up.nanoseconds == MONOTONIC_NEVER.nanoseconds)
+        websocket->give_up =
+            monotonic_after(clock_monotonic(), is_committed(websocket) ? idle : CLOSE_MILLISECONDS);
+}
+
+static bool has_given_up(const struct websocket *websocket)
+{
+    return websocket->give_up.nanoseconds <= clock_monotonic().nanoseconds;
+}
+
+static void end_client(struct websocket *websocket)
+{
+    if (websocket->shut || websocket->client_left || websocket->client.frames.out.len > 0)
+        return;
+    websocket->shut = true;
+    if (incoming_end(websocket->incoming))
+        return;
+    websocket->client_left = true;
+    mark(websocket);
+}
+
+static void end_server(struct websocket *websocket)
+{
+    transfer_cancel(websocket->transfer);
+    websocket->transfer = NULL;
+}
+
+/*
+ * An end that has left is followed by the other as soon as that has got all. Where both have been
+ * told, the client's side is closed from here, and the server closes its own.
+ */
+static void close_down(struct websocket *websocket, bool client_done, bool server_done)
+{
+    bool closed = websocket->client.told && websocket->server.told;
+    bool closing = is_to_close(&websocket->client) && is_to_close(&websocket->server);
+    if (!closing && !websocket->client_left && websocket->transfer != NULL)
+        return;
+    set_give_up(websocket);
+    bool given_up = has_given_up(websocket);
+    if (closed || server_done)
+        end_client(websocket);
+    if (given_up ||
+        (client_done && websocket->server.frames.out.len == 0 && !is_committed(websocket)))
+        end_server(websocket);
+    if ((given_up || websocket->client_left) && websocket->transfer == NULL &&
+        (given_up || !is_committed(websocket))) {
+        end_watch(websocket);
+        websocket->over = true;
+        incoming_abort(websocket->incoming);
+    }
+}
+
+/* ---- running ---- */
+
+static void resume_server(struct websocket *websocket)
+{
+    struct frames *frames = &websocket->server.frames;
+    bool more = websocket->pull_waits && frames->out.len > 0;
+    bool room = websocket->data_waits && frames->in.len < STREAM_LOW;
+    if (websocket->transfer == NULL || (!more && !room))
+        return;
+    websocket->pull_waits = false;
+    websocket->data_waits = false;
+    transfer_resume(websocket->transfer);
+}
+
+/* Idle sockets hold on to no memory that they do not need. */
+static void give_back(struct frames *frames)
+{
+    if (frames->in.len == 0)
+        buffer_clear(&frames->in);
+    if (frames->out.len == 0)
+        buffer_clear(&frames->out);
+}
+
+static bool is_overdue(const struct websocket *websocket)
+{
+    return websocket->reads_requests && conversation_is_overdue(&websocket->conversation);
+}
+
+/* An answer that came after all would be taken for that to the next request. */
+static void end_overdue(struct websocket *websocket)
+{
+    if (!is_overdue(websocket))
+        return;
+    end_reading(&websocket->server);
+    tell(websocket, WSLAY_CODE_INTERNAL_SERVER_ERROR);
+}
+
+static void converse(struct websocket *websocket, bool server_done)
+{
+    struct conversation *conversation = &websocket->conversation;
+    if (!websocket->reads_requests)
+        return;
+    if (server_done || websocket->server.ended)
+        conversation_server_ended(conversation);
+    if (!websocket->client.told)
+        conversation_step(conversation);
+}
+
+static void run(struct websocket *websocket)
+{
+    struct websocket_set *set = websocket->context->websockets;
+    if (websocket->over || websocket->file < 0)
+        return;
+    read_client(websocket);
+    if (set->draining && !is_deciding(websocket))
+        tell(websocket, WSLAY_CODE_GOING_AWAY);
+    bool all_relayed = relay(websocket, &websocket->client) || is_deciding(websocket);
+    bool client_done = all_relayed && websocket->client_left;
+    all_relayed = relay(websocket, &websocket->server);
+    bool server_done = all_relayed && websocket->transfer == NULL;
+    if (websocket->transfer == NULL)
+        end_reading(&websocket->client);
+    end_overdue(websocket);
+    converse(websocket, server_done);
+    tell_now(websocket, &websocket->client);
+    tell_now(websocket, &websocket->server);
+    if (write_client(websocket) && !all_relayed)
+        mark(websocket);
+    if (websocket->client.frames.no_memory || websocket->server.frames.no_memory) {
+        websocket->client_left = true;
+        websocket->give_up = clock_monotonic();
+    }
+    close_down(websocket, client_done, server_done);
+    if (websocket->over)
+        return;
+    watch_client(websocket);
+    resume_server(websocket);
+    give_back(&websocket->client.frames);
+    give_back(&websocket->server.frames);
+}
+
+void websocket_set_run(struct websocket_set *set)
+{
+    struct websocket *websocket = set->ready;
+    set->ready = NULL;
+    set->ran = set->ran || websocket != NULL;
+    while (websocket != NULL) {
+        struct websocket *next = websocket->next_ready;
+        websocket->is_ready = false;
+        run(websocket);
+        websocket = next;
+    }
+}
+
+bool websocket_set_is_ready(const struct websocket_set *set)
+{
+    return set->ready != NULL;
+}
+
+/*
+ * What many sockets had at once lies in pieces all over the heap: free, but not the system's. Once
+ * they have fallen silent it is given back.
+ */
+static void trim(struct websocket_set *set)
+{
+    if (!set->ran && set->passed >= TRIM_AFTER) {
+        malloc_trim(0);
+        set->passed = 0;
+    }
+    set->ran = false;
+}
+
+void websocket_set_tick(struct websocket_set *set)
+{
+    trim(set);
+    for (struct websocket *websocket = set->all; websocket != NULL; websocket = websocket->next) {
+        if (has_given_up(websocket) || is_overdue(websocket))
+            mark(websocket);
+    }
+}
+
+void websocket_set_drain(struct websocket_set *set)
+{
+    set->draining = true;
+    for (struct websocket *websocket = set->all; websocket != NULL; websocket = websocket->next)
+        mark(websocket);
+}
+
+/* ---- from the handshake to the end ---- */
+
+static void on_conversation_ready(void *user)
+{
+    mark(user);
+}
+
+static bool open_ends(struct websocket *websocket)
+{
+    return frames_open(&websocket->client.frames, FRAMES_PEER_CLIENT) &&
+           frames_open(&websocket->server.frames, FRAMES_PEER_SERVER);
+}
+
+struct websocket *websocket_open(struct exchange_context *context, struct incoming *incoming,
+                                 const struct arrival *arrival, struct transfer *transfer)
+{
+    struct websocket *websocket = arena_alloc(incoming_arena(incoming), sizeof *websocket);
+    if (websocket == NULL)
+        return NULL;
+    struct target_path path = vetting_target_path(arrival);
+    *websocket = (struct websocket){
+        .context = context,
+        .incoming = incoming,
+        .file = -1,
+        .source = {on_client_ready, websocket},
+        .transfer = transfer,
+        .pull_waits = true,
+        .reads_requests = hold_is_socket(path.text, path.len),
+        .give_up = MONOTONIC_NEVER,
+    };
+    if (!open_ends(websocket)) {
+        frames_close(&websocket->client.frames);
+        frames_close(&websocket->server.frames);
+        return NULL;
+    }
+    if (websocket->reads_requests)
+        conversation_open(&websocket->conversation, context, arrival, &websocket->client.frames,
+                          &websocket->server.frames, on_conversation_ready, websocket);
+    link_socket(websocket);
+    transfer_hand_over(transfer, &transfer_handler, websocket);
+    metrics_websocket_opened(context->gate->metrics);
+    return websocket;
+}
+
+void websocket_begin(struct websocket *websocket, int file, const char *early, size_t len)
+{
+    websocket->file = file;
+    if (!buffer_append(&websocket->client.frames.in, early, len))
+        websocket->client.frames.no_memory = true;
+    mark(websocket);
+}
+
+void websocket_close(struct websocket *websocket)
+{
+    if (websocket == NULL)
+        return;
+    end_watch(websocket);
+    end_server(websocket);
+    conversation_close(&websocket->conversation);
+    frames_close(&websocket->client.frames);
+    frames_close(&websocket->server.frames);
+    unmark(websocket);
+    unlink_socket(websocket);
+    metrics_websocket_closed(websocket->context->gate->metrics);
+}

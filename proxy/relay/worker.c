@@ -1,0 +1,213 @@
+#include "proxy/relay/worker.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/clients/downstream.h"
+#include "proxy/relay/exchange.h"
+#include "proxy/base/loop.h"
+#include "proxy/base/mailbox.h"
+#include "proxy/server/upstream.h"
+
+#define TICK_MILLISECONDS 1000
+/* How often one side is run for the other's sake before files are looked at again. */
+#define ROUNDS 8
+
+struct worker {
+    struct gate *gate;
+    struct loop loop;
+    struct mailbox mailbox;
+    struct upstream *upstream;
+    struct downstream *downstream;
+    struct turns *turns;
+    struct websocket_set websockets;
+    struct exchange_context context;
+    struct letter stop;
+    bool stopping;
+    monotonic_time give_up; /* when what is still under way is broken off */
+    monotonic_time now;     /* when the clock was last read */
+    monotonic_time tick;
+    atomic_int_fast64_t mark; /* nanoseconds of the monotonic clock, for other threads */
+    pthread_t thread;
+};
+
+static void on_stop(void *user)
+{
+    struct worker *worker = user;
+    worker->stopping = true;
+}
+
+static void tick(struct worker *worker)
+{
+    if (!monotonic_reached(worker->tick, worker->now))
+        return;
+    worker->tick = monotonic_after(worker->now, TICK_MILLISECONDS);
+    atomic_store_explicit(&worker->mark, worker->now.nanoseconds, memory_order_relaxed);
+    upstream_tick(worker->upstream);
+    downstream_tick(worker->downstream);
+    turns_tick(worker->turns);
+    websocket_set_tick(&worker->websockets);
+}
+
+static monotonic_time due(const struct worker *worker)
+{
+    return monotonic_earlier(upstream_due(worker->upstream), downstream_due(worker->downstream));
+}
+
+/*
+ * What one side does makes work for the other: a request that has come is sent at once, an answer
+ * that has come goes out at once.
+ */
+static void run_sides(struct worker *worker)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        upstream_run(worker->upstream);
+        downstream_run(worker->downstream, worker->now);
+        websocket_set_run(&worker->websockets);
+        worker->now = clock_monotonic();
+        if (!monotonic_reached(due(worker), worker->now) &&
+            !websocket_set_is_ready(&worker->websockets))
+            return;
+    }
+}
+
+static int wait_milliseconds(const struct worker *worker)
+{
+    monotonic_time until = monotonic_earlier(due(worker), worker->tick);
+    if (websocket_set_is_ready(&worker->websockets))
+        return 0;
+    int64_t milliseconds = monotonic_milliseconds_until(worker->now, until);
+    return milliseconds > INT_MAX ? INT_MAX : (int)milliseconds;
+}
+
+/* True when the worker may end. */
+static bool drained(struct worker *worker)
+{
+    if (!worker->stopping)
+        return false;
+    if (worker->give_up.nanoseconds == MONOTONIC_NEVER.nanoseconds) {
+        worker->give_up = monotonic_after(worker->now, worker->gate->config->drain_timeout_ms);
+        downstream_drain(worker->downstream);
+        websocket_set_drain(&worker->websockets);
+    }
+    size_t left = downstream_open_requests(worker->downstream);
+    if (left == 0)
+        return true;
+    if (!monotonic_reached(worker->give_up, worker->now))
+        return false;
+    log_event(worker->gate->log, LOG_LEVEL_WARN, "requests broken off at the stop",
+              log_number("requests", (int64_t)left));
+    return true;
+}
+
+static void *run(void *user)
+{
+    struct worker *worker = user;
+    while (!drained(worker)) {
+        run_sides(worker);
+        tick(worker);
+        loop_wait(&worker->loop, wait_milliseconds(worker));
+        worker->now = clock_monotonic();
+    }
+    /* Breaking requests off needs the upstream and the mailbox, so the clients' side goes first. */
+    downstream_destroy(worker->downstream);
+    upstream_destroy(worker->upstream);
+    worker->downstream = NULL;
+    worker->upstream = NULL;
+    return NULL;
+}
+
+static bool create_sides(struct worker *worker, int listener)
+{
+    const struct config *config = worker->gate->config;
+    const struct upstream_settings upstream = {
+        .url = config->upstream_url,
+        .ca = config->upstream_ca,
+        .tls_verify = config->upstream_tls_verify,
+        .connect_timeout_ms = config->connect_timeout_ms,
+        .idle_timeout_ms = config->idle_timeout_ms,
+    };
+    const struct downstream_settings downstream = {
+        .max_connections = (config->max_connections + config->workers - 1) / config->workers,
+        .header_timeout_ms = config->header_timeout_ms,
+        .idle_timeout_ms = config->idle_timeout_ms,
+        .proxy_protocol = config->proxy_protocol,
+        .log = worker->gate->log,
+        .metrics = worker->gate->metrics,
+        .keypairs = worker->gate->keypairs,
+        .trusted = &config->trusted_proxies,
+    };
+    worker->upstream = upstream_create(&upstream, &worker->loop);
+    worker->turns = turns_create();
+    if (worker->upstream == NULL || worker->turns == NULL) {
+        close(listener);
+        return false;
+    }
+    worker->context = (struct exchange_context){
+        .gate = worker->gate,
+        .loop = &worker->loop,
+        .upstream = worker->upstream,
+        .mailbox = &worker->mailbox,
+        .turns = worker->turns,
+        .websockets = &worker->websockets,
+    };
+    worker->downstream = downstream_create(&downstream, listener, &worker->loop, &exchange_handler,
+                                           &worker->context);
+    return worker->downstream != NULL;
+}
+
+static void destroy(struct worker *worker)
+{
+    downstream_destroy(worker->downstream);
+    upstream_destroy(worker->upstream);
+    turns_destroy(worker->turns);
+    mailbox_close(&worker->mailbox);
+    loop_close(&worker->loop);
+    free(worker);
+}
+
+struct worker *worker_start(struct gate *gate, int listener)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (worker == NULL) {
+        close(listener);
+        return NULL;
+    }
+    worker->gate = gate;
+    worker->stop = (struct letter){.open = on_stop, .user = worker};
+    worker->give_up = MONOTONIC_NEVER;
+    worker->now = clock_monotonic();
+    worker->tick = monotonic_after(worker->now, TICK_MILLISECONDS);
+    atomic_init(&worker->mark, worker->now.nanoseconds);
+    worker->loop.epoll = -1;
+    worker->mailbox.event = -1;
+    bool open = loop_open(&worker->loop) && mailbox_open(&worker->mailbox, &worker->loop);
+    if (!open)
+        close(listener);
+    if (open && create_sides(worker, listener) &&
+        pthread_create(&worker->thread, NULL, run, worker) == 0)
+        return worker;
+    log_event(gate->log, LOG_LEVEL_ERROR, "a worker cannot be started",
+              log_text("error", strerror(errno)));
+    destroy(worker);
+    return NULL;
+}
+
+monotonic_time worker_mark(const struct worker *worker)
+{
+    return (monotonic_time){atomic_load_explicit(&worker->mark, memory_order_relaxed)};
+}
+
+void worker_stop(struct worker *worker)
+{
+    mailbox_post(&worker->mailbox, &worker->stop);
+}
+
+void worker_join(struct worker *worker)
+{
+    pthread_join(worker->thread, NULL);
+    destroy(worker);
+}

@@ -1,0 +1,28 @@
+#ifndef RENEWGATE_PROXY_RELAY_WORKER_H
+#define RENEWGATE_PROXY_RELAY_WORKER_H
+
+/*
+ * A worker: one thread with one epoll loop that drives both sides of its own exchanges.
+ */
+
+#include "proxy/base/clock.h"
+#include "proxy/relay/gate.h"
+
+struct worker;
+
+/*
+ * Starts a worker on a listening socket, which it takes over (and closes even when it cannot
+ * start). NULL with a line in the log. The gate must outlive it.
+ */
+struct worker *worker_start(struct gate *gate, int listener);
+
+/* From any thread: when its loop last turned, which it does about once a second at the least. */
+monotonic_time worker_mark(const struct worker *worker);
+
+/* From any thread: accept nothing more, finish what is under way within DRAIN_TIMEOUT. */
+void worker_stop(struct worker *worker);
+
+/* Waits for its end after worker_stop(), and frees it. */
+void worker_join(struct worker *worker);
+
+#endif

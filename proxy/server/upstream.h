@@ -1,0 +1,140 @@
+#ifndef RENEWGATE_PROXY_SERVER_UPSTREAM_H
+#define RENEWGATE_PROXY_SERVER_UPSTREAM_H
+
+/*
+ * The server's side of one worker: requests to the server, many at a time, over connections that
+ * are kept. Bodies are streams in both directions with back-pressure. Nothing here knows what the
+ * bytes mean.
+ *
+ * A kept connection may be closed by the server just as a request is written into it. The request
+ * is then sent again, once, if nothing of it had gone out or its method is idempotent (RFC 9110,
+ * section 9.2.2, and IANA's registry of methods).
+ *
+ * Handlers are called from upstream_run(), upstream_tick(), transfer_resume() and the loop's
+ * events; done() only from the first two and never from within transfer_start().
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/base/arena.h"
+#include "proxy/base/clock.h"
+#include "proxy/http/field.h"
+#include "proxy/base/loop.h"
+
+struct upstream;
+struct transfer;
+
+enum upstream_failure {
+    UPSTREAM_FINE,
+    UPSTREAM_RESOLVE, /* the server's name has no address */
+    UPSTREAM_CONNECT,
+    UPSTREAM_TLS,
+    UPSTREAM_TIMEOUT,
+    UPSTREAM_BROKEN, /* it closed the connection, or what it said is not HTTP */
+    UPSTREAM_MEMORY, /* the gate's own lack of memory */
+    UPSTREAM_FAILURES,
+};
+
+/* "resolve", "connect" and so on; also for the metrics. */
+const char *upstream_failure_name(enum upstream_failure failure);
+
+/* All borrowed for the upstream's lifetime. */
+struct upstream_settings {
+    const char *url; /* scheme and authority */
+    const char *ca;  /* path, or NULL */
+    bool tls_verify;
+    int64_t connect_timeout_ms;
+    int64_t idle_timeout_ms; /* longest silence before the answer's head, and within one that is
+                                `whole` */
+};
+
+enum body_kind {
+    BODY_NONE,
+    BODY_WHOLE,  /* body and len */
+    BODY_STREAM, /* pulled; len bytes */
+    BODY_CHUNKS, /* pulled; nobody knows how many bytes */
+    /*
+     * None, but the connection may become a tunnel: with status 101, which no other request takes,
+     * data() and pull() get the raw bytes of both ways, and either end of it is done().
+     */
+    BODY_UPGRADE,
+};
+
+/* Everything is borrowed until the transfer ends. */
+struct upstream_request {
+    const char *method;
+    const char *target;       /* goes out as it is */
+    struct field_list fields; /* all end-to-end; Content-Length may be among them */
+    enum body_kind body_kind;
+    const char *body;
+    size_t len;
+    bool once;       /* never sent again, not even where a kept connection turns out to be closed */
+    bool repeatable; /* may be sent again then, whatever its method says */
+    bool whole;      /* nobody gets any of the answer before its end, so silence in it counts */
+    int64_t timeout_ms;  /* for the whole transfer; 0: none */
+    struct arena *arena; /* takes the answer's head among other things; outlives the transfer */
+};
+
+/* The head of an answer. Lives in the request's arena. */
+struct upstream_head {
+    unsigned status;
+    struct field_list fields; /* as they came, hop-by-hop ones too */
+};
+
+enum pull_result {
+    PULL_BYTES,
+    PULL_LATER, /* nothing now: transfer_resume() when there is */
+    PULL_END,
+    PULL_FAIL,
+};
+
+enum data_result {
+    DATA_TAKEN,
+    DATA_LATER, /* nothing was taken; it comes again after transfer_resume() */
+    DATA_FAIL,
+};
+
+struct transfer_handler {
+    /* An answer before the answer (1xx); NULL: passed over. */
+    void (*interim)(void *user, const struct upstream_head *head);
+    /* False: give up. */
+    bool (*head)(void *user, const struct upstream_head *head);
+    enum data_result (*data)(void *user, const char *bytes, size_t len);
+    /* NULL where no body is pulled. */
+    enum pull_result (*pull)(void *user, char *into, size_t max, size_t *len);
+    /* The last call; the transfer is gone when it returns. `detail` is borrowed. */
+    void (*done)(void *user, enum upstream_failure failure, const char *detail);
+};
+
+/* NULL when memory or files run out. The loop must outlive the upstream. */
+struct upstream *upstream_create(const struct upstream_settings *settings, struct loop *loop);
+
+/* No transfer may be left. NULL is allowed. */
+void upstream_destroy(struct upstream *upstream);
+
+/* When upstream_run() must be called at the latest. */
+monotonic_time upstream_due(const struct upstream *upstream);
+
+/* Does what is due now, and tells which transfers are done. */
+void upstream_run(struct upstream *upstream);
+
+/* Looks for transfers whose server has been silent for too long; about once a second. */
+void upstream_tick(struct upstream *upstream);
+
+/* NULL when memory runs out; done() is then not called. */
+struct transfer *transfer_start(struct upstream *upstream, const struct upstream_request *request,
+                                const struct transfer_handler *handler, void *user);
+
+/* Calls another's handler from now on; its head() is not called any more. */
+void transfer_hand_over(struct transfer *transfer, const struct transfer_handler *handler,
+                        void *user);
+
+/* Goes on after PULL_LATER or DATA_LATER. */
+void transfer_resume(struct transfer *transfer);
+
+/* Ends a transfer without done(). Not from within a handler. NULL is allowed. */
+void transfer_cancel(struct transfer *transfer);
+
+#endif

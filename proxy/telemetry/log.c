@@ -1,0 +1,159 @@
+#include "proxy/telemetry/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/base/clock.h"
+
+#define LINE_SIZE ((size_t)4096)
+#define TEXT_LIMIT ((size_t)1024)
+/* What a line needs to be ended whatever happened before: a bracket and a line feed. */
+#define TAIL_SIZE ((size_t)2)
+
+/* A line being written. What does not fit is left out. */
+struct line {
+    char bytes[LINE_SIZE];
+    size_t len;
+};
+
+static const char *const level_names[] = {
+    [LOG_LEVEL_ERROR] = "error",
+    [LOG_LEVEL_WARN] = "warn",
+    [LOG_LEVEL_INFO] = "info",
+    [LOG_LEVEL_DEBUG] = "debug",
+};
+
+static void put(struct line *line, const char *bytes, size_t len)
+{
+    if (len > LINE_SIZE - TAIL_SIZE - line->len)
+        len = LINE_SIZE - TAIL_SIZE - line->len;
+    memcpy(line->bytes + line->len, bytes, len);
+    line->len += len;
+}
+
+static void put_text(struct line *line, const char *text)
+{
+    put(line, text, strlen(text));
+}
+
+/* How many bytes the UTF-8 sequence at `text` has; 0 where it is none. NUL ends every sequence. */
+static size_t sequence_length(const unsigned char *text)
+{
+    if (text[0] < 0x80)
+        return 1;
+    size_t len = text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : 2;
+    if (text[0] < 0xc2 || text[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < len; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    bool too_long = (text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xf0 && text[1] < 0x90);
+    bool no_character = (text[0] == 0xed && text[1] > 0x9f) || (text[0] == 0xf4 && text[1] > 0x8f);
+    return too_long || no_character ? 0 : len;
+}
+
+/* A quoted string with JSON's escapes, which logfmt readers take too. */
+static void put_quoted(struct line *line, const char *text)
+{
+    /* No text may use up the room of the quote that ends it. */
+    size_t limit = LINE_SIZE - TAIL_SIZE - 8;
+    const unsigned char *at = (const unsigned char *)text;
+    const unsigned char *end = at + strnlen(text, TEXT_LIMIT);
+    put(line, "\"", 1);
+    while (at < end && line->len < limit) {
+        size_t len = sequence_length(at);
+        char escape[8];
+        if (len == 0) {
+            put_text(line, "\\ufffd");
+            len = 1;
+        } else if (*at == '"' || *at == '\\') {
+            put(line, (const char[]){'\\', (char)*at}, 2);
+        } else if (*at < 0x20 || *at == 0x7f) {
+            snprintf(escape, sizeof escape, "\\u%04x", *at);
+            put_text(line, escape);
+        } else {
+            put(line, (const char *)at, len);
+        }
+        at += len;
+    }
+    put(line, "\"", 1);
+}
+
+static bool needs_quotes(const char *text)
+{
+    if (*text == '\0')
+        return true;
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+        if (*at <= ' ' || *at >= 0x7f || *at == '"' || *at == '=' || *at == '\\')
+            return true;
+    }
+    return strlen(text) > TEXT_LIMIT;
+}
+
+static void put_field(struct line *line, enum log_format format, const struct log_field *field)
+{
+    const char *text = field->text == NULL && field->stamp[0] != '\0' ? field->stamp : field->text;
+    if (field->kind == LOG_KIND_TEXT && text == NULL)
+        return;
+    /* A field that might be cut is left out whole, so that the line stays readable to machines. */
+    size_t before = line->len;
+    bool json = format == LOG_FORMAT_JSON;
+    put_text(line, json ? ",\"" : " ");
+    put_text(line, field->name);
+    put_text(line, json ? "\":" : "=");
+    char number[24];
+    switch (field->kind) {
+    case LOG_KIND_TEXT:
+        if (json || needs_quotes(text))
+            put_quoted(line, text);
+        else
+            put_text(line, text);
+        break;
+    case LOG_KIND_NUMBER:
+        snprintf(number, sizeof number, "%" PRId64, field->number);
+        put_text(line, number);
+        break;
+    case LOG_KIND_FLAG:
+        put_text(line, field->number != 0 ? "true" : "false");
+        break;
+    }
+    if (line->len >= LINE_SIZE - TAIL_SIZE - 1)
+        line->len = before;
+}
+
+struct log_field log_time(const char *name, wall_time time)
+{
+    struct log_field field = {.name = name, .kind = LOG_KIND_TEXT};
+    if (!wall_time_equal(time, WALL_TIME_NEVER) && !wall_time_equal(time, WALL_TIME_FOREVER))
+        wall_time_format(time, field.stamp);
+    return field;
+}
+
+void log_write(const struct log *log, enum log_level level, const char *message,
+               const struct log_field *fields, size_t count)
+{
+    if (level > log->level)
+        return;
+    bool json = log->format == LOG_FORMAT_JSON;
+    char stamp[CLOCK_STAMP_SIZE];
+    clock_stamp(stamp);
+    struct line line;
+    line.len = 0;
+    put_text(&line, json ? "{\"time\":\"" : "time=");
+    put_text(&line, stamp);
+    put_text(&line, json ? "\",\"level\":\"" : " level=");
+    put_text(&line, level_names[level]);
+    put_text(&line, json ? "\",\"message\":" : " message=");
+    put_quoted(&line, message);
+    for (size_t i = 0; i < count; i++)
+        put_field(&line, log->format, &fields[i]);
+    if (json)
+        line.bytes[line.len++] = '}';
+    line.bytes[line.len++] = '\n';
+    /* Nobody is left to tell when standard error itself cannot be written. */
+    ssize_t written = write(STDERR_FILENO, line.bytes, line.len);
+    (void)written;
+}

@@ -1,0 +1,121 @@
+#ifndef RENEWGATE_PROXY_TELEMETRY_METRICS_H
+#define RENEWGATE_PROXY_TELEMETRY_METRICS_H
+
+/*
+ * The process's counters, counted by all threads without locks, and their text for Prometheus.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "policy/wall_time.h"
+#include "proxy/base/buffer.h"
+#include "proxy/server/upstream.h"
+
+enum metrics_outcome {
+    METRICS_FORWARD,
+    METRICS_SCHEDULE,
+    METRICS_EXISTING,
+    METRICS_MOVE,
+    METRICS_NO_OP,
+    METRICS_REFUSE,
+    METRICS_REJECTED, /* the server had an error for it */
+    METRICS_OUTCOMES,
+};
+
+enum metrics_lock {
+    METRICS_LOCK_NONE, /* there is no lock server */
+    METRICS_LOCK_LOST,
+    METRICS_LOCK_IN_USE,
+};
+
+/* Changes that tidying up makes to the queue. */
+enum metrics_change {
+    METRICS_POSTPONED,
+    METRICS_DESTROYED,
+    METRICS_SUPERSEDED,
+    METRICS_SCHEDULED,
+    METRICS_CLEARED,
+    METRICS_CHANGES,
+};
+
+#define METRICS_METHODS 9 /* eight known ones and "other" */
+#define METRICS_CLASSES 6 /* of statuses: none, 1xx to 5xx */
+#define METRICS_BUCKETS 12
+
+typedef atomic_uint_fast64_t counter;
+
+struct metrics {
+    counter decisions[METRICS_OUTCOMES];
+    counter forwards;
+    counter changes[METRICS_CHANGES];
+    counter sweeps;
+    counter failed_sweeps;
+    counter sweep_milliseconds;
+    atomic_int_fast64_t last_sweep; /* when the last one ended well, in seconds; 0: none has */
+    counter lookups;
+    counter lookup_buckets[METRICS_BUCKETS + 1]; /* each for itself; the last for all above */
+    counter lookup_nanoseconds;
+    counter requests[METRICS_METHODS];
+    counter responses[METRICS_METHODS][METRICS_CLASSES];
+    counter received_bytes; /* of clients' bodies */
+    counter sent_bytes;
+    counter connections;
+    atomic_int_fast64_t open_connections;
+    counter upstream_errors[UPSTREAM_FAILURES];
+    counter lock_failures;
+    counter lock_waits;
+    atomic_int lock; /* enum metrics_lock */
+    atomic_int_fast64_t in_flight;
+    atomic_int_fast64_t websockets;
+};
+
+/* The outcome of that name, METRICS_OUTCOMES where there is none; and its name. */
+enum metrics_outcome metrics_outcome(const char *name);
+const char *metrics_outcome_name(enum metrics_outcome outcome);
+
+/* A decision by its outcome's name; `reached` when the create goes to the server as a real one. */
+void metrics_count_decision(struct metrics *metrics, const char *outcome, bool reached);
+
+/* A change of the queue by its name in the log. */
+void metrics_count_change(struct metrics *metrics, const char *action);
+
+/* A sweep that ended at `now`. */
+void metrics_count_sweep(struct metrics *metrics, bool fine, int64_t nanoseconds, wall_time now);
+
+void metrics_count_request(struct metrics *metrics, const char *method);
+
+/* How a request ended; `status` 0 where its client got no whole answer. */
+void metrics_count_response(struct metrics *metrics, const char *method, unsigned status);
+
+/* Bytes of bodies, from clients and to them. */
+void metrics_count_received(struct metrics *metrics, size_t len);
+void metrics_count_sent(struct metrics *metrics, size_t len);
+
+void metrics_connection_opened(struct metrics *metrics);
+void metrics_connection_closed(struct metrics *metrics);
+
+void metrics_count_lookup(struct metrics *metrics, int64_t nanoseconds);
+
+void metrics_count_upstream_failure(struct metrics *metrics, enum upstream_failure failure);
+
+/* What the lock server was asked and did not do; a domain that another replica has; whether it is
+ * in use. */
+void metrics_count_lock_failure(struct metrics *metrics);
+void metrics_count_lock_wait(struct metrics *metrics);
+void metrics_set_lock_in_use(struct metrics *metrics, bool in_use);
+
+void metrics_exchange_began(struct metrics *metrics);
+void metrics_exchange_ended(struct metrics *metrics);
+
+void metrics_websocket_opened(struct metrics *metrics);
+void metrics_websocket_closed(struct metrics *metrics);
+
+/* What stands above a metric. False when memory runs out. */
+bool metrics_render_head(struct buffer *out, const char *name, const char *type, const char *help);
+
+/* Appends the text exposition format; false when memory runs out. */
+bool metrics_render(const struct metrics *metrics, struct buffer *out);
+
+#endif

@@ -1,0 +1,43 @@
+#include "proxy/telemetry/report.h"
+
+#include <string.h>
+
+#include "jmap/queue/queue_change.h"
+#include "proxy/telemetry/history.h"
+
+void report_failure(const struct gate *gate, const struct arrival *arrival,
+                    enum upstream_failure failure, const char *detail)
+{
+    metrics_count_upstream_failure(gate->metrics, failure);
+    log_event(gate->log, LOG_LEVEL_WARN, "request to the server failed",
+              log_text("kind", upstream_failure_name(failure)), log_text("detail", detail),
+              log_text("method", arrival->method), log_text("peer", arrival->peer));
+}
+
+void report_decision(const struct gate *gate, const struct arrival *arrival, monotonic_time began,
+                     const struct hold_report *decision)
+{
+    int64_t elapsed = monotonic_elapsed(began, clock_monotonic());
+    bool reached = decision->observed || strcmp(decision->outcome, "forward") == 0 ||
+                   strcmp(decision->outcome, "schedule") == 0;
+    metrics_count_decision(gate->metrics, decision->outcome, reached);
+    history_note(gate->history, decision, clock_wall());
+    log_event(gate->log, LOG_LEVEL_INFO, "decision", log_text("domain_id", decision->domain_id),
+              log_text("domain", decision->domain_name), log_text("outcome", decision->outcome),
+              log_number("row", decision->row), log_text("why", decision->why),
+              log_text("id", decision->id), log_flag("observed", decision->observed),
+              log_time("due", decision->due), log_time("renewal_due", decision->renewal_due),
+              log_time("refused_until", decision->refused_until),
+              log_number("microseconds", elapsed / 1000), log_text("peer", arrival->peer));
+}
+
+void report_change(const struct gate *gate, const char *peer, const struct queue_change *change)
+{
+    metrics_count_change(gate->metrics, change->action);
+    log_event(gate->log, LOG_LEVEL_INFO, "queue changed", log_text("action", change->action),
+              log_text("domain_id", change->domain_id), log_text("domain", change->domain_name),
+              log_text("id", change->id), log_time("due", change->due),
+              log_text("survivor", change->survivor), log_text("old_state", change->old_state),
+              log_time("old_due", change->old_due), log_text("old_reason", change->old_reason),
+              log_text("peer", peer));
+}

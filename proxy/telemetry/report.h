@@ -1,0 +1,25 @@
+#ifndef RENEWGATE_PROXY_TELEMETRY_REPORT_H
+#define RENEWGATE_PROXY_TELEMETRY_REPORT_H
+
+/*
+ * What the log, the metrics and the status page are told of one exchange with the server.
+ */
+
+#include "jmap/create/hold.h"
+#include "proxy/base/clock.h"
+#include "proxy/clients/downstream.h"
+#include "proxy/relay/gate.h"
+#include "proxy/server/upstream.h"
+
+/* A request that was made for `arrival` has failed. */
+void report_failure(const struct gate *gate, const struct arrival *arrival,
+                    enum upstream_failure failure, const char *detail);
+
+/* A held create in what came with `arrival`, at `began`, has been decided. */
+void report_decision(const struct gate *gate, const struct arrival *arrival, monotonic_time began,
+                     const struct hold_report *decision);
+
+/* The server's queue of tasks was tidied up; `peer` is whose request led to it, or NULL. */
+void report_change(const struct gate *gate, const char *peer, const struct queue_change *change);
+
+#endif

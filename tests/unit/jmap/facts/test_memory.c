@@ -1,0 +1,266 @@
+/*
+ * What is remembered from one look-up to the next: which certificate belongs to which names, within
+ * bounds and where memory runs out. Linked with -Wl,--wrap for malloc, calloc, realloc and
+ * str(n)dup.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "jmap/facts/certificate_index.h"
+#include "jmap/facts/memory.h"
+#include "tests/unit/failing_memory.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct indexed_certificate certificate(uint64_t names, const char *id, int64_t ends)
+{
+    struct indexed_certificate made = {.names = names, .begins = {0}, .ends = {ends}};
+
+    assert_true(strlen(id) < sizeof made.id);
+    memcpy(made.id, id, strlen(id) + 1);
+    return made;
+}
+
+/* As good as random (splitmix64). */
+static uint64_t names_number(size_t number)
+{
+    uint64_t mixed = (number + 1) * 0x9e3779b97f4a7c15;
+
+    mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
+    mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
+    return mixed ^ (mixed >> 31);
+}
+
+/* So many with names of their own, the later ones ending later. */
+static void note_many(struct certificate_index *index, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "c%zu", i);
+        struct indexed_certificate one = certificate(names_number(i), id, (int64_t)i);
+        certificate_index_note(index, &one);
+    }
+}
+
+static size_t found_from(const struct certificate_index *index, size_t first, size_t count)
+{
+    struct indexed_certificate one;
+    size_t found = 0;
+
+    for (size_t i = first; i < count; i++)
+        found +=
+            certificate_index_find(index, names_number(i), &one) && one.ends.seconds == (int64_t)i;
+    return found;
+}
+
+static void an_empty_index_finds_nothing(void **state)
+{
+    (void)state;
+    struct certificate_index index = {.limit = 64};
+    struct indexed_certificate one;
+
+    assert_false(certificate_index_find(&index, 1, &one));
+    certificate_index_forget(&index, 1, "c");
+    certificate_index_clear(&index);
+}
+
+static void of_two_with_the_same_names_the_later_ending_stays(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *first, *second, *stays;
+        int64_t first_ends, second_ends;
+    } rows[] = {
+        {"old", "new", "new", 90, 150},
+        {"new", "old", "new", 150, 90},
+        {"same", "same", "same", 150, 90},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct certificate_index index = {.limit = 64};
+        struct indexed_certificate first = certificate(7, rows[i].first, rows[i].first_ends);
+        struct indexed_certificate second = certificate(7, rows[i].second, rows[i].second_ends);
+        struct indexed_certificate kept;
+        certificate_index_note(&index, &first);
+        certificate_index_note(&index, &second);
+        assert_true(certificate_index_find(&index, 7, &kept));
+        assert_string_equal(kept.id, rows[i].stays);
+        assert_int_equal(index.count, 1);
+        certificate_index_clear(&index);
+    }
+}
+
+/* Its dates may have been written anew since. */
+static void of_one_that_was_seen_twice_what_was_seen_last_counts(void **state)
+{
+    (void)state;
+    struct certificate_index index = {.limit = 64};
+    struct indexed_certificate first = certificate(7, "c", 150), last = certificate(7, "c", 90);
+    struct indexed_certificate kept;
+
+    certificate_index_note(&index, &first);
+    certificate_index_note(&index, &last);
+    assert_true(certificate_index_find(&index, 7, &kept));
+    assert_int_equal(kept.ends.seconds, 90);
+    certificate_index_clear(&index);
+}
+
+static void only_the_one_that_was_not_found_is_forgotten(void **state)
+{
+    (void)state;
+    struct certificate_index index = {.limit = 64};
+    struct indexed_certificate one = certificate(7, "new", 150), kept;
+
+    certificate_index_note(&index, &one);
+    certificate_index_forget(&index, 7, "old");
+    assert_true(certificate_index_find(&index, 7, &kept));
+    certificate_index_forget(&index, 7, "new");
+    assert_false(certificate_index_find(&index, 7, &kept));
+    assert_int_equal(index.count, 0);
+    certificate_index_clear(&index);
+}
+
+static void an_index_grows_and_keeps_what_it_has(void **state)
+{
+    (void)state;
+    struct certificate_index index = {.limit = 1 << 16};
+
+    note_many(&index, 100000);
+    /* Now and then a bucket is full before the index grows. */
+    assert_in_range(found_from(&index, 0, 100000), 99800, 100000);
+    /* Below 110 bytes each. */
+    assert_true(index.buckets * CERTIFICATE_INDEX_BUCKET * sizeof *index.places < 110 * 100000);
+    certificate_index_clear(&index);
+}
+
+static void at_its_limit_those_that_end_first_make_room(void **state)
+{
+    (void)state;
+    struct certificate_index index = {.limit = 64};
+    size_t room = 64 * CERTIFICATE_INDEX_BUCKET;
+
+    note_many(&index, 10 * room);
+    assert_true(index.buckets <= 64);
+    assert_true(index.count <= room);
+    assert_int_equal(found_from(&index, 0, 5 * room), 0);
+    assert_true(found_from(&index, 9 * room, 10 * room) > room / 2);
+
+    /* One that ends before all others takes nobody's place. */
+    size_t count = index.count;
+    struct indexed_certificate early = certificate(7, "early", -1), found;
+    certificate_index_note(&index, &early);
+    assert_false(certificate_index_find(&index, 7, &found) && index.count == count);
+    certificate_index_clear(&index);
+}
+
+static void without_memory_an_index_keeps_its_size(void **state)
+{
+    (void)state;
+    struct certificate_index index = {.limit = 64};
+
+    left = 0;
+    for_good = true;
+    note_many(&index, 10);
+    assert_int_equal(index.count, 0);
+    left = 1;
+    note_many(&index, 5000);
+    size_t buckets = index.buckets;
+    assert_true(buckets > 0 && buckets < 64);
+    assert_true(index.count <= buckets * CERTIFICATE_INDEX_BUCKET);
+    left = INT_MAX;
+    note_many(&index, 5000);
+    assert_int_equal(index.buckets, 64);
+    certificate_index_clear(&index);
+}
+
+static struct san_set names_of(const char *name)
+{
+    struct san_set names = SAN_SET_EMPTY;
+
+    assert_true(san_set_add(&names, name, strlen(name)));
+    return names;
+}
+
+static void a_certificate_is_recalled_by_its_names(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+    struct san_set own = names_of("mail.example.org"), other = names_of("mail.example.com");
+    struct indexed_certificate one = certificate(0, "c", 90), found;
+
+    memory_note_certificate(memory, &own, &one);
+    assert_false(memory_recall_certificate(memory, &other, &found));
+    assert_true(memory_recall_certificate(memory, &own, &found));
+    assert_string_equal(found.id, "c");
+    memory_forget_certificate(memory, &own, "c");
+    assert_false(memory_recall_certificate(memory, &own, &found));
+    san_set_clear(&own);
+    san_set_clear(&other);
+    task_memory_destroy(memory);
+}
+
+static void what_is_noted_of_a_domain_leaves_the_rest_alone(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+    struct domain_memory known = {.domain_id = "b", .forwarded_id = "jpa", .task_ids = {"jpb"}};
+    char long_name[SEARCH_NAME_SIZE + 1] = {0};
+
+    memset(long_name, 'a', SEARCH_NAME_SIZE);
+
+    memory_store(memory, &known);
+    memory_note_renewal(memory, "b", "jpc", (wall_time){7}, "example.org");
+    memory_note_renewal(memory, "c", "jpd", (wall_time){7}, long_name);
+    memory_recall(memory, "b", &known);
+    assert_string_equal(known.forwarded_id, "jpa");
+    assert_string_equal(known.task_ids[0], "jpb");
+    assert_string_equal(known.certificate_id, "jpc");
+    assert_int_equal(known.renewal_due.seconds, 7);
+    assert_string_equal(known.search_name, "example.org");
+    memory_recall(memory, "c", &known);
+    assert_string_equal(known.certificate_id, "jpd");
+    assert_string_equal(known.search_name, "");
+    task_memory_destroy(memory);
+}
+
+static void without_memory_nothing_is_remembered_of_a_new_domain(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+    struct domain_memory known;
+
+    left = 0;
+    for_good = true;
+    memory_note_renewal(memory, "b", "jpc", (wall_time){7}, "example.org");
+    memory_note_task(memory, "b", "jpt");
+    left = INT_MAX;
+    memory_recall(memory, "b", &known);
+    assert_string_equal(known.certificate_id, "");
+    assert_string_equal(known.task_ids[0], "");
+    task_memory_destroy(memory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_empty_index_finds_nothing),
+        cmocka_unit_test(of_two_with_the_same_names_the_later_ending_stays),
+        cmocka_unit_test(of_one_that_was_seen_twice_what_was_seen_last_counts),
+        cmocka_unit_test(only_the_one_that_was_not_found_is_forgotten),
+        cmocka_unit_test(an_index_grows_and_keeps_what_it_has),
+        cmocka_unit_test(at_its_limit_those_that_end_first_make_room),
+        cmocka_unit_test(without_memory_an_index_keeps_its_size),
+        cmocka_unit_test(a_certificate_is_recalled_by_its_names),
+        cmocka_unit_test(what_is_noted_of_a_domain_leaves_the_rest_alone),
+        cmocka_unit_test(without_memory_nothing_is_remembered_of_a_new_domain),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

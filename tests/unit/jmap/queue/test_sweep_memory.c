@@ -1,0 +1,283 @@
+/*
+ * Memory that runs out at every allocation of a sweep in turn, once or from then on: collapses and
+ * the list of all tasks included. Linked as test_hold_memory is.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "jmap/create/domain_lock.h"
+#include "jmap/create/flight.h"
+#include "jmap/facts/memory.h"
+#include "jmap/queue/sweep.h"
+#include "tests/unit/failing_memory.h"
+#include "tests/unit/queue_server.h"
+
+static void no_wake(void *user)
+{
+    (void)user;
+}
+
+static void no_change(void *user, const struct queue_change *change)
+{
+    (void)user;
+    (void)change;
+}
+
+#define RETRY(due)                                                                                 \
+    "{\"@type\":\"Retry\",\"due\":\"" due "\",\"attemptNumber\":3,\"failureReason\":\"Rate "       \
+    "limited. Retry after 600 seconds\"}"
+#define NOT_DUE                                                                                    \
+    "{\"@type\":\"Failed\",\"failedAt\":\"2026-11-23T11:00:00Z\",\"failedAttemptNumber\":0,"       \
+    "\"failureReason\":\"Certificate for domain example.org is still valid; renewal is not due "   \
+    "until 2027-01-19T12:00:00Z\"}"
+
+static const struct scenario {
+    const char *name;
+    const char *statuses[4];
+    bool refuses_destroy, fresh;
+    size_t live; /* in the end */
+} scenarios[] = {
+    {"twins", {RETRY("2026-11-30T12:00:00Z"), RETRY("2026-11-30T12:00:01Z")}, false, false, 1},
+    {"twins, none destroyed",
+     {RETRY("2026-11-30T12:00:00Z"), RETRY("2026-11-30T12:00:01Z"), RETRY("2026-11-30T12:00:02Z")},
+     true,
+     false,
+     1},
+    {"lost", {NOT_DUE}, false, true, 1},
+    {"nothing", {NULL}, false, false, 0},
+};
+
+static struct sweep_context context_of(struct hold_settings *settings)
+{
+    return (struct sweep_context){
+        .settings = settings,
+        .flights = flight_table_create(),
+        .memory = task_memory_create(),
+        .remembers = true,
+        .now = fixed_now,
+        .wake = no_wake,
+        .changed = no_change,
+    };
+}
+
+static void fill(struct queue_server *server, const struct scenario *scenario)
+{
+    static const char *const ids[] = {"ka", "kb", "kc", "kd"};
+
+    *server = (struct queue_server){.tasks = json_object(),
+                                    .refuses_destroy = scenario->refuses_destroy,
+                                    .least_live = SIZE_MAX};
+    if (scenario->fresh) {
+        server->not_before = "2026-11-20T12:00:00Z";
+        server->not_after = "2027-02-18T12:00:00Z";
+    }
+    for (size_t i = 0; i < 4 && scenario->statuses[i]; i++)
+        queue_add(server, ids[i], scenario->statuses[i]);
+}
+
+static void answer(struct sweep *sweep, struct queue_server *server)
+{
+    struct own_request_order request = sweep_request(sweep);
+
+    paused = true;
+    assert_non_null(request.body);
+    char *text = queue_serve(server, request.body, request.len);
+    paused = false;
+    sweep_feed(sweep, 200, text, strlen(text));
+    free(text);
+}
+
+static void drive(struct sweep *sweep, struct queue_server *server)
+{
+    while (sweep_step(sweep) == SWEEP_SEND)
+        answer(sweep, server);
+    assert_int_equal(sweep_step(sweep), SWEEP_DONE);
+}
+
+static void sweep_once(struct queue_server *server, const struct sweep_context *context)
+{
+    struct sweep *sweep = sweep_create(context);
+
+    if (sweep)
+        drive(sweep, server);
+    sweep_destroy(sweep);
+}
+
+/* False when the sweep needed fewer than `allocations`. */
+static bool run(const struct scenario *scenario, int allocations, bool persistent)
+{
+    struct queue_server server;
+    struct hold_settings settings = {.blind_hold_seconds = 3600};
+    struct sweep_context context = context_of(&settings);
+
+    fill(&server, scenario);
+    for_good = persistent;
+    left = allocations;
+    sweep_once(&server, &context);
+    bool failed = persistent ? left == 0 : left == INT_MAX;
+    left = INT_MAX;
+    if (scenario->statuses[1] && server.least_live == 0)
+        fail_msg("%s, allocation %d: the last task was gone", scenario->name, allocations);
+    sweep_once(&server, &context);
+    if (queue_live(&server) != scenario->live || server.created > 1)
+        fail_msg("%s, allocation %d: %zu tasks in the end", scenario->name, allocations,
+                 queue_live(&server));
+    json_decref(server.tasks);
+    flight_table_destroy(context.flights);
+    task_memory_destroy(context.memory);
+    return failed;
+}
+
+static void no_memory_costs_no_task(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
+        for (int allocations = 0; run(&scenarios[i], allocations, false); allocations++)
+            ;
+        for (int allocations = 0; run(&scenarios[i], allocations, true); allocations++)
+            ;
+    }
+}
+
+static void it_waits_for_a_create_that_decides_on_the_domain(void **state)
+{
+    (void)state;
+    static const struct flight_result nothing = {.settled = false};
+    struct queue_server server;
+    struct hold_settings settings = {0};
+    struct sweep_context context = context_of(&settings);
+    struct flight_place create = {.wake = no_wake};
+
+    fill(&server, &scenarios[0]);
+    assert_int_equal(flight_join(context.flights, "b", &create), FLIGHT_LEADING);
+    struct sweep *sweep = sweep_create(&context);
+    while (sweep_step(sweep) == SWEEP_SEND)
+        answer(sweep, &server);
+    assert_int_equal(sweep_step(sweep), SWEEP_WAIT);
+    assert_int_equal(server.writes, 0);
+    flight_leave(context.flights, &create, &nothing);
+    sweep_woken(sweep);
+    drive(sweep, &server);
+    assert_int_equal(queue_live(&server), 1);
+    sweep_destroy(sweep);
+    json_decref(server.tasks);
+    flight_table_destroy(context.flights);
+    task_memory_destroy(context.memory);
+}
+
+static void make_another_task(struct queue_server *server)
+{
+    queue_add(server, "kz", "{\"@type\":\"Pending\",\"due\":\"2027-01-19T12:00:00Z\"}");
+}
+
+static void lose_the_certificate(struct queue_server *server)
+{
+    server->not_before = NULL;
+}
+
+/* The domain is looked over, something happens, and then it is decided about. */
+static void it_decides_on_what_is_there_once_it_has_the_domain(void **state)
+{
+    (void)state;
+    static void (*const happenings[])(struct queue_server *server) = {make_another_task,
+                                                                      lose_the_certificate};
+
+    for (size_t i = 0; i < sizeof happenings / sizeof *happenings; i++) {
+        struct queue_server server;
+        struct hold_settings settings = {.blind_hold_seconds = 3600};
+        struct sweep_context context = context_of(&settings);
+
+        fill(&server, &scenarios[2]);
+        struct sweep *sweep = sweep_create(&context);
+        while (!sweep_request(sweep).is_awaited)
+            answer(sweep, &server);
+        assert_int_equal(sweep_step(sweep), SWEEP_SEND);
+        happenings[i](&server);
+        drive(sweep, &server);
+        assert_null(sweep_error(sweep));
+        assert_int_equal(server.created, 0);
+        sweep_destroy(sweep);
+        json_decref(server.tasks);
+        flight_table_destroy(context.flights);
+        task_memory_destroy(context.memory);
+    }
+}
+
+/* Another replica's lease, and then this one's. */
+struct lease {
+    enum lease_state state;
+    unsigned given;
+};
+
+static struct lease *take_lease(void *user, const char *domain_id, void (*wake)(void *wake_user),
+                                void *wake_user)
+{
+    (void)wake;
+    (void)wake_user;
+    assert_string_equal(domain_id, "b");
+    return user;
+}
+
+static enum lease_state state_of_lease(void *user, const struct lease *lease)
+{
+    (void)user;
+    return lease->state;
+}
+
+static void give_lease(void *user, struct lease *lease, const char *domain_id)
+{
+    (void)user;
+    (void)domain_id;
+    lease->given++;
+}
+
+static void it_waits_for_another_replica_and_does_not_write_without_a_lease(void **state)
+{
+    (void)state;
+    struct lease lease = {.state = LEASE_WAITING};
+    const struct domain_lock lock = {
+        .take = take_lease, .state = state_of_lease, .give = give_lease, .user = &lease};
+    struct queue_server server;
+    struct hold_settings settings = {0};
+    struct sweep_context context = context_of(&settings);
+
+    context.lock = &lock;
+    for (int lost = 0; lost < 2; lost++) {
+        fill(&server, &scenarios[0]);
+        lease = (struct lease){.state = LEASE_WAITING};
+        struct sweep *sweep = sweep_create(&context);
+        while (sweep_step(sweep) == SWEEP_SEND)
+            answer(sweep, &server);
+        assert_int_equal(sweep_step(sweep), SWEEP_WAIT);
+        assert_int_equal(sweep_woken(sweep), SWEEP_WAIT);
+        lease.state = LEASE_MINE;
+        sweep_woken(sweep);
+        if (lost)
+            lease.state = LEASE_OTHERS;
+        drive(sweep, &server);
+        assert_int_equal(queue_live(&server), lost ? 2 : 1);
+        assert_int_equal(lease.given, 1);
+        sweep_destroy(sweep);
+        json_decref(server.tasks);
+    }
+    flight_table_destroy(context.flights);
+    task_memory_destroy(context.memory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_memory_costs_no_task),
+        cmocka_unit_test(it_waits_for_a_create_that_decides_on_the_domain),
+        cmocka_unit_test(it_decides_on_what_is_there_once_it_has_the_domain),
+        cmocka_unit_test(it_waits_for_another_replica_and_does_not_write_without_a_lease),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,183 @@
+/* Which URLs of a session lead elsewhere afterwards, and that nothing else changes. */
+
+#include "jmap/wire/session.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define SOCKET "\"urn:ietf:params:jmap:websocket\""
+
+/* Memory runs out at the call after this many more; -1: never. */
+static int left = -1;
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    if (left == 0)
+        return NULL;
+    left -= left > 0;
+    return __real_malloc(size);
+}
+
+static const struct session_address here = {.scheme = "http", .authority = "gate.test:8088"};
+
+static void knows_where_the_session_is(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {"/jmap/session",     "/jmap/session/",
+                                          "/jmap/session?a=b", "/jmap/session/x",
+                                          "/.well-known/jmap", "/.well-known/jmap?x"};
+    static const char *const others[] = {"",
+                                         "/",
+                                         "/jmap",
+                                         "/jmap/",
+                                         "/jmap/sessio",
+                                         "/jmap/sessions",
+                                         "/JMAP/session",
+                                         "/jmap//session",
+                                         "/x/jmap/session",
+                                         "/.well-known/jmapx"};
+    for (size_t i = 0; i < COUNT(targets); i++)
+        assert_true(session_is_target(targets[i], strlen(targets[i])));
+    for (size_t i = 0; i < COUNT(others); i++)
+        assert_false(session_is_target(others[i], strlen(others[i])));
+    assert_false(session_is_target("/jmap/session", 12));
+}
+
+/* The third NULL: nothing is to be replaced. */
+static const struct {
+    const char *name, *before, *after;
+} rows[] = {
+    {"each of the five",
+     "{\"capabilities\":{" SOCKET ":{\"url\":\"wss://mail.test/jmap/ws\",\"supportsPush\":true}},"
+     "\"apiUrl\":\"https://mail.test/jmap/\","
+     "\"downloadUrl\":\"https://mail.test/jmap/download/{accountId}/{blobId}/"
+     "{name}?accept={type}\","
+     "\"uploadUrl\":\"https://mail.test/jmap/upload/{accountId}/\","
+     "\"eventSourceUrl\":\"https://mail.test/jmap/eventsource/?types={types}\",\"state\":\"0\"}",
+     "{\"capabilities\":{" SOCKET ":{\"url\":\"ws://gate.test:8088/jmap/ws\",\"supportsPush\":true}"
+     "},\"apiUrl\":\"http://gate.test:8088/jmap/\","
+     "\"downloadUrl\":\"http://gate.test:8088/jmap/download/{accountId}/{blobId}/{name}?accept={"
+     "type}\","
+     "\"uploadUrl\":\"http://gate.test:8088/jmap/upload/{accountId}/\","
+     "\"eventSourceUrl\":\"http://gate.test:8088/jmap/eventsource/"
+     "?types={types}\",\"state\":\"0\"}"},
+    {"in another order, with other bytes around",
+     " {\r\n\t\"state\" : \"\\u00e4\\\"\\\\\" , \"x\":1e0,\"uploadUrl\" : "
+     "\"https://a/{accountId}\" ,"
+     "\"apiUrl\":\"http://[::1]:80?x\",\"y\":[{},[],\"}\"]}\n",
+     " {\r\n\t\"state\" : \"\\u00e4\\\"\\\\\" , \"x\":1e0,\"uploadUrl\" : "
+     "\"http://gate.test:8088/{accountId}\" ,"
+     "\"apiUrl\":\"http://gate.test:8088?x\",\"y\":[{},[],\"}\"]}\n"},
+    {"an authority alone", "{\"apiUrl\":\"https://a\"}", "{\"apiUrl\":\"http://gate.test:8088\"}"},
+    {"a template after the authority", "{\"apiUrl\":\"https://a{x}\"}",
+     "{\"apiUrl\":\"http://gate.test:8088{x}\"}"},
+    {"the last of two", "{\"apiUrl\":\"https://a/\",\"apiUrl\":\"https://b/\"}",
+     "{\"apiUrl\":\"https://a/\",\"apiUrl\":\"http://gate.test:8088/\"}"},
+    {"elsewhere in the session",
+     "{\"accounts\":{\"apiUrl\":\"https://a/\"},\"url\":\"wss://a/\","
+     "\"capabilities\":{\"url\":\"wss://a/\",\"x\":{\"url\":\"wss://a/\"}},"
+     "\"x\":\"\\\"apiUrl\\\":\\\"https://a/\\\"\",\"https://a/\":\"apiUrl\"}",
+     NULL},
+    {"a relative URL", "{\"apiUrl\":\"/jmap/\",\"uploadUrl\":\"//a/\"}", NULL},
+    {"other values",
+     "{\"apiUrl\":null,\"uploadUrl\":{},\"downloadUrl\":[\"https://a/\"],"
+     "\"eventSourceUrl\":\"https://\",\"capabilities\":7}",
+     NULL},
+    {"an escape where the name is",
+     "{\"apiUrl\":\"https:\\/\\/a\\/\",\"uploadUrl\":\"https://\\u0061/\"}", NULL},
+    {"an array", "[\"apiUrl\",\"https://a/\"]", NULL},
+    {"nothing", "", NULL},
+    {"no JSON", "{\"apiUrl\":\"https://a/\"", NULL},
+    {"no JSON either", "{\"apiUrl\":\"https://a/\"}}", NULL},
+};
+
+static void rewrites_the_urls_only(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        size_t len = 0;
+        bool no_memory = true;
+        /* A copy of just its size, so that a step too far is seen. */
+        size_t before_len = strlen(rows[i].before);
+        char *before = malloc(before_len + 1);
+        memcpy(before, rows[i].before, before_len);
+        char *after = session_rewrite(before, before_len, &here, &len, &no_memory);
+        assert_false(no_memory);
+        if (rows[i].after == NULL ? after != NULL
+                                  : after == NULL || strcmp(after, rows[i].after) != 0)
+            fail_msg("%s: %s", rows[i].name, after == NULL ? "unchanged" : after);
+        if (after != NULL)
+            assert_int_equal(len, strlen(after));
+        free(after);
+        free(before);
+    }
+}
+
+static void speaks_tls_where_clients_do(void **state)
+{
+    (void)state;
+    const struct session_address there = {.scheme = "https", .authority = "m"};
+    static const char before[] =
+        "{\"apiUrl\":\"http://a/\",\"capabilities\":{" SOCKET ":{\"url\":\"ws://a/\"}}}";
+    size_t len;
+    bool no_memory;
+    char *after = session_rewrite(before, strlen(before), &there, &len, &no_memory);
+    assert_string_equal(after, "{\"apiUrl\":\"https://m/\",\"capabilities\":{" SOCKET
+                               ":{\"url\":\"wss://m/\"}}}");
+    free(after);
+}
+
+/* Whatever is cut off or damaged: it ends, within its bounds. */
+static void survives_damage(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        size_t whole = strlen(rows[i].before);
+        for (size_t cut = 0; cut < 2 * whole; cut++) {
+            size_t len = cut < whole ? cut : whole, out_len;
+            bool no_memory;
+            char *text = malloc(len + 1);
+            memcpy(text, rows[i].before, len);
+            if (cut >= whole)
+                text[cut - whole] = "\"{}[]\\,:"[cut % 8];
+            free(session_rewrite(text, len, &here, &out_len, &no_memory));
+            free(text);
+        }
+    }
+}
+
+static void says_when_memory_runs_out(void **state)
+{
+    (void)state;
+    const char *before = rows[0].before;
+    char *after = NULL;
+    for (int allowed = 0; after == NULL; allowed++) {
+        size_t len;
+        bool no_memory;
+        left = allowed;
+        after = session_rewrite(before, strlen(before), &here, &len, &no_memory);
+        left = -1;
+        assert_true(no_memory == (after == NULL));
+    }
+    assert_string_equal(after, rows[0].after);
+    free(after);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(knows_where_the_session_is),  cmocka_unit_test(rewrites_the_urls_only),
+        cmocka_unit_test(speaks_tls_where_clients_do), cmocka_unit_test(survives_damage),
+        cmocka_unit_test(says_when_memory_runs_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
