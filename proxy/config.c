@@ -76,9 +76,9 @@ static const struct variable variables[] = {
              "due, and until when the CA holds it."},
     {"TLS_CERT", KIND_PATH, MEMBER(tls_cert), .allowed = "a readable PEM file, with TLS_KEY",
      .help = "The gate's certificate and those between it and the authority; clients then use "
-             "HTTPS, and HTTP no more. Read again on SIGHUP."},
+             "HTTPS, and HTTP no more. Read again when it changes, and on SIGHUP."},
     {"TLS_KEY", KIND_PATH, MEMBER(tls_key), .allowed = "a readable PEM file, with TLS_CERT",
-     .help = "The certificate's key. Read again on SIGHUP."},
+     .help = "The certificate's key. Read again likewise."},
     {"TRUSTED_PROXIES", KIND_NETWORKS, MEMBER(trusted_proxies),
      .allowed = "networks and addresses such as 10.0.0.0/8, 2001:db8::/32, 192.0.2.1",
      .help =

@@ -28,6 +28,8 @@
 
 #define WORKERS_LIMIT 64
 #define EXIT_CONFIGURATION 2
+/* How often it is looked whether the gate's own certificate has been renewed. */
+#define KEYPAIR_LOOK_MILLISECONDS 2000
 
 static void print_help(void)
 {
@@ -135,10 +137,27 @@ static void feed_watchdog(const struct service *service)
     notify_alive(&service->notify, marks, service->worker_count, clock_monotonic());
 }
 
-/* The next signal, or 0 when it is time to look at the workers. */
-static int wait_for_signal(const struct service *service)
+/* Files that nobody tells of: a renewal at night need not send SIGHUP. */
+static void follow_keypairs(struct gate *gate)
+{
+    if (gate->keypairs != NULL && keypair_store_is_stale(gate->keypairs))
+        reload(gate);
+}
+
+/* -1: there is nothing to look at. */
+static int64_t look_interval_ms(const struct service *service)
 {
     int64_t interval_ms = notify_interval_ms(&service->notify);
+    if (service->gate->keypairs == NULL)
+        return interval_ms;
+    return interval_ms < 0 || interval_ms > KEYPAIR_LOOK_MILLISECONDS ? KEYPAIR_LOOK_MILLISECONDS
+                                                                      : interval_ms;
+}
+
+/* The next signal, or 0 when it is time to look at the workers and the files. */
+static int wait_for_signal(const struct service *service)
+{
+    int64_t interval_ms = look_interval_ms(service);
     const struct timespec interval = {
         .tv_sec = interval_ms / 1000,
         .tv_nsec = interval_ms % 1000 * NANOSECONDS_PER_MILLISECOND,
@@ -159,6 +178,8 @@ static int wait_for_stop(const struct service *service)
             notify_ready(&service->notify, service->status);
         } else if (number != 0) {
             return number;
+        } else {
+            follow_keypairs(service->gate);
         }
         feed_watchdog(service);
     }

@@ -1,6 +1,7 @@
 #include "proxy/admin/admin.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <microhttpd.h>
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #include "proxy/admin/status_json.h"
 #include "proxy/admin/status_page.h"
 #include "proxy/admin/status_style.h"
+#include "proxy/clients/keypair.h"
 
 #define MAX_CONNECTIONS 32U
 /* Nobody alone can keep the health checks of others out. */
@@ -124,6 +126,21 @@ static void render_status(const struct admin *admin, bool json, struct page *pag
     page->styled = !json;
 }
 
+/* Of the certificate that the gate shows to clients itself; nothing where a proxy does. */
+static bool render_own_certificate(const struct gate *gate, struct buffer *out)
+{
+    static const char name[] = "renewgate_own_certificate_expiry_timestamp_seconds";
+    return gate->keypairs == NULL ||
+           (metrics_render_head(out, name, "gauge", "When the gate's own certificate expires.") &&
+            buffer_format(out, "%s %" PRId64 "\n", name, keypair_store_expiry(gate->keypairs)));
+}
+
+static bool render_metrics(const struct gate *gate, struct buffer *out)
+{
+    return metrics_render(gate->metrics, out) && render_own_certificate(gate, out) &&
+           domain_metrics_render(gate, out) && process_render(gate->started, out);
+}
+
 static void render(struct admin *admin, const char *url, struct page *page)
 {
     if (strcmp(url, "/healthz") == 0) {
@@ -132,9 +149,7 @@ static void render(struct admin *admin, const char *url, struct page *page)
         render_ready(admin, page);
     } else if (strcmp(url, "/metrics") == 0) {
         page->type = "text/plain; version=0.0.4; charset=utf-8";
-        if (!metrics_render(admin->gate->metrics, &page->body) ||
-            !domain_metrics_render(admin->gate, &page->body) ||
-            !process_render(admin->gate->started, &page->body))
+        if (!render_metrics(admin->gate, &page->body))
             page->status = 500;
     } else if (strcmp(url, "/") == 0) {
         render_status(admin, false, page);

@@ -5,10 +5,23 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 struct keypair {
     atomic_size_t holders;
+    int64_t expires; /* seconds since 1970 */
     gnutls_certificate_credentials_t credentials;
+};
+
+/* What tells one state of the files from another; all zero where there are none. */
+struct version {
+    struct {
+        dev_t device;
+        ino_t inode;
+        off_t size;
+        struct timespec modified, changed;
+    } files[2];
 };
 
 struct keypair_store {
@@ -16,6 +29,8 @@ struct keypair_store {
     const char *key;
     pthread_mutex_t lock; /* over what follows */
     struct keypair *present;
+    struct version read; /* last, with whatever success */
+    struct version seen; /* at the last look */
 };
 
 /* TLS 1.2 and 1.3, with forward secrecy and authenticated ciphers only (RFC 9325, section 4.2). */
@@ -52,8 +67,7 @@ static int read_key(const char *path, gnutls_x509_privkey_t *key)
  * GnuTLS has one function for all of this, but that forgets a certificate in memory when it cannot
  * be read. A negative result is GnuTLS's.
  */
-static int read_pair(const char *certificate, const char *key,
-                     gnutls_certificate_credentials_t credentials)
+static int read_pair(const char *certificate, const char *key, struct keypair *keypair)
 {
     gnutls_x509_crt_t *certificates = NULL;
     gnutls_x509_privkey_t private_key = NULL;
@@ -63,8 +77,10 @@ static int read_pair(const char *certificate, const char *key,
         return result;
     result = read_key(key, &private_key);
     if (result >= 0)
-        result =
-            gnutls_certificate_set_x509_key(credentials, certificates, (int)count, private_key);
+        result = gnutls_certificate_set_x509_key(keypair->credentials, certificates, (int)count,
+                                                 private_key);
+    if (result >= 0)
+        keypair->expires = gnutls_x509_crt_get_expiration_time(certificates[0]);
     for (unsigned i = 0; i < count; i++)
         gnutls_x509_crt_deinit(certificates[i]);
     gnutls_free(certificates);
@@ -84,7 +100,7 @@ static struct keypair *keypair_read(const char *certificate, const char *key,
         return NULL;
     }
     atomic_init(&keypair->holders, 1);
-    int result = read_pair(certificate, key, keypair->credentials);
+    int result = read_pair(certificate, key, keypair);
     if (result >= 0)
         return keypair;
     snprintf(error, KEYPAIR_ERROR_SIZE, "%s", gnutls_strerror(result));
@@ -92,9 +108,36 @@ static struct keypair *keypair_read(const char *certificate, const char *key,
     return NULL;
 }
 
+static void note_file(const char *path, struct version *version, size_t i)
+{
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return;
+    version->files[i].device = about.st_dev;
+    version->files[i].inode = about.st_ino;
+    version->files[i].size = about.st_size;
+    version->files[i].modified = about.st_mtim;
+    version->files[i].changed = about.st_ctim;
+}
+
+/* Padding included, so that versions can be compared as bytes. */
+static void version_now(const char *certificate, const char *key, struct version *version)
+{
+    memset(version, 0, sizeof *version);
+    note_file(certificate, version, 0);
+    note_file(key, version, 1);
+}
+
+static bool is_same(const struct version *a, const struct version *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
 struct keypair_store *keypair_store_open(const char *certificate, const char *key,
                                          char error[static KEYPAIR_ERROR_SIZE])
 {
+    struct version version;
+    version_now(certificate, key, &version);
     struct keypair *first = keypair_read(certificate, key, error);
     if (first == NULL)
         return NULL;
@@ -104,22 +147,44 @@ struct keypair_store *keypair_store_open(const char *certificate, const char *ke
         snprintf(error, KEYPAIR_ERROR_SIZE, "out of memory");
         return NULL;
     }
-    *store = (struct keypair_store){.certificate = certificate, .key = key, .present = first};
+    *store = (struct keypair_store){
+        .certificate = certificate, .key = key, .present = first, .read = version, .seen = version};
     pthread_mutex_init(&store->lock, NULL);
     return store;
 }
 
 bool keypair_store_reload(struct keypair_store *store, char error[static KEYPAIR_ERROR_SIZE])
 {
+    struct version
+        version; /* before they are read: what changes meanwhile is seen at the next look */
+    version_now(store->certificate, store->key, &version);
     struct keypair *next = keypair_read(store->certificate, store->key, error);
-    if (next == NULL)
-        return false;
     pthread_mutex_lock(&store->lock);
-    struct keypair *before = store->present;
-    store->present = next;
+    struct keypair *before = next != NULL ? store->present : NULL;
+    store->present = next != NULL ? next : store->present;
+    store->read = store->seen = version;
     pthread_mutex_unlock(&store->lock);
     keypair_release(before);
-    return true;
+    return next != NULL;
+}
+
+bool keypair_store_is_stale(struct keypair_store *store)
+{
+    struct version version;
+    version_now(store->certificate, store->key, &version);
+    pthread_mutex_lock(&store->lock);
+    bool stale = !is_same(&version, &store->read) && is_same(&version, &store->seen);
+    store->seen = version;
+    pthread_mutex_unlock(&store->lock);
+    return stale;
+}
+
+int64_t keypair_store_expiry(struct keypair_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    int64_t expires = store->present->expires;
+    pthread_mutex_unlock(&store->lock);
+    return expires;
 }
 
 void keypair_store_close(struct keypair_store *store)

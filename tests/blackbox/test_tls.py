@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import signal
 import socket
 import ssl
@@ -127,6 +128,72 @@ def test_a_new_pair_on_sighup_drops_nobody(standin, pair):
         assert ask(before) == 200
         with pair.context().wrap_socket(plain, server_hostname="localhost") as late:
             assert ask(late) == 200
+
+
+def replace_in_place(pair):
+    pair.put("next")
+
+
+def replace_as_kubernetes_does(pair):
+    """The paths are links through a link to a folder, and that one is swapped."""
+    swap = pair.cert.parent / "..data.next"
+    folder = pair.cert.parent / "..2"
+    folder.mkdir()
+    cert, key = pair.authority.issue("next", "DNS:localhost", "IP:127.0.0.1")
+    (folder / "gate.pem").write_bytes(cert.read_bytes())
+    (folder / "gate.key").write_bytes(key.read_bytes())
+    swap.symlink_to(folder)
+    swap.rename(pair.cert.parent / "..data")
+
+
+def replace_as_certbot_does(pair):
+    """Each path is a link to a file in an archive, and the links are set anew, one by one."""
+    cert, key = pair.authority.issue("next", "DNS:localhost", "IP:127.0.0.1")
+    for path, source in ((pair.cert, cert), (pair.key, key)):
+        path.unlink()
+        path.symlink_to(source)
+
+
+@pytest.mark.parametrize("replace", [replace_in_place, replace_as_kubernetes_does,
+                                     replace_as_certbot_does])
+def test_a_new_pair_is_noticed_without_a_signal(standin, pair, replace):
+    first = pair.cert.parent / "..1"
+    first.mkdir()
+    (pair.cert.parent / "..data").symlink_to(first)
+    for path in (pair.cert, pair.key):
+        path.rename(first / path.name)
+        path.symlink_to(pair.cert.parent / "..data" / path.name)
+    with Gate(standin.port, **pair.settings) as gate, pair.connect(gate) as before:
+        first_end = expiry(gate)
+        time.sleep(1.1)  # an end of life has whole seconds
+        replace(pair)
+        wait_for_line(gate, "read again")
+        with pair.connect(gate) as after:
+            assert name_of(after) == "next" and ask(after) == 200
+            assert expiry(gate) == ssl.cert_time_to_seconds(after.getpeercert()["notAfter"])
+        assert expiry(gate) > first_end and ask(before) == 200
+        assert not [line for line in gate.lines if "old ones stay" in line]
+
+
+def test_half_a_new_pair_waits_for_the_other_half(standin, pair):
+    """Nothing is lost by files that do not belong together; once they do, they are read."""
+    cert, key = pair.authority.issue("next", "DNS:localhost", "IP:127.0.0.1")
+    with Gate(standin.port, **pair.settings) as gate:
+        pair.cert.write_bytes(cert.read_bytes())
+        wait_for_line(gate, "the old ones stay")
+        with pair.connect(gate) as client:
+            assert name_of(client) == "first"
+        pair.key.write_bytes(key.read_bytes())
+        wait_for_line(gate, "read again")
+        with pair.connect(gate) as client:
+            assert name_of(client) == "next"
+        assert len([line for line in gate.lines if "old ones stay" in line]) == 1
+
+
+def expiry(gate):
+    text = gate.admin("/metrics")[1]
+    return int(re.search(r"^renewgate_own_certificate_expiry_timestamp_seconds (\d+)$", text,
+                         re.M)[1])
 
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "no PEM", "another's key", "half"])
