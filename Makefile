@@ -68,7 +68,7 @@ PROGRAMS := $(if $(MAIN),$(OUT)/renewgate) \
 
 .DEFAULT_GOAL := all
 .PHONY: all programs unit-tests test unit blackbox format format-check analyse bench \
-        bench-programs soak fuzz fuzz-programs docs install uninstall dist deb run clean help libraries
+        bench-programs soak fuzz fuzz-server fuzz-programs docs install uninstall dist deb run clean help libraries
 
 all: programs ## build the gate, build/renewgate, and the stand-in server of the tests
 	@$(if $(MAIN),ln -sfn $(BUILD)/renewgate build/renewgate)
@@ -127,6 +127,11 @@ fuzz: ## fuzz all that reads what comes from outside, each for SECONDS=60; TARGE
 	@$(MAKE) --no-print-directory BUILD=fuzz fuzz-programs
 	@printf '%s\n' $(or $(TARGETS),$(FUZZERS)) | \
 	    xargs -P $(shell nproc) -I {} tests/fuzz/run.sh {} $(or $(SECONDS),60)
+
+fuzz-server: ## a hostile server before the sanitised gate, for SECONDS=60; SEED=1
+	@$(MAKE) --no-print-directory BUILD=asan programs
+	RENEWGATE_BUILD=build/asan /usr/bin/python3 tests/fuzz/server/fuzz_server.py \
+	    --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
 
 fuzz-programs: $(FUZZERS:%=$(OUT)/fuzz-%)
 

@@ -110,6 +110,8 @@ build clang
 if build asan; then
     unit_tests
     black_box_tests asan "not workers"
+    step "fuzzing with a hostile server, the short form" \
+        make --no-print-directory fuzz-server SECONDS=8
 fi
 if step "build: fuzz" make --no-print-directory -j"$(nproc)" BUILD=fuzz fuzz-programs; then
     step "fuzzing, the short form" make --no-print-directory fuzz SECONDS=1
