@@ -11,8 +11,8 @@
 /* Worst first. */
 enum standing {
     STANDING_EXPIRED,
-    STANDING_HELD, /* the CA would refuse a renewal now */
-    STANDING_MISSING,
+    STANDING_MISSING, /* no certificate has the domain's names */
+    STANDING_HELD,    /* the CA would refuse a renewal now */
     STANDING_DUE,
     STANDING_FRESH,
     STANDINGS,
@@ -26,7 +26,7 @@ struct standing_facts {
 
 enum standing standing_of(const struct standing_facts *facts, wall_time now);
 
-/* "expired", "held", "missing", "due", "fresh". */
+/* "expired", "missing", "held", "due", "fresh". */
 const char *standing_name(enum standing standing);
 
 #endif

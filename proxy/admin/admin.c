@@ -155,6 +155,10 @@ static void render(struct admin *admin, const char *url, struct page *page)
         render_status(admin, false, page);
     } else if (strcmp(url, "/status.json") == 0) {
         render_status(admin, true, page);
+    } else if (strcmp(url, "/favicon.svg") == 0) {
+        page->type = "image/svg+xml";
+        if (!buffer_append(&page->body, status_icon, strlen(status_icon)))
+            page->status = 500;
     } else {
         page->status = 404;
         buffer_format(&page->body, "there are /, /status.json, /healthz, /readyz and /metrics\n");
@@ -168,10 +172,11 @@ static void add_fields(struct MHD_Response *response, const struct page *page)
     char policy[256];
     if (page->styled)
         status_style_source(source);
-    snprintf(policy, sizeof policy,
-             "default-src 'none'; style-src %s; form-action 'self'; base-uri 'none'; "
-             "frame-ancestors 'none'",
-             source);
+    snprintf(
+        policy, sizeof policy,
+        "default-src 'none'; style-src %s; img-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'",
+        source);
     MHD_add_response_header(response, "Content-Type", page->type);
     MHD_add_response_header(response, "Cache-Control", "no-store");
     MHD_add_response_header(response, "Content-Security-Policy", policy);

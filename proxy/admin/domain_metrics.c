@@ -9,6 +9,7 @@
 struct summary {
     wall_time now;
     size_t standings[STANDINGS];
+    size_t held;
     size_t tasks;
 };
 
@@ -16,6 +17,7 @@ static void summarise(void *user, const struct sighting *sighting)
 {
     struct summary *summary = user;
     summary->standings[sighting_standing(sighting, summary->now)]++;
+    summary->held += wall_time_before(summary->now, sighting->refused_until);
     summary->tasks += sighting->task_count;
 }
 
@@ -30,6 +32,9 @@ static bool render_summary(struct sightings *sightings, struct buffer *out)
         fine = fine && buffer_format(out, "renewgate_domains{standing=\"%s\"} %zu\n",
                                      standing_name((enum standing)i), summary.standings[i]);
     return fine &&
+           metrics_render_head(out, "renewgate_held_domains", "gauge",
+                               "Those for which the CA would refuse an order now.") &&
+           buffer_format(out, "renewgate_held_domains %zu\n", summary.held) &&
            metrics_render_head(out, "renewgate_queued_tasks", "gauge",
                                "Live renewal tasks of those domains when they were last seen.") &&
            buffer_format(out, "renewgate_queued_tasks %zu\n", summary.tasks);

@@ -11,18 +11,15 @@
 #define REFRESH_SECONDS 60
 #define RECENT_SHOWN 6
 
-/* What each outcome means, in the order in which they are shown. */
-static const struct {
-    enum metrics_outcome outcome;
-    const char *words;
-} outcomes[] = {
-    {METRICS_FORWARD, "Sent to the server as a renewal"},
-    {METRICS_SCHEDULE, "Sent, to run later"},
-    {METRICS_EXISTING, "Answered with a task that was there"},
-    {METRICS_MOVE, "Answered with a task that was moved"},
-    {METRICS_NO_OP, "Answered as done: not due"},
-    {METRICS_REFUSE, "Refused for the moment"},
-    {METRICS_REJECTED, "Rejected by the server"},
+/* What each outcome means. */
+static const char *const outcome_words[METRICS_OUTCOMES] = {
+    [METRICS_FORWARD] = "Sent to the server as a renewal",
+    [METRICS_SCHEDULE] = "Sent, to run later",
+    [METRICS_EXISTING] = "Answered with a task that was there",
+    [METRICS_MOVE] = "Answered with a task that was moved",
+    [METRICS_NO_OP] = "Answered as done: not due",
+    [METRICS_REFUSE] = "Refused for the moment",
+    [METRICS_REJECTED] = "Rejected by the server",
 };
 
 static const char *const standing_words[STANDINGS] = {
@@ -69,7 +66,8 @@ static void put_head(struct markup *markup, const struct status *status)
                        "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">");
     if (status->query.refresh)
         markup_put(markup, "<meta http-equiv=\"refresh\" content=\"%d\">", REFRESH_SECONDS);
-    markup_put(markup, "<title>renewgate: status</title><style>");
+    markup_put(markup, "<title>renewgate: status</title>"
+                       "<link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\"><style>");
     /* Its length may be more than a format takes at once. */
     markup->fine = markup->fine && buffer_append(markup->out, status_style, strlen(status_style));
     markup_put(markup, "</style></head><body>\n");
@@ -93,7 +91,10 @@ static void put_header(struct markup *markup, const struct status *status)
     put_tile(markup, "Held by the CA", status->held.total);
     put_tile(markup, "Expired or missing",
              status->standings[STANDING_EXPIRED] + status->standings[STANDING_MISSING]);
-    markup_put(markup, "</dl>\n");
+    markup_put(markup,
+               "</dl>\n<nav aria-label=\"Parts of this page\"><p>"
+               "<a href=\"#held\">Held by the CA</a><a href=\"#queue\">The queue</a>"
+               "<a href=\"#domains\">Domains</a><a href=\"#day\">The last day</a></p></nav>\n");
 }
 
 static void put_counts(struct markup *markup, const struct history_view *history)
@@ -101,13 +102,12 @@ static void put_counts(struct markup *markup, const struct history_view *history
     markup_put(markup, "<table><caption class=\"hide\">Decisions of the last day by outcome"
                        "</caption><thead><tr><th scope=\"col\">What became of a create</th>"
                        "<th scope=\"col\" class=\"count\">Count</th></tr></thead><tbody>");
-    for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
-        enum metrics_outcome outcome = outcomes[i].outcome;
+    for (enum metrics_outcome outcome = 0; outcome < METRICS_OUTCOMES; outcome++) {
         markup_put(markup,
                    "<tr><td><svg class=\"key\" viewBox=\"0 0 10 10\" aria-hidden=\"true\">"
                    "<rect class=\"%s\" width=\"10\" height=\"10\" rx=\"2\"/></svg>%s</td>"
                    "<td class=\"count\">%" PRIu64 "</td></tr>",
-                   status_chart_class(outcome), outcomes[i].words, history->totals[outcome]);
+                   status_chart_class(outcome), outcome_words[outcome], history->totals[outcome]);
     }
     markup_put(markup, "</tbody></table>");
 }
@@ -146,7 +146,7 @@ static void put_decision(struct markup *markup, const struct history_decision *d
     markup_put(markup, "<small class=\"muted\">");
     markup_distance(markup, decision->at, now);
     markup_put(markup, "</small></th><td>%s%s<small class=\"muted\">",
-               metrics_outcome_name(decision->outcome), decision->observed ? " (observed)" : "");
+               outcome_words[decision->outcome], decision->observed ? " (observed)" : "");
     markup_text(markup, decision->why);
     markup_put(markup, "</small></td></tr>");
 }
@@ -288,7 +288,7 @@ static void put_page_link(struct markup *markup, const struct status *status, si
 static void put_filter(struct markup *markup, const struct status *status)
 {
     markup_put(markup,
-               "<form method=\"get\" action=\"/\" role=\"search\"><label for=\"domain\">"
+               "<form method=\"get\" action=\"/#domains\" role=\"search\"><label for=\"domain\">"
                "Part of a name</label><input type=\"search\" id=\"domain\" "
                "name=\"domain\" maxlength=\"%d\" value=\"",
                SIGHTING_NAME_SIZE - 1);
@@ -310,6 +310,23 @@ static void put_table(struct markup *markup, const struct status *status)
     markup_put(markup, "</tbody></table>");
 }
 
+static void put_pages(struct markup *markup, const struct status *status)
+{
+    markup_put(markup, "<nav aria-label=\"Pages of domains\"><p>");
+    put_page_link(markup, status, status->query.page - 1, "Previous");
+    markup_put(markup, "<span class=\"muted\">Page %zu of %zu </span>", status->query.page,
+               status->pages);
+    put_page_link(markup, status, status->query.page + 1, "Next");
+    markup_put(markup, "</p></nav>");
+}
+
+static void put_no_match(struct markup *markup, const struct status *status)
+{
+    markup_put(markup, "<p>None of %zu domains has this in its name: ", status->domain_count);
+    markup_name(markup, status->query.domain);
+    markup_put(markup, ". <a href=\"/#domains\">Show all</a></p>");
+}
+
 static void put_domains(struct markup *markup, const struct status *status)
 {
     markup_put(markup, "<section aria-labelledby=\"domains\"><h2 id=\"domains\">Domains</h2>");
@@ -319,17 +336,17 @@ static void put_domains(struct markup *markup, const struct status *status)
                            "since it was started.</p></section>");
         return;
     }
-    markup_put(markup,
-               "<p class=\"muted\">%zu of %zu, worst first. The bar is the "
-               "certificate&#39;s life up to now; the mark in it is the renewal.</p>",
-               status->matching.total, status->domain_count);
-    put_table(markup, status);
-    markup_put(markup, "<nav aria-label=\"Pages of domains\"><p>");
-    put_page_link(markup, status, status->query.page - 1, "Previous");
-    markup_put(markup, "<span class=\"muted\">Page %zu of %zu </span>", status->query.page,
-               status->pages);
-    put_page_link(markup, status, status->query.page + 1, "Next");
-    markup_put(markup, "</p></nav></section>");
+    if (status->matching.total == 0) {
+        put_no_match(markup, status);
+    } else {
+        markup_put(markup,
+                   "<p class=\"muted\">%zu of %zu, worst first. The bar is the "
+                   "certificate&#39;s life up to now; the mark in it is the renewal.</p>",
+                   status->matching.total, status->domain_count);
+        put_table(markup, status);
+        put_pages(markup, status);
+    }
+    markup_put(markup, "</section>\n");
 }
 
 static void put_footer(struct markup *markup, const struct status *status)
@@ -350,12 +367,12 @@ bool status_page_render(const struct status *status, struct buffer *out)
     struct markup markup = {.out = out, .fine = true};
     put_head(&markup, status);
     put_header(&markup, status);
-    put_day(&markup, status);
     markup_put(&markup, "<div class=\"split\">");
     put_held(&markup, status);
     put_queue(&markup, status);
     markup_put(&markup, "</div>\n");
     put_domains(&markup, status);
+    put_day(&markup, status);
     put_footer(&markup, status);
     return markup.fine;
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Below 640 pixels each row of the domains' table is a card, as no table is narrow enough. */
+/* Up to 900 pixels each row of the domains' table is a card, as no table is narrow enough. */
 const char status_style[] =
     ":root{color-scheme:light dark;--ground:#f5f6f8;--sheet:#ffffff;--text:#1b232d;"
     "--muted:#56616f;--line:#dde2e8;--sent:#2563b8;--kept:#24805b;--moot:#8a6100;--bad:#b3302a;"
@@ -38,7 +38,7 @@ const char status_style[] =
     "290px,1fr));gap:16px 32px;align-items:start}"
     "table{width:100%;border-collapse:collapse;font-variant-numeric:tabular-nums}"
     "th,td{padding:8px 16px 8px 0;text-align:left;vertical-align:top;"
-    "border-top:1px solid var(--line);overflow-wrap:anywhere}"
+    "border-top:1px solid var(--line)}bdi{overflow-wrap:anywhere}time{white-space:nowrap}"
     "tr>:last-child{padding-right:0}"
     "th{font-size:13px;font-weight:500}tbody th{font-size:15px;color:var(--text)}"
     "thead th{border-top:0;padding-top:0}.count{text-align:right;width:5em}"
@@ -52,16 +52,26 @@ const char status_style[] =
     "border:1px solid var(--muted);border-radius:8px}"
     "input{flex:1 1 160px;min-width:0;max-width:320px}button{cursor:pointer}"
     "summary{margin-top:12px;cursor:pointer;color:var(--muted);font-size:13px}"
-    "footer{margin-top:20px}nav a{margin-right:16px}"
+    "footer{margin-top:20px}nav a{margin-right:16px;white-space:nowrap}main>nav{margin-top:12px}"
     ".hide{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}"
     "@media(max-width:640px){body{padding:16px 12px 32px}section{padding:16px}"
-    ".tiles{grid-template-columns:1fr 1fr}"
-    ".cards thead{display:none}.cards,.cards tbody,.cards tr,.cards th,.cards td{display:block;"
+    ".tiles{grid-template-columns:1fr 1fr}}"
+    "@media(min-width:901px){td[data-of]{white-space:nowrap}}"
+    "@media(max-width:900px){.cards thead{display:none}.cards,.cards tbody,.cards tr,.cards "
+    "th,.cards td{display:block;"
     "width:auto;padding-right:0}"
     ".cards tr{padding:12px 0;border-top:1px solid var(--line)}"
     ".cards th,.cards td{padding:2px 0;border:0}.cards tbody th{font-weight:650}"
-    ".cards .life{margin:6px 0}.cards td[data-of]::before{content:attr(data-of) \": \";"
+    ".cards td:empty{display:none}.cards .life{margin:6px 0}.cards "
+    "td[data-of]::before{content:attr(data-of) \": \";"
     "color:var(--muted)}.cards td small{display:inline}}";
+
+/* A gate: two posts, a beam, and one of three bars let through. */
+const char status_icon[] =
+    "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 32 32\">"
+    "<rect width=\"32\" height=\"32\" rx=\"7\" fill=\"#2563b8\"/>"
+    "<path d=\"M7 26V8h18v18M7 13h18\" fill=\"none\" stroke=\"#ffffff\" stroke-width=\"3\"/>"
+    "<path d=\"M16 17v9\" stroke=\"#5fbf93\" stroke-width=\"4\"/></svg>\n";
 
 void status_style_source(char text[static STATUS_STYLE_SOURCE_SIZE])
 {

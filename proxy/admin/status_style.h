@@ -11,6 +11,9 @@
 
 extern const char status_style[];
 
+/* The picture in the browser's tab, as SVG. */
+extern const char status_icon[];
+
 /* What the style-src of the page's Content-Security-Policy says. */
 void status_style_source(char text[static STATUS_STYLE_SOURCE_SIZE]);
 

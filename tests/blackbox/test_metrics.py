@@ -137,8 +137,17 @@ def test_a_hold_of_the_ca_is_told(standin):
     with Gate(standin.port, METRICS_DOMAINS="on") as gate:
         gate.renew()
         metrics = metrics_of(gate)
-    assert metrics['renewgate_domains{standing="held"}'] == 1
+    assert metrics['renewgate_domains{standing="held"}'] == metrics["renewgate_held_domains"] == 1
     assert metrics['renewgate_domain_held_until_timestamp_seconds{domain="example.org"}'] > time.time()
+
+
+def test_a_domain_without_a_certificate_is_missing_even_while_it_is_held(standin):
+    standin.put_state(**state([], [retry(days(3))]))
+    with Gate(standin.port) as gate:
+        gate.renew()
+        metrics = metrics_of(gate)
+    assert metrics['renewgate_domains{standing="missing"}'] == metrics["renewgate_held_domains"] == 1
+    assert metrics['renewgate_domains{standing="held"}'] == 0
 
 
 def test_the_number_of_series_does_not_depend_on_what_clients_send(standin, gate):

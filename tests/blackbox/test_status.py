@@ -36,7 +36,7 @@ class Page(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.elements.append((tag, dict(attributes)))
-        if tag not in ("meta", "input"):
+        if tag not in ("meta", "link", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -231,6 +231,41 @@ def test_no_name_becomes_markup(standin):
     assert "<script>alert(1)</script>.example" in Page(sources[0]).text
     assert '"><script>alert(2)</script>' in [field.get("value") for field in
                                              Page(sources[1]).all("input")]
+
+
+def test_the_icon_is_its_own(gate):
+    icon, = [link["href"] for link in Page(look(gate)[1]).all("link")]
+    fields, source = look(gate, icon)
+    assert fields["Content-Type"] == "image/svg+xml" and source.startswith("<svg")
+    assert "img-src 'self';" in fields["Content-Security-Policy"]
+
+
+def test_a_filter_stays_in_its_place_and_says_when_nothing_fits(standin):
+    ids = fill(standin, ["a.example"])
+    with Gate(standin.port) as gate:
+        gate.renew(ids[0])
+        found, none = Page(look(gate, "/?domain=A.Ex")[1]), Page(look(gate, "/?domain=%3Cb%3E")[1])
+    assert [form["action"] for form in found.all("form")] == ["/#domains"]
+    assert "1 of 1, worst first" in found.text
+    assert "None of 1 domains has this in its name: <b> . Show all" in none.text
+    assert "Page 1 of 1" not in none.text
+
+
+def test_the_latest_decisions_use_the_words_of_the_counts(standin):
+    ids = fill(standin, ["a.example"])
+    with Gate(standin.port) as gate:
+        gate.renew(ids[0])
+        page = Page(look(gate)[1])
+    assert page.text.count("Answered as done: not due") == 2
+
+
+def test_a_domain_without_a_certificate_counts_as_missing_while_it_is_held(standin):
+    standin.put_state(**state([], [retry(days(3))]))
+    with Gate(standin.port) as gate:
+        gate.renew()
+        data, page = status_of(gate), Page(look(gate)[1])
+    assert data["domains"]["standings"]["missing"] == data["held"]["total"] == 1
+    assert "Held by the CA 1 Expired or missing 1" in page.text
 
 
 def test_its_policy_lets_nothing_be_loaded_run_or_framed(standin, gate):

@@ -27,7 +27,7 @@ static void the_worst_that_fits_counts(void **state)
         {NOW, NOW - 5, INT64_MIN, STANDING_EXPIRED},
         {NOW, NOW - 5, NOW + 1, STANDING_EXPIRED},
         {INT64_MIN, INT64_MIN, INT64_MIN, STANDING_MISSING},
-        {INT64_MIN, INT64_MIN, NOW + 1, STANDING_HELD},
+        {INT64_MIN, INT64_MIN, NOW + 1, STANDING_MISSING},
     };
 
     (void)state;
