@@ -35,6 +35,9 @@ WARNINGS := -Wall -Wextra -Wpedantic -Werror
 CPPFLAGS += -I. -D_GNU_SOURCE -DRENEWGATE_VERSION='"$(VERSION)"' $(CPPFLAGS_$(BUILD)) \
             $(shell $(PKG_CONFIG) --silence-errors --cflags $(PACKAGES))
 CFLAGS := -std=c11 $(WARNINGS) $(FLAGS_$(BUILD))
+# What is in build/deps becomes part of the binary, which says so.
+$(OUT)/proxy/base/version.o: CPPFLAGS += \
+    -DRENEWGATE_LIBMICROHTTPD='"$(shell cat build/deps/libmicrohttpd.version 2>/dev/null)"'
 LDFLAGS += $(FLAGS_$(BUILD)) $(LDFLAGS_$(BUILD)) -Wl,--as-needed
 LDLIBS := $(shell $(PKG_CONFIG) --silence-errors --libs $(PACKAGES)) -lwslay -lm -lpthread
 

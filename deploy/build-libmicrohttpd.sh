@@ -3,8 +3,11 @@
 #
 # Debian 13 has it as a package. Debian 12 has 0.9.75, which is not fit to stand in front of a
 # server (it takes a request with two framings, and damages folded header lines), so there Debian
-# 13's source package is fetched from the mirror that this machine uses already, checked by
-# Debian's own keys, and built.
+# 13's newest source package, its security updates included, is fetched from the mirrors that this
+# machine uses already, checked by Debian's own keys, and built. It is linked into the gate, so a new
+# one takes effect when the gate is built again:
+#
+#   rm -r build/deps && deploy/build-libmicrohttpd.sh && make
 # shellcheck disable=SC2016 # $(REPO_URI) is for apt, ${pcfiledir} for pkg-config
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,19 +35,22 @@ quietly() {
 # itself tells Debian's mirror from others' repositories.
 # shellcheck source=/dev/null
 codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-debian_mirror() {
+debian_mirror() { # <codename of the archive>
     apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' \
-        "Codename: $codename" 'Component: main' | sed -n 1p
+        "Codename: $1" 'Component: main' | sed -n 1p
 }
-mirror=$(debian_mirror)
+mirror=$(debian_mirror "$codename")
 if [ -z "$mirror" ]; then # the lists may never have been read
     quietly apt-get -q update
-    mirror=$(debian_mirror)
+    mirror=$(debian_mirror "$codename")
 fi
 if [ -z "$mirror" ]; then
     echo "apt knows no mirror of $codename/main: see /etc/apt/sources.list.d" >&2
     exit 1
 fi
+security=$(debian_mirror "$codename-security")
+[ -n "$security" ] ||
+    echo "apt knows no mirror of $codename-security: libmicrohttpd comes without security updates" >&2
 
 # Point releases of Debian 12 from May 2025 on know Debian 13's keys.
 keyrings=/usr/share/keyrings
@@ -58,8 +64,12 @@ fi
 # Nothing of this touches the machine's own apt: lists, cache and sources are private. apt would
 # drop to a user of its own for downloads, who cannot enter a private folder.
 mkdir -p "$work"/{state/lists,cache/archives}/partial
-echo "deb-src [signed-by=$keyrings/debian-archive-keyring.gpg] $mirror trixie main" \
-    > "$work/sources.list"
+signed="[signed-by=$keyrings/debian-archive-keyring.gpg]"
+{
+    echo "deb-src $signed $mirror trixie main"
+    echo "deb-src $signed $mirror trixie-updates main"
+    [ -z "$security" ] || echo "deb-src $signed $security trixie-security main"
+} > "$work/sources.list"
 private_apt=(apt-get -q -o "Dir::State=$work/state" -o "Dir::Cache=$work/cache"
     -o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=-
     -o Acquire::Languages=none -o APT::Sandbox::User=root)
@@ -77,4 +87,5 @@ quietly ./configure --prefix="$deps" --disable-shared --enable-static --with-pic
 quietly make -j"$(nproc)" install
 # The tree may be moved or copied.
 sed -i 's|^prefix=.*|prefix=${pcfiledir}/../..|' "$deps/lib/pkgconfig/libmicrohttpd.pc"
-sed -n 's/^Version: //p' "$deps/lib/pkgconfig/libmicrohttpd.pc" > "$stamp"
+dpkg-parsechangelog -S Version > "$stamp"
+echo "libmicrohttpd $(cat "$stamp") is in build/deps"

@@ -23,7 +23,7 @@
 #include "proxy/telemetry/report.h"
 #include "proxy/jobs/sweep_command.h"
 #include "proxy/jobs/sweeper.h"
-#include "proxy/version.h"
+#include "proxy/base/version.h"
 #include "proxy/relay/worker.h"
 
 #define WORKERS_LIMIT 64
@@ -44,7 +44,7 @@ static void print_help(void)
         "  renewgate --check           try the configuration, the servers and the credential\n"
         "  renewgate --help            this text\n"
         "  renewgate --help-markdown   the variables as a table\n"
-        "  renewgate --version\n\n"
+        "  renewgate --version         of the gate, and of what it is linked with\n\n"
         "Environment variables (durations: 500ms, 30s, 5m, 1h, 7d; empty counts as not set):\n");
     config_print_help(stdout);
 }
@@ -356,7 +356,7 @@ static bool open_keypairs(const struct config *config, struct keypair_store **ke
 
 static void print_version(void)
 {
-    puts("renewgate " RENEWGATE_VERSION);
+    version_print(stdout);
 }
 
 static void print_reference(void)

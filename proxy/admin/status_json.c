@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "jmap/wire/json_text.h"
-#include "proxy/version.h"
+#include "proxy/base/version.h"
 
 /* jansson passes NULL on, and a NULL among what is packed makes the whole NULL. */
 

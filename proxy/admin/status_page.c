@@ -6,7 +6,7 @@
 #include "proxy/admin/markup.h"
 #include "proxy/admin/status_chart.h"
 #include "proxy/admin/status_style.h"
-#include "proxy/version.h"
+#include "proxy/base/version.h"
 
 #define REFRESH_SECONDS 60
 #define RECENT_SHOWN 6

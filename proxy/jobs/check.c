@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proxy/admin/probe.h"
+#include "proxy/base/version.h"
 #include "proxy/replicas/replica_lock.h"
 
 #define TIMEOUT_MILLISECONDS 10000
@@ -143,6 +144,7 @@ static void check_addresses(const struct config *config, FILE *out)
 
 int check_run(const struct config *config, FILE *out)
 {
+    version_print(out);
     fputs("configuration: fine\n", out);
     bool fine = check_server(config, out);
     fine = fine && check_credential(config, out);

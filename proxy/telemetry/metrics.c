@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "proxy/base/clock.h"
-#include "proxy/version.h"
+#include "proxy/base/version.h"
 
 static const char *const outcome_names[METRICS_OUTCOMES] = {
     [METRICS_FORWARD] = "forward",   [METRICS_SCHEDULE] = "schedule",

@@ -1,6 +1,7 @@
 """What the person who runs the gate meets: its words, its refusals, its end."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -26,7 +27,17 @@ def run(*arguments, **settings):
 def test_help_and_version():
     assert "RENEWGATE_UPSTREAM_URL" in run("--help").stdout
     version = run("--version")
-    assert version.returncode == 0 and version.stdout.startswith("renewgate 0.")
+    first, *libraries = version.stdout.splitlines()
+    assert version.returncode == 0
+    assert first == f"renewgate {(ROOT / 'VERSION').read_text().strip()}"
+    found = dict(line.split()[:2] for line in libraries)
+    assert found["libcurl"] == re.search(r"libcurl/(\S+)", subprocess.check_output(
+        ["curl", "--version"], text=True))[1]
+    part = ROOT / "build/deps/libmicrohttpd.version"
+    assert ("libmicrohttpd " + part.read_text().strip() + ", part of this binary" in version.stdout
+            if part.exists() else "part of" not in version.stdout)
+    assert all(line in run("--check", UPSTREAM_URL="http://127.0.0.1:1").stdout
+               for line in version.stdout.splitlines()), "--check says it, too"
 
 
 @pytest.mark.parametrize("name, value", [
