@@ -67,6 +67,11 @@ static const struct variable variables[] = {
     {"LISTEN", KIND_ADDRESS, MEMBER(listen), .fallback = "[::]:8088",
      .allowed = "address:port, [address]:port or :port",
      .help = "Where clients connect; [::] takes IPv4 too."},
+    {"HTTP_LISTEN", KIND_ADDRESS, MEMBER(http_listen),
+     .allowed = "address:port, [address]:port or :port",
+     .help =
+         "Where plain HTTP comes beside TLS, mostly [::]:80: challenges of a CA (http-01) pass to "
+         "the server, all else is sent to https://."},
     {"ADMIN_LISTEN", KIND_ADDRESS, MEMBER(admin_listen), .fallback = "127.0.0.1:9088",
      .allowed = "address:port, [address]:port or :port",
      .help = "Where the status page, /healthz, /readyz and /metrics are."},
@@ -263,6 +268,7 @@ static bool read_address(const char *text, struct listen_address *out)
     memcpy(out->host, host, host_len);
     out->host[host_len] = '\0';
     out->port = (uint16_t)port;
+    out->set = true;
     return true;
 }
 

@@ -18,6 +18,7 @@
 
 /* Where to listen: a host name or address, "" for every address, and a port. */
 struct listen_address {
+    bool set; /* false: nowhere */
     char host[256];
     uint16_t port; /* 0: any */
 };
@@ -28,7 +29,8 @@ struct config {
     bool upstream_tls_verify;
     struct listen_address listen;
     struct listen_address admin_listen;
-    char *tls_cert; /* paths, both or none */
+    struct listen_address http_listen; /* for challenges and redirects */
+    char *tls_cert;                    /* paths, both or none */
     char *tls_key;
     struct network_list trusted_proxies;
     bool proxy_protocol; /* not without trusted proxies */

@@ -75,22 +75,54 @@ static void raise_file_limit(const struct gate *gate)
               log_number("wanted", (int64_t)wanted));
 }
 
-static size_t start_workers(struct gate *gate, struct worker **workers, char *text)
+/* Where clients reach the gate, as text; "" where they do not. */
+struct listen_texts {
+    char clients[LISTENER_TEXT_SIZE];
+    char challenges[LISTENER_TEXT_SIZE];
+    char admin[LISTENER_TEXT_SIZE];
+};
+
+/* One socket a worker, all -1 where the address is not set. False with a line in the log. */
+static bool listen_for_workers(struct gate *gate, const struct listen_address *address,
+                               int sockets[static WORKERS_LIMIT],
+                               char text[static LISTENER_TEXT_SIZE])
 {
-    size_t count = gate->config->workers;
-    int sockets[WORKERS_LIMIT];
-    if (!listener_open(&gate->config->listen, sockets, count, text)) {
-        log_event(gate->log, LOG_LEVEL_ERROR, "cannot listen for clients",
-                  log_text("host", gate->config->listen.host),
-                  log_number("port", gate->config->listen.port),
-                  log_text("error", strerror(errno)));
+    for (size_t i = 0; i < WORKERS_LIMIT; i++)
+        sockets[i] = -1;
+    if (!address->set || listener_open(address, sockets, gate->config->workers, text))
+        return true;
+    log_event(gate->log, LOG_LEVEL_ERROR, "cannot listen for clients",
+              log_text("host", address->host), log_number("port", address->port),
+              log_text("error", strerror(errno)));
+    return false;
+}
+
+static void close_from(const int sockets[static WORKERS_LIMIT], size_t first)
+{
+    for (size_t i = first; i < WORKERS_LIMIT && sockets[i] >= 0; i++)
+        close(sockets[i]);
+}
+
+static size_t start_workers(struct gate *gate, struct worker **workers, struct listen_texts *texts)
+{
+    const struct config *config = gate->config;
+    int clients[WORKERS_LIMIT];
+    int challenges[WORKERS_LIMIT];
+    if (!listen_for_workers(gate, &config->listen, clients, texts->clients))
+        return 0;
+    if (!listen_for_workers(gate, &config->http_listen, challenges, texts->challenges)) {
+        close_from(clients, 0);
         return 0;
     }
     size_t started = 0;
-    while (started < count && (workers[started] = worker_start(gate, sockets[started])) != NULL)
-        started++;
-    for (size_t i = started + 1; i < count; i++)
-        close(sockets[i]);
+    for (; started < config->workers; started++) {
+        const struct worker_sockets sockets = {clients[started], challenges[started]};
+        workers[started] = worker_start(gate, sockets);
+        if (workers[started] == NULL)
+            break;
+    }
+    close_from(clients, started + 1);
+    close_from(challenges, started + 1);
     return started;
 }
 
@@ -185,18 +217,19 @@ static int wait_for_stop(const struct service *service)
     }
 }
 
-static void serve(struct service *service, const char *listen, const char *admin_listen)
+static void serve(struct service *service, const struct listen_texts *texts)
 {
     struct gate *gate = service->gate;
     const struct config *config = gate->config;
-    log_event(gate->log, LOG_LEVEL_INFO, "ready", log_text("listen", listen),
-              log_text("admin_listen", admin_listen), log_text("upstream", config->upstream_url),
+    log_event(gate->log, LOG_LEVEL_INFO, "ready", log_text("listen", texts->clients),
+              log_text("http_listen", texts->challenges[0] != '\0' ? texts->challenges : NULL),
+              log_text("admin_listen", texts->admin), log_text("upstream", config->upstream_url),
               log_text("mode", config->hold.observe ? "observe" : "enforce"),
               log_number("workers", config->workers),
               log_number("sweep_milliseconds", sweeper_sweep_interval_ms(config)),
               log_number("survey_milliseconds", sweeper_survey_interval_ms(config)),
               log_text("version", RENEWGATE_VERSION));
-    snprintf(service->status, sizeof service->status, "serving clients on %s", listen);
+    snprintf(service->status, sizeof service->status, "serving clients on %s", texts->clients);
     notify_open(&service->notify);
     notify_ready(&service->notify, service->status);
     int number = wait_for_stop(service);
@@ -246,20 +279,19 @@ static void stop_sweeper(struct sweeper *sweeper)
 /* Between signals: starts everything, waits, ends everything in the opposite order. */
 static int run(struct gate *gate, const sigset_t *signals)
 {
-    char listen[LISTENER_TEXT_SIZE];
-    char admin_listen[LISTENER_TEXT_SIZE];
+    struct listen_texts texts = {0};
     struct worker *workers[WORKERS_LIMIT];
     raise_file_limit(gate);
-    struct admin *admin = admin_start(gate, admin_listen);
+    struct admin *admin = admin_start(gate, texts.admin);
     if (admin == NULL)
         return EXIT_FAILURE;
-    size_t started = start_replicas(gate) ? start_workers(gate, workers, listen) : 0;
+    size_t started = start_replicas(gate) ? start_workers(gate, workers, &texts) : 0;
     bool fine = started == gate->config->workers;
     struct service service = {
         .gate = gate, .signals = signals, .workers = workers, .worker_count = started};
     struct sweeper *sweeper = fine ? start_sweeper(gate) : NULL;
     if (fine)
-        serve(&service, listen, admin_listen);
+        serve(&service, &texts);
     stop_sweeper(sweeper);
     stop_workers(workers, started);
     replica_lock_stop(gate->replicas);

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "proxy/server/api_call.h"
+#include "proxy/relay/challenge.h"
 #include "proxy/relay/holding.h"
 #include "proxy/http/outgoing.h"
 #include "proxy/relay/public_session.h"
@@ -429,9 +430,19 @@ static bool refuse_head(struct exchange *exchange)
     return true;
 }
 
+/* True where the request came to the plain listener and is none that is relayed from there. */
+static bool redirect(struct exchange *exchange)
+{
+    if (!exchange->context->only_challenges || challenge_is_asked(exchange->arrival))
+        return false;
+    answer_with(exchange, challenge_redirect(exchange->context->gate->config, exchange->arrival,
+                                             exchange->arena, &exchange->answer));
+    return true;
+}
+
 static void begin(struct exchange *exchange)
 {
-    if (refuse_head(exchange))
+    if (refuse_head(exchange) || redirect(exchange))
         return;
     exchange->frame = vetting_body_frame(exchange->arrival);
     exchange->is_call = targets_api(exchange->arrival);

@@ -32,6 +32,7 @@ struct exchange_context {
     struct mailbox *mailbox;
     struct turns *turns;
     struct websocket_set *websockets;
+    bool only_challenges; /* of the plain listener: all else is redirected */
 };
 
 /* The downstream's handler; its user is a struct exchange_context. */

@@ -15,16 +15,20 @@
 #define TICK_MILLISECONDS 1000
 /* How often one side is run for the other's sake before files are looked at again. */
 #define ROUNDS 8
+/* Challenges are fetched from a handful of places, and a redirect takes no time. */
+#define CHALLENGE_CONNECTIONS 64
 
 struct worker {
     struct gate *gate;
     struct loop loop;
     struct mailbox mailbox;
     struct upstream *upstream;
-    struct downstream *downstream;
+    struct downstream *clients;
+    struct downstream *challenges; /* NULL: there is no plain listener */
     struct turns *turns;
     struct websocket_set websockets;
     struct exchange_context context;
+    struct exchange_context challenge_context;
     struct letter stop;
     bool stopping;
     monotonic_time give_up; /* when what is still under way is broken off */
@@ -47,14 +51,19 @@ static void tick(struct worker *worker)
     worker->tick = monotonic_after(worker->now, TICK_MILLISECONDS);
     atomic_store_explicit(&worker->mark, worker->now.nanoseconds, memory_order_relaxed);
     upstream_tick(worker->upstream);
-    downstream_tick(worker->downstream);
+    downstream_tick(worker->clients);
+    if (worker->challenges != NULL)
+        downstream_tick(worker->challenges);
     turns_tick(worker->turns);
     websocket_set_tick(&worker->websockets);
 }
 
 static monotonic_time due(const struct worker *worker)
 {
-    return monotonic_earlier(upstream_due(worker->upstream), downstream_due(worker->downstream));
+    monotonic_time due =
+        monotonic_earlier(upstream_due(worker->upstream), downstream_due(worker->clients));
+    return worker->challenges == NULL ? due
+                                      : monotonic_earlier(due, downstream_due(worker->challenges));
 }
 
 /*
@@ -65,7 +74,9 @@ static void run_sides(struct worker *worker)
 {
     for (int i = 0; i < ROUNDS; i++) {
         upstream_run(worker->upstream);
-        downstream_run(worker->downstream, worker->now);
+        downstream_run(worker->clients, worker->now);
+        if (worker->challenges != NULL)
+            downstream_run(worker->challenges, worker->now);
         websocket_set_run(&worker->websockets);
         worker->now = clock_monotonic();
         if (!monotonic_reached(due(worker), worker->now) &&
@@ -90,10 +101,14 @@ static bool drained(struct worker *worker)
         return false;
     if (worker->give_up.nanoseconds == MONOTONIC_NEVER.nanoseconds) {
         worker->give_up = monotonic_after(worker->now, worker->gate->config->drain_timeout_ms);
-        downstream_drain(worker->downstream);
+        downstream_drain(worker->clients);
+        if (worker->challenges != NULL)
+            downstream_drain(worker->challenges);
         websocket_set_drain(&worker->websockets);
     }
-    size_t left = downstream_open_requests(worker->downstream);
+    size_t left = downstream_open_requests(worker->clients);
+    if (worker->challenges != NULL)
+        left += downstream_open_requests(worker->challenges);
     if (left == 0)
         return true;
     if (!monotonic_reached(worker->give_up, worker->now))
@@ -113,24 +128,19 @@ static void *run(void *user)
         worker->now = clock_monotonic();
     }
     /* Breaking requests off needs the upstream and the mailbox, so the clients' side goes first. */
-    downstream_destroy(worker->downstream);
+    downstream_destroy(worker->clients);
+    downstream_destroy(worker->challenges);
     upstream_destroy(worker->upstream);
-    worker->downstream = NULL;
+    worker->clients = worker->challenges = NULL;
     worker->upstream = NULL;
     return NULL;
 }
 
-static bool create_sides(struct worker *worker, int listener)
+/* Takes the sockets over, in whatever case. */
+static bool create_clients(struct worker *worker, struct worker_sockets sockets)
 {
     const struct config *config = worker->gate->config;
-    const struct upstream_settings upstream = {
-        .url = config->upstream_url,
-        .ca = config->upstream_ca,
-        .tls_verify = config->upstream_tls_verify,
-        .connect_timeout_ms = config->connect_timeout_ms,
-        .idle_timeout_ms = config->idle_timeout_ms,
-    };
-    const struct downstream_settings downstream = {
+    struct downstream_settings settings = {
         .max_connections = (config->max_connections + config->workers - 1) / config->workers,
         .header_timeout_ms = config->header_timeout_ms,
         .idle_timeout_ms = config->idle_timeout_ms,
@@ -140,10 +150,38 @@ static bool create_sides(struct worker *worker, int listener)
         .keypairs = worker->gate->keypairs,
         .trusted = &config->trusted_proxies,
     };
+    worker->clients = downstream_create(&settings, sockets.clients, &worker->loop,
+                                        &exchange_handler, &worker->context);
+    if (sockets.challenges < 0)
+        return worker->clients != NULL;
+    settings.max_connections = CHALLENGE_CONNECTIONS;
+    settings.keypairs = NULL;
+    worker->challenges = downstream_create(&settings, sockets.challenges, &worker->loop,
+                                           &exchange_handler, &worker->challenge_context);
+    return worker->clients != NULL && worker->challenges != NULL;
+}
+
+static void close_sockets(struct worker_sockets sockets)
+{
+    close(sockets.clients);
+    if (sockets.challenges >= 0)
+        close(sockets.challenges);
+}
+
+static bool create_sides(struct worker *worker, struct worker_sockets sockets)
+{
+    const struct config *config = worker->gate->config;
+    const struct upstream_settings upstream = {
+        .url = config->upstream_url,
+        .ca = config->upstream_ca,
+        .tls_verify = config->upstream_tls_verify,
+        .connect_timeout_ms = config->connect_timeout_ms,
+        .idle_timeout_ms = config->idle_timeout_ms,
+    };
     worker->upstream = upstream_create(&upstream, &worker->loop);
     worker->turns = turns_create();
     if (worker->upstream == NULL || worker->turns == NULL) {
-        close(listener);
+        close_sockets(sockets);
         return false;
     }
     worker->context = (struct exchange_context){
@@ -154,14 +192,15 @@ static bool create_sides(struct worker *worker, int listener)
         .turns = worker->turns,
         .websockets = &worker->websockets,
     };
-    worker->downstream = downstream_create(&downstream, listener, &worker->loop, &exchange_handler,
-                                           &worker->context);
-    return worker->downstream != NULL;
+    worker->challenge_context = worker->context;
+    worker->challenge_context.only_challenges = true;
+    return create_clients(worker, sockets);
 }
 
 static void destroy(struct worker *worker)
 {
-    downstream_destroy(worker->downstream);
+    downstream_destroy(worker->clients);
+    downstream_destroy(worker->challenges);
     upstream_destroy(worker->upstream);
     turns_destroy(worker->turns);
     mailbox_close(&worker->mailbox);
@@ -169,11 +208,11 @@ static void destroy(struct worker *worker)
     free(worker);
 }
 
-struct worker *worker_start(struct gate *gate, int listener)
+struct worker *worker_start(struct gate *gate, struct worker_sockets sockets)
 {
     struct worker *worker = calloc(1, sizeof *worker);
     if (worker == NULL) {
-        close(listener);
+        close_sockets(sockets);
         return NULL;
     }
     worker->gate = gate;
@@ -186,8 +225,8 @@ struct worker *worker_start(struct gate *gate, int listener)
     worker->mailbox.event = -1;
     bool open = loop_open(&worker->loop) && mailbox_open(&worker->mailbox, &worker->loop);
     if (!open)
-        close(listener);
-    if (open && create_sides(worker, listener) &&
+        close_sockets(sockets);
+    if (open && create_sides(worker, sockets) &&
         pthread_create(&worker->thread, NULL, run, worker) == 0)
         return worker;
     log_event(gate->log, LOG_LEVEL_ERROR, "a worker cannot be started",

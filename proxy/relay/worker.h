@@ -10,11 +10,17 @@
 
 struct worker;
 
+/* Listening sockets; -1 where there is none. */
+struct worker_sockets {
+    int clients;
+    int challenges; /* plain HTTP beside TLS */
+};
+
 /*
- * Starts a worker on a listening socket, which it takes over (and closes even when it cannot
- * start). NULL with a line in the log. The gate must outlive it.
+ * Starts a worker on its sockets, which it takes over (and closes even when it cannot start). NULL
+ * with a line in the log. The gate must outlive it.
  */
-struct worker *worker_start(struct gate *gate, int listener);
+struct worker *worker_start(struct gate *gate, struct worker_sockets sockets);
 
 /* From any thread: when its loop last turned, which it does about once a second at the least. */
 monotonic_time worker_mark(const struct worker *worker);

@@ -1,0 +1,103 @@
+"""The plain listener beside TLS: challenges of a CA pass, all else is sent to https://."""
+
+import json
+import signal
+import socket
+import time
+
+import pytest
+
+from canned import Canned, answer
+from certificates import Authority
+from gate import Gate
+from plain_client import receive
+
+PATH = "/.well-known/acme-challenge/"
+TOKEN = PATH + "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0"
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory):
+    cert, key = Authority(tmp_path_factory.mktemp("plain")).issue("gate", "DNS:localhost")
+    return {"TLS_CERT": cert, "TLS_KEY": key}
+
+
+def plain_port(gate):
+    ready, = [json.loads(line) for line in gate.lines if '"http_listen"' in line]
+    return int(ready["http_listen"].rsplit(":", 1)[1])
+
+
+def start(server, **settings):
+    return Gate(server.port, HTTP_LISTEN="127.0.0.1:0", **settings)
+
+
+def test_challenges_pass_and_the_rest_is_sent_to_https(tls):
+    with Canned(answer(b"LoqX.thumb", "Content-Type: text/plain")) as server, \
+            start(server, **tls) as gate:
+        port = plain_port(gate)
+        host = {"Host": f"mail.example:{port}"}
+        for method, content in (("GET", b"LoqX.thumb"), ("HEAD", b"")):
+            assert gate.request(method, TOKEN, headers=host, port=port)[::2] == (200, content)
+        assert server.heads[0].startswith(f"GET {TOKEN} HTTP/1.1\r\n".encode())
+        assert b"X-Forwarded-Proto: http\r\n" in server.heads[0]
+        asked = len(server.heads)
+        for method, target in (
+                ("GET", "/"), ("GET", "/jmap/session?a=b"), ("POST", "/jmap/"), ("POST", TOKEN),
+                ("GET", PATH), ("GET", TOKEN + "/../../jmap/session"), ("GET", TOKEN + "?a=b"),
+                ("GET", PATH + "..%2f"), ("GET", "/x" + TOKEN), ("OPTIONS", "/"),
+                ("GET", "//other.example/x")):
+            body = b'{"using":[]}' if method == "POST" else None
+            status, fields, content = gate.request(method, target, body, host, port)
+            assert (status, content) == (308, b"")
+            assert fields["Location"] == "https://mail.example" + target
+        assert len(server.heads) == asked, "nothing else reaches the server"
+
+
+@pytest.mark.parametrize("request_line, host, location", [
+    ("GET /x HTTP/1.1", "Host: [2001:db8::1]:80\r\n", "https://[2001:db8::1]/x"),
+    ("GET http://other.example:80/y?z HTTP/1.1", "Host: other.example:80\r\n",
+     "https://other.example/y?z"),
+    ("GET http://other.example HTTP/1.1", "Host: other.example\r\n", "https://other.example/"),
+    ("OPTIONS * HTTP/1.1", "Host: mail.example\r\n", "https://mail.example/"),
+])
+def test_where_a_redirect_leads(tls, request_line, host, location):
+    with Canned(b"") as server, start(server, **tls) as gate:
+        with socket.create_connection(("127.0.0.1", plain_port(gate)), timeout=60) as client:
+            client.sendall(f"{request_line}\r\n{host}\r\n".encode())
+            head = client.recv(65536).decode()
+    assert head.startswith("HTTP/1.1 308 ") and f"\r\nLocation: {location}\r\n" in head
+
+
+def test_the_public_address_counts_before_the_clients_word(tls):
+    with Canned(b"") as server, start(server, PUBLIC_URL="https://mail.example:8443", **tls) as gate:
+        fields = gate.request("GET", "/a", headers={"Host": "evil.example"}, port=plain_port(gate))[1]
+    assert fields["Location"] == "https://mail.example:8443/a"
+
+
+def test_who_names_no_host_is_told_so(tls):
+    with Canned(b"") as server, start(server, **tls) as gate:
+        with socket.create_connection(("127.0.0.1", plain_port(gate)), timeout=60) as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert receive(client)[0] == 400
+
+
+def test_without_it_there_is_no_plain_listener(standin):
+    with Gate(standin.port) as gate:
+        assert not [line for line in gate.lines if "http_listen" in line]
+
+
+def test_an_address_that_is_taken_stops_the_start(standin, tls):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with pytest.raises(RuntimeError, match="cannot listen for clients"):
+            Gate(standin.port, HTTP_LISTEN=f"127.0.0.1:{taken.getsockname()[1]}", **tls)
+
+
+@pytest.mark.workers
+def test_every_worker_serves_it_and_ends_it(tls):
+    with Canned(answer(b"thumb")) as server, start(server, WORKERS=4, **tls) as gate:
+        port = plain_port(gate)
+        assert {gate.request("GET", TOKEN, port=port)[0] for _ in range(40)} == {200}
+        with socket.create_connection(("127.0.0.1", port)):
+            time.sleep(0.1)
+            gate.process.send_signal(signal.SIGTERM)
+            assert gate.stop() == 0
