@@ -50,6 +50,7 @@ UNIT_LDFLAGS_test_batch_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_sweep_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_audit_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_memory := $(UNIT_LDFLAGS_test_hold_memory)
+UNIT_LDFLAGS_test_twins := -Wl,--wrap=strcmp,--wrap=realloc
 UNIT_LDFLAGS_test_listing := $(UNIT_LDFLAGS_test_hold_memory)
 
 # -- what there is to build ------------------------------------------------------------------------

@@ -539,6 +539,7 @@ void hold_close(struct hold *hold)
     answer_clear(&hold->resent);
     request_clear(&hold->request);
     json_decref(hold->sent);
+    json_decref(hold->destroyed);
     json_decref(hold->rest_calls);
     free(hold->facts);
     free(hold->domains);

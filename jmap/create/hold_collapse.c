@@ -11,15 +11,6 @@ struct id_list {
     size_t count;
 };
 
-static void add_id(struct id_list *list, const char *id)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (strcmp(list->ids[i], id) == 0)
-            return;
-    }
-    list->ids[list->count++] = id;
-}
-
 /* The task that the client's create has made, or NULL. */
 static const char *created_id(const struct hold *hold, const struct domain *domain)
 {
@@ -40,7 +31,7 @@ static wall_time created_due(const struct hold *hold, const struct domain *domai
 /* Live when it was read, and not destroyed by the client's own request since. */
 static bool is_left(const struct hold *hold, const struct renewal_task *task)
 {
-    return task->state != TASK_FAILED && !answer_has_destroyed(&hold->answer, task->id);
+    return task->state != TASK_FAILED && !json_object_get(hold->destroyed, task->id);
 }
 
 static bool list_ids(const struct hold *hold, const struct domain *domain,
@@ -48,16 +39,19 @@ static bool list_ids(const struct hold *hold, const struct domain *domain,
 {
     size_t count = facts->task_count + facts->removed_count;
     const char *created = created_id(hold, domain);
+    bool is_listed = false;
 
     *list = (struct id_list){.ids = calloc(count + 1, sizeof *list->ids)};
     if (!list->ids)
         return false;
     for (size_t i = 0; i < count; i++) {
-        if (is_left(hold, &facts->tasks[i]))
-            add_id(list, facts->tasks[i].id);
+        if (!is_left(hold, &facts->tasks[i]))
+            continue;
+        list->ids[list->count++] = facts->tasks[i].id;
+        is_listed |= created && strcmp(created, facts->tasks[i].id) == 0;
     }
-    if (created)
-        add_id(list, created);
+    if (created && !is_listed)
+        list->ids[list->count++] = created;
     return true;
 }
 
@@ -165,6 +159,10 @@ static bool begin(struct hold *hold, struct domain *domain)
 enum hold_step hold_collapse(struct hold *hold)
 {
     hold_settle_twins(hold);
+    if (!hold->destroyed)
+        hold->destroyed = answer_destroyed_ids(&hold->answer);
+    if (!hold->destroyed)
+        return hold_finish(hold);
     for (; hold_owns_domains(hold) && hold->next_collapse < hold->domain_count;
          hold->next_collapse++) {
         collapse_destroy(hold->collapse);

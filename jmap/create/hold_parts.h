@@ -103,6 +103,7 @@ struct hold {
     bool has_answer;
     json_t *sent; /* the calls of the gate's own that are being sent */
     struct jmap_answer resent;
+    json_t *destroyed;    /* object: the ids that the client's request has destroyed, or NULL */
     size_t next_collapse; /* the domain that is being collapsed */
     size_t next_birth;    /* the domain whose own task is expected */
     struct lookup *birth; /* of a domain that the client's request has changed */

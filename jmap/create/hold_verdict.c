@@ -7,7 +7,7 @@
 
 /* Deciding. */
 
-/* Puts those that the request itself removes behind the others, each in their order. */
+/* Puts those that the request itself removes behind the others, which keep their order. */
 static size_t tasks_left(const struct hold *hold, struct lookup_domain *facts)
 {
     size_t kept = 0;
@@ -16,7 +16,7 @@ static size_t tasks_left(const struct hold *hold, struct lookup_domain *facts)
         struct renewal_task task = facts->tasks[i];
         if (hold_removes(hold, task.id))
             continue;
-        memmove(&facts->tasks[kept + 1], &facts->tasks[kept], (i - kept) * sizeof task);
+        facts->tasks[i] = facts->tasks[kept];
         facts->tasks[kept++] = task;
     }
     facts->removed_count += facts->task_count - kept;

@@ -48,27 +48,33 @@ static bool read_times(const json_t *certificate, wall_time *begins, wall_time *
 /* Room for one more in both lists. */
 static bool grow(struct lookup_domain *domain)
 {
-    size_t count = domain->issued_count + 1;
-    wall_time *issued = realloc(domain->issued, count * sizeof *issued);
+    if (domain->issued_count < domain->issued_room)
+        return true;
+
+    size_t room = domain->issued_room ? domain->issued_room * 2 : 2;
+    wall_time *issued = realloc(domain->issued, room * sizeof *issued);
     if (!issued)
         return false;
     domain->issued = issued;
 
-    struct lookup_certificate *stored = realloc(domain->stored, count * sizeof *stored);
+    struct lookup_certificate *stored = realloc(domain->stored, room * sizeof *stored);
     if (!stored)
         return false;
     domain->stored = stored;
+    domain->issued_room = room;
     return true;
 }
 
 /* A list that changes while it is read can show one twice. */
 static bool is_noted(const struct lookup_domain *domain, const char *id)
 {
-    for (size_t i = 0; i < domain->issued_count; i++) {
-        if (strcmp(domain->stored[i].id, id) == 0)
-            return true;
-    }
-    return false;
+    return json_object_get(domain->noted, id) != NULL;
+}
+
+static bool note_id(struct lookup_domain *domain, const char *id)
+{
+    domain->noted = domain->noted ? domain->noted : json_object();
+    return json_object_set_new(domain->noted, id, json_true()) == 0;
 }
 
 /* One that has the domain's names. */
@@ -80,7 +86,7 @@ static bool note(struct lookup_domain *domain, const json_t *certificate)
     if (!id || !read_times(certificate, &begins, &ends) || is_noted(domain, id))
         return true;
 
-    if (!grow(domain))
+    if (!grow(domain) || !note_id(domain, id))
         return false;
     domain->issued[domain->issued_count] = begins;
     struct lookup_certificate *stored = &domain->stored[domain->issued_count++];
@@ -340,6 +346,7 @@ static struct certificate_wanted *want(struct certificate_search *search,
     struct certificate_wanted *wanted = &search->wanted[search->count++];
 
     domain->issued_count = 0;
+    json_object_clear(domain->noted);
     domain->certificate_id = NULL;
     domain->renewal_due = WALL_TIME_NEVER;
     *wanted = (struct certificate_wanted){.domain = domain};

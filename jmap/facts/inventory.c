@@ -189,6 +189,11 @@ static int task_order(const void *a, const void *b)
     return order ? order : strcmp(x->id, y->id);
 }
 
+static int task_compare(const void *id, const void *task)
+{
+    return strcmp(id, ((const struct inventory_task *)task)->id);
+}
+
 static int domain_compare(const void *id, const void *domain)
 {
     return strcmp(id, ((const struct inventory_domain *)domain)->id);
@@ -341,6 +346,15 @@ const struct inventory_domain *inventory_find(const struct inventory *inventory,
     return inventory->domain_count > 0 ? bsearch(id, inventory->domains, inventory->domain_count,
                                                  sizeof *inventory->domains, domain_compare)
                                        : NULL;
+}
+
+const struct inventory_task *inventory_task_of(const struct inventory *inventory,
+                                               const struct inventory_domain *domain,
+                                               const char *id)
+{
+    return domain->count > 0 ? bsearch(id, inventory->tasks + domain->first, domain->count,
+                                       sizeof *inventory->tasks, task_compare)
+                             : NULL;
 }
 
 void inventory_clear(struct inventory *inventory)

@@ -60,6 +60,11 @@ void inventory_feed(struct inventory *inventory, unsigned status, const char *bo
 /* Once it is done; NULL where neither the domain nor a task of it was listed. */
 const struct inventory_domain *inventory_find(const struct inventory *inventory, const char *id);
 
+/* Once it is done: the domain's task of that id, or NULL. */
+const struct inventory_task *inventory_task_of(const struct inventory *inventory,
+                                               const struct inventory_domain *domain,
+                                               const char *id);
+
 void inventory_clear(struct inventory *inventory);
 
 #endif

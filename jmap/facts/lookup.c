@@ -411,6 +411,7 @@ struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
         .memory = memory,
         .now = now,
         .responses = json_array(),
+        .seen_tasks = json_object(),
         .certificates = json_array(),
         .hostnames = json_array(),
         .search = {.memory = memory, .stored = CERTIFICATES_UNCOUNTED},
@@ -419,7 +420,7 @@ struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
         domains[i].renewal_due = WALL_TIME_NEVER;
         memory_recall(memory, domains[i].id, &domains[i].known);
     }
-    if (!lookup->responses || !lookup->certificates || !lookup->hostnames ||
+    if (!lookup->responses || !lookup->seen_tasks || !lookup->certificates || !lookup->hostnames ||
         send_facts(lookup) != LOOKUP_SEND_API) {
         lookup_destroy(lookup);
         return NULL;
@@ -447,6 +448,7 @@ void lookup_destroy(struct lookup *lookup)
         free(domain->tasks);
         free(domain->issued);
         free(domain->stored);
+        json_decref(domain->noted);
         *domain = (struct lookup_domain){.id = domain->id,
                                          .asked = domain->asked,
                                          .every_certificate = domain->every_certificate};
@@ -456,6 +458,7 @@ void lookup_destroy(struct lookup *lookup)
     own_request_clear(&lookup->request);
     json_decref(lookup->hostnames);
     json_decref(lookup->certificates);
+    json_decref(lookup->seen_tasks);
     json_decref(lookup->responses);
     free(lookup);
 }

@@ -37,6 +37,7 @@ struct lookup_domain {
     struct san_set names;
     struct renewal_task *tasks; /* live and Failed; strings are the look-up's */
     size_t task_count;
+    size_t task_room;
     size_t removed_count;  /* of those behind them, that the request itself removes; the hold's */
     wall_time renewal_due; /* of the newest-expiring certificate with the exact set */
     const char *certificate_id; /* that one's, NULL where there is none */
@@ -45,6 +46,8 @@ struct lookup_domain {
     wall_time *issued; /* issue times of all certificates with that set that were read */
     struct lookup_certificate *stored; /* the same certificates */
     size_t issued_count;               /* of both */
+    size_t issued_room;
+    json_t *noted; /* object: the ids of these certificates, since lists overlap; or NULL */
 
     /* The look-up's own. */
     enum challenge_type challenge;

@@ -54,6 +54,7 @@ struct lookup {
     bool tasks_spared;    /* by the caller, and it is not read any further here */
     struct listing tasks; /* more of it, or all */
     json_t *responses;    /* array: owns all strings that were found, but for those of the search */
+    json_t *seen_tasks;   /* object: the ids of the domains' tasks, since lists overlap */
     json_t *certificates; /* array: of each lot of domains, those known already */
     json_t *hostnames;    /* array: the server's own names */
     bool needs_hostname;

@@ -22,15 +22,6 @@ static struct lookup_domain *domain_by_id(struct lookup *lookup, const char *id)
               : NULL;
 }
 
-static bool has_task(const struct lookup_domain *domain, const char *id)
-{
-    for (size_t i = 0; i < domain->task_count; i++) {
-        if (strcmp(domain->tasks[i].id, id) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* When this gate first saw the CA refuse that task without naming a time. */
 static wall_time first_seen(struct lookup_domain *domain, const struct renewal_task *task,
                             wall_time now)
@@ -46,13 +37,16 @@ static wall_time first_seen(struct lookup_domain *domain, const struct renewal_t
 
 static bool add_task_to(struct lookup_domain *domain, struct renewal_task task, wall_time now)
 {
-    struct renewal_task *grown =
-        realloc(domain->tasks, (domain->task_count + 1) * sizeof *domain->tasks);
-    if (!grown)
-        return false;
-    domain->tasks = grown;
+    if (domain->task_count == domain->task_room) {
+        size_t room = domain->task_room ? domain->task_room * 2 : 4;
+        struct renewal_task *grown = realloc(domain->tasks, room * sizeof *grown);
+        if (!grown)
+            return false;
+        domain->tasks = grown;
+        domain->task_room = room;
+    }
     task.seen = first_seen(domain, &task, now);
-    grown[domain->task_count++] = task;
+    domain->tasks[domain->task_count++] = task;
     return true;
 }
 
@@ -72,9 +66,10 @@ static bool add_task(struct lookup *lookup, json_t *object)
             memory_note_task(lookup->memory, domain_id, task.id);
         return true;
     }
-    if (has_task(domain, task.id))
+    if (json_object_get(lookup->seen_tasks, task.id))
         return true;
-    return add_task_to(domain, task, lookup->now) &&
+    return json_object_set_new(lookup->seen_tasks, task.id, json_true()) == 0 &&
+           add_task_to(domain, task, lookup->now) &&
            json_array_append(lookup->responses, object) == 0;
 }
 

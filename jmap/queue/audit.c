@@ -94,30 +94,31 @@ static enum audit_step look_at_some(struct audit *audit)
 
 /* One domain. */
 
-static bool is_found(const struct lookup_domain *found, const char *id)
-{
-    for (size_t i = 0; i < found->task_count; i++) {
-        if (strcmp(found->tasks[i].id, id) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* What the look-up has seen, as it came last, and what was listed beside it. NULL: no memory. */
 static struct renewal_task *all_tasks(const struct audit *audit, size_t which, size_t *count)
 {
     const struct lookup_domain *found = &audit->found[which];
     const struct inventory_domain *listed = audit->listed[which];
+    const struct inventory_task *of_domain = audit->inventory.tasks + listed->first, *same;
     struct renewal_task *tasks = calloc(found->task_count + listed->count + 1, sizeof *tasks);
+    bool *is_found = calloc(listed->count + 1, sizeof *is_found);
 
     *count = 0;
-    for (size_t i = 0; tasks && i < found->task_count; i++)
+    for (size_t i = 0; tasks && is_found && i < found->task_count; i++) {
         tasks[(*count)++] = found->tasks[i];
-    for (size_t i = 0; tasks && i < listed->count; i++) {
-        const struct inventory_task *task = &audit->inventory.tasks[listed->first + i];
-        if (!is_found(found, task->id))
-            tasks[(*count)++] = task->task;
+        same = inventory_task_of(&audit->inventory, listed, found->tasks[i].id);
+        if (same)
+            is_found[same - of_domain] = true;
     }
+    for (size_t i = 0; tasks && is_found && i < listed->count; i++) {
+        if (!is_found[i])
+            tasks[(*count)++] = of_domain[i].task;
+    }
+    if (!is_found) {
+        free(tasks);
+        tasks = NULL;
+    }
+    free(is_found);
     return tasks;
 }
 

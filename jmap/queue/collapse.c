@@ -396,20 +396,6 @@ static void send_removals(struct collapse *collapse)
         start_again(collapse);
 }
 
-static bool lists(const json_t *ids, const char *id)
-{
-    size_t i;
-    json_t *value;
-
-    json_array_foreach(ids, i, value)
-    {
-        const char *own = json_string_value(value);
-        if (own && strcmp(own, id) == 0)
-            return true;
-    }
-    return false;
-}
-
 static void deal_with(struct collapse *collapse, size_t i)
 {
     collapse->fates[i] = COLLAPSE_LEFT;
@@ -420,6 +406,7 @@ static void deal_with(struct collapse *collapse, size_t i)
 static bool note_destroyed(struct collapse *collapse, const json_t *set)
 {
     const json_t *refusals = json_object_get(set, "notDestroyed");
+    json_t *destroyed = own_request_id_set(json_object_get(set, "destroyed"));
     bool refused = false;
 
     for (size_t i = 0; i < collapse->task_count; i++) {
@@ -431,12 +418,13 @@ static bool note_destroyed(struct collapse *collapse, const json_t *set)
             refused = true;
             continue;
         }
-        if (!refusal && !lists(json_object_get(set, "destroyed"), id))
+        if (!refusal && !json_object_get(destroyed, id))
             continue;
         if (!refusal)
             tell(collapse, COLLAPSE_DESTROYED, i);
         deal_with(collapse, i);
     }
+    json_decref(destroyed);
     return refused;
 }
 

@@ -268,11 +268,7 @@ static wall_time collapse_now(void *user)
 
 static bool is_listed(const struct sweep *sweep, const char *id)
 {
-    for (size_t i = 0; i < sweep->domain->count; i++) {
-        if (strcmp(tasks_of(sweep)[i].id, id) == 0)
-            return true;
-    }
-    return false;
+    return inventory_task_of(&sweep->inventory, sweep->domain, id) != NULL;
 }
 
 /* The live tasks of the list, and what the look-up has found beside them; how many. */
@@ -473,20 +469,6 @@ static enum sweep_step clear(struct sweep *sweep)
     return any ? enter(sweep, STAGE_CLEAR, SWEEP_SEND) : end(sweep, NULL);
 }
 
-static bool is_destroyed(const json_t *set, const char *id)
-{
-    size_t i;
-    json_t *value;
-
-    json_array_foreach(json_object_get(set, "destroyed"), i, value)
-    {
-        const char *own = json_string_value(value);
-        if (own && strcmp(own, id) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* Where the server does not destroy tasks (v0.16.5), they stay. */
 static enum sweep_step feed_clear(struct sweep *sweep, unsigned status, const char *body,
                                   size_t len)
@@ -496,11 +478,13 @@ static enum sweep_step feed_clear(struct sweep *sweep, unsigned status, const ch
 
     if (error)
         return end(sweep, error);
+    json_t *destroyed = own_request_id_set(json_object_get(set, "destroyed"));
     for (size_t i = sweep->cleared; i < sweep->clearing; i++) {
         const struct inventory_task *task = &sweep->inventory.tasks[i];
-        if (task->not_due && is_destroyed(set, task->id))
+        if (task->not_due && json_object_get(destroyed, task->id))
             tell_cleared(sweep, task);
     }
+    json_decref(destroyed);
     sweep->cleared = sweep->clearing;
     return json_object_get(set, "destroyed") ? clear(sweep) : end(sweep, NULL);
 }

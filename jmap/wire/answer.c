@@ -82,19 +82,23 @@ const char *answer_error_type(const struct jmap_answer *answer, size_t call, con
     return json_string_value(json_object_get(entry(answer, call, "notCreated", key), "type"));
 }
 
-bool answer_has_destroyed(const struct jmap_answer *answer, const char *id)
+json_t *answer_destroyed_ids(const struct jmap_answer *answer)
 {
+    json_t *ids = json_object(), *id;
+    bool done = ids != NULL;
+
     for (size_t i = 0; i < answer->call_count; i++) {
         size_t n;
-        json_t *destroyed;
-        json_array_foreach(json_object_get(answer->sets[i], "destroyed"), n, destroyed)
+        json_array_foreach(json_object_get(answer->sets[i], "destroyed"), n, id)
         {
-            const char *own = json_string_value(destroyed);
-            if (own && strcmp(own, id) == 0)
-                return true;
+            done = done &&
+                   (!json_is_string(id) || json_object_set(ids, json_string_value(id), id) == 0);
         }
     }
-    return false;
+    if (done)
+        return ids;
+    json_decref(ids);
+    return NULL;
 }
 
 bool answer_is_masked(const struct jmap_answer *answer, size_t call, const char *key)

@@ -28,8 +28,8 @@ const char *answer_created_id(const struct jmap_answer *answer, size_t call, con
 /* The type of the error that the server gave a create, or NULL. Borrowed. */
 const char *answer_error_type(const struct jmap_answer *answer, size_t call, const char *key);
 
-/* Whether any call of the request has destroyed that task. */
-bool answer_has_destroyed(const struct jmap_answer *answer, const char *id);
+/* A new object whose keys are all that the request has destroyed; NULL when memory ran out. */
+json_t *answer_destroyed_ids(const struct jmap_answer *answer);
 
 /* True when the create got as far as its domain: shape and permission are in order. */
 bool answer_is_masked(const struct jmap_answer *answer, size_t call, const char *key);

@@ -180,6 +180,21 @@ const char *own_request_string(const json_t *object, const char *member)
     return json_string_value(json_object_get(object, member));
 }
 
+json_t *own_request_id_set(const json_t *ids)
+{
+    json_t *set = json_object(), *id;
+    size_t i;
+
+    json_array_foreach(ids, i, id)
+    {
+        if (json_is_string(id) && json_object_set(set, json_string_value(id), id) != 0) {
+            json_decref(set);
+            return NULL;
+        }
+    }
+    return set;
+}
+
 wall_time own_request_time(const json_t *object, const char *member, wall_time otherwise)
 {
     const char *text = own_request_string(object, member);

@@ -88,6 +88,9 @@ const char *own_request_error(const struct own_request *request, const char *cal
 /* A member that is a string, or NULL. */
 const char *own_request_string(const json_t *object, const char *member);
 
+/* A new object whose keys are the array's strings, to find one among many; NULL: no memory. */
+json_t *own_request_id_set(const json_t *ids);
+
 /* A member that is a time; `otherwise` where it is none. */
 wall_time own_request_time(const json_t *object, const char *member, wall_time otherwise);
 
