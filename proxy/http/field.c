@@ -4,6 +4,28 @@
 #include <string.h>
 #include <strings.h>
 
+/* 1: in a name, 2: in a value, 3: in both; from 0x80 on in values only. */
+const unsigned char field_byte_kinds[256] = {
+    /* clang-format off */
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    2, 3, 2, 3, 3, 3, 3, 3, 2, 2, 3, 3, 2, 3, 3, 2,
+    3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2,
+    2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3,
+    3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 2, 2, 2, 3, 3,
+    3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3,
+    3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 2, 3, 2, 3, 0,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    /* clang-format on */
+};
+
 struct field field_of(const char *name, const char *value)
 {
     return (struct field){
@@ -29,22 +51,18 @@ size_t field_count(const struct field_list *list, const char *name)
 
 bool field_name_valid(const char *name, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
-        if (!field_alphanumeric(name[i]) &&
-            (name[i] == '\0' || strchr("-!#$%&'*+.^_`|~", name[i]) == NULL))
-            return false;
-    }
-    return len > 0;
+    size_t valid = 0;
+    while (valid < len && field_byte_in_name(name[valid]))
+        valid++;
+    return len > 0 && valid == len;
 }
 
 bool field_value_valid(const char *value, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)value[i];
-        if ((c < ' ' && c != '\t') || c == 0x7f)
-            return false;
-    }
-    return true;
+    size_t valid = 0;
+    while (valid < len && field_byte_in_value(value[valid]))
+        valid++;
+    return valid == len;
 }
 
 bool field_value_has_token(const char *value, const char *token, size_t token_len)

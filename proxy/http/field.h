@@ -43,6 +43,23 @@ static inline bool field_alphanumeric(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
+/* What a byte may be part of. */
+extern const unsigned char field_byte_kinds[256];
+#define FIELD_BYTE_IN_NAME 1
+#define FIELD_BYTE_IN_VALUE 2
+
+/* Of a token (RFC 9110, section 5.6.2). */
+static inline bool field_byte_in_name(char c)
+{
+    return (field_byte_kinds[(unsigned char)c] & FIELD_BYTE_IN_NAME) != 0;
+}
+
+/* Not a control character, but for a tab (RFC 9110, section 5.5). */
+static inline bool field_byte_in_value(char c)
+{
+    return (field_byte_kinds[(unsigned char)c] & FIELD_BYTE_IN_VALUE) != 0;
+}
+
 /* The first of that name, or NULL. */
 const struct field *field_find(const struct field_list *list, const char *name);
 

@@ -29,7 +29,7 @@ static const char *fields_fault(const struct field_list *fields)
     return NULL;
 }
 
-static const char *framing_fault(const struct field_list *fields)
+const char *vetting_framing_fault(const struct field_list *fields)
 {
     const struct field *length = field_find(fields, "Content-Length");
     const struct field *coding = field_find(fields, "Transfer-Encoding");
@@ -100,19 +100,13 @@ const char *vetting_fault(const struct arrival *arrival)
     if (fault == NULL)
         fault = fields_fault(&arrival->fields);
     if (fault == NULL)
-        fault = framing_fault(&arrival->fields);
+        fault = vetting_framing_fault(&arrival->fields);
     if (fault == NULL && strcmp(arrival->version, "1.0") == 0 &&
         field_find(&arrival->fields, "Transfer-Encoding") != NULL)
         fault = "HTTP/1.0 has no Transfer-Encoding.";
     if (fault == NULL)
         fault = host_fault(arrival);
     return fault;
-}
-
-const char *vetting_answer_fault(const struct field_list *fields)
-{
-    const char *fault = fields_fault(fields);
-    return fault == NULL ? framing_fault(fields) : fault;
 }
 
 struct body_frame vetting_body_frame(const struct arrival *arrival)

@@ -21,8 +21,11 @@ bool vetting_head_fits(const struct arrival *arrival);
 /* What is wrong with the request, in words for its sender; NULL where nothing is. */
 const char *vetting_fault(const struct arrival *arrival);
 
-/* The same of an answer's fields: how it is framed must be told once, or not at all. */
-const char *vetting_answer_fault(const struct field_list *fields);
+/*
+ * What is wrong with how fields frame a body, of a request or an answer: it must be told once, or
+ * not at all. NULL where nothing is.
+ */
+const char *vetting_framing_fault(const struct field_list *fields);
 
 /* How a vetted request's body is framed. */
 struct body_frame {

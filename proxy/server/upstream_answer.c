@@ -87,7 +87,7 @@ static bool read_field_line(struct transfer *transfer, const char *line, size_t 
 
 static bool end_of_head(struct transfer *transfer)
 {
-    const char *fault = vetting_answer_fault(&transfer->head.fields);
+    const char *fault = vetting_framing_fault(&transfer->head.fields);
     bool upgraded = transfer->head.status == 101;
     if (fault != NULL)
         return give_up(transfer, fault);
