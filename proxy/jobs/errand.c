@@ -141,7 +141,7 @@ void errand_run_round(struct errand *errand, monotonic_time until)
     until = monotonic_earlier(until, errand->tick);
     int64_t milliseconds = monotonic_milliseconds_until(clock_monotonic(), until);
     loop_wait(&errand->loop, milliseconds > INT_MAX ? INT_MAX : (int)milliseconds);
-    upstream_run(errand->upstream);
+    upstream_run(errand->upstream, clock_monotonic());
     if (monotonic_reached(errand->tick, clock_monotonic())) {
         errand->tick = monotonic_after(clock_monotonic(), TICK_MILLISECONDS);
         upstream_tick(errand->upstream);
@@ -180,6 +180,7 @@ bool errand_open(struct errand *errand, struct gate *gate, const struct errand_s
         .tls_verify = config->upstream_tls_verify,
         .connect_timeout_ms = config->connect_timeout_ms,
         .idle_timeout_ms = config->idle_timeout_ms,
+        .head_limit = UPSTREAM_HEAD_LIMIT,
     };
     *errand = (struct errand){.loop = {.epoll = -1}, .gate = gate, .settings = *settings};
     if (!loop_open(&errand->loop))

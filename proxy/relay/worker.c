@@ -73,7 +73,7 @@ static monotonic_time due(const struct worker *worker)
 static void run_sides(struct worker *worker)
 {
     for (int i = 0; i < ROUNDS; i++) {
-        upstream_run(worker->upstream);
+        upstream_run(worker->upstream, worker->now);
         downstream_run(worker->clients, worker->now);
         if (worker->challenges != NULL)
             downstream_run(worker->challenges, worker->now);
@@ -177,6 +177,7 @@ static bool create_sides(struct worker *worker, struct worker_sockets sockets)
         .tls_verify = config->upstream_tls_verify,
         .connect_timeout_ms = config->connect_timeout_ms,
         .idle_timeout_ms = config->idle_timeout_ms,
+        .head_limit = UPSTREAM_HEAD_LIMIT,
     };
     worker->upstream = upstream_create(&upstream, &worker->loop);
     worker->turns = turns_create();

@@ -3,11 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Idle connections to the server that a worker keeps. */
-#define IDLE_CONNECTIONS 256L
-/* Since then, what a handle has read does not reach into what it reads next. */
-#define CURL_KEEPS_HANDLES 0x080101
-
 const char *upstream_failure_name(enum upstream_failure failure)
 {
     static const char *const names[UPSTREAM_FAILURES] = {
@@ -32,83 +27,237 @@ static bool is_idempotent(const char *method)
     return false;
 }
 
-/* ---- transfers ---- */
+/* ---- from start to end ---- */
 
-static void link_live(struct transfer *transfer)
+void transfer_mark(struct transfer *transfer)
 {
-    struct upstream *upstream = transfer->upstream;
-    transfer->previous = NULL;
-    transfer->next = upstream->live;
-    if (transfer->next != NULL)
-        transfer->next->previous = transfer;
-    upstream->live = transfer;
+    if (transfer->is_ready)
+        return;
+    transfer->is_ready = true;
+    LIST_INSERT_HEAD(&transfer->upstream->ready, transfer, ready_entry);
 }
 
-static void unlink_live(struct transfer *transfer)
+static void unmark(struct transfer *transfer)
 {
-    if (transfer->previous != NULL)
-        transfer->previous->next = transfer->next;
-    else
-        transfer->upstream->live = transfer->next;
-    if (transfer->next != NULL)
-        transfer->next->previous = transfer->previous;
+    if (transfer->is_ready)
+        LIST_REMOVE(transfer, ready_entry);
+    transfer->is_ready = false;
 }
 
-static CURL *take_handle(struct upstream *upstream)
+/* Takes it off everything; it stays in its arena. */
+static void release(struct transfer *transfer, bool keep)
 {
-    return upstream->spare_count > 0 ? upstream->spare[--upstream->spare_count] : curl_easy_init();
+    unmark(transfer);
+    LIST_REMOVE(transfer, entry);
+    if (keep)
+        connection_keep(transfer->connection);
+    else if (transfer->connection != NULL)
+        connection_close(transfer->connection);
+    transfer->connection = NULL;
+    buffer_clear(&transfer->unsent);
+    buffer_clear(&transfer->held);
+}
+
+static bool is_stream(const struct transfer *transfer)
+{
+    return transfer->body_kind != BODY_NONE && transfer->body_kind != BODY_WHOLE;
 }
 
 /*
- * Handles are used again only where nothing has gone wrong. Before 8.1.1 they never are: one that
- * has been reset would still follow a pointer to freed fields when its next answer begins with a
- * folded line.
+ * A stream cannot be sent twice, so it must not meet a connection that is being closed. Its own is
+ * not kept either: the next stream would leave it alone, and they would pile up.
  */
-static void put_handle(struct upstream *upstream, CURL *easy, bool sound)
+static bool is_alone(const struct transfer *transfer)
 {
-    if (!sound || !upstream->keeps_handles || upstream->spare_count == SPARE_HANDLES) {
-        curl_easy_cleanup(easy);
-        return;
-    }
-    curl_easy_reset(easy);
-    upstream->spare[upstream->spare_count++] = easy;
+    return transfer->once || is_stream(transfer);
 }
 
-/* Takes the transfer from curl. `sound`: it has come to its proper end. */
-static void release(struct transfer *transfer, bool sound)
+static void finish(struct transfer *transfer, enum upstream_failure failure, const char *detail)
 {
-    curl_multi_remove_handle(transfer->upstream->multi, transfer->easy);
-    unlink_live(transfer);
-    put_handle(transfer->upstream, transfer->easy, sound && transfer->state == TRANSFER_IN_BODY);
-    free(transfer);
+    const struct transfer_handler *handler = transfer->handler;
+    void *user = transfer->user;
+    bool keep = failure == UPSTREAM_FINE && transfer->answered && !transfer->sends &&
+                !transfer->surplus && !transfer->parser.ends_connection && !is_alone(transfer);
+    release(transfer, keep);
+    handler->done(user, failure, detail);
 }
+
+static bool begin_attempt(struct transfer *transfer, struct connection *connection)
+{
+    answer_parser_begin(&transfer->parser, transfer->arena, transfer->upstream->settings.head_limit,
+                        transfer->is_head, transfer->body_kind == BODY_UPGRADE);
+    transfer_rewind(transfer);
+    transfer->connection = connection;
+    if (connection != NULL)
+        connection->transfer = transfer;
+    else
+        transfer->connection = connection_create(transfer->upstream, transfer);
+    return transfer->connection != NULL;
+}
+
+static bool may_try_again(const struct transfer *transfer)
+{
+    return transfer->connection->kept && !transfer->parser.begun && !transfer->tried_before &&
+           !is_alone(transfer) && (!transfer->sent_any || transfer->repeatable);
+}
+
+/* The connection has ended before the answer has. */
+static void on_lost(struct transfer *transfer)
+{
+    if (may_try_again(transfer)) {
+        connection_close(transfer->connection);
+        transfer->tried_before = true;
+        if (!begin_attempt(transfer, NULL))
+            finish(transfer, UPSTREAM_MEMORY, "out of memory");
+        return;
+    }
+    bool stale = transfer->connection->kept && !transfer->parser.begun;
+    answer_parser_close(&transfer->parser);
+    finish(transfer, UPSTREAM_BROKEN,
+           stale ? "the server closed a kept connection and may have read the request"
+           : transfer->parser.fault != NULL ? transfer->parser.fault
+                                            : "the server broke the connection off");
+}
+
+/* ---- its turns ---- */
+
+/*
+ * Whoever refuses does not want the rest, nor does who closes once the answer is complete. Of any
+ * other server it is to be expected that it reads on.
+ */
+static bool wants_no_more(const struct transfer *transfer)
+{
+    return (transfer->has_head && transfer->parser.status >= 300) ||
+           (transfer->answered && transfer->parser.ends_connection);
+}
+
+/* True where the transfer has ended. */
+static bool end_after_receiving(struct transfer *transfer, enum receiving result)
+{
+    switch (result) {
+    case RECEIVING_DONE:
+        transfer->answered = true;
+        return false;
+    case RECEIVING_CLOSED:
+        on_lost(transfer);
+        return true;
+    case RECEIVING_FAULT:
+        finish(transfer, UPSTREAM_BROKEN, transfer->parser.fault);
+        return true;
+    case RECEIVING_FAILED:
+        finish(transfer, UPSTREAM_BROKEN, "the answer cannot be passed on");
+        return true;
+    case RECEIVING_MEMORY:
+        finish(transfer, UPSTREAM_MEMORY, "out of memory");
+        return true;
+    case RECEIVING_AGAIN:
+        transfer_mark(transfer);
+        return false;
+    case RECEIVING_LATER:
+        return false;
+    }
+    return false;
+}
+
+/*
+ * What cannot be sent is no failure yet: the server may have answered, closed, and not waited for
+ * the rest. So that answer is read, which ends by itself.
+ */
+static bool end_after_sending(struct transfer *transfer, enum sending result)
+{
+    switch (result) {
+    case SENDING_BROKEN:
+        transfer->sends = false;
+        transfer->send_broken = true;
+        transfer->connection->hung_up = true;
+        transfer->connection->readable = true;
+        transfer_mark(transfer);
+        return false;
+    case SENDING_FAILED:
+        finish(transfer, UPSTREAM_BROKEN, "the client's request broke off");
+        return true;
+    case SENDING_MEMORY:
+        finish(transfer, UPSTREAM_MEMORY, "out of memory");
+        return true;
+    case SENDING_AGAIN:
+        transfer_mark(transfer);
+        return false;
+    case SENDING_LATER:
+    case SENDING_DONE:
+        return false;
+    }
+    return false;
+}
+
+static void run(struct transfer *transfer)
+{
+    struct connection *connection = transfer->connection;
+    if (!connection->open)
+        return;
+    if (!transfer->answered && !transfer->data_waits &&
+        (connection->readable || transfer->held.len > 0) &&
+        end_after_receiving(transfer, transfer_receive(transfer)))
+        return;
+    if (transfer->sends && wants_no_more(transfer)) {
+        transfer->sends = false;
+        transfer->parser.ends_connection = true;
+    }
+    if (transfer->sends && connection->writable && !transfer->pull_waits &&
+        end_after_sending(transfer, transfer_send(transfer)))
+        return;
+    if (transfer->answered && (!transfer->sends || connection->hung_up))
+        finish(transfer, UPSTREAM_FINE, "");
+}
+
+void transfer_connected(struct transfer *transfer)
+{
+    transfer->progress = transfer->upstream->now;
+    transfer_mark(transfer);
+}
+
+void transfer_not_connected(struct transfer *transfer, enum upstream_failure failure,
+                            const char *detail)
+{
+    finish(transfer, failure, detail);
+}
+
+/* ---- what others call ---- */
 
 static struct transfer *transfer_create(struct upstream *upstream,
                                         const struct upstream_request *request,
                                         const struct transfer_handler *handler, void *user)
 {
-    CURL *easy = take_handle(upstream);
-    struct transfer *transfer = easy == NULL ? NULL : malloc(sizeof *transfer);
-    if (transfer == NULL) {
-        curl_easy_cleanup(easy);
+    struct transfer *transfer = arena_alloc(request->arena, sizeof *transfer);
+    if (transfer == NULL)
         return NULL;
-    }
+    bool has_body = request->body_kind == BODY_WHOLE;
+    monotonic_time now = clock_monotonic();
     *transfer = (struct transfer){
         .upstream = upstream,
-        .easy = easy,
         .arena = request->arena,
         .handler = handler,
         .user = user,
-        .state = TRANSFER_BEFORE_HEAD,
-        .asks_upgrade = request->body_kind == BODY_UPGRADE,
-        .paused = CURLPAUSE_CONT,
+        .is_head = strcmp(request->method, "HEAD") == 0,
         .once = request->once,
         .repeatable = request->repeatable || is_idempotent(request->method),
         .whole = request->whole,
-        .progress = clock_monotonic(),
+        .body_kind = request->body_kind,
+        /* It is only read. */
+        .body = {has_body ? (char *)request->body : NULL, has_body ? request->len : 0},
+        .told_length = request->body_kind == BODY_STREAM ? request->len : 0,
+        .progress = now,
+        .deadline =
+            request->timeout_ms > 0 ? monotonic_after(now, request->timeout_ms) : MONOTONIC_NEVER,
     };
-    link_live(transfer);
-    return transfer;
+    return transfer_write_head(transfer, request) ? transfer : NULL;
+}
+
+/* A stream's body is pulled in a run, once its owner has it. */
+static void send_at_once(struct transfer *transfer)
+{
+    enum sending result = is_stream(transfer) ? SENDING_AGAIN : transfer_send(transfer);
+    if (result != SENDING_DONE && result != SENDING_LATER)
+        transfer_mark(transfer);
 }
 
 struct transfer *transfer_start(struct upstream *upstream, const struct upstream_request *request,
@@ -117,12 +266,13 @@ struct transfer *transfer_start(struct upstream *upstream, const struct upstream
     struct transfer *transfer = transfer_create(upstream, request, handler, user);
     if (transfer == NULL)
         return NULL;
-    bool fine = transfer_write_request(transfer, request) &&
-                curl_multi_add_handle(upstream->multi, transfer->easy) == CURLM_OK;
-    if (!fine) {
-        release(transfer, false);
+    struct connection *kept = is_alone(transfer) ? NULL : connection_take(upstream);
+    if (!begin_attempt(transfer, kept))
         return NULL;
-    }
+    LIST_INSERT_HEAD(&upstream->live, transfer, entry);
+    upstream->due = monotonic_earlier(upstream->due, transfer->deadline);
+    if (kept != NULL)
+        send_at_once(transfer);
     return transfer;
 }
 
@@ -135,12 +285,12 @@ void transfer_hand_over(struct transfer *transfer, const struct transfer_handler
 
 void transfer_resume(struct transfer *transfer)
 {
-    if (transfer->paused == CURLPAUSE_CONT)
+    if (!transfer->pull_waits && !transfer->data_waits)
         return;
-    /* The handlers called from within may pause again. */
-    transfer->paused = CURLPAUSE_CONT;
+    transfer->pull_waits = false;
+    transfer->data_waits = false;
     transfer->progress = clock_monotonic();
-    curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+    transfer_mark(transfer);
 }
 
 void transfer_cancel(struct transfer *transfer)
@@ -149,179 +299,127 @@ void transfer_cancel(struct transfer *transfer)
         release(transfer, false);
 }
 
-static enum upstream_failure failure_of(const struct transfer *transfer, CURLcode code)
-{
-    if (transfer->out_of_memory)
-        return UPSTREAM_MEMORY;
-    switch (code) {
-    case CURLE_OK:
-        /* A connection that ends before any status line must not pass as an empty answer. */
-        return transfer->state == TRANSFER_BEFORE_HEAD || transfer->state == TRANSFER_IN_HEAD
-                   ? UPSTREAM_BROKEN
-                   : UPSTREAM_FINE;
-    case CURLE_COULDNT_RESOLVE_HOST:
-        return UPSTREAM_RESOLVE;
-    case CURLE_COULDNT_CONNECT:
-        return UPSTREAM_CONNECT;
-    case CURLE_OPERATION_TIMEDOUT:
-        return UPSTREAM_TIMEOUT;
-    case CURLE_OUT_OF_MEMORY:
-        return UPSTREAM_MEMORY;
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_CERTPROBLEM:
-        return UPSTREAM_TLS;
-    default:
-        return UPSTREAM_BROKEN;
-    }
-}
-
-static void finish(struct transfer *transfer, enum upstream_failure failure, const char *detail)
-{
-    const struct transfer_handler *handler = transfer->handler;
-    void *user = transfer->user;
-    char words[CURL_ERROR_SIZE];
-    strncpy(words, detail, sizeof words - 1);
-    words[sizeof words - 1] = '\0';
-    release(transfer, failure == UPSTREAM_FINE);
-    handler->done(user, failure, words);
-}
-
-static void finish_all_done(struct upstream *upstream)
-{
-    int left;
-    CURLMsg *message;
-    while ((message = curl_multi_info_read(upstream->multi, &left)) != NULL) {
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        CURLcode code = message->data.result;
-        char *private;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
-        struct transfer *transfer = (struct transfer *)(void *)private;
-        const char *detail = transfer->fault != NULL      ? transfer->fault
-                             : transfer->error[0] != '\0' ? transfer->error
-                                                          : curl_easy_strerror(code);
-        finish(transfer, failure_of(transfer, code), detail);
-    }
-}
-
-static struct transfer *find_ended_tunnel(struct upstream *upstream)
-{
-    struct transfer *transfer = upstream->live;
-    while (transfer != NULL && transfer->state != TRANSFER_TUNNEL_ENDED)
-        transfer = transfer->next;
-    return transfer;
-}
-
-static void finish_ended_tunnels(struct upstream *upstream)
-{
-    struct transfer *transfer;
-    if (!upstream->tunnels_ended)
-        return;
-    upstream->tunnels_ended = false;
-    while ((transfer = find_ended_tunnel(upstream)) != NULL)
-        finish(transfer, UPSTREAM_FINE, "");
-}
-
 /* ---- all of them ---- */
 
 monotonic_time upstream_due(const struct upstream *upstream)
 {
-    return upstream->tunnels_ended ? clock_monotonic() : upstream->timer;
+    if (!LIST_EMPTY(&upstream->ready))
+        return upstream->now;
+    return monotonic_earlier(upstream->timer, upstream->due);
 }
 
-void upstream_run(struct upstream *upstream)
+/* Those whose time is up; when the next one's is. */
+static void finish_overdue(struct upstream *upstream)
 {
-    if (upstream->timer.nanoseconds <= clock_monotonic().nanoseconds) {
-        int running;
-        upstream->timer = MONOTONIC_NEVER;
-        curl_multi_socket_action(upstream->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    }
-    finish_all_done(upstream);
-    finish_ended_tunnels(upstream);
+    struct transfer *transfer, *next;
+    if (!monotonic_reached(upstream->due, upstream->now))
+        return;
+    upstream->due = MONOTONIC_NEVER;
+    do {
+        for (transfer = LIST_FIRST(&upstream->live); transfer != NULL; transfer = next) {
+            next = LIST_NEXT(transfer, entry);
+            if (monotonic_reached(transfer->deadline, upstream->now))
+                break;
+            upstream->due = monotonic_earlier(upstream->due, transfer->deadline);
+        }
+        if (transfer != NULL)
+            finish(transfer, UPSTREAM_TIMEOUT, "the server did not answer in time");
+    } while (transfer != NULL);
 }
 
-/* Whether the server is to say something. Where the client does not send, nobody is to blame. */
+/* Those that become ready meanwhile have their turn in the next run. */
+void upstream_run(struct upstream *upstream, monotonic_time now)
+{
+    struct transfer *transfer;
+    upstream->now = now;
+    connections_free_closed(upstream);
+    connect_run(upstream);
+    while ((transfer = LIST_FIRST(&upstream->ready)) != NULL) {
+        LIST_REMOVE(transfer, ready_entry);
+        LIST_INSERT_HEAD(&upstream->running, transfer, ready_entry);
+    }
+    while ((transfer = LIST_FIRST(&upstream->running)) != NULL) {
+        unmark(transfer);
+        run(transfer);
+    }
+    finish_overdue(upstream);
+}
+
+/*
+ * Whether the server is to do something. Where the client does not send, or does not take what has
+ * come, nobody is to blame.
+ */
 static bool is_waited_for(const struct transfer *transfer)
 {
-    if (transfer->state == TRANSFER_IN_BODY)
-        return transfer->whole && (transfer->paused & CURLPAUSE_RECV) == 0;
-    return transfer->state < TRANSFER_IN_BODY &&
-           (transfer->asks_upgrade || (transfer->paused & CURLPAUSE_SEND) == 0);
+    if (transfer->parser.state == ANSWER_AT_TUNNEL)
+        return false;
+    if (transfer->sends && transfer->pull_waits)
+        return false;
+    if (transfer->has_head && !transfer->answered)
+        return transfer->whole && !transfer->data_waits;
+    return true;
+}
+
+static bool is_silent(const struct transfer *transfer)
+{
+    const struct upstream *upstream = transfer->upstream;
+    int64_t limit = upstream->settings.idle_timeout_ms * NANOSECONDS_PER_MILLISECOND;
+    return is_waited_for(transfer) && monotonic_elapsed(transfer->progress, upstream->now) > limit;
 }
 
 /* One whose server is silent for too long, or NULL. */
-static struct transfer *find_silent(struct upstream *upstream, monotonic_time now)
+static struct transfer *find_silent(struct upstream *upstream)
 {
-    int64_t limit = upstream->settings.idle_timeout_ms * NANOSECONDS_PER_MILLISECOND;
-    for (struct transfer *transfer = upstream->live; transfer != NULL; transfer = transfer->next) {
-        if (is_waited_for(transfer) && monotonic_elapsed(transfer->progress, now) > limit)
-            return transfer;
-    }
-    return NULL;
+    struct transfer *transfer = LIST_FIRST(&upstream->live);
+    while (transfer != NULL && !is_silent(transfer))
+        transfer = LIST_NEXT(transfer, entry);
+    return transfer;
 }
 
 void upstream_tick(struct upstream *upstream)
 {
-    monotonic_time now = clock_monotonic();
     struct transfer *transfer;
-    for (transfer = upstream->live; transfer != NULL; transfer = transfer->next)
-        transfer_end_pause_of_sending(transfer);
-    while ((transfer = find_silent(upstream, now)) != NULL)
-        finish(transfer, UPSTREAM_TIMEOUT,
-               transfer->state == TRANSFER_IN_BODY
-                   ? "the server did not go on with its answer in time"
-                   : "the server did not begin its answer in time");
-}
-
-static int on_timer(CURLM *multi, long milliseconds, void *user)
-{
-    (void)multi;
-    struct upstream *upstream = user;
-    upstream->timer =
-        milliseconds < 0 ? MONOTONIC_NEVER : monotonic_after(clock_monotonic(), milliseconds);
-    return 0;
+    upstream->now = clock_monotonic();
+    while ((transfer = find_silent(upstream)) != NULL) {
+        if (transfer->answered)
+            finish(transfer, UPSTREAM_FINE, "");
+        else
+            finish(transfer, UPSTREAM_TIMEOUT,
+                   transfer->has_head ? "the server did not go on with its answer in time"
+                                      : "the server did not begin its answer in time");
+    }
+    connections_look_after(upstream);
 }
 
 struct upstream *upstream_create(const struct upstream_settings *settings, struct loop *loop)
 {
-    struct upstream *upstream = calloc(1, sizeof *upstream);
+    struct upstream *upstream = malloc(sizeof *upstream);
     if (upstream == NULL)
         return NULL;
+    memset(upstream, 0, offsetof(struct upstream, block));
     upstream->settings = *settings;
     upstream->loop = loop;
-    upstream->timer = MONOTONIC_NEVER;
-    upstream->keeps_handles = curl_version_info(CURLVERSION_NOW)->version_num >= CURL_KEEPS_HANDLES;
-    upstream->multi = curl_multi_init();
-    upstream->url = curl_url();
-    if (upstream->multi == NULL || upstream->url == NULL ||
-        curl_url_set(upstream->url, CURLUPART_URL, settings->url, 0) != CURLUE_OK) {
-        curl_multi_cleanup(upstream->multi);
-        curl_url_cleanup(upstream->url);
-        free(upstream);
-        return NULL;
-    }
-    curl_multi_setopt(upstream->multi, CURLMOPT_SOCKETFUNCTION, upstream_on_socket);
-    curl_multi_setopt(upstream->multi, CURLMOPT_SOCKETDATA, upstream);
-    curl_multi_setopt(upstream->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-    curl_multi_setopt(upstream->multi, CURLMOPT_TIMERDATA, upstream);
-    curl_multi_setopt(upstream->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS);
-    curl_multi_setopt(upstream->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-    return upstream;
+    upstream->now = clock_monotonic();
+    upstream->due = MONOTONIC_NEVER;
+    if (connect_prepare(upstream))
+        return upstream;
+    upstream_destroy(upstream);
+    return NULL;
 }
 
 void upstream_destroy(struct upstream *upstream)
 {
+    struct transfer *transfer;
+    struct connection *connection;
     if (upstream == NULL)
         return;
-    while (upstream->live != NULL)
-        release(upstream->live, false);
-    while (upstream->spare_count > 0)
-        curl_easy_cleanup(take_handle(upstream));
-    curl_multi_cleanup(upstream->multi);
-    curl_url_cleanup(upstream->url);
-    upstream_forget_sockets(upstream);
+    while ((transfer = LIST_FIRST(&upstream->live)) != NULL)
+        release(transfer, false);
+    while ((connection = LIST_FIRST(&upstream->idle)) != NULL) {
+        LIST_REMOVE(connection, entry);
+        connection_close(connection);
+    }
+    connections_free_closed(upstream);
+    connect_clear(upstream);
     free(upstream);
 }

@@ -10,8 +10,7 @@
  * is then sent again, once, if nothing of it had gone out or its method is idempotent (RFC 9110,
  * section 9.2.2, and IANA's registry of methods).
  *
- * Handlers are called from upstream_run(), upstream_tick(), transfer_resume() and the loop's
- * events; done() only from the first two and never from within transfer_start().
+ * Handlers are called from upstream_run() and upstream_tick() only.
  */
 
 #include <stdbool.h>
@@ -22,6 +21,9 @@
 #include "proxy/base/clock.h"
 #include "proxy/http/field.h"
 #include "proxy/base/loop.h"
+
+/* Until it can be set. */
+#define UPSTREAM_HEAD_LIMIT ((size_t)32768)
 
 struct upstream;
 struct transfer;
@@ -48,6 +50,7 @@ struct upstream_settings {
     int64_t connect_timeout_ms;
     int64_t idle_timeout_ms; /* longest silence before the answer's head, and within one that is
                                 `whole` */
+    size_t head_limit;       /* bytes of all heads of an answer, interim ones too */
 };
 
 enum body_kind {
@@ -117,8 +120,8 @@ void upstream_destroy(struct upstream *upstream);
 /* When upstream_run() must be called at the latest. */
 monotonic_time upstream_due(const struct upstream *upstream);
 
-/* Does what is due now, and tells which transfers are done. */
-void upstream_run(struct upstream *upstream);
+/* Does what is due by `now`, and what the loop's events have called for. */
+void upstream_run(struct upstream *upstream, monotonic_time now);
 
 /* Looks for transfers whose server has been silent for too long; about once a second. */
 void upstream_tick(struct upstream *upstream);

@@ -1,180 +1,127 @@
 #include "proxy/server/upstream_parts.h"
 
-#include <string.h>
+/* How many blocks are read until others have their turn. */
+#define RECEIVES_A_TURN 8
 
-#include "proxy/http/vetting.h"
-
-#define FIELDS_AT_FIRST ((size_t)32)
-#define FIELDS_LIMIT ((size_t)4096)
-/* Of all heads of one answer, interim ones too: the last must fit into a client's connection. */
-#define HEAD_LIMIT ((size_t)32768)
-
-/*
- * curl stops sending where the answer says that the rest is not wanted, but it takes the transfer
- * for unfinished for as long as sending is paused.
- */
-void transfer_end_pause_of_sending(struct transfer *transfer)
+static enum receiving pass_interim(struct transfer *transfer)
 {
-    if (transfer->state == TRANSFER_IN_BODY && (transfer->paused & CURLPAUSE_SEND) != 0)
-        transfer_resume(transfer);
+    const struct upstream_head head = {transfer->parser.status, transfer->parser.fields};
+    if (transfer->handler->interim != NULL)
+        transfer->handler->interim(transfer->user, &head);
+    return RECEIVING_AGAIN;
 }
 
-static bool give_up(struct transfer *transfer, const char *fault)
+/* From a 101 on there are bytes to pull. */
+static enum receiving pass_head(struct transfer *transfer)
 {
-    transfer->fault = fault;
-    return false;
+    const struct upstream_head head = {transfer->parser.status, transfer->parser.fields};
+    transfer->has_head = true;
+    transfer->sends |= transfer->parser.state == ANSWER_AT_TUNNEL;
+    return transfer->handler->head(transfer->user, &head) ? RECEIVING_AGAIN : RECEIVING_FAILED;
 }
 
-static bool add_field(struct transfer *transfer, struct field field)
+static enum receiving pass_data(struct transfer *transfer, const char *bytes, size_t len)
 {
-    struct field_list *list = &transfer->head.fields;
-    if (list->count == FIELDS_LIMIT)
-        return give_up(transfer, "the answer has too many header fields");
-    if (list->count == transfer->field_capacity) {
-        size_t capacity = transfer->field_capacity == 0 ? FIELDS_AT_FIRST : list->count * 2;
-        struct field *fields = arena_alloc(transfer->arena, capacity * sizeof *fields);
-        if (fields == NULL) {
-            transfer->out_of_memory = true;
-            return false;
-        }
-        if (list->count > 0)
-            memcpy(fields, list->fields, list->count * sizeof *fields);
-        list->fields = fields;
-        transfer->field_capacity = capacity;
-    }
-    list->fields[list->count++] = field;
-    return true;
-}
-
-/* "HTTP/1.1 200 OK" */
-static bool read_status_line(struct transfer *transfer, const char *line, size_t len)
-{
-    const char *space = memchr(line, ' ', len);
-    if (space == NULL || len - (size_t)(space - line) < 4)
-        return give_up(transfer, "the answer has no proper status line");
-    unsigned status = 0;
-    for (int i = 1; i <= 3; i++) {
-        if (space[i] < '0' || space[i] > '9')
-            return give_up(transfer, "the answer has no proper status line");
-        status = status * 10 + (unsigned)(space[i] - '0');
-    }
-    transfer->head.status = status;
-    transfer->head.fields.count = 0;
-    transfer->state = TRANSFER_IN_HEAD;
-    return status >= 100 || give_up(transfer, "the answer has no proper status line");
-}
-
-static bool read_field_line(struct transfer *transfer, const char *line, size_t len)
-{
-    const char *colon = memchr(line, ':', len);
-    if (colon == NULL)
-        return give_up(transfer, "a header line of the answer has no colon");
-    const char *value = colon + 1;
-    const char *end = line + len;
-    while (value < end && (*value == ' ' || *value == '\t'))
-        value++;
-    while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
-        end--;
-    struct field field = {.name_len = (size_t)(colon - line), .value_len = (size_t)(end - value)};
-    field.name = arena_copy(transfer->arena, line, field.name_len);
-    field.value = arena_copy(transfer->arena, value, field.value_len);
-    if (field.name == NULL || field.value == NULL) {
-        transfer->out_of_memory = true;
-        return false;
-    }
-    return add_field(transfer, field);
-}
-
-static bool end_of_head(struct transfer *transfer)
-{
-    const char *fault = vetting_framing_fault(&transfer->head.fields);
-    bool upgraded = transfer->head.status == 101;
-    if (fault != NULL)
-        return give_up(transfer, fault);
-    if (upgraded && !transfer->asks_upgrade)
-        return give_up(transfer, "the server switched protocols unasked");
-    if (transfer->head.status < 200 && !upgraded) {
-        transfer->state = TRANSFER_BEFORE_HEAD;
-        if (transfer->handler->interim != NULL)
-            transfer->handler->interim(transfer->user, &transfer->head);
-        return true;
-    }
-    transfer->state = upgraded ? TRANSFER_TUNNEL : TRANSFER_IN_BODY;
-    transfer_end_pause_of_sending(transfer);
-    return transfer->handler->head(transfer->user, &transfer->head);
-}
-
-size_t transfer_on_header(char *line, size_t one, size_t size, void *user)
-{
-    (void)one;
-    struct transfer *transfer = user;
-    transfer->progress = clock_monotonic();
-    size_t len = size;
-    while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n'))
-        len--;
-    bool fine = true;
-    if (transfer->state != TRANSFER_IN_BODY && size > HEAD_LIMIT - transfer->head_len) {
-        give_up(transfer, "the answer's head is too large");
-        return 0;
-    }
-    transfer->head_len += transfer->state == TRANSFER_IN_BODY ? 0 : size;
-    switch (transfer->state) {
-    case TRANSFER_BEFORE_HEAD:
-        fine = read_status_line(transfer, line, len);
-        break;
-    case TRANSFER_IN_HEAD:
-        fine = len == 0 ? end_of_head(transfer) : read_field_line(transfer, line, len);
-        break;
-    default:
-        break; /* a trailer: the client's side has no place for it */
-    }
-    return fine ? size : 0;
-}
-
-size_t transfer_on_data(char *bytes, size_t one, size_t len, void *user)
-{
-    (void)one;
-    struct transfer *transfer = user;
-    if (len == 0)
-        return 0;
     if (transfer->whole)
-        transfer->progress = clock_monotonic();
+        transfer->progress = transfer->upstream->now;
     switch (transfer->handler->data(transfer->user, bytes, len)) {
     case DATA_TAKEN:
-        transfer_end_pause_of_sending(transfer);
-        return len;
+        return RECEIVING_AGAIN;
     case DATA_LATER:
-        transfer->paused |= CURLPAUSE_RECV;
-        return CURL_WRITEFUNC_PAUSE;
+        transfer->data_waits = true;
+        return RECEIVING_LATER;
     case DATA_FAIL:
         break;
     }
-    return len + 1;
+    return RECEIVING_FAILED;
 }
 
-size_t transfer_on_pull(char *into, size_t one, size_t max, void *user)
+/*
+ * Reads what has come and passes it on. RECEIVING_AGAIN: all is used; RECEIVING_LATER: content
+ * that cannot be passed on now, `held_data` bytes of it, ends at `used`.
+ */
+static enum receiving parse(struct transfer *transfer, const char *bytes, size_t len, size_t *used)
 {
-    struct transfer *transfer = user;
-    size_t len = 0;
-    if (transfer->asks_upgrade && transfer->state == TRANSFER_IN_BODY)
-        return 0;
-    if (transfer->asks_upgrade && transfer->state != TRANSFER_TUNNEL) {
-        transfer->paused |= CURLPAUSE_SEND;
-        return CURL_READFUNC_PAUSE;
+    struct answer_parser *parser = &transfer->parser;
+    enum receiving result = RECEIVING_AGAIN;
+    *used = 0;
+    while (result == RECEIVING_AGAIN) {
+        size_t count;
+        enum parsed parsed = answer_parser_next(parser, bytes + *used, len - *used, &count);
+        *used += count;
+        switch (parsed) {
+        case PARSED_ALL:
+            return RECEIVING_AGAIN;
+        case PARSED_INTERIM:
+            result = pass_interim(transfer);
+            break;
+        case PARSED_HEAD:
+            result = pass_head(transfer);
+            break;
+        case PARSED_DATA:
+            result = pass_data(transfer, parser->data, parser->data_len);
+            transfer->held_data = parser->data_len;
+            break;
+        case PARSED_END:
+            transfer->surplus = *used < len;
+            return RECEIVING_DONE;
+        case PARSED_FAULT:
+            return parser->out_of_memory ? RECEIVING_MEMORY : RECEIVING_FAULT;
+        }
     }
-    if (transfer->handler->pull == NULL)
-        return CURL_READFUNC_ABORT;
-    switch (transfer->handler->pull(transfer->user, into, one * max, &len)) {
-    case PULL_BYTES:
-        transfer->progress = clock_monotonic();
-        return len;
-    case PULL_LATER:
-        transfer->paused |= CURLPAUSE_SEND;
-        return CURL_READFUNC_PAUSE;
-    case PULL_END:
-        return 0;
-    case PULL_FAIL:
+    return result;
+}
+
+/* What was held back before, first of all. */
+static enum receiving receive_held(struct transfer *transfer)
+{
+    struct buffer *held = &transfer->held;
+    size_t used;
+    if (held->len == 0)
+        return RECEIVING_AGAIN;
+    enum receiving result = pass_data(transfer, buffer_content(held), transfer->held_data);
+    if (result != RECEIVING_AGAIN)
+        return result;
+    buffer_drop(held, transfer->held_data);
+    result = parse(transfer, buffer_content(held), held->len, &used);
+    buffer_drop(held, result == RECEIVING_LATER ? used - transfer->held_data : used);
+    if (held->len == 0)
+        buffer_clear(held);
+    return result;
+}
+
+static enum receiving receive_block(struct transfer *transfer)
+{
+    char *block = transfer->upstream->block;
+    size_t len, used;
+    switch (wire_receive(transfer->connection, block, BLOCK_SIZE, &len)) {
+    case WIRE_LATER:
+        return RECEIVING_LATER;
+    case WIRE_END:
+        return answer_parser_close(&transfer->parser) == PARSED_END ? RECEIVING_DONE
+                                                                    : RECEIVING_CLOSED;
+    case WIRE_BROKEN:
+        return RECEIVING_CLOSED;
+    case WIRE_BYTES:
         break;
     }
-    return CURL_READFUNC_ABORT;
+    if (!transfer->has_head)
+        transfer->progress = transfer->upstream->now;
+    enum receiving result = parse(transfer, block, len, &used);
+    if (result != RECEIVING_LATER)
+        return result;
+    size_t begin = used - transfer->held_data;
+    return buffer_append(&transfer->held, block + begin, len - begin) ? RECEIVING_LATER
+                                                                      : RECEIVING_MEMORY;
+}
+
+enum receiving transfer_receive(struct transfer *transfer)
+{
+    enum receiving result = receive_held(transfer);
+    for (int i = 0; i < RECEIVES_A_TURN && result == RECEIVING_AGAIN; i++) {
+        if (!transfer->connection->readable)
+            return RECEIVING_LATER;
+        result = receive_block(transfer);
+    }
+    return result;
 }

@@ -4,84 +4,216 @@
 /*
  * What the parts of the server's side share; nobody else includes it.
  *
- *     upstream.c          libcurl's multi handle and its transfers, from start to end
- *     upstream_sockets.c  what libcurl wants to be watched, in the worker's loop
- *     upstream_request.c  a request, as libcurl is to send it
- *     upstream_answer.c   answers, as libcurl hands them over
+ *     upstream.c             transfers, from start to end: what becomes of one that fails, and when
+ *     upstream_request.c     what goes out
+ *     upstream_answer.c      what comes in, by proxy/http/answer_parser.h
+ *     upstream_connection.c  connections that are kept, and their events
+ *     upstream_connect.c     libcurl, which makes connections
+ *     upstream_wire.c        bytes, plain or through libcurl's TLS
  */
 
 #include <curl/curl.h>
+#include <sys/queue.h>
+#include <sys/uio.h>
 
+#include "proxy/base/buffer.h"
+#include "proxy/http/answer_parser.h"
 #include "proxy/server/upstream.h"
 
-#define SPARE_HANDLES 32
+/* One receive, and one send of a stream. */
+#define BLOCK_SIZE ((size_t)65536)
+/* What goes into one TLS record. */
+#define RECORD_SIZE ((size_t)16384)
 
-struct watched;
+LIST_HEAD(transfer_list, transfer);
+LIST_HEAD(connection_list, connection);
+
+struct watched; /* upstream_connect.c */
 
 struct upstream {
     struct upstream_settings settings;
     struct loop *loop;
+    char *authority;    /* the server's own, for requests that name no host */
+    monotonic_time now; /* when it last ran */
+    monotonic_time due; /* no transfer's time is up before */
+    struct transfer_list live;
+    struct transfer_list ready;   /* those of them that have something to do, */
+    struct transfer_list running; /* and those of these that have their turn */
+    struct connection_list idle;  /* the newest first */
+    size_t idle_count;
+    struct connection_list closed; /* to be freed once no event can be theirs */
+
     CURLM *multi;
     CURLU *url; /* settings.url, parsed once */
-    monotonic_time timer;
+    CURLSH *share;
+    monotonic_time timer; /* libcurl's */
+    size_t connecting;
     struct watched **watched; /* by file number */
     size_t watched_count;
-    struct transfer *live;
-    bool tunnels_ended; /* a live transfer is TRANSFER_TUNNEL_ENDED */
-    bool keeps_handles;
-    CURL *spare[SPARE_HANDLES];
-    size_t spare_count;
+
+    char block[BLOCK_SIZE];
+    char record[RECORD_SIZE];
 };
 
-/* Progress of the answer. */
-enum transfer_state {
-    TRANSFER_BEFORE_HEAD, /* waits for a status line */
-    TRANSFER_IN_HEAD,
-    TRANSFER_IN_BODY,
-    TRANSFER_TUNNEL,       /* an upgraded connection */
-    TRANSFER_TUNNEL_ENDED, /* the server has closed it */
+/*
+ * A connection to the server: one that libcurl is making, a transfer's, or an idle one. Registered
+ * with the loop once, for edges: what they told and what has been used up of it is kept here.
+ */
+struct connection {
+    struct loop_source source;
+    struct upstream *upstream;
+    LIST_ENTRY(connection) entry; /* in upstream->idle or ->closed */
+    struct transfer *transfer;    /* whose it is; NULL: idle */
+    CURL *easy;                   /* while it is made, and for as long as it lives with TLS */
+    int file;                     /* -1 before it is open */
+    bool connecting;              /* by libcurl */
+    bool open;
+    bool kept; /* has served a request before */
+    bool readable;
+    bool writable;
+    bool hung_up; /* the server has ended it; there may be something to read */
+    monotonic_time idle_since;
+    char error[CURL_ERROR_SIZE]; /* libcurl's words */
 };
 
 struct transfer {
     struct upstream *upstream;
-    struct transfer *next; /* in upstream->live */
-    struct transfer *previous;
-    CURL *easy;
-    struct arena *arena; /* the request's */
+    LIST_ENTRY(transfer) entry;       /* in upstream->live */
+    LIST_ENTRY(transfer) ready_entry; /* in upstream->ready or ->running, if is_ready */
+    bool is_ready;
+    struct arena *arena; /* the request's; the transfer itself lives there too */
     const struct transfer_handler *handler;
     void *user;
-    enum transfer_state state;
-    bool asks_upgrade;
-    int paused; /* CURLPAUSE_* */
-    bool out_of_memory;
+    struct connection *connection;
+
+    /* What is asked, from the request. */
+    bool is_head;
     bool once;
     bool repeatable;
     bool whole;
-    unsigned attempts;
-    const char *fault;       /* why the gate itself gave up, in words; or NULL */
+    enum body_kind body_kind;
+    struct iovec head;
+    struct iovec body;  /* BODY_WHOLE */
+    size_t told_length; /* BODY_STREAM */
+
+    /* What is still to go out. */
+    struct iovec parts[2];
+    size_t part_count;
+    struct buffer unsent; /* pulled, and not taken by the connection */
+    size_t left;          /* of told_length, not pulled */
+    bool sends;           /* there is more, here or to be pulled */
+    bool pull_waits;      /* until transfer_resume() */
+    bool sent_any;        /* of this attempt */
+    bool send_broken;     /* nothing more can be sent */
+    bool tried_before;    /* this is the second attempt */
+
+    /* What has come in. */
+    struct answer_parser parser;
+    bool has_head;
+    bool answered;      /* all of it has come */
+    bool surplus;       /* and more than that */
+    bool data_waits;    /* until transfer_resume() */
+    struct buffer held; /* what came and could not be passed on */
+    size_t held_data;   /* how much of its beginning is content that the parser has given */
+
     monotonic_time progress; /* when bytes last went either way */
-    struct upstream_head head;
-    size_t head_len; /* bytes of all heads so far */
-    size_t field_capacity;
-    char error[CURL_ERROR_SIZE];
+    monotonic_time deadline;
 };
 
-/* upstream_sockets.c: what libcurl calls; `user` is the upstream. */
-int upstream_on_socket(CURL *easy, curl_socket_t file, int what, void *user, void *unused);
-curl_socket_t upstream_open_connection(void *user, curlsocktype purpose,
-                                       struct curl_sockaddr *address);
-int upstream_close_connection(void *user, curl_socket_t file);
+/* ---- upstream.c ---- */
 
-void upstream_forget_sockets(struct upstream *upstream);
+/* It has something to do in the next run. */
+void transfer_mark(struct transfer *transfer);
 
-/* upstream_request.c: everything that libcurl is to know. False when memory runs out. */
-bool transfer_write_request(struct transfer *transfer, const struct upstream_request *request);
+/* Its connection is there. */
+void transfer_connected(struct transfer *transfer);
 
-/* upstream_answer.c: what libcurl calls; `user` is the transfer. */
-size_t transfer_on_header(char *line, size_t one, size_t size, void *user);
-size_t transfer_on_data(char *bytes, size_t one, size_t len, void *user);
-size_t transfer_on_pull(char *into, size_t one, size_t max, void *user);
+/* There is none to be had. `detail` is borrowed. */
+void transfer_not_connected(struct transfer *transfer, enum upstream_failure failure,
+                            const char *detail);
 
-void transfer_end_pause_of_sending(struct transfer *transfer);
+/* ---- upstream_request.c ---- */
+
+/* Writes the head. False when memory runs out. */
+bool transfer_write_head(struct transfer *transfer, const struct upstream_request *request);
+
+/* Begins to send from the start. */
+void transfer_rewind(struct transfer *transfer);
+
+enum sending {
+    SENDING_LATER, /* the connection takes no more, or nothing is there to be pulled */
+    SENDING_AGAIN, /* there is more, but others are to have their turn */
+    SENDING_DONE,
+    SENDING_BROKEN, /* the connection takes nothing any more */
+    SENDING_FAILED, /* the one who gives the body has failed */
+    SENDING_MEMORY,
+};
+
+enum sending transfer_send(struct transfer *transfer);
+
+/* ---- upstream_answer.c ---- */
+
+enum receiving {
+    RECEIVING_LATER,
+    RECEIVING_AGAIN,  /* as above */
+    RECEIVING_DONE,   /* the answer is complete */
+    RECEIVING_CLOSED, /* the connection ended, and the answer was not complete */
+    RECEIVING_FAULT,  /* it is not proper; the parser says why not */
+    RECEIVING_FAILED, /* the one who takes it has failed */
+    RECEIVING_MEMORY,
+};
+
+enum receiving transfer_receive(struct transfer *transfer);
+
+/* ---- upstream_connection.c ---- */
+
+/* An idle connection, the newest; NULL where there is none. */
+struct connection *connection_take(struct upstream *upstream);
+
+/* A new one, which libcurl begins to make; the transfer is told. NULL when memory runs out. */
+struct connection *connection_create(struct upstream *upstream, struct transfer *transfer);
+
+/* libcurl has made it. False when it cannot be watched. */
+bool connection_opened(struct connection *connection);
+
+/* A transfer is done with it. */
+void connection_keep(struct connection *connection);
+void connection_close(struct connection *connection);
+
+/* Closes those that have been idle for too long. */
+void connections_look_after(struct upstream *upstream);
+
+/* Frees those that have been closed; not from within the loop's events. */
+void connections_free_closed(struct upstream *upstream);
+
+/* ---- upstream_connect.c ---- */
+
+/* False when memory or files run out. */
+bool connect_prepare(struct upstream *upstream);
+void connect_clear(struct upstream *upstream);
+
+/* Begins to make it; its transfer will be told. False when memory runs out. */
+bool connect_begin(struct connection *connection);
+
+/* Gives libcurl's handle back, and with it the connection that it has, if any. */
+void connect_end(struct connection *connection);
+
+/* Runs libcurl's timers and tells transfers of the connections that have been made. */
+void connect_run(struct upstream *upstream);
+
+/* ---- upstream_wire.c ---- */
+
+enum wire {
+    WIRE_BYTES,
+    WIRE_LATER,
+    WIRE_END,    /* the server has ended the connection */
+    WIRE_BROKEN, /* so it has, or it must be: a reset, or no proper TLS */
+};
+
+enum wire wire_receive(struct connection *connection, char *into, size_t size, size_t *len);
+
+/* Up to two parts. `len`: how much of them has been taken. */
+enum wire wire_send(struct connection *connection, const struct iovec *parts, size_t count,
+                    size_t *len);
 
 #endif

@@ -1,194 +1,210 @@
 #include "proxy/server/upstream_parts.h"
 
+#include <stdio.h>
 #include <string.h>
 
-/*
- * Shorter than servers usually keep an idle connection, so that a request is rarely sent into one
- * that is being closed.
- */
-#define IDLE_CONNECTION_SECONDS 25L
-#define RECEIVE_SIZE 65536L
-#define SEND_SIZE 65536L
-/* The least that curl takes. */
-#define SMALL_SEND_SIZE 16384L
-/* Tunnels may be idle for hours, each with its buffers. */
-#define TUNNEL_RECEIVE_SIZE 4096L
+/* How many pieces of a stream go out until others have their turn. */
+#define SENDS_A_TURN 16
+/* Before a chunk: its size in up to 16 digits, CR and LF. */
+#define CHUNK_HEAD ((size_t)18)
+#define CHUNK_TAIL ((size_t)2)
 
-/*
- * Before each attempt. curl by itself makes up to six, whatever the method, each time that a kept
- * connection ends before it has answered anything.
- */
-static int on_attempt(void *user, char *their_address, char *own_address, int their_port,
-                      int own_port)
+/* ---- the head ---- */
+
+static char *append(char *at, const char *text, size_t len)
 {
-    (void)their_address;
-    (void)own_address;
-    (void)their_port;
-    (void)own_port;
-    struct transfer *transfer = user;
-    long sent = 0;
-    curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &sent);
-    bool again = !transfer->once && (sent == 0 || transfer->repeatable);
-    transfer->attempts++;
-    if (transfer->attempts == 1 || (transfer->attempts == 2 && again))
-        return CURL_PREREQFUNC_OK;
-    transfer->fault = "the server closed a kept connection and may have read the request";
-    return CURL_PREREQFUNC_ABORT;
+    memcpy(at, text, len);
+    return at + len;
 }
 
-/* What is the same for every transfer. */
-static void set_common(struct transfer *transfer)
+static char *append_field(char *at, const char *name, size_t name_len, const char *value,
+                          size_t value_len)
 {
-    const struct upstream_settings *settings = &transfer->upstream->settings;
-    CURL *easy = transfer->easy;
-    curl_easy_setopt(easy, CURLOPT_CURLU, transfer->upstream->url);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_SECONDS);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, settings->tls_verify ? 1L : 0L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, settings->tls_verify ? 2L : 0L);
-    if (settings->ca != NULL)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, transfer_on_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, transfer_on_data);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_READFUNCTION, transfer_on_pull);
-    curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_attempt);
-    curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, upstream_open_connection);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer->upstream);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, upstream_close_connection);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer->upstream);
+    at = append(at, name, name_len);
+    at = append(at, ": ", 2);
+    at = append(at, value, value_len);
+    return append(at, "\r\n", 2);
 }
 
-/* One more line for curl; the list lives in the arena, so nothing is freed piece by piece. */
-static bool add_line(struct transfer *transfer, struct curl_slist ***end, char *text)
+/* The framing that the fields do not tell yet; its value has up to 24 bytes. */
+static char *append_framing(char *at, const struct upstream_request *request)
 {
-    struct curl_slist *line = arena_alloc(transfer->arena, sizeof *line);
-    if (line == NULL || text == NULL)
+    if (request->body_kind == BODY_CHUNKS)
+        return append_field(at, "Transfer-Encoding", 17, "chunked", 7);
+    bool counted = request->body_kind == BODY_WHOLE || request->body_kind == BODY_STREAM;
+    if (!counted || field_find(&request->fields, "Content-Length") != NULL)
+        return at;
+    char length[24];
+    int len = snprintf(length, sizeof length, "%zu", request->len);
+    return append_field(at, "Content-Length", 14, length, (size_t)len);
+}
+
+bool transfer_write_head(struct transfer *transfer, const struct upstream_request *request)
+{
+    static const char version[] = " HTTP/1.1\r\n";
+    const char *authority = transfer->upstream->authority;
+    bool names_host = field_find(&request->fields, "Host") != NULL;
+    size_t method_len = strlen(request->method), target_len = strlen(request->target);
+    size_t authority_len = strlen(authority);
+    size_t size = method_len + target_len + sizeof version + authority_len + 64;
+    for (size_t i = 0; i < request->fields.count; i++)
+        size += request->fields.fields[i].name_len + request->fields.fields[i].value_len + 4;
+    char *head = arena_alloc(transfer->arena, size);
+    if (head == NULL)
         return false;
-    *line = (struct curl_slist){.data = text};
-    **end = line;
-    *end = &line->next;
+    char *at = append(head, request->method, method_len);
+    *at++ = ' ';
+    at = append(at, request->target, target_len);
+    at = append(at, version, sizeof version - 1);
+    if (!names_host)
+        at = append_field(at, "Host", 4, authority, authority_len);
+    for (size_t i = 0; i < request->fields.count; i++) {
+        const struct field *field = &request->fields.fields[i];
+        at = append_field(at, field->name, field->name_len, field->value, field->value_len);
+    }
+    at = append_framing(at, request);
+    at = append(at, "\r\n", 2);
+    transfer->head = (struct iovec){head, (size_t)(at - head)};
     return true;
 }
 
-/* curl spells an empty field "Name;" and leaves out its own one for "Name:". */
-static char *field_line(struct transfer *transfer, const struct field *field)
+void transfer_rewind(struct transfer *transfer)
 {
-    size_t len = field->name_len + 2 + field->value_len;
-    char *line = arena_alloc(transfer->arena, len + 1);
-    if (line == NULL)
-        return NULL;
-    memcpy(line, field->name, field->name_len);
-    if (field->value_len == 0) {
-        memcpy(line + field->name_len, ";", 2);
-        return line;
-    }
-    memcpy(line + field->name_len, ": ", 2);
-    memcpy(line + field->name_len + 2, field->value, field->value_len + 1);
-    return line;
+    transfer->parts[0] = transfer->head;
+    transfer->parts[1] = transfer->body;
+    transfer->part_count = transfer->body.iov_len > 0 ? 2 : 1;
+    transfer->left = transfer->told_length;
+    transfer->sends = true;
+    transfer->sent_any = false;
 }
 
-/*
- * curl would move Host to the front and spell it its own way. Told first to leave it out, it takes
- * the later line for one that it does not know. Without Transfer-Encoding, it would send what is
- * for a tunnel in chunks.
- */
-static bool set_fields(struct transfer *transfer, const struct field_list *fields)
+/* ---- the body ---- */
+
+/* Whether there is more than the parts. A tunnel's bytes come only once it is one. */
+static bool is_pulled(const struct transfer *transfer)
 {
-    static const struct {
-        const char *name;
-        char *left_out;
-    } own_ones[] = {
-        {"Accept", "Accept:"},
-        {"Expect", "Expect:"},
-        {"Content-Type", "Content-Type:"},
-        {"Transfer-Encoding", "Transfer-Encoding:"},
-    };
-    size_t own_count = sizeof own_ones / sizeof *own_ones - (transfer->asks_upgrade ? 0 : 1);
-    struct curl_slist *lines = NULL;
-    struct curl_slist **end = &lines;
-    if (field_find(fields, "Host") != NULL && !add_line(transfer, &end, "Host:"))
+    switch (transfer->body_kind) {
+    case BODY_STREAM:
+        return transfer->left > 0;
+    case BODY_CHUNKS:
+        return true;
+    case BODY_UPGRADE:
+        return transfer->parser.state == ANSWER_AT_TUNNEL;
+    default:
         return false;
-    for (size_t i = 0; i < fields->count; i++) {
-        if (!add_line(transfer, &end, field_line(transfer, &fields->fields[i])))
-            return false;
     }
-    for (size_t i = 0; i < own_count; i++) {
-        if (field_find(fields, own_ones[i].name) == NULL &&
-            !add_line(transfer, &end, own_ones[i].left_out))
-            return false;
-    }
-    return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, lines) == CURLE_OK;
 }
 
-/* curl 8 has and clears a buffer of that size even for what has no body. */
-static long send_size(const struct upstream_request *request)
+static void add_part(struct transfer *transfer, char *bytes, size_t len)
 {
-    switch (request->body_kind) {
-    case BODY_STREAM:
-    case BODY_CHUNKS:
-        return SEND_SIZE;
-    case BODY_WHOLE:
-        return request->len > SMALL_SEND_SIZE ? SEND_SIZE : SMALL_SEND_SIZE;
-    case BODY_NONE:
-    case BODY_UPGRADE:
-        break;
-    }
-    return SMALL_SEND_SIZE;
+    transfer->parts[transfer->part_count++] = (struct iovec){bytes, len};
 }
 
-static bool set_body(CURL *easy, const struct upstream_request *request)
+/* The chunk that is in the block behind room for its first line. */
+static void add_chunk(struct transfer *transfer, char *block, size_t len)
 {
-    bool tunnel = request->body_kind == BODY_UPGRADE;
-    bool stream = request->body_kind == BODY_STREAM || request->body_kind == BODY_CHUNKS || tunnel;
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, tunnel ? TUNNEL_RECEIVE_SIZE : RECEIVE_SIZE);
-    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, send_size(request));
-    /*
-     * A stream cannot be sent twice, so it must not meet a connection that is being closed. Its own
-     * is not kept either: the next stream would leave it alone, and they would pile up.
-     */
-    long alone = stream || request->once ? 1L : 0L;
-    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, alone);
-    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, alone);
-    switch (request->body_kind) {
-    case BODY_NONE:
-        if (strcmp(request->method, "HEAD") == 0)
-            curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-        break;
-    case BODY_WHOLE:
-        curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->len);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
-        break;
-    case BODY_STREAM:
-        curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-        curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->len);
-        break;
-    case BODY_CHUNKS:
-    case BODY_UPGRADE:
-        curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-        curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)-1);
-        break;
-    }
-    return curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method) == CURLE_OK;
+    char line[CHUNK_HEAD + 1];
+    size_t line_len = (size_t)snprintf(line, sizeof line, "%zx\r\n", len);
+    char *begin = block + CHUNK_HEAD - line_len;
+    memcpy(begin, line, line_len);
+    memcpy(block + CHUNK_HEAD + len, "\r\n", CHUNK_TAIL);
+    add_part(transfer, begin, line_len + len + CHUNK_TAIL);
 }
 
-bool transfer_write_request(struct transfer *transfer, const struct upstream_request *request)
+/* SENDING_DONE: another part has been added; SENDING_LATER: there is none now. */
+static enum sending pull(struct transfer *transfer)
 {
-    CURL *easy = transfer->easy;
-    set_common(transfer);
-    return set_fields(transfer, &request->fields) && set_body(easy, request) &&
-           curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET, request->target) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms) == CURLE_OK;
+    char *block = transfer->upstream->block;
+    bool chunked = transfer->body_kind == BODY_CHUNKS;
+    size_t room = chunked ? BLOCK_SIZE - CHUNK_HEAD - CHUNK_TAIL : BLOCK_SIZE;
+    size_t len = 0;
+    if (transfer->body_kind == BODY_STREAM && room > transfer->left)
+        room = transfer->left;
+    if (transfer->handler->pull == NULL)
+        return SENDING_FAILED;
+    switch (
+        transfer->handler->pull(transfer->user, block + (chunked ? CHUNK_HEAD : 0), room, &len)) {
+    case PULL_BYTES:
+        transfer->progress = transfer->upstream->now;
+        if (chunked)
+            add_chunk(transfer, block, len);
+        else
+            add_part(transfer, block, len);
+        transfer->left -= transfer->body_kind == BODY_STREAM ? len : 0;
+        return SENDING_DONE;
+    case PULL_LATER:
+        transfer->pull_waits = true;
+        return SENDING_LATER;
+    case PULL_END:
+        /* Half of what was told must not pass for all of it. */
+        if (!chunked)
+            return SENDING_FAILED;
+        transfer->sends = false;
+        add_part(transfer, memcpy(block, "0\r\n\r\n", 5), 5);
+        return SENDING_DONE;
+    case PULL_FAIL:
+        break;
+    }
+    return SENDING_FAILED;
+}
+
+static void drop_sent(struct transfer *transfer, size_t len)
+{
+    size_t sent = 0;
+    transfer->sent_any = transfer->sent_any || len > 0;
+    while (sent < transfer->part_count && len >= transfer->parts[sent].iov_len)
+        len -= transfer->parts[sent++].iov_len;
+    for (size_t i = sent; i < transfer->part_count; i++)
+        transfer->parts[i - sent] = transfer->parts[i];
+    transfer->part_count -= sent;
+    if (transfer->part_count > 0) {
+        transfer->parts[0].iov_base = (char *)transfer->parts[0].iov_base + len;
+        transfer->parts[0].iov_len -= len;
+    }
+}
+
+/* The block is everybody's, so what of it has not gone out is kept elsewhere. */
+static bool save_unsent(struct transfer *transfer)
+{
+    const char *block = transfer->upstream->block;
+    struct iovec *last = &transfer->parts[transfer->part_count - 1];
+    const char *begin = last->iov_base;
+    if (begin < block || begin >= block + BLOCK_SIZE)
+        return true;
+    transfer->unsent.len = transfer->unsent.start = 0;
+    if (!buffer_append(&transfer->unsent, begin, last->iov_len))
+        return false;
+    last->iov_base = (char *)buffer_content(&transfer->unsent);
+    return true;
+}
+
+/* More is pulled once all has gone out, or along with a head of which nothing has. */
+static bool has_place(const struct transfer *transfer)
+{
+    return transfer->part_count == 0 || (transfer->part_count == 1 && !transfer->sent_any);
+}
+
+enum sending transfer_send(struct transfer *transfer)
+{
+    for (int i = 0; i < SENDS_A_TURN; i++) {
+        if (is_pulled(transfer) && transfer->sends && !transfer->pull_waits &&
+            has_place(transfer)) {
+            enum sending result = pull(transfer);
+            if (result == SENDING_FAILED)
+                return result;
+        }
+        if (transfer->part_count == 0) {
+            transfer->sends = transfer->sends && is_pulled(transfer);
+            return transfer->sends ? SENDING_LATER : SENDING_DONE;
+        }
+        size_t len;
+        enum wire result =
+            wire_send(transfer->connection, transfer->parts, transfer->part_count, &len);
+        drop_sent(transfer, len);
+        if (result != WIRE_BYTES && transfer->part_count > 0 && !save_unsent(transfer))
+            return SENDING_MEMORY;
+        if (result != WIRE_BYTES)
+            return result == WIRE_LATER ? SENDING_LATER : SENDING_BROKEN;
+    }
+    return transfer->part_count > 0 && !save_unsent(transfer) ? SENDING_MEMORY : SENDING_AGAIN;
 }

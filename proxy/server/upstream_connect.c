@@ -1,0 +1,304 @@
+#include "proxy/server/upstream_parts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* libcurl's own buffer, which nothing goes through. */
+#define CURL_BUFFER_SIZE 1024L
+
+/* A file that libcurl wants to be watched. Kept for as long as the upstream, found by its number.
+ */
+struct watched {
+    struct loop_source source;
+    struct upstream *upstream;
+    int file;
+    bool registered;
+};
+
+/* ---- files and timers ---- */
+
+static void on_ready(void *user, uint32_t events)
+{
+    struct watched *watched = user;
+    int mask = (events & (EPOLLIN | EPOLLRDHUP) ? CURL_CSELECT_IN : 0) |
+               (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+               (events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
+    int running;
+    curl_multi_socket_action(watched->upstream->multi, watched->file, mask, &running);
+}
+
+static bool grow_watched(struct upstream *upstream, size_t count)
+{
+    size_t capacity = upstream->watched_count == 0 ? 64 : upstream->watched_count;
+    while (capacity < count)
+        capacity *= 2;
+    struct watched **all = realloc(upstream->watched, capacity * sizeof *all);
+    if (all == NULL)
+        return false;
+    memset(all + upstream->watched_count, 0, (capacity - upstream->watched_count) * sizeof *all);
+    upstream->watched = all;
+    upstream->watched_count = capacity;
+    return true;
+}
+
+static struct watched *watched_of(struct upstream *upstream, int file)
+{
+    if ((size_t)file >= upstream->watched_count && !grow_watched(upstream, (size_t)file + 1))
+        return NULL;
+    struct watched *watched = upstream->watched[file];
+    if (watched == NULL) {
+        watched = malloc(sizeof *watched);
+        if (watched == NULL)
+            return NULL;
+        *watched =
+            (struct watched){.source = {on_ready, watched}, .upstream = upstream, .file = file};
+        upstream->watched[file] = watched;
+    }
+    return watched;
+}
+
+static void forget(struct upstream *upstream, int file)
+{
+    struct watched *watched =
+        (size_t)file < upstream->watched_count ? upstream->watched[file] : NULL;
+    if (watched == NULL || !watched->registered)
+        return;
+    loop_forget(upstream->loop, file);
+    watched->registered = false;
+}
+
+/* libcurl may have closed a file that was watched, and have another one with its number. */
+static int on_socket(CURL *easy, curl_socket_t file, int what, void *user, void *unused)
+{
+    (void)easy;
+    (void)unused;
+    struct upstream *upstream = user;
+    if (what == CURL_POLL_REMOVE) {
+        forget(upstream, file);
+        return 0;
+    }
+    struct watched *watched = watched_of(upstream, file);
+    uint32_t events = (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) |
+                      (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
+    if (watched == NULL)
+        return -1;
+    watched->registered =
+        (watched->registered && loop_change(upstream->loop, file, events, &watched->source)) ||
+        loop_watch(upstream->loop, file, events, &watched->source);
+    return watched->registered ? 0 : -1;
+}
+
+static int on_timer(CURLM *multi, long milliseconds, void *user)
+{
+    (void)multi;
+    struct upstream *upstream = user;
+    upstream->timer =
+        milliseconds < 0 ? MONOTONIC_NEVER : monotonic_after(clock_monotonic(), milliseconds);
+    return 0;
+}
+
+static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)user;
+    (void)purpose;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* A file that is the connection's own by now outlives the handle that made it. */
+static int on_close(void *user, curl_socket_t file)
+{
+    struct connection *connection = user;
+    forget(connection->upstream, file);
+    return file == connection->file ? 0 : close(file);
+}
+
+/* ---- one connection ---- */
+
+static bool is_tls(const struct upstream *upstream)
+{
+    return strncmp(upstream->settings.url, "https", 5) == 0;
+}
+
+static void set_options(struct connection *connection)
+{
+    const struct upstream *upstream = connection->upstream;
+    const struct upstream_settings *settings = &upstream->settings;
+    CURL *easy = connection->easy;
+    curl_easy_setopt(easy, CURLOPT_CURLU, upstream->url);
+    curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, CURL_BUFFER_SIZE);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, settings->tls_verify ? 1L : 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, settings->tls_verify ? 2L : 0L);
+    if (settings->ca != NULL)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca);
+    curl_easy_setopt(easy, CURLOPT_SHARE, upstream->share);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, connection->error);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, connection);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, connection);
+}
+
+bool connect_begin(struct connection *connection)
+{
+    struct upstream *upstream = connection->upstream;
+    connection->easy = curl_easy_init();
+    if (connection->easy == NULL)
+        return false;
+    set_options(connection);
+    if (curl_multi_add_handle(upstream->multi, connection->easy) != CURLM_OK) {
+        curl_easy_cleanup(connection->easy);
+        connection->easy = NULL;
+        return false;
+    }
+    upstream->connecting++;
+    connection->connecting = true;
+    return true;
+}
+
+/* The connection's file stays open where it is known by now. */
+static void drop_handle(struct connection *connection)
+{
+    CURL *easy = connection->easy;
+    curl_multi_remove_handle(connection->upstream->multi, easy);
+    curl_easy_cleanup(easy);
+    connection->easy = NULL;
+}
+
+void connect_end(struct connection *connection)
+{
+    if (connection->connecting)
+        connection->upstream->connecting--;
+    connection->connecting = false;
+    connection->file = -1;
+    drop_handle(connection);
+}
+
+static enum upstream_failure failure_of(CURLcode code)
+{
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return UPSTREAM_RESOLVE;
+    case CURLE_COULDNT_CONNECT:
+        return UPSTREAM_CONNECT;
+    case CURLE_OPERATION_TIMEDOUT:
+        return UPSTREAM_TIMEOUT;
+    case CURLE_OUT_OF_MEMORY:
+        return UPSTREAM_MEMORY;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CERTPROBLEM:
+        return UPSTREAM_TLS;
+    default:
+        return UPSTREAM_BROKEN;
+    }
+}
+
+/* Without TLS libcurl is needed no more. With it, the handle is what the bytes go through. */
+static bool take_over(struct connection *connection)
+{
+    curl_socket_t file = CURL_SOCKET_BAD;
+    if (curl_easy_getinfo(connection->easy, CURLINFO_ACTIVESOCKET, &file) != CURLE_OK ||
+        file == CURL_SOCKET_BAD)
+        return false;
+    connection->file = file;
+    if (!is_tls(connection->upstream))
+        drop_handle(connection);
+    forget(connection->upstream, file);
+    return connection_opened(connection);
+}
+
+static void finish(struct connection *connection, CURLcode code)
+{
+    connection->connecting = false;
+    connection->upstream->connecting--;
+    if (code != CURLE_OK)
+        transfer_not_connected(connection->transfer, failure_of(code),
+                               connection->error[0] != '\0' ? connection->error
+                                                            : curl_easy_strerror(code));
+    else if (!take_over(connection))
+        transfer_not_connected(connection->transfer, UPSTREAM_MEMORY,
+                               "a new connection cannot be watched");
+    else
+        transfer_connected(connection->transfer);
+}
+
+void connect_run(struct upstream *upstream)
+{
+    int left;
+    CURLMsg *message;
+    if (monotonic_reached(upstream->timer, upstream->now)) {
+        upstream->timer = MONOTONIC_NEVER;
+        curl_multi_socket_action(upstream->multi, CURL_SOCKET_TIMEOUT, 0, &left);
+    }
+    while (upstream->connecting > 0 &&
+           (message = curl_multi_info_read(upstream->multi, &left)) != NULL) {
+        char *connection = NULL;
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        CURLcode code = message->data.result;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &connection);
+        finish((struct connection *)(void *)connection, code);
+    }
+}
+
+/* ---- all of them ---- */
+
+/* Host and port as a Host field has them: without the scheme's own port. */
+static char *authority_of(CURLU *url)
+{
+    char *host = NULL, *port = NULL, *authority = NULL;
+    if (curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK)
+        return NULL;
+    CURLUcode code = curl_url_get(url, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT);
+    bool fine = code == CURLUE_OK || code == CURLUE_NO_PORT;
+    if (!fine ||
+        asprintf(&authority, "%s%s%s", host, port == NULL ? "" : ":", port == NULL ? "" : port) < 0)
+        authority = NULL;
+    curl_free(host);
+    curl_free(port);
+    return authority;
+}
+
+bool connect_prepare(struct upstream *upstream)
+{
+    upstream->timer = MONOTONIC_NEVER;
+    upstream->multi = curl_multi_init();
+    upstream->share = curl_share_init();
+    upstream->url = curl_url();
+    if (upstream->multi == NULL || upstream->share == NULL || upstream->url == NULL ||
+        curl_url_set(upstream->url, CURLUPART_URL, upstream->settings.url, 0) != CURLUE_OK)
+        return false;
+    upstream->authority = authority_of(upstream->url);
+    curl_share_setopt(upstream->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    curl_multi_setopt(upstream->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(upstream->multi, CURLMOPT_SOCKETDATA, upstream);
+    curl_multi_setopt(upstream->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(upstream->multi, CURLMOPT_TIMERDATA, upstream);
+    return upstream->authority != NULL;
+}
+
+void connect_clear(struct upstream *upstream)
+{
+    curl_multi_cleanup(upstream->multi);
+    curl_share_cleanup(upstream->share);
+    curl_url_cleanup(upstream->url);
+    free(upstream->authority);
+    for (size_t i = 0; i < upstream->watched_count; i++)
+        free(upstream->watched[i]);
+    free(upstream->watched);
+}
