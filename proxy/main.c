@@ -253,10 +253,16 @@ static void tell_change(void *user, const struct queue_change *change)
     report_change(user, NULL, change);
 }
 
+static void tell_skip(void *user, const struct sweep_skip *skip)
+{
+    report_skip(user, skip);
+}
+
 /* NULL where it has nothing to do, or cannot be started, which the rest does without. */
 static struct sweeper *start_sweeper(struct gate *gate)
 {
-    const struct sweeper_handler handler = {.changed = tell_change, .user = gate};
+    const struct sweeper_handler handler = {
+        .changed = tell_change, .skipped = tell_skip, .user = gate};
     if (sweeper_sweep_interval_ms(gate->config) + sweeper_survey_interval_ms(gate->config) == 0)
         return NULL;
     struct sweeper *sweeper = sweeper_create(gate, false, &handler);

@@ -44,6 +44,7 @@ struct collapse {
     bool changed_meanwhile;
     size_t removed; /* how many were dealt with */
     bool destroys;  /* until the server has refused it */
+    bool forbidden;
     const char *error;
 };
 
@@ -67,6 +68,18 @@ static void end(struct collapse *collapse, const char *error)
 {
     collapse->stage = STAGE_END;
     collapse->error = error;
+}
+
+/* Where a write was answered with neither result nor refusal, that says nothing of the credential.
+ */
+static void end_unchanged(struct collapse *collapse)
+{
+    const json_t *set = own_request_answer(&collapse->request, "w");
+    const char *error = own_request_error(&collapse->request, "w");
+
+    collapse->forbidden = set || (error && strcmp(error, "forbidden") == 0);
+    end(collapse, collapse->forbidden ? "the credential may not change tasks"
+                                      : "the server did not say what became of its tasks");
 }
 
 static void send(struct collapse *collapse, enum stage stage)
@@ -277,7 +290,7 @@ static void feed_write(struct collapse *collapse)
     const json_t *refusal = json_object_get(json_object_get(set, "notUpdated"), collapse->survivor);
 
     if (!set || is_forbidden(refusal)) {
-        end(collapse, "the credential may not change tasks");
+        end_unchanged(collapse);
         return;
     }
     if (!stands_as_written(collapse)) {
@@ -451,7 +464,7 @@ static void feed_destroy(struct collapse *collapse)
     bool forbidden = may_not_destroy(collapse);
 
     if (!set && !forbidden) {
-        end(collapse, "the credential may not change tasks");
+        end_unchanged(collapse);
         return;
     }
     size_t before = collapse->removed;
@@ -511,7 +524,7 @@ static void feed_supersede(struct collapse *collapse)
     if (note_all_failed(collapse, set, COLLAPSE_REMOVED))
         send_more_removals(collapse, before);
     else
-        end(collapse, "the credential may not change tasks");
+        end_unchanged(collapse);
 }
 
 /*
@@ -534,7 +547,7 @@ static void feed_yield(struct collapse *collapse)
 
     collapse->next_waits = json_object_get(updated, next_id(collapse)) != NULL;
     if (!note_all_failed(collapse, set, COLLAPSE_YIELDS))
-        end(collapse, "the credential may not change tasks");
+        end_unchanged(collapse);
     else if (json_array_size(collapse->yielded) > 0 && collapse->destroys)
         send_clear(collapse);
     else
@@ -663,4 +676,9 @@ void collapse_feed(struct collapse *collapse, unsigned status, const char *body,
 const char *collapse_error(const struct collapse *collapse)
 {
     return collapse->error;
+}
+
+bool collapse_is_forbidden(const struct collapse *collapse)
+{
+    return collapse->forbidden;
 }

@@ -69,4 +69,7 @@ void collapse_feed(struct collapse *collapse, unsigned status, const char *body,
 /* Why it ended before its end, in words; NULL when it did not. Static. */
 const char *collapse_error(const struct collapse *collapse);
 
+/* Whether that is so because the credential may not change tasks, of whatever domain. */
+bool collapse_is_forbidden(const struct collapse *collapse);
+
 #endif

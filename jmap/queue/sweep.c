@@ -3,27 +3,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jmap/queue/collapse.h"
-#include "jmap/create/domain_lock.h"
-#include "jmap/create/flight.h"
 #include "jmap/facts/inventory.h"
 #include "jmap/facts/lookup.h"
 #include "jmap/queue/queue_change.h"
-#include "jmap/facts/sighting.h"
+#include "jmap/queue/upkeep.h"
 #include "policy/collapse.h"
 
 enum {
-    INTERRUPTIONS_MAX = 3, /* how often a domain is left because the server had enough */
+    /* So many domains in a row passed over: it is not the domains. */
+    TURNED_AWAY_MAX = 3, /* by a server that has no time */
+    SKIPPED_MAX = 100,
+    SMALL_TRIES = 2, /* of a look at fewer domains, after one at more has failed */
 };
 
 enum stage {
     STAGE_LIST,
     STAGE_OVERVIEW, /* of some domains, to see which need a change */
-    STAGE_FLIGHT,
-    STAGE_LEASE,
-    STAGE_LOOKUP,
-    STAGE_COLLAPSE,
-    STAGE_SCHEDULE,
+    STAGE_UPKEEP,   /* of one of those */
     STAGE_CLEAR,
     STAGE_END,
 };
@@ -31,18 +27,16 @@ enum stage {
 struct sweep {
     const struct sweep_context *context;
     struct inventory inventory;
-    size_t next; /* the first of the inventory's domains that was not looked over */
+    size_t start; /* the domain that the sweep begins with */
+    size_t next;  /* how many of the inventory's domains, from that one on, were looked over */
+    size_t at_a_time;
+    size_t skipped; /* domains in a row */
     struct lookup_domain some[LOOKUP_AT_A_TIME];
     const struct inventory_domain *listed[LOOKUP_AT_A_TIME]; /* first the same, then those of
                                                                  them that need a change */
     size_t count, at;                                        /* of these, and the one at hand */
-    const struct inventory_domain *domain;                   /* the one at hand */
-    unsigned interruptions;                                  /* of that one */
-    struct flight_place place;
-    struct lease *lease; /* NULL: not taken, or there is no lock */
-    struct lookup_domain found;
     struct lookup *lookup;
-    struct collapse *collapse;
+    struct upkeep upkeep;
     struct own_request request;
     size_t cleared, clearing; /* tasks of the inventory that were gone through */
 
@@ -76,32 +70,88 @@ static void tell(struct sweep *sweep, const struct queue_change *change)
     sweep->context->changed(sweep->context->user, change);
 }
 
-/* Which domains need a look. */
+/* Where it begins, and goes on from. */
 
-static const struct inventory_task *tasks_of(const struct sweep *sweep)
+static const struct inventory_domain *domain_at(const struct sweep *sweep, size_t place)
 {
-    return sweep->inventory.tasks + sweep->domain->first;
+    return &sweep->inventory.domains[(sweep->start + place) % sweep->inventory.domain_count];
 }
 
-static bool has_live_task(const struct sweep *sweep)
+static size_t place_of(const struct sweep *sweep, const struct inventory_domain *domain)
 {
-    for (size_t i = 0; i < sweep->domain->count; i++) {
-        if (tasks_of(sweep)[i].task.state != TASK_FAILED)
+    size_t count = sweep->inventory.domain_count;
+
+    return ((size_t)(domain - sweep->inventory.domains) + count - sweep->start) % count;
+}
+
+static void find_start(struct sweep *sweep)
+{
+    const struct inventory *inventory = &sweep->inventory;
+
+    while (sweep->start < inventory->domain_count &&
+           strcmp(inventory->domains[sweep->start].id, sweep->context->place->after) <= 0)
+        sweep->start++;
+    if (sweep->start == inventory->domain_count)
+        sweep->start = 0;
+}
+
+static void keep_place(struct sweep *sweep, const char *after, size_t at_a_time)
+{
+    struct sweep_place *place = sweep->context->place;
+
+    if (after)
+        memmove(place->after, after, strlen(after) + 1);
+    place->at_a_time = at_a_time;
+}
+
+/* What is passed over. */
+
+static enum sweep_step give_up(struct sweep *sweep, const struct inventory_domain *domain,
+                               const char *error)
+{
+    keep_place(sweep, domain->id, 0);
+    return end(sweep, error);
+}
+
+/* False where so many were passed over that the others would fare no better. */
+static bool skip(struct sweep *sweep, const struct inventory_domain *domain, const char *error,
+                 unsigned status)
+{
+    sweep->context->skipped(sweep->context->user, &(struct sweep_skip){.domain_id = domain->id,
+                                                                       .domain_name = domain->name,
+                                                                       .error = error,
+                                                                       .status = status});
+    bool turned_away = status == 429 || status >= 500;
+    return ++sweep->skipped < (turned_away ? TURNED_AWAY_MAX : SKIPPED_MAX);
+}
+
+/* Which domains need a look. */
+
+static const struct inventory_task *tasks_of(const struct sweep *sweep,
+                                             const struct inventory_domain *domain)
+{
+    return sweep->inventory.tasks + domain->first;
+}
+
+static bool has_live_task(const struct sweep *sweep, const struct inventory_domain *domain)
+{
+    for (size_t i = 0; i < domain->count; i++) {
+        if (tasks_of(sweep, domain)[i].task.state != TASK_FAILED)
             return true;
     }
     return false;
 }
 
 /* By what was listed; -1 when memory ran out. */
-static int needs_collapse(const struct sweep *sweep)
+static int needs_collapse(const struct sweep *sweep, const struct inventory_domain *domain)
 {
-    size_t count = sweep->domain->count;
+    size_t count = domain->count;
     struct renewal_task *tasks = calloc(count + 1, sizeof *tasks);
     int needed = -1;
 
     if (tasks) {
         for (size_t i = 0; i < count; i++)
-            tasks[i] = tasks_of(sweep)[i].task;
+            tasks[i] = tasks_of(sweep, domain)[i].task;
         wall_time until = refused_until(tasks, count, (struct issue_limit){0}, NULL, 0,
                                         sweep->context->settings->blind_hold_seconds, now(sweep));
         needed = collapse_plan(&(struct collapse_facts){.now = now(sweep),
@@ -116,313 +166,30 @@ static int needs_collapse(const struct sweep *sweep)
     return needed;
 }
 
-static bool is_fresh(const struct sweep *sweep, const struct lookup_domain *found)
-{
-    return wall_time_before(now(sweep), found->renewal_due);
-}
-
 /* By what was looked up as well: it has tasks that may be too many, or has lost its renewal. */
-static bool needs_change(const struct sweep *sweep, const struct lookup_domain *found)
+static bool needs_change(const struct sweep *sweep, const struct inventory_domain *domain,
+                         const struct lookup_domain *found)
 {
-    bool live = has_live_task(sweep);
+    bool live = has_live_task(sweep, domain);
 
     for (size_t i = 0; i < found->task_count; i++)
         live |= found->tasks[i].state != TASK_FAILED;
-    return found->renewable && (live || is_fresh(sweep, found));
+    return found->renewable && (live || wall_time_before(now(sweep), found->renewal_due));
 }
 
-/* What creates to come, and the next look at the domain, then need not search for. */
-
-static void note_task(const struct sweep *sweep, const char *id)
-{
-    if (sweep->context->remembers)
-        memory_note_task(sweep->context->memory, sweep->domain->id, id);
-}
-
-/* H, by all that was looked up. */
-static wall_time refusal_of(const struct sweep *sweep, const struct lookup_domain *found)
-{
-    const struct hold_settings *settings = sweep->context->settings;
-
-    return refused_until(found->tasks, found->task_count, settings->issue_limit, found->issued,
-                         found->issued_count, settings->blind_hold_seconds, now(sweep));
-}
-
-/* By one certificate alone the next look would not see that the CA has had enough. */
-static void forget_if_refused(const struct sweep *sweep, const struct lookup_domain *found)
-{
-    if (!wall_time_equal(refusal_of(sweep, found), WALL_TIME_NEVER))
-        lookup_forget_certificate(sweep->context->memory, found);
-}
-
+/* Creates to come then need not search for them. */
 static void note_listed_tasks(struct sweep *sweep)
 {
-    for (size_t d = 0; d < sweep->inventory.domain_count; d++) {
+    for (size_t d = 0; sweep->context->remembers && d < sweep->inventory.domain_count; d++) {
+        const struct inventory_domain *domain = &sweep->inventory.domains[d];
         size_t noted = 0;
-        sweep->domain = &sweep->inventory.domains[d];
-        for (size_t i = 0; i < sweep->domain->count && noted < MEMORY_TASKS; i++) {
-            if (!sweep->domain->automatic || tasks_of(sweep)[i].task.state == TASK_FAILED)
+        for (size_t i = 0; i < domain->count && noted < MEMORY_TASKS; i++) {
+            if (!domain->automatic || tasks_of(sweep, domain)[i].task.state == TASK_FAILED)
                 continue;
-            note_task(sweep, tasks_of(sweep)[i].id);
+            memory_note_task(sweep->context->memory, domain->id, tasks_of(sweep, domain)[i].id);
             noted++;
         }
     }
-}
-
-/* One domain. */
-
-static void leave(struct sweep *sweep)
-{
-    static const struct flight_result nothing = {.settled = false};
-
-    if (sweep->lease)
-        sweep->context->lock->give(sweep->context->lock->user, sweep->lease, sweep->domain->id);
-    sweep->lease = NULL;
-    flight_leave(sweep->context->flights, &sweep->place, &nothing);
-    collapse_destroy(sweep->collapse);
-    lookup_destroy(sweep->lookup);
-    sweep->collapse = NULL;
-    sweep->lookup = NULL;
-}
-
-static enum sweep_step next(struct sweep *sweep, const char *error)
-{
-    leave(sweep);
-    sweep->at++;
-    sweep->interruptions = 0;
-    return error ? end(sweep, error) : change_one(sweep);
-}
-
-/* The list has been read, to its end. */
-static struct lookup *new_lookup(const struct sweep *sweep, struct lookup_domain *domains,
-                                 size_t count)
-{
-    struct lookup *lookup = lookup_create(domains, count, sweep->context->memory, now(sweep));
-
-    if (lookup)
-        lookup_spare_tasks(lookup);
-    return lookup;
-}
-
-static enum sweep_step start_lookup(struct sweep *sweep)
-{
-    sweep->found = (struct lookup_domain){.id = sweep->domain->id, .asked = now(sweep)};
-    sweep->lookup = new_lookup(sweep, &sweep->found, 1);
-    return sweep->lookup ? enter(sweep, STAGE_LOOKUP, SWEEP_SEND) : end(sweep, "out of memory");
-}
-
-static enum lease_state lease_state(const struct sweep *sweep)
-{
-    const struct domain_lock *lock = sweep->context->lock;
-
-    return sweep->lease ? lock->state(lock->user, sweep->lease) : LEASE_ALONE;
-}
-
-static enum sweep_step take_lease(struct sweep *sweep)
-{
-    const struct sweep_context *context = sweep->context;
-
-    if (context->lock)
-        sweep->lease = context->lock->take(context->lock->user, sweep->domain->id, context->wake,
-                                           context->user);
-    return sweep->lease ? enter(sweep, STAGE_LEASE, SWEEP_WAIT) : start_lookup(sweep);
-}
-
-static enum sweep_step take_flight(struct sweep *sweep)
-{
-    sweep->place =
-        (struct flight_place){.wake = sweep->context->wake, .user = sweep->context->user};
-    switch (flight_join(sweep->context->flights, sweep->domain->id, &sweep->place)) {
-    case FLIGHT_LEADING:
-        return take_lease(sweep);
-    case FLIGHT_WAITING:
-        return enter(sweep, STAGE_FLIGHT, SWEEP_WAIT);
-    case FLIGHT_NO_MEMORY:
-        break;
-    }
-    return end(sweep, "out of memory");
-}
-
-enum sweep_step sweep_woken(struct sweep *sweep)
-{
-    if (sweep->stage != STAGE_LEASE)
-        return take_flight(sweep);
-    return lease_state(sweep) == LEASE_WAITING ? sweep->step : start_lookup(sweep);
-}
-
-static void collapsed(void *user, const struct collapse_change *change)
-{
-    struct sweep *sweep = user;
-    const struct queue_change told =
-        queue_change_of_collapse(change, sweep->found.id, sweep->found.name);
-
-    if (change->survivor)
-        note_task(sweep, change->survivor);
-    tell(sweep, &told);
-}
-
-static wall_time collapse_now(void *user)
-{
-    return now(user);
-}
-
-static bool is_listed(const struct sweep *sweep, const char *id)
-{
-    return inventory_task_of(&sweep->inventory, sweep->domain, id) != NULL;
-}
-
-/* The live tasks of the list, and what the look-up has found beside them; how many. */
-static size_t list_ids(const struct sweep *sweep, const char **ids)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < sweep->domain->count; i++) {
-        if (tasks_of(sweep)[i].task.state != TASK_FAILED)
-            ids[count++] = tasks_of(sweep)[i].id;
-    }
-    for (size_t i = 0; i < sweep->found.task_count; i++) {
-        const struct renewal_task *task = &sweep->found.tasks[i];
-        if (task->state != TASK_FAILED && !is_listed(sweep, task->id))
-            ids[count++] = task->id;
-    }
-    return count;
-}
-
-static enum sweep_step start_collapse(struct sweep *sweep, const char **ids, size_t count)
-{
-    const struct lookup_domain *found = &sweep->found;
-
-    sweep->collapse = collapse_create(&(struct collapse_order){
-        .domain_id = found->id,
-        .task_ids = ids,
-        .task_count = count,
-        .refused_until = refusal_of(sweep, found),
-        .renewal_due = found->renewal_due,
-        .blind_hold_seconds = sweep->context->settings->blind_hold_seconds,
-        .dry_run = sweep->context->dry_run,
-        .now = collapse_now,
-        .changed = collapsed,
-        .user = sweep,
-    });
-    bool sends = sweep->collapse && collapse_body(sweep->collapse, &count);
-    return sends ? enter(sweep, STAGE_COLLAPSE, SWEEP_SEND) : end(sweep, "out of memory");
-}
-
-/* The future renewal that a domain has lost. */
-
-static void tell_scheduled(struct sweep *sweep, const char *id)
-{
-    tell(sweep, &(struct queue_change){.domain_id = sweep->found.id,
-                                       .domain_name = sweep->found.name,
-                                       .action = "scheduled",
-                                       .id = id,
-                                       .due = sweep->found.renewal_due,
-                                       .old_due = WALL_TIME_NEVER});
-}
-
-static enum sweep_step schedule(struct sweep *sweep)
-{
-    char due[WALL_TIME_TEXT_SIZE];
-
-    if (sweep->context->dry_run) {
-        tell_scheduled(sweep, NULL);
-        return next(sweep, NULL);
-    }
-    wall_time_format(sweep->found.renewal_due, due);
-    own_request_begin(&sweep->request);
-    own_request_add(&sweep->request, "x:Task/set",
-                    json_pack("{s:{s:{s:s, s:s, s:{s:s, s:s}}}}", "create", "r", "@type",
-                              "AcmeRenewal", "domainId", sweep->found.id, "status", "@type",
-                              "Pending", "due", due),
-                    "s");
-    if (!own_request_finish(&sweep->request))
-        return end(sweep, "out of memory");
-    return enter(sweep, STAGE_SCHEDULE, SWEEP_SEND);
-}
-
-static void note_scheduled(const struct sweep *sweep, const char *id)
-{
-    struct sightings *sightings = sweep->context->sightings;
-    char name[SIGHTING_NAME_SIZE];
-    struct sighting sighting;
-
-    if (!sightings || !sightings_find(sightings, sweep->found.id, &sighting, name))
-        return;
-    sighting_set_task(&sighting, id, sweep->found.renewal_due);
-    sightings_store(sightings, &sighting);
-}
-
-static enum sweep_step feed_schedule(struct sweep *sweep, unsigned status, const char *body,
-                                     size_t len)
-{
-    const char *error = own_request_read(&sweep->request, status, body, len);
-    const json_t *created = json_object_get(own_request_answer(&sweep->request, "s"), "created");
-    const char *id = own_request_string(json_object_get(created, "r"), "id");
-
-    if (id) {
-        tell_scheduled(sweep, id);
-        note_scheduled(sweep, id);
-        note_task(sweep, id);
-    } else if (!error) {
-        error = "the credential may not make tasks";
-    }
-    return next(sweep, error);
-}
-
-/* What was looked up, and what is about to be left of its tasks: one. */
-static void note_sighting(const struct sweep *sweep, const struct lookup_domain *found)
-{
-    struct sightings *sightings = sweep->context->sightings;
-
-    if (!sightings)
-        return;
-    if (!found->renewable) {
-        sightings_forget(sightings, found->id);
-        return;
-    }
-    struct sighting sighting = sighting_of(found, refusal_of(sweep, found), now(sweep));
-    for (size_t i = 0; i < sweep->domain->count; i++)
-        sighting_add_task(&sighting, &tasks_of(sweep)[i].task);
-    if (sighting.task_count > 0)
-        sighting_keep_task(&sighting, found, sighting.task_id);
-    sightings_store(sightings, &sighting);
-}
-
-static void note_found(const struct sweep *sweep, const struct lookup_domain *found)
-{
-    note_sighting(sweep, found);
-    forget_if_refused(sweep, found);
-}
-
-/* A task is at work for the domain, or one that it has lost is queued again. */
-static enum sweep_step look_further(struct sweep *sweep)
-{
-    size_t listed = sweep->domain->count;
-    const char **ids = calloc(listed + sweep->found.task_count + 1, sizeof *ids);
-    if (!ids)
-        return end(sweep, "out of memory");
-
-    size_t count = list_ids(sweep, ids);
-    enum sweep_step step;
-    if (!sweep->found.renewable)
-        step = next(sweep, NULL);
-    else if (count > 0)
-        step = start_collapse(sweep, ids, count);
-    else if (is_fresh(sweep, &sweep->found) && lease_state(sweep) != LEASE_OTHERS)
-        step = schedule(sweep);
-    else
-        step = next(sweep, NULL);
-    free(ids);
-    return step;
-}
-
-static enum sweep_step feed_collapse(struct sweep *sweep, unsigned status, const char *body,
-                                     size_t len)
-{
-    collapse_feed(sweep->collapse, status, body, len);
-    if (collapse_body(sweep->collapse, &len) && lease_state(sweep) != LEASE_OTHERS)
-        return enter(sweep, STAGE_COLLAPSE, SWEEP_SEND);
-    return next(sweep, collapse_error(sweep->collapse));
 }
 
 /* Failed tasks that only say that no renewal was due. */
@@ -491,37 +258,80 @@ static enum sweep_step feed_clear(struct sweep *sweep, unsigned status, const ch
 
 /* From domain to domain. */
 
+static enum sweep_step next(struct sweep *sweep)
+{
+    sweep->at++;
+    return change_one(sweep);
+}
+
+/* What became of the one at hand, with an answer of that status. */
+static enum sweep_step after_upkeep(struct sweep *sweep, enum upkeep_step step, unsigned status)
+{
+    const struct upkeep *upkeep = &sweep->upkeep;
+
+    switch (step) {
+    case UPKEEP_SEND:
+        return enter(sweep, STAGE_UPKEEP, SWEEP_SEND);
+    case UPKEEP_WAIT:
+        return enter(sweep, STAGE_UPKEEP, SWEEP_WAIT);
+    case UPKEEP_INTERRUPTED:
+        /* Creates are not to wait until the server has time: it is looked over again, then. */
+        sweep->next = place_of(sweep, upkeep->domain);
+        return look_over(sweep);
+    case UPKEEP_DONE:
+        break;
+    }
+    if (!upkeep->error)
+        sweep->skipped = 0;
+    else if (upkeep->is_over || !skip(sweep, upkeep->domain, upkeep->error, status))
+        return give_up(sweep, upkeep->domain, upkeep->error);
+    return next(sweep);
+}
+
 static enum sweep_step change_one(struct sweep *sweep)
 {
     if (sweep->at == sweep->count)
         return look_over(sweep);
-    sweep->domain = sweep->listed[sweep->at];
-    return take_flight(sweep);
+    return after_upkeep(
+        sweep,
+        upkeep_begin(&sweep->upkeep, sweep->context, &sweep->inventory, sweep->listed[sweep->at]),
+        200);
+}
+
+enum sweep_step sweep_woken(struct sweep *sweep)
+{
+    return after_upkeep(sweep, upkeep_woken(&sweep->upkeep), 200);
 }
 
 static enum sweep_step finish(struct sweep *sweep)
 {
+    keep_place(sweep, "", 0);
     if (!sweep->context->dry_run)
         return clear(sweep);
     tell_all_cleared(sweep);
     return end(sweep, NULL);
 }
 
-/* The next domains that need a look, by what was listed; false when memory ran out. */
+/*
+ * The next domains that need a look, by what was listed; false when memory ran out. They ascend, so
+ * none of them stands behind the end of the list.
+ */
 static bool choose_some(struct sweep *sweep)
 {
+    size_t all = sweep->inventory.domain_count;
+
     sweep->count = 0;
-    for (; sweep->next < sweep->inventory.domain_count && sweep->count < LOOKUP_AT_A_TIME;
-         sweep->next++) {
-        sweep->domain = &sweep->inventory.domains[sweep->next];
-        int needed = needs_collapse(sweep);
+    for (; sweep->next < all && sweep->count < sweep->at_a_time; sweep->next++) {
+        const struct inventory_domain *domain = domain_at(sweep, sweep->next);
+        if (sweep->count > 0 && domain == sweep->inventory.domains)
+            break;
+        int needed = needs_collapse(sweep, domain);
         if (needed < 0)
             return false;
-        if (!needed && (!sweep->domain->automatic || has_live_task(sweep)))
+        if (!needed && (!domain->automatic || has_live_task(sweep, domain)))
             continue;
-        sweep->listed[sweep->count] = sweep->domain;
-        sweep->some[sweep->count++] =
-            (struct lookup_domain){.id = sweep->domain->id, .asked = now(sweep)};
+        sweep->listed[sweep->count] = domain;
+        sweep->some[sweep->count++] = (struct lookup_domain){.id = domain->id, .asked = now(sweep)};
     }
     return true;
 }
@@ -536,8 +346,18 @@ static enum sweep_step look_over(struct sweep *sweep)
         return end(sweep, "out of memory");
     if (sweep->count == 0)
         return finish(sweep);
-    sweep->lookup = new_lookup(sweep, sweep->some, sweep->count);
-    return sweep->lookup ? enter(sweep, STAGE_OVERVIEW, SWEEP_SEND) : end(sweep, "out of memory");
+    /* The list has been read, to its end. */
+    sweep->lookup = lookup_create(sweep->some, sweep->count, sweep->context->memory, now(sweep));
+    if (!sweep->lookup)
+        return end(sweep, "out of memory");
+    lookup_spare_tasks(sweep->lookup);
+    return enter(sweep, STAGE_OVERVIEW, SWEEP_SEND);
+}
+
+static void forget_overview(struct sweep *sweep)
+{
+    lookup_destroy(sweep->lookup);
+    sweep->lookup = NULL;
 }
 
 static enum sweep_step change_some(struct sweep *sweep)
@@ -545,36 +365,59 @@ static enum sweep_step change_some(struct sweep *sweep)
     size_t kept = 0;
 
     for (size_t i = 0; i < sweep->count; i++) {
-        const struct lookup_domain *found = &sweep->some[i];
-        sweep->domain = sweep->listed[i];
-        note_found(sweep, found);
-        if (needs_change(sweep, found))
-            sweep->listed[kept++] = sweep->domain;
+        const struct inventory_domain *domain = sweep->listed[i];
+        upkeep_note_found(sweep->context, &sweep->inventory, domain, &sweep->some[i]);
+        if (needs_change(sweep, domain, &sweep->some[i]))
+            sweep->listed[kept++] = domain;
     }
-    leave(sweep);
+    forget_overview(sweep);
     sweep->count = kept;
     sweep->at = 0;
+    sweep->skipped = 0;
+    sweep->at_a_time =
+        2 * sweep->at_a_time < LOOKUP_AT_A_TIME ? 2 * sweep->at_a_time : LOOKUP_AT_A_TIME;
     return change_one(sweep);
 }
 
-static enum sweep_step feed_lookup(struct sweep *sweep, unsigned status, const char *body,
-                                   size_t len)
+/* Without any answer it may be the look itself that the server does not survive: the next sweep
+ * looks at fewer. */
+static enum sweep_step give_up_overview(struct sweep *sweep, const char *error)
 {
-    switch (lookup_feed(sweep->lookup, status, body, len)) {
-    case LOOKUP_SEND_API:
-    case LOOKUP_SEND_SESSION:
-        return sweep->step = SWEEP_SEND;
-    case LOOKUP_DONE:
-        if (sweep->stage == STAGE_OVERVIEW)
-            return change_some(sweep);
-        note_found(sweep, &sweep->found);
-        return look_further(sweep);
-    case LOOKUP_FORBIDDEN:
-    case LOOKUP_NO_MEMORY:
-    case LOOKUP_FAILED:
-        break;
+    if (sweep->count == 1)
+        return give_up(sweep, sweep->listed[0], error);
+    size_t first = place_of(sweep, sweep->listed[0]);
+    keep_place(sweep, first > 0 ? domain_at(sweep, first - 1)->id : NULL, sweep->count / 2);
+    return end(sweep, error);
+}
+
+/* Something is wrong with one of them, or with the server: halved, until it is one. */
+static enum sweep_step overview_failed(struct sweep *sweep, enum lookup_state state,
+                                       unsigned status)
+{
+    const char *error = lookup_error(sweep->lookup);
+
+    forget_overview(sweep);
+    if (state != LOOKUP_FAILED)
+        return end(sweep, error);
+    if (upkeep_is_over(status))
+        return give_up_overview(sweep, error);
+    if (sweep->count > 1) {
+        sweep->at_a_time = sweep->count / 2;
+        sweep->next = place_of(sweep, sweep->listed[0]);
+    } else if (!skip(sweep, sweep->listed[0], error, status)) {
+        return give_up(sweep, sweep->listed[0], error);
     }
-    return end(sweep, lookup_error(sweep->lookup));
+    return look_over(sweep);
+}
+
+static enum sweep_step feed_overview(struct sweep *sweep, unsigned status, const char *body,
+                                     size_t len)
+{
+    enum lookup_state state = lookup_feed(sweep->lookup, status, body, len);
+
+    if (state == LOOKUP_SEND_API || state == LOOKUP_SEND_SESSION)
+        return sweep->step = SWEEP_SEND;
+    return state == LOOKUP_DONE ? change_some(sweep) : overview_failed(sweep, state, status);
 }
 
 static enum sweep_step feed_list(struct sweep *sweep, unsigned status, const char *body, size_t len)
@@ -585,21 +428,7 @@ static enum sweep_step feed_list(struct sweep *sweep, unsigned status, const cha
     if (inventory_body(&sweep->inventory, &len))
         return enter(sweep, STAGE_LIST, SWEEP_SEND);
     note_listed_tasks(sweep);
-    return look_over(sweep);
-}
-
-/* It may be asked again, later. A create may be made although its answer is a failure. */
-static bool is_turned_away(const struct sweep *sweep, unsigned status)
-{
-    return status == 429 || (status >= 500 && sweep->stage != STAGE_SCHEDULE);
-}
-
-/* Creates are not to wait until the server has time: the domain is looked over again, then. */
-static enum sweep_step step_aside(struct sweep *sweep)
-{
-    leave(sweep);
-    sweep->interruptions++;
-    sweep->next = (size_t)(sweep->domain - sweep->inventory.domains);
+    find_start(sweep);
     return look_over(sweep);
 }
 
@@ -607,11 +436,13 @@ static enum sweep_step step_aside(struct sweep *sweep)
 
 struct sweep *sweep_create(const struct sweep_context *context)
 {
+    size_t at_a_time = context->place->at_a_time;
     struct sweep *sweep = calloc(1, sizeof *sweep);
     if (!sweep)
         return NULL;
 
     sweep->context = context;
+    sweep->at_a_time = at_a_time > 0 && at_a_time < LOOKUP_AT_A_TIME ? at_a_time : LOOKUP_AT_A_TIME;
     inventory_begin(&sweep->inventory, now(sweep));
     if (sweep->inventory.error) {
         sweep_destroy(sweep);
@@ -625,7 +456,8 @@ void sweep_destroy(struct sweep *sweep)
 {
     if (!sweep)
         return;
-    leave(sweep);
+    upkeep_end(&sweep->upkeep);
+    forget_overview(sweep);
     own_request_clear(&sweep->request);
     inventory_clear(&sweep->inventory);
     free(sweep);
@@ -638,25 +470,19 @@ enum sweep_step sweep_step(const struct sweep *sweep)
 
 struct own_request_order sweep_request(const struct sweep *sweep)
 {
-    struct own_request_order request = {
-        .once = sweep->stage == STAGE_SCHEDULE,
-        .is_awaited = sweep->place.leading,
-        .body = sweep->request.body,
-        .len = sweep->request.len,
-    };
+    struct own_request_order request = {.body = sweep->request.body, .len = sweep->request.len};
 
     switch (sweep->stage) {
     case STAGE_LIST:
         request.body = inventory_body(&sweep->inventory, &request.len);
         break;
     case STAGE_OVERVIEW:
-    case STAGE_LOOKUP:
         request.is_session = lookup_state(sweep->lookup) == LOOKUP_SEND_SESSION;
         request.body = lookup_body(sweep->lookup, &request.len);
+        request.tries = sweep->at_a_time < LOOKUP_AT_A_TIME ? SMALL_TRIES : 0;
         break;
-    case STAGE_COLLAPSE:
-        request.body = collapse_body(sweep->collapse, &request.len);
-        break;
+    case STAGE_UPKEEP:
+        return upkeep_request(&sweep->upkeep);
     default:
         break;
     }
@@ -665,19 +491,13 @@ struct own_request_order sweep_request(const struct sweep *sweep)
 
 enum sweep_step sweep_feed(struct sweep *sweep, unsigned status, const char *body, size_t len)
 {
-    if (sweep->place.leading && sweep->interruptions < INTERRUPTIONS_MAX &&
-        is_turned_away(sweep, status))
-        return step_aside(sweep);
     switch (sweep->stage) {
     case STAGE_LIST:
         return feed_list(sweep, status, body, len);
     case STAGE_OVERVIEW:
-    case STAGE_LOOKUP:
-        return feed_lookup(sweep, status, body, len);
-    case STAGE_COLLAPSE:
-        return feed_collapse(sweep, status, body, len);
-    case STAGE_SCHEDULE:
-        return feed_schedule(sweep, status, body, len);
+        return feed_overview(sweep, status, body, len);
+    case STAGE_UPKEEP:
+        return after_upkeep(sweep, upkeep_feed(&sweep->upkeep, status, body, len), status);
     case STAGE_CLEAR:
         return feed_clear(sweep, status, body, len);
     default:

@@ -7,19 +7,23 @@
  * - All tasks and domains are listed (jmap/facts/inventory.h), which shows the domains that need a
  * look.
  * - These are looked over, many at a time, which shows those that need a change.
- * - Each of these is looked at again alone, in its flight and with its lease, so that no create
- * decides on it meanwhile: its tasks are collapsed to one, and where it has a fresh certificate and
- * no task, the renewal that it has lost is queued for when it is due. Where the server has no time
- * now (429, 5xx) the flight is left until it has.
+ * - Each of these is looked at again alone (jmap/queue/upkeep.h), and changed.
  * - Failed tasks that say nothing but that no renewal was due are removed,
  *
  * and nothing else. It may be broken off anywhere and done again.
+ *
+ * A domain for which the server has no good answer is passed over, and told; what is asked of many
+ * is asked of fewer, until such a one stands alone. Only where no domain would fare better the
+ * sweep ends: no answer, 401, 403, a permission that is lacking; or many that are passed over in a
+ * row, which for those that the server turns away (429, 5xx) are three. The next one then begins
+ * behind the place where it ended.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "jmap/create/hold.h"
+#include "jmap/wire/object_id.h"
 #include "jmap/wire/own_request.h"
 
 struct queue_change; /* jmap/queue/queue_change.h */
@@ -29,6 +33,20 @@ enum sweep_step {
     SWEEP_SEND, /* sweep_request(), then sweep_feed() */
     SWEEP_WAIT, /* another decides on the domain; sweep_woken() once the waker was called */
     SWEEP_DONE,
+};
+
+/* Where a sweep begins: zeroed for the first one, and kept from one to the next. */
+struct sweep_place {
+    char after[OBJECT_ID_SIZE]; /* behind this domain; "": with the lowest */
+    size_t at_a_time;           /* so many are looked over together; 0: as many as can be */
+};
+
+/* A domain that was passed over. Valid during the call that tells it only. */
+struct sweep_skip {
+    const char *domain_id;
+    const char *domain_name; /* NULL where it is not known */
+    const char *error;       /* why, in words; static */
+    unsigned status;         /* of the server's answer */
 };
 
 /* All borrowed for the sweep's lifetime. */
@@ -43,6 +61,8 @@ struct sweep_context {
     wall_time (*now)(void *user);
     void (*wake)(void *user); /* from any thread, at most once per SWEEP_WAIT */
     void (*changed)(void *user, const struct queue_change *change);
+    void (*skipped)(void *user, const struct sweep_skip *skip);
+    struct sweep_place *place;
     void *user;
 };
 

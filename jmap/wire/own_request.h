@@ -23,6 +23,7 @@ struct own_request_order {
     bool is_session; /* GET /jmap/session in place of a POST to the API */
     bool once;       /* must not be sent again where no answer came */
     bool is_awaited; /* creates wait for what comes of it */
+    unsigned tries;  /* so many are enough; 0: as many as the driver makes */
     const char *body;
     size_t len;
 };

@@ -52,6 +52,7 @@ static bool is_worth_another_try(const struct errand *errand)
 {
     const struct own_request_order *order = &errand->order;
     unsigned most = errand->status == 0 ? errand->settings.unanswered : errand->settings.tries_max;
+    most = order->tries > 0 && order->tries < most ? order->tries : most;
     bool too_long = order->is_awaited && errand->asked_pause > LONGEST_AWAITED_MILLISECONDS;
     return has_failed(errand) && !order->once && !too_long && errand->tries + 1 < most;
 }

@@ -6,12 +6,15 @@
 
 #include "jmap/wire/json_text.h"
 #include "jmap/queue/queue_change.h"
+#include "jmap/queue/sweep.h"
 #include "proxy/jobs/sweeper.h"
 
 struct printer {
     const struct sweep_options *options;
     FILE *out;
+    FILE *errors;
     unsigned long changes;
+    unsigned long skipped;
 };
 
 bool sweep_options_read(struct sweep_options *options, int count, char **arguments)
@@ -81,11 +84,20 @@ static void print_change(void *user, const struct queue_change *change)
     printer->changes++;
 }
 
+static void print_skip(void *user, const struct sweep_skip *skip)
+{
+    struct printer *printer = user;
+    const char *name = skip->domain_name != NULL ? skip->domain_name : skip->domain_id;
+    fprintf(printer->errors, "renewgate: %s was passed over: %s\n", name, skip->error);
+    printer->skipped++;
+}
+
 int sweep_command(struct gate *gate, const struct sweep_options *options, FILE *out, FILE *errors)
 {
     bool dry_run = options->dry_run || gate->config->hold.observe;
-    struct printer printer = {.options = options, .out = out};
-    const struct sweeper_handler handler = {.changed = print_change, .user = &printer};
+    struct printer printer = {.options = options, .out = out, .errors = errors};
+    const struct sweeper_handler handler = {
+        .changed = print_change, .skipped = print_skip, .user = &printer};
     const char *error = "it needs RENEWGATE_SERVICE_AUTHORIZATION";
     if (gate->config->service_authorization != NULL) {
         struct sweeper *sweeper = sweeper_create(gate, dry_run, &handler);
@@ -99,5 +111,5 @@ int sweep_command(struct gate *gate, const struct sweep_options *options, FILE *
     if (!options->json)
         fprintf(out, "%lu %s\n", printer.changes,
                 dry_run ? "changes to be made; none was, this is a dry run" : "changes made");
-    return EXIT_SUCCESS;
+    return printer.skipped == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

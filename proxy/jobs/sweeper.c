@@ -19,8 +19,10 @@ struct sweeper {
     struct errand errand;
     struct mailbox mailbox;
     struct sweep_context context;
-    struct sweep *sweep; /* the one under way, or NULL */
+    struct sweep *sweep;      /* the one under way, or NULL */
+    struct sweep_place place; /* where the next begins */
     int64_t changes;
+    int64_t skipped;
     struct letter wake;
     struct letter stop;
     bool stopping;
@@ -54,6 +56,14 @@ static void changed(void *user, const struct queue_change *change)
     struct sweeper *sweeper = user;
     sweeper->changes++;
     sweeper->handler.changed(sweeper->handler.user, change);
+}
+
+static void skipped(void *user, const struct sweep_skip *skip)
+{
+    struct sweeper *sweeper = user;
+    sweeper->skipped++;
+    metrics_count_skip(sweeper->gate->metrics);
+    sweeper->handler.skipped(sweeper->handler.user, skip);
 }
 
 static void on_stop(void *user)
@@ -92,6 +102,7 @@ static const struct errand_machine machine = {.step = step, .order = order, .fee
 const char *sweeper_sweep(struct sweeper *sweeper)
 {
     sweeper->changes = 0;
+    sweeper->skipped = 0;
     sweeper->sweep = sweep_create(&sweeper->context);
     if (sweeper->sweep == NULL)
         return "out of memory";
@@ -128,7 +139,7 @@ static void sweep_and_tell(struct sweeper *sweeper)
     metrics_count_sweep(sweeper->gate->metrics, error == NULL, elapsed, clock_wall());
     log_event(sweeper->gate->log, error == NULL ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
               error == NULL ? "sweep done" : "sweep given up", log_text("error", error),
-              log_number("changes", sweeper->changes),
+              log_number("changes", sweeper->changes), log_number("skipped", sweeper->skipped),
               log_number("milliseconds", elapsed / NANOSECONDS_PER_MILLISECOND));
 }
 
@@ -259,6 +270,8 @@ struct sweeper *sweeper_create(struct gate *gate, bool dry_run,
                     .now = now,
                     .wake = wake,
                     .changed = changed,
+                    .skipped = skipped,
+                    .place = &sweeper->place,
                     .user = sweeper},
         .wake = {.open = on_woken, .user = sweeper},
         .stop = {.open = on_stop, .user = sweeper},

@@ -12,10 +12,12 @@
 #include "jmap/create/hold.h"
 #include "proxy/relay/gate.h"
 
+struct sweep_skip; /* jmap/queue/sweep.h */
 struct sweeper;
 
 struct sweeper_handler {
     void (*changed)(void *user, const struct queue_change *change);
+    void (*skipped)(void *user, const struct sweep_skip *skip); /* a domain was passed over */
     void *user;
 };
 

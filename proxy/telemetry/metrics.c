@@ -74,6 +74,11 @@ void metrics_count_change(struct metrics *metrics, const char *action)
     }
 }
 
+void metrics_count_skip(struct metrics *metrics)
+{
+    count(&metrics->skipped_domains);
+}
+
 void metrics_count_sweep(struct metrics *metrics, bool fine, int64_t nanoseconds, wall_time now)
 {
     count(fine ? &metrics->sweeps : &metrics->failed_sweeps);
@@ -246,6 +251,9 @@ static bool render_sweeps(const struct metrics *metrics, struct buffer *out)
                          "renewgate_sweeps_total{result=\"done\"} %" PRIu64
                          "\nrenewgate_sweeps_total{result=\"failed\"} %" PRIu64 "\n",
                          value(&metrics->sweeps), value(&metrics->failed_sweeps)) &&
+           render_single(out, "renewgate_sweep_domains_skipped_total",
+                         "Domains that a sweep passed over, since the server had no good answer.",
+                         &metrics->skipped_domains) &&
            metrics_render_head(out, "renewgate_sweep_seconds_total", "counter",
                                "Time that sweeps took.") &&
            buffer_format(out, "renewgate_sweep_seconds_total %" PRIu64 ".%03" PRIu64 "\n",

@@ -52,6 +52,7 @@ struct metrics {
     counter changes[METRICS_CHANGES];
     counter sweeps;
     counter failed_sweeps;
+    counter skipped_domains;
     counter sweep_milliseconds;
     atomic_int_fast64_t last_sweep; /* when the last one ended well, in seconds; 0: none has */
     counter lookups;
@@ -80,6 +81,9 @@ void metrics_count_decision(struct metrics *metrics, const char *outcome, bool r
 
 /* A change of the queue by its name in the log. */
 void metrics_count_change(struct metrics *metrics, const char *action);
+
+/* A domain that a sweep passed over. */
+void metrics_count_skip(struct metrics *metrics);
 
 /* A sweep that ended at `now`. */
 void metrics_count_sweep(struct metrics *metrics, bool fine, int64_t nanoseconds, wall_time now);

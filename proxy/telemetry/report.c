@@ -31,6 +31,13 @@ void report_decision(const struct gate *gate, const struct arrival *arrival, mon
               log_number("microseconds", elapsed / 1000), log_text("peer", arrival->peer));
 }
 
+void report_skip(const struct gate *gate, const struct sweep_skip *skip)
+{
+    log_event(gate->log, LOG_LEVEL_WARN, "sweep passed over a domain",
+              log_text("domain_id", skip->domain_id), log_text("domain", skip->domain_name),
+              log_text("error", skip->error), log_number("status", skip->status));
+}
+
 void report_change(const struct gate *gate, const char *peer, const struct queue_change *change)
 {
     metrics_count_change(gate->metrics, change->action);

@@ -6,6 +6,7 @@
  */
 
 #include "jmap/create/hold.h"
+#include "jmap/queue/sweep.h"
 #include "proxy/base/clock.h"
 #include "proxy/clients/downstream.h"
 #include "proxy/relay/gate.h"
@@ -18,6 +19,9 @@ void report_failure(const struct gate *gate, const struct arrival *arrival,
 /* A held create in what came with `arrival`, at `began`, has been decided. */
 void report_decision(const struct gate *gate, const struct arrival *arrival, monotonic_time began,
                      const struct hold_report *decision);
+
+/* A sweep has passed over a domain. */
+void report_skip(const struct gate *gate, const struct sweep_skip *skip);
 
 /* The server's queue of tasks was tidied up; `peer` is whose request led to it, or NULL. */
 void report_change(const struct gate *gate, const char *peer, const struct queue_change *change);

@@ -370,6 +370,67 @@ def test_an_answer_that_makes_no_sense_ends_it(standin, match, fault):
     assert len(live_tasks(standin)) == 1
 
 
+# A domain in trouble.
+
+def three_domains(names=("bad.test", "good.test", "late.test")):
+    """Each with twins."""
+    queue = [retry(days(6), domain=id, id=numbered(i) + id) for id in "bcd" for i in range(2)]
+    return state(tasks=queue, domains=[domain(id, name) for id, name in zip("bcd", names)])
+
+
+@pytest.mark.parametrize("match", ['"b"', '"ids":["b"]', numbered(1) + "b"],
+                         ids=["among others", "alone", "its tasks"])
+def test_a_domain_that_gets_no_good_answer_is_passed_over(standin, match):
+    standin.put_state(**three_domains())
+    standin.fault(match=match, times=-1, body="{}")
+    reason = sweep(standin.port, status=1)
+    assert reason.count("\n") == 1 and "bad.test was passed over" in reason
+    assert sorted(task["domainId"] for task in live_tasks(standin)) == ["b", "b", "c", "d"]
+
+
+def test_a_renewal_that_the_server_does_not_take_is_passed_over(standin):
+    fresh = [certificate(FRESH, [f"mail.{name}.test"]) for name in ("bad", "good")]
+    standin.put_state(**state(fresh, domains=[domain("b", "bad.test"), domain("c", "good.test")]))
+    standin.fault(match='"domainId":"b"', times=-1, body=json.dumps({"methodResponses": [
+        ["x:Task/set", {"notCreated": {"r": {"type": "invalidForeignKey"}}}, "s"]]}))
+    reason = sweep(standin.port, status=1)
+    assert "bad.test was passed over: the server did not take its renewal" in reason
+    assert only_task(standin)["domainId"] == "c"
+
+
+def test_domains_that_are_passed_over_are_told_and_counted(standin):
+    standin.put_state(**three_domains())
+    standin.fault(match='"b"', times=-1, garbage=True)
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="1s",
+              SWEEP_RATE=1000) as gate:
+        line = gate.logged("sweep passed over a domain")[0]
+        done = gate.logged("sweep done")[0]
+        metrics = gate.admin("/metrics")[1]
+    assert (line["domain_id"], line["domain"]) == ("b", "bad.test")
+    assert (done["skipped"], done["changes"]) == (1, 4)
+    assert re.search(r"^renewgate_sweep_domains_skipped_total [1-9]", metrics, re.M)
+
+
+@pytest.mark.parametrize("fault", [{"status": 401}, {"status": 403}])
+def test_a_credential_that_is_refused_ends_it(standin, fault):
+    standin.put_state(**three_domains())
+    standin.fault(match="attemptNumber", times=-1, **fault)
+    standin.clear_log()
+    assert "did not come to its end" in sweep(standin.port, status=1)
+    assert sum("attemptNumber" in request["body"] for request in standin.log()) == 1
+
+
+def test_the_next_sweep_begins_behind_the_place_where_the_last_one_ended(standin):
+    standin.put_state(**three_domains())
+    standin.fault(match=numbered(0) + "b", times=-1, status=403)
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="1s",
+              SWEEP_RATE=1000) as gate:
+        gate.logged("sweep given up", 2)
+        until(lambda: len(live_tasks(standin)) == 4)
+    standin.clear_faults()
+    assert sorted(task["domainId"] for task in live_tasks(standin)) == ["b", "b", "c", "d"]
+
+
 def test_the_gate_stops_in_the_middle_of_a_sweep(standin):
     standin.put_state(**state([certificate(DUE)], refused(5)))
     standin.clear_log()

@@ -29,6 +29,12 @@ static void no_change(void *user, const struct queue_change *change)
     (void)change;
 }
 
+static void no_skip(void *user, const struct sweep_skip *skip)
+{
+    (void)user;
+    (void)skip;
+}
+
 #define RETRY(due)                                                                                 \
     "{\"@type\":\"Retry\",\"due\":\"" due "\",\"attemptNumber\":3,\"failureReason\":\"Rate "       \
     "limited. Retry after 600 seconds\"}"
@@ -53,7 +59,7 @@ static const struct scenario {
     {"nothing", {NULL}, false, false, 0},
 };
 
-static struct sweep_context context_of(struct hold_settings *settings)
+static struct sweep_context context_of(struct hold_settings *settings, struct sweep_place *place)
 {
     return (struct sweep_context){
         .settings = settings,
@@ -63,6 +69,8 @@ static struct sweep_context context_of(struct hold_settings *settings)
         .now = fixed_now,
         .wake = no_wake,
         .changed = no_change,
+        .skipped = no_skip,
+        .place = place,
     };
 }
 
@@ -114,7 +122,8 @@ static bool run(const struct scenario *scenario, int allocations, bool persisten
 {
     struct queue_server server;
     struct hold_settings settings = {.blind_hold_seconds = 3600};
-    struct sweep_context context = context_of(&settings);
+    struct sweep_place place = {0};
+    struct sweep_context context = context_of(&settings, &place);
 
     fill(&server, scenario);
     for_good = persistent;
@@ -151,7 +160,8 @@ static void it_waits_for_a_create_that_decides_on_the_domain(void **state)
     static const struct flight_result nothing = {.settled = false};
     struct queue_server server;
     struct hold_settings settings = {0};
-    struct sweep_context context = context_of(&settings);
+    struct sweep_place place = {0};
+    struct sweep_context context = context_of(&settings, &place);
     struct flight_place create = {.wake = no_wake};
 
     fill(&server, &scenarios[0]);
@@ -191,7 +201,8 @@ static void it_decides_on_what_is_there_once_it_has_the_domain(void **state)
     for (size_t i = 0; i < sizeof happenings / sizeof *happenings; i++) {
         struct queue_server server;
         struct hold_settings settings = {.blind_hold_seconds = 3600};
-        struct sweep_context context = context_of(&settings);
+        struct sweep_place place = {0};
+        struct sweep_context context = context_of(&settings, &place);
 
         fill(&server, &scenarios[2]);
         struct sweep *sweep = sweep_create(&context);
@@ -245,7 +256,8 @@ static void it_waits_for_another_replica_and_does_not_write_without_a_lease(void
         .take = take_lease, .state = state_of_lease, .give = give_lease, .user = &lease};
     struct queue_server server;
     struct hold_settings settings = {0};
-    struct sweep_context context = context_of(&settings);
+    struct sweep_place place = {0};
+    struct sweep_context context = context_of(&settings, &place);
 
     context.lock = &lock;
     for (int lost = 0; lost < 2; lost++) {

@@ -1,0 +1,81 @@
+#ifndef RENEWGATE_JMAP_QUEUE_UPKEEP_H
+#define RENEWGATE_JMAP_QUEUE_UPKEEP_H
+
+/*
+ * One domain of a sweep, without I/O: in its flight and with its lease, so that no create decides
+ * on it meanwhile, it is looked up, a renewal that it has lost is queued, and its tasks are
+ * collapsed to one. Where the server has no time now (429, 5xx) the flight is left, and the domain
+ * is to be looked at again.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "jmap/create/flight.h"
+#include "jmap/facts/inventory.h"
+#include "jmap/facts/lookup.h"
+#include "jmap/wire/own_request.h"
+
+struct collapse;
+struct lease;
+struct sweep_context; /* jmap/queue/sweep.h */
+
+enum upkeep_step {
+    UPKEEP_SEND, /* upkeep_request(), then upkeep_feed() */
+    UPKEEP_WAIT, /* another decides on the domain; upkeep_woken() once the waker was called */
+    UPKEEP_DONE,
+    UPKEEP_INTERRUPTED, /* the flight was left; the domain is to be begun again, from its overview
+                         */
+};
+
+/* Its members are its own, but for `error` and `is_over`. Zeroed before its first use. */
+struct upkeep {
+    const struct sweep_context *context;
+    const struct inventory *inventory;
+    const struct inventory_domain *domain; /* the one at hand */
+    unsigned interruptions;                /* of that one */
+    struct flight_place place;
+    struct lease *lease; /* NULL: not taken, or there is no lock */
+    struct lookup_domain found;
+    struct lookup *lookup;
+    struct collapse *collapse;
+    struct own_request request;
+    enum {
+        UPKEEP_FLIGHT,
+        UPKEEP_LEASE,
+        UPKEEP_LOOKUP,
+        UPKEEP_SCHEDULE,
+        UPKEEP_COLLAPSE,
+        UPKEEP_END,
+    } stage;
+    enum upkeep_step step;
+    const char
+        *error;   /* with UPKEEP_DONE: why it ended before its end, in words; static. Or NULL */
+    bool is_over; /* with an error: no other domain would fare better */
+};
+
+/* Whether an answer of that status says that whatever is asked next comes to nothing as well. */
+bool upkeep_is_over(unsigned status);
+
+/* Begins with a domain of the inventory. All is borrowed until it ends. */
+enum upkeep_step upkeep_begin(struct upkeep *upkeep, const struct sweep_context *context,
+                              const struct inventory *inventory,
+                              const struct inventory_domain *domain);
+
+/* UPKEEP_SEND only; valid until the next feed. */
+struct own_request_order upkeep_request(const struct upkeep *upkeep);
+
+/* A response, whole; status 0 where none came. */
+enum upkeep_step upkeep_feed(struct upkeep *upkeep, unsigned status, const char *body, size_t len);
+
+/* UPKEEP_WAIT only. */
+enum upkeep_step upkeep_woken(struct upkeep *upkeep);
+
+/* Ends it in any state and gives its flight to whoever waits. */
+void upkeep_end(struct upkeep *upkeep);
+
+/* What was looked up of a listed domain, for people and for looks to come. */
+void upkeep_note_found(const struct sweep_context *context, const struct inventory *inventory,
+                       const struct inventory_domain *domain, const struct lookup_domain *found);
+
+#endif
