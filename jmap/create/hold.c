@@ -181,7 +181,7 @@ static bool list_facts(struct hold *hold)
         return false;
     for (size_t i = 0; i < hold->domain_count; i++) {
         struct domain *domain = &hold->domains[i];
-        if (hold_domain_is_reference(domain) || domain->shared)
+        if (hold_domain_is_reference(domain) || domain->shared || domain->barred)
             continue;
         domain->refused_until = WALL_TIME_NEVER;
         domain->facts = &hold->facts[hold->fact_count++];
@@ -194,16 +194,16 @@ static bool list_facts(struct hold *hold)
     return true;
 }
 
-static enum hold_step lookup_ended(struct hold *hold, const char *error)
+enum hold_step hold_lookup_ended(struct hold *hold, const char *error)
 {
     hold->lookup_error = error;
     return decide_all(hold);
 }
 
 /* Not row 9, which forwards: that the gate has no memory must not cost an order. */
-static enum hold_step lookup_exhausted(struct hold *hold)
+enum hold_step hold_lookup_exhausted(struct hold *hold)
 {
-    return hold->context->settings->observe ? lookup_ended(hold, "out of memory")
+    return hold->context->settings->observe ? hold_lookup_ended(hold, "out of memory")
                                             : hold_give_up(hold);
 }
 
@@ -212,21 +212,15 @@ enum hold_step hold_start_lookup(struct hold *hold)
     lookup_destroy(hold->lookup);
     hold->lookup = NULL;
     if (!list_facts(hold))
-        return lookup_exhausted(hold);
+        return hold_lookup_exhausted(hold);
     if (hold->fact_count == 0)
-        return lookup_ended(hold, NULL);
+        return hold_lookup_ended(hold, NULL);
     if (hold->fact_count > DOMAINS_MAX)
-        return lookup_ended(hold, "more domains than a request can have creates for");
+        return hold_lookup_ended(hold, "more domains than a request can have creates for");
     hold->lookup = lookup_create(hold->facts, hold->fact_count, hold->context->memory, hold->now);
     if (!hold->lookup)
-        return lookup_exhausted(hold);
+        return hold_lookup_exhausted(hold);
     return hold_enter(hold, PHASE_LOOKUP, HOLD_SEND);
-}
-
-static enum hold_step read_as_service(struct hold *hold)
-{
-    hold->credential = HOLD_AS_SERVICE;
-    return hold_start_lookup(hold);
 }
 
 static enum hold_step feed_lookup(struct hold *hold, unsigned status, const char *body, size_t len)
@@ -242,17 +236,17 @@ static enum hold_step feed_lookup(struct hold *hold, unsigned status, const char
     case LOOKUP_SEND_SESSION:
         return hold->step = HOLD_SEND;
     case LOOKUP_DONE:
-        return lookup_ended(hold, NULL);
+        return hold_lookup_ended(hold, NULL);
     case LOOKUP_FORBIDDEN:
         if (hold->credential == HOLD_AS_CALLER && hold->context->settings->has_service_credential)
-            return read_as_service(hold);
+            return hold_send_probe(hold);
         break;
     case LOOKUP_NO_MEMORY:
-        return lookup_exhausted(hold);
+        return hold_lookup_exhausted(hold);
     case LOOKUP_FAILED:
         break;
     }
-    return lookup_ended(hold, lookup_error(hold->lookup));
+    return hold_lookup_ended(hold, lookup_error(hold->lookup));
 }
 
 /* The client's request. */
@@ -440,6 +434,9 @@ struct hold_request hold_request(const struct hold *hold)
         request.is_session = lookup_state(hold->lookup) == LOOKUP_SEND_SESSION;
         request.body = lookup_body(hold->lookup, &request.len);
         break;
+    case PHASE_PROBE:
+        request.is_lookup = true;
+        break;
     case PHASE_EXPECTED:
     case PHASE_BIRTH:
         request.is_lookup = true;
@@ -469,7 +466,7 @@ enum hold_step hold_recheck(struct hold *hold)
 {
     if (hold->phase == PHASE_REST)
         return hold_recheck_rest(hold);
-    if (hold->phase == PHASE_LOOKUP || hold_owns_domains(hold))
+    if (hold->phase == PHASE_LOOKUP || hold->phase == PHASE_PROBE || hold_owns_domains(hold))
         return hold->step;
     return hold->phase == PHASE_MAIN ? disown_main(hold) : hold_feed_failure(hold);
 }
@@ -479,6 +476,8 @@ enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, s
     switch (hold->phase) {
     case PHASE_LOOKUP:
         return feed_lookup(hold, status, body, len);
+    case PHASE_PROBE:
+        return hold_feed_probe(hold, status, body, len);
     case PHASE_MAIN:
         return feed_main(hold, status, body, len);
     case PHASE_MOVE:
@@ -501,7 +500,7 @@ enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, s
 enum hold_step hold_feed_failure(struct hold *hold)
 {
     if (hold->phase == PHASE_LOOKUP)
-        return lookup_ended(hold, "the server did not answer a look-up");
+        return hold_lookup_ended(hold, "the server did not answer a look-up");
     if (hold->phase == PHASE_REST)
         return hold_fail_rest(hold);
     return hold_feed(hold, 0, NULL, 0);

@@ -6,6 +6,7 @@
  *
  *     hold.c          the phases, from the request's bytes to the end, and the driver's side
  *     hold_lease.c    what keeps other replicas away from its domains
+ *     hold_probe.c    whether the caller may create at all, before the gate looks up as itself
  *     hold_verdict.c  what becomes of each create: decided before, judged after the server's answer
  *     hold_dns.c      DnsManagement tasks that would end with a renewal
  *     hold_calls.c    what the gate asks for afterwards: moves, and creates forwarded after all
@@ -33,6 +34,7 @@ enum phase {
     PHASE_FLIGHTS, /* another request's decision on one of its domains */
     PHASE_LEASES,  /* another replica's */
     PHASE_LOOKUP,
+    PHASE_PROBE,    /* whether the caller may create, before the gate reads in its own name */
     PHASE_MAIN,     /* the client's request */
     PHASE_MOVE,     /* tasks moved to another time */
     PHASE_EXPECTED, /* the task that the server may have made by itself, in place of a create */
@@ -57,6 +59,7 @@ struct verdict {
     struct decision decision;
     enum verdict_state state;
     bool masked;
+    bool barred;             /* the caller may not create it, so nothing was read for it */
     char id[OBJECT_ID_SIZE]; /* known before or after; or "" */
     const char *error;       /* with VERDICT_REJECTED; borrowed from an answer */
 };
@@ -67,6 +70,7 @@ struct domain {
     struct lookup_domain *facts; /* NULL where another request settled it, or nothing is known */
     struct flight_place place;
     struct lease *lease; /* NULL: not taken, or there is no lock */
+    bool barred;         /* the caller may create nothing for it */
     bool shared;         /* another request settled it: place.result */
     /* Its first create; once judged, the first that the server did not reject. request.count where
      * there is none: that verdict stays open. */
@@ -124,6 +128,10 @@ enum hold_step hold_give_up(struct hold *hold);
 
 enum hold_step hold_start_lookup(struct hold *hold);
 
+/* The look-up is over, with an error or NULL; or memory ran out, which must not cost an order. */
+enum hold_step hold_lookup_ended(struct hold *hold, const char *error);
+enum hold_step hold_lookup_exhausted(struct hold *hold);
+
 /* All is settled: writes the answer, tells what came of it and gives the flights back. */
 enum hold_step hold_finish(struct hold *hold);
 
@@ -156,6 +164,17 @@ enum hold_step hold_retake_leases(struct hold *hold);
 
 /* Turns the decision to let the server make a task into a refusal; false where it was another. */
 bool hold_disown(struct hold *hold, size_t i);
+
+/* hold_probe.c */
+
+/*
+ * The caller may not read, and the gate may. Before it does, the creates go to the server as the
+ * caller's, all masked and without the rest of the request. Where that shows that the caller may
+ * not create them either, they cost no look-up: they are masked in the client's own request too,
+ * and get the server's own error.
+ */
+enum hold_step hold_send_probe(struct hold *hold);
+enum hold_step hold_feed_probe(struct hold *hold, unsigned status, const char *body, size_t len);
 
 /* hold_verdict.c; `i` is a create's place in the request */
 

@@ -99,7 +99,12 @@ void verdict_decide(struct hold *hold, size_t i)
     struct domain *domain = hold_domain_of(hold, create->domain);
     struct verdict *verdict = &hold->verdicts[i];
 
-    if (domain->first != i) {
+    if (verdict->barred) {
+        verdict->decision = (struct decision){.outcome = OUTCOME_REFUSE,
+                                              .row = 10,
+                                              .due = WALL_TIME_NEVER,
+                                              .why = "the caller may not create it"};
+    } else if (domain->first != i) {
         verdict->decision = (struct decision){.outcome = OUTCOME_EXISTING,
                                               .row = 2,
                                               .due = WALL_TIME_NEVER,
@@ -131,6 +136,8 @@ static bool mask(struct hold *hold, size_t i)
     verdict->masked = hold->masked = hold->changed = true;
     if (!request_mask(create))
         return false;
+    if (verdict->barred)
+        return true;
     if (verdict->id[0])
         return request_seed(&hold->request, create->call, create->key, verdict->id);
     if (first != i)
@@ -177,11 +184,11 @@ static void judge_masked(struct hold *hold, size_t i)
     const struct verdict *first = &hold->verdicts[domain->first];
     struct verdict *verdict = &hold->verdicts[i];
 
-    if (domain->first != i && first->state != VERDICT_REJECTED) {
+    if (domain->first != i && first->state != VERDICT_REJECTED && !verdict->barred) {
         verdict->state = VERDICT_TWIN;
         return;
     }
-    if (domain->first != i) {
+    if (domain->first != i && !verdict->barred) {
         verdict->decision = first->decision;
         memcpy(verdict->id, first->id, OBJECT_ID_SIZE);
         domain->first = i;

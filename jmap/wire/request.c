@@ -125,7 +125,8 @@ static bool add_create(struct jmap_request *request, size_t call, const char *ke
     return true;
 }
 
-static bool add_dns_create(struct jmap_request *request, size_t call, json_t *object)
+static bool add_dns_create(struct jmap_request *request, size_t call, const char *key,
+                           json_t *object)
 {
     const char *domain;
 
@@ -140,7 +141,7 @@ static bool add_dns_create(struct jmap_request *request, size_t call, json_t *ob
         return false;
     request->dns_creates = grown;
     grown[request->dns_count++] =
-        (struct dns_create){.call = call, .domain = domain, .object = object};
+        (struct dns_create){.call = call, .key = key, .domain = domain, .object = object};
     return true;
 }
 
@@ -163,7 +164,7 @@ static bool find_creates(struct jmap_request *request)
         {
             if (is_renewal(object) && !add_create(request, i, key, object))
                 return false;
-            if (is_followed_by_renewal(object) && !add_dns_create(request, i, object))
+            if (is_followed_by_renewal(object) && !add_dns_create(request, i, key, object))
                 return false;
         }
     }

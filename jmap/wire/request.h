@@ -25,6 +25,7 @@ struct held_create {
 /* The create of a DnsManagement task that is to be followed by a renewal. */
 struct dns_create {
     size_t call;        /* its place in methodCalls */
+    const char *key;    /* creation id; borrowed from the request */
     const char *domain; /* as in a held create */
     json_t *object;     /* borrowed */
 };

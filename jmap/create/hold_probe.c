@@ -1,0 +1,118 @@
+#include "jmap/create/hold_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "jmap/wire/json_text.h"
+#include "policy/no_op_id.h"
+
+/*
+ * Asking. One call for each of the client's, so that its limits hold here too. A create that names
+ * a domain of its own batch is not looked up, and left out.
+ */
+
+static bool put_masked(json_t *entries, const char *key, const char *domain, const json_t *create)
+{
+    if (domain[0] == '#')
+        return true;
+    json_t *copy = json_text_copy(create);
+    bool done = copy &&
+                json_object_set_new(copy, "domainId", json_string(IMPOSSIBLE_DOMAIN_ID)) == 0 &&
+                json_object_set(entries, key, copy) == 0;
+    json_decref(copy);
+    return done;
+}
+
+static json_t *probe_call(const json_t *call, json_t *creates)
+{
+    json_t *account = json_object_get(json_array_get(call, 1), "accountId");
+
+    return json_object_size(creates) > 0
+               ? json_pack("[s, {s:O*, s:O}, O]", "x:Task/set", "accountId", account, "create",
+                           creates, json_array_get(call, 2))
+               : request_empty_call(call);
+}
+
+/* Held creates and those of DNS tasks are both in the order of their calls. */
+static json_t *probe_calls(const struct hold *hold)
+{
+    const struct jmap_request *request = &hold->request;
+    json_t *calls = json_array(), *call;
+    bool done = calls != NULL;
+    size_t held = 0, dns = 0, c;
+
+    json_array_foreach(request->calls, c, call)
+    {
+        json_t *creates = json_object();
+        done = done && creates;
+        for (; done && held < request->count && request->creates[held].call == c; held++)
+            done = put_masked(creates, request->creates[held].key, request->creates[held].domain,
+                              request->creates[held].object);
+        for (; done && dns < request->dns_count && request->dns_creates[dns].call == c; dns++)
+            done = put_masked(creates, request->dns_creates[dns].key,
+                              request->dns_creates[dns].domain, request->dns_creates[dns].object);
+        done = done && json_array_append_new(calls, probe_call(call, creates)) == 0;
+        json_decref(creates);
+    }
+    if (done)
+        return calls;
+    json_decref(calls);
+    return NULL;
+}
+
+enum hold_step hold_send_probe(struct hold *hold)
+{
+    json_t *using = json_object_get(hold->request.root, "using");
+
+    json_decref(hold->sent);
+    hold->sent = probe_calls(hold);
+    json_t *request =
+        hold->sent ? json_pack("{s:O*, s:O}", "using", using, "methodCalls", hold->sent) : NULL;
+    hold->out = request ? json_text_write(request, JSON_COMPACT) : NULL;
+    hold->out_len = hold->out ? strlen(hold->out) : 0;
+    json_decref(request);
+    return hold->out ? hold_enter(hold, PHASE_PROBE, HOLD_SEND) : hold_lookup_exhausted(hold);
+}
+
+/* The answer. */
+
+/* From the last create to the first, so that a domain's first is one that may be made. */
+static void bar_creates(struct hold *hold, const struct jmap_answer *answer)
+{
+    const struct jmap_request *request = &hold->request;
+
+    for (size_t i = 0; i < hold->domain_count; i++)
+        hold->domains[i].barred = true;
+    for (size_t i = request->count; i-- > 0;) {
+        const struct held_create *create = &request->creates[i];
+        struct domain *domain = hold_domain_of(hold, create->domain);
+        hold->verdicts[i].barred = !hold_domain_is_reference(domain) &&
+                                   !answer_is_masked(answer, create->call, create->key);
+        if (hold->verdicts[i].barred)
+            continue;
+        domain->barred = false;
+        domain->first = i;
+    }
+    for (size_t i = 0; i < request->dns_count; i++) {
+        const struct dns_create *create = &request->dns_creates[i];
+        if (answer_is_masked(answer, create->call, create->key))
+            hold_domain_of(hold, create->domain)->barred = false;
+    }
+}
+
+enum hold_step hold_feed_probe(struct hold *hold, unsigned status, const char *body, size_t len)
+{
+    struct jmap_answer answer = {.root = NULL};
+
+    free(hold->out);
+    hold->out = NULL;
+    hold->out_len = 0;
+    if (status != 200)
+        return hold_lookup_ended(hold, "whether the caller may create could not be asked");
+    if (!answer_parse(body, len, hold->sent, &answer))
+        return hold_lookup_exhausted(hold);
+    bar_creates(hold, &answer);
+    answer_clear(&answer);
+    hold->credential = HOLD_AS_SERVICE;
+    return hold_start_lookup(hold);
+}

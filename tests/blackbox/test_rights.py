@@ -1,0 +1,147 @@
+"""With a credential of its own, the gate reads for who may create and not read; for nobody else."""
+
+import json
+
+import pytest
+
+from frames import connect
+from gate import Gate, basic
+from standin import USING
+from test_gate import CREATE, DUE, FRESH, LATER, NO_OP, certificate, domain, state, task
+
+USERS = [
+    {"name": "admin", "password": "secret", "permissions": "all", "accountId": "d333333"},
+    {"name": "blind", "password": "secret", "accountId": "c",
+     "permissions": ["authenticate", "jmapCoreEcho", "sysTaskCreate", "taskAcmeRenewal",
+                     "taskDnsManagement"]},
+    {"name": "guest", "password": "secret", "accountId": "e",
+     "permissions": ["authenticate", "jmapCoreEcho"]},
+]
+DNS = {"@type": "DnsManagement", "domainId": "b", "onSuccessRenewCertificate": True,
+       "updateRecords": {"tlsa": True}}
+
+
+@pytest.fixture
+def served(standin):
+    """The gate with a credential of its own, which does nothing by itself."""
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="off",
+              SURVEY_INTERVAL="off") as gate:
+        yield gate
+
+
+def fill(standin, domains=1):
+    """Domains to ask for, and a queue of several pages that is all for others."""
+    asked_for = [domain("b" if not i else f"b{chr(96 + i)}", f"d{i}.example.org")
+                 for i in range(domains)]
+    others = [domain(f"c{chr(97 + i)}", f"e{i}.example.org") for i in range(20)]
+    queue = [standin.task(others[i % 20]["id"], LATER) for i in range(1300)]
+    standin.put_state(**state([certificate(DUE)], queue, domains=asked_for + others, users=USERS))
+    standin.clear_log()
+    return [each["id"] for each in asked_for]
+
+
+def asked(standin):
+    """Who has asked the server's API, in order."""
+    names = {basic(user["name"]): user["name"] for user in USERS}
+    return [names.get({name.lower(): value for name, value in entry["headers"]}
+                      .get("authorization"), "nobody")
+            for entry in standin.log()
+            if entry["target"].startswith("/jmap") and entry["method"] != "WS"]
+
+
+def test_who_may_only_log_in_costs_no_list(standin, served):
+    fill(standin)
+    answer = served.call(["x:Task/set", {"create": {"k": CREATE}}], user="guest")
+    assert answer == [["error", {"type": "forbidden",
+                                 "description": answer[0][1]["description"]}]]
+    seen = asked(standin)
+    assert len(seen) <= 3 and set(seen) == {"guest"}, seen
+
+
+def test_several_creates_and_domains(standin, served):
+    ids = fill(standin, domains=20)
+    served.call(*[["x:Task/set", {"create": {f"k{i}-{id}": {**CREATE, "domainId": id}
+                                             for id in ids}}] for i in range(8)], user="guest")
+    seen = asked(standin)
+    assert len(seen) <= 3 and set(seen) == {"guest"}, seen
+
+
+def test_without_a_credential(standin, served):
+    fill(standin)
+    for authorization in ("", basic("admin", "wrong")):
+        standin.clear_log()
+        body = {"using": [], "methodCalls": [["x:Task/set", {"create": {"k": CREATE}}, "c0"]]}
+        assert served.post(body, headers={"Authorization": authorization})[0] == 401
+        assert len(asked(standin)) <= 2
+
+
+def test_who_may_create_is_read_for_once_that_is_shown(standin, served):
+    standin.put_state(**state([certificate(FRESH)], users=USERS))
+    standin.clear_log()
+    assert served.renew(user="blind").startswith(NO_OP)
+    assert asked(standin)[:2] == ["blind", "blind"] and "admin" in asked(standin)
+    assert standin.state()["tasks"] == []
+
+
+def test_of_several_creates_only_those_are_looked_up_that_may_be_made(standin, served):
+    """One that the server refuses does not stand for another of its domain."""
+    standin.put_state(**state([certificate(FRESH)], users=USERS))
+    (_, answer), = served.call(["x:Task/set", {"create": {
+        "bad": {**CREATE, "bogus": 1}, "good": CREATE, "same": CREATE}}], user="blind")
+    assert set(answer["notCreated"]) == {"bad"}
+    assert answer["created"]["good"] == answer["created"]["same"]
+    assert answer["created"]["good"]["id"].startswith(NO_OP)
+    assert standin.state()["tasks"] == []
+
+
+def test_a_due_renewal_is_forwarded(standin, served):
+    standin.put_state(**state([certificate(DUE)], users=USERS))
+    assert served.renew(user="blind") == standin.state()["tasks"][0]["id"]
+
+
+def test_a_create_with_more_around_it(standin, served):
+    """The rest of the request is sent once, and its references are what they were."""
+    standin.put_state(**state([certificate(FRESH)], users=USERS))
+    answer = served.call(["Core/echo", {"a": 1}], ["x:Task/set", {"create": {"k": CREATE}}],
+                         ["Core/echo", {"b": 2}], user="blind", createdIds={"z": "b"})
+    assert answer[0] == ["Core/echo", {"a": 1}] and answer[2] == ["Core/echo", {"b": 2}]
+    assert answer[1][1]["created"]["k"]["id"].startswith(NO_OP)
+
+
+def test_a_dns_task_that_would_renew(standin, served):
+    standin.put_state(**state([certificate(FRESH)], users=USERS))
+    standin.clear_log()
+    served.call(["x:Task/set", {"create": {"k": DNS}}], user="guest")
+    assert set(asked(standin)) == {"guest"}
+    (_, answer), = served.call(["x:Task/set", {"create": {"k": DNS}}], user="blind")
+    assert "k" in answer["created"]
+    made, = standin.state()["tasks"]
+    assert made["onSuccessRenewCertificate"] is False and made["domainId"] == "b"
+
+
+def test_an_answer_that_is_lost(standin, served):
+    """Then nothing is known, and one create goes on without a look-up."""
+    standin.put_state(**state([certificate(FRESH)], users=USERS))
+    standin.fault(match="p333333333331", times=-1, close=True)
+    served.renew(user="blind")
+    assert len(standin.state()["tasks"]) == 1
+
+
+def test_over_a_websocket(standin, served):
+    fill(standin)
+    with connect(served.port, user="guest") as socket:
+        answer = socket.ask({"@type": "Request", "id": "R1", "using": USING,
+                             "methodCalls": [["x:Task/set", {"create": {"k": CREATE}}, "c0"]]})
+    assert answer["methodResponses"][0][0] == "error"
+    assert set(asked(standin)) == {"guest"} and len(asked(standin)) <= 3
+
+
+def test_observing_asks_before_it_reads_too(standin):
+    fill(standin)
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="off",
+              SURVEY_INTERVAL="off", MODE="observe") as gate:
+        gate.call(["x:Task/set", {"create": {"k": CREATE}}], user="guest")
+        assert set(asked(standin)) == {"guest"}
+        before = len(standin.state()["tasks"])
+        (_, answer), = gate.call(["x:Task/set", {"create": {"k": CREATE}}], user="blind")
+        assert len(standin.state()["tasks"]) == before + 1, json.dumps(answer)
