@@ -19,6 +19,7 @@ enum kind {
     KIND_LOCK_URL,      /* struct lock_server */
     KIND_LABEL,         /* char * */
     KIND_ADDRESS,       /* struct listen_address */
+    KIND_PEER,          /* the same, to connect to: neither part may be left out */
     KIND_NETWORKS,      /* struct network_list */
     KIND_CHOICE,        /* an enum: the index of the word */
     KIND_SWITCH,        /* bool: the index of the word */
@@ -84,6 +85,11 @@ static const struct variable variables[] = {
              "HTTPS, and HTTP no more. Read again when it changes, and on SIGHUP."},
     {"TLS_KEY", KIND_PATH, MEMBER(tls_key), .allowed = "a readable PEM file, with TLS_CERT",
      .help = "The certificate's key. Read again likewise."},
+    {"TLS_ALPN_UPSTREAM", KIND_PEER, MEMBER(tls_alpn_upstream),
+     .allowed = "host:port or [address]:port, with TLS_CERT",
+     .help =
+         "The server's own TLS listener: connections of a CA that looks at a tls-alpn-01 challenge "
+         "are passed on to it as they are."},
     {"TRUSTED_PROXIES", KIND_NETWORKS, MEMBER(trusted_proxies),
      .allowed = "networks and addresses such as 10.0.0.0/8, 2001:db8::/32, 192.0.2.1",
      .help =
@@ -379,6 +385,9 @@ static bool read_value(const struct variable *variable, const char *text, struct
         return read_label(text, member);
     case KIND_ADDRESS:
         return read_address(text, member);
+    case KIND_PEER:
+        return read_address(text, member) && ((struct listen_address *)member)->host[0] != '\0' &&
+               ((struct listen_address *)member)->port != 0;
     case KIND_NETWORKS:
         return network_list_read(text, member);
     case KIND_CHOICE:
@@ -567,6 +576,12 @@ static bool check_together(const struct config *config, FILE *errors)
     if (config->proxy_protocol && config->trusted_proxies.count == 0) {
         fputs("renewgate: " PREFIX "TRUSTED_PROXIES is not set, but " PREFIX
               "PROXY_PROTOCOL=\"on\" is; allowed is: both or none\n",
+              errors);
+        return false;
+    }
+    if (config->tls_alpn_upstream.set && config->tls_cert == NULL) {
+        fputs("renewgate: " PREFIX "TLS_CERT is not set, but " PREFIX
+              "TLS_ALPN_UPSTREAM is; allowed is: both, or TLS_CERT alone\n",
               errors);
         return false;
     }

@@ -30,7 +30,9 @@ struct config {
     struct listen_address listen;
     struct listen_address admin_listen;
     struct listen_address http_listen; /* for challenges and redirects */
-    char *tls_cert;                    /* paths, both or none */
+    struct listen_address
+        tls_alpn_upstream; /* a TLS listener of the server's; not without TLS here */
+    char *tls_cert;        /* paths, both or none */
     char *tls_key;
     struct network_list trusted_proxies;
     bool proxy_protocol; /* not without trusted proxies */

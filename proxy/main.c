@@ -18,6 +18,7 @@
 #include "proxy/telemetry/history.h"
 #include "proxy/clients/keypair.h"
 #include "proxy/clients/listener.h"
+#include "proxy/clients/passthrough.h"
 #include "proxy/admin/notify.h"
 #include "proxy/replicas/replica_lock.h"
 #include "proxy/telemetry/report.h"
@@ -240,6 +241,16 @@ static void serve(struct service *service, const struct listen_texts *texts)
               log_number("drain_milliseconds", config->drain_timeout_ms));
 }
 
+/* Where the server answers a CA's challenges over TLS, if that is set. */
+static bool open_passthrough(struct gate *gate)
+{
+    const struct listen_address *server = &gate->config->tls_alpn_upstream;
+    if (!server->set)
+        return true;
+    gate->passthrough = passthrough_create(server->host, server->port, gate->log);
+    return gate->passthrough != NULL;
+}
+
 static bool start_replicas(struct gate *gate)
 {
     if (gate->config->lock_server.address == NULL)
@@ -291,7 +302,8 @@ static int run(struct gate *gate, const sigset_t *signals)
     struct admin *admin = admin_start(gate, texts.admin);
     if (admin == NULL)
         return EXIT_FAILURE;
-    size_t started = start_replicas(gate) ? start_workers(gate, workers, &texts) : 0;
+    size_t started =
+        start_replicas(gate) && open_passthrough(gate) ? start_workers(gate, workers, &texts) : 0;
     bool fine = started == gate->config->workers;
     struct service service = {
         .gate = gate, .signals = signals, .workers = workers, .worker_count = started};
@@ -300,6 +312,7 @@ static int run(struct gate *gate, const sigset_t *signals)
         serve(&service, &texts);
     stop_sweeper(sweeper);
     stop_workers(workers, started);
+    passthrough_destroy(gate->passthrough);
     replica_lock_stop(gate->replicas);
     admin_stop(admin);
     if (fine)

@@ -8,7 +8,12 @@
 #include <unistd.h>
 
 #include "proxy/base/clock.h"
+#include "proxy/clients/client_hello.h"
+#include "proxy/clients/passthrough.h"
 #include "proxy/clients/proxy_header.h"
+
+/* What is looked at of a TLS connection at most: a message that is not whole then is no CA's. */
+#define HELLO_LIMIT 16384
 
 struct acceptor {
     struct acceptor_settings settings;
@@ -22,15 +27,18 @@ struct acceptor {
     size_t greeting_count;
 };
 
-/* A connection whose header has yet to come. */
+/* A connection whose beginning has yet to come. */
 struct greeting {
     struct acceptor *acceptor;
     struct greeting *next; /* in acceptor->greetings */
     struct greeting *previous;
     struct loop_source source;
     int file;
-    struct sockaddr_storage peer;
-    socklen_t peer_len;
+    struct sockaddr_storage address; /* the peer's, or the one that it has told */
+    socklen_t address_len;
+    bool is_told;               /* the PROXY header is done with, or there is none */
+    struct client_hello *hello; /* NULL: nothing of it has come */
+    size_t hello_len;           /* how much of it has been looked at */
     monotonic_time due;
 };
 
@@ -60,6 +68,7 @@ static int release(struct greeting *greeting)
     if (greeting->next != NULL)
         greeting->next->previous = greeting->previous;
     acceptor->greeting_count--;
+    client_hello_destroy(greeting->hello);
     free(greeting);
     return file;
 }
@@ -69,59 +78,118 @@ static void refuse(struct greeting *greeting, const char *why)
 {
     struct acceptor *acceptor = greeting->acceptor;
     if (why != NULL)
-        complain(acceptor, &greeting->peer, why);
+        complain(acceptor, &greeting->address, why);
     close(release(greeting));
     acceptor_resume(acceptor);
 }
 
-/* An IPv4 address goes on in its IPv6 form, as a socket for both families shows it. */
-static void pass_on(struct greeting *greeting, const struct proxy_header *header)
+static void pass_on(struct greeting *greeting)
 {
     struct acceptor *acceptor = greeting->acceptor;
-    struct sockaddr_storage address = greeting->peer;
-    socklen_t len = greeting->peer_len;
-    if (header->is_told) {
-        struct sockaddr_in6 six = {.sin6_family = AF_INET6};
-        memcpy(&six.sin6_addr, header->client.bytes, sizeof six.sin6_addr);
-        memset(&address, 0, sizeof address);
-        memcpy(&address, &six, sizeof six);
-        len = sizeof six;
-    }
-    int file = release(greeting);
-    acceptor->handler->accepted(acceptor->user, file, (const void *)&address, len);
+    struct sockaddr_storage address = greeting->address;
+    socklen_t len = greeting->address_len;
+    acceptor->handler->accepted(acceptor->user, release(greeting), (const void *)&address, len);
+}
+
+static void pass_through(struct greeting *greeting)
+{
+    struct acceptor *acceptor = greeting->acceptor;
+    struct sockaddr_storage address = greeting->address;
+    passthrough_begin(acceptor->settings.passthrough, release(greeting), (const void *)&address);
+    acceptor_resume(acceptor);
+}
+
+static bool has_ended(uint32_t events)
+{
+    return (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+}
+
+/* Looks at what has come and leaves it there; 0 where nothing has yet, or the connection is gone.
+ */
+static size_t peek(struct greeting *greeting, char *bytes, size_t size)
+{
+    ssize_t len = recv(greeting->file, bytes, size, MSG_PEEK | MSG_DONTWAIT);
+    if (len > 0)
+        return (size_t)len;
+    if (len == 0 || (errno != EAGAIN && errno != EINTR))
+        refuse(greeting, NULL); /* nothing was said: a check whether anyone is there */
+    return 0;
+}
+
+/* Not a byte of it is taken: it is read again by whoever speaks TLS. */
+static void look_at_hello(struct greeting *greeting, uint32_t events)
+{
+    char bytes[HELLO_LIMIT];
+    size_t len = peek(greeting, bytes, sizeof bytes);
+    if (len == 0)
+        return;
+    if (greeting->hello == NULL)
+        greeting->hello = client_hello_create();
+    enum client_hello_kind kind = CLIENT_HELLO_OTHER;
+    if (greeting->hello != NULL)
+        kind = client_hello_feed(greeting->hello, bytes + greeting->hello_len,
+                                 len - greeting->hello_len);
+    greeting->hello_len = len;
+    if (kind == CLIENT_HELLO_CHALLENGE)
+        pass_through(greeting);
+    else if (kind == CLIENT_HELLO_OTHER || len == sizeof bytes)
+        pass_on(greeting);
+    else if (has_ended(events))
+        refuse(greeting, NULL);
+}
+
+/* An IPv4 address goes on in its IPv6 form, as a socket for both families shows it. */
+static void take_address(struct greeting *greeting, const struct proxy_header *header)
+{
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+    greeting->is_told = true;
+    if (!header->is_told)
+        return;
+    memcpy(&six.sin6_addr, header->client.bytes, sizeof six.sin6_addr);
+    memset(&greeting->address, 0, sizeof greeting->address);
+    memcpy(&greeting->address, &six, sizeof six);
+    greeting->address_len = sizeof six;
 }
 
 /*
- * Looks at what has come, and takes it off the socket only when the header is whole: not a byte of
- * what comes behind may be taken, since that is the client's.
+ * Takes the header off the socket only when it is whole: not a byte of what comes behind may be
+ * taken, since that is the client's. False where it is not done with.
  */
-static void on_greeting(void *user, uint32_t events)
+static bool take_header(struct greeting *greeting, uint32_t events)
 {
-    struct greeting *greeting = user;
     struct proxy_header header;
     char bytes[PROXY_HEADER_LIMIT];
-    ssize_t len = recv(greeting->file, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
-    if (len < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (len <= 0) {
-        refuse(greeting, NULL); /* nothing was said: a check whether anyone is there */
-        return;
-    }
-    switch (proxy_header_read(bytes, (size_t)len, &header)) {
+    size_t len = peek(greeting, bytes, sizeof bytes);
+    if (len == 0)
+        return false;
+    switch (proxy_header_read(bytes, len, &header)) {
     case PROXY_HEADER_PARTIAL:
-        if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+        if (has_ended(events))
             refuse(greeting, "the PROXY header is cut off");
-        return;
+        return false;
     case PROXY_HEADER_MALFORMED:
         refuse(greeting, "it does not begin with a PROXY header");
-        return;
+        return false;
     case PROXY_HEADER_WHOLE:
         break;
     }
-    if (recv(greeting->file, bytes, header.len, MSG_DONTWAIT) == (ssize_t)header.len)
-        pass_on(greeting, &header);
-    else
+    if (recv(greeting->file, bytes, header.len, MSG_DONTWAIT) != (ssize_t)header.len) {
         refuse(greeting, "the PROXY header cannot be read");
+        return false;
+    }
+    take_address(greeting, &header);
+    return true;
+}
+
+static void on_greeting(void *user, uint32_t events)
+{
+    struct greeting *greeting = user;
+    if (!greeting->is_told && !take_header(greeting, events))
+        return;
+    if (greeting->acceptor->settings.passthrough != NULL)
+        look_at_hello(greeting, events);
+    else
+        pass_on(greeting);
 }
 
 /* Edges only: a header that is not whole stays on the socket. */
@@ -136,8 +204,9 @@ static bool greet(struct acceptor *acceptor, int file, const struct sockaddr_sto
         .next = acceptor->greetings,
         .source = {on_greeting, greeting},
         .file = file,
-        .peer = *peer,
-        .peer_len = peer_len,
+        .address = *peer,
+        .address_len = peer_len,
+        .is_told = !acceptor->settings.proxy_protocol,
         .due = monotonic_after(clock_monotonic(), acceptor->settings.header_timeout_ms),
     };
     if (!loop_watch(acceptor->loop, file, EPOLLIN | EPOLLRDHUP | EPOLLET, &greeting->source)) {
@@ -158,7 +227,7 @@ void acceptor_tick(struct acceptor *acceptor)
     for (struct greeting *greeting = acceptor->greetings; greeting != NULL; greeting = next) {
         next = greeting->next;
         if (greeting->due.nanoseconds <= now.nanoseconds)
-            refuse(greeting, "no PROXY header came in time");
+            refuse(greeting, greeting->is_told ? NULL : "no PROXY header came in time");
     }
     acceptor_resume(acceptor);
 }
@@ -182,8 +251,9 @@ static void take(struct acceptor *acceptor, int file, const struct sockaddr_stor
                  socklen_t peer_len)
 {
     struct network_address address;
-    if (!network_address_of((const void *)peer, &address) ||
-        !network_list_has(acceptor->settings.trusted, &address)) {
+    if (acceptor->settings.proxy_protocol &&
+        (!network_address_of((const void *)peer, &address) ||
+         !network_list_has(acceptor->settings.trusted, &address))) {
         complain(acceptor, peer, "it comes from no trusted proxy");
         close(file);
     } else if (!greet(acceptor, file, peer, peer_len)) {

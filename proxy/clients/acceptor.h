@@ -2,10 +2,15 @@
 #define RENEWGATE_PROXY_CLIENTS_ACCEPTOR_H
 
 /*
- * Accepts connections that begin with a PROXY header, and passes them on with the address that it
- * tells and without it. Only trusted proxies may connect: nobody else's header could be believed,
- * and a connection without one is not to be taken for a client's own (haproxy's
- * doc/proxy-protocol.txt, section 2). Everything else is closed, with a line in the log.
+ * Accepts connections whose beginning has to be read before they are anybody's.
+ *
+ * A PROXY header is taken off, and the address that it tells goes with the connection. Only trusted
+ * proxies may connect then: nobody else's header could be believed, and a connection without one is
+ * not to be taken for a client's own (haproxy's doc/proxy-protocol.txt, section 2). Everything else
+ * is closed, with a line in the log.
+ *
+ * The first message of TLS is only looked at: where it is a CA's that wants a tls-alpn-01 challenge
+ * answered, the connection is the passthrough's, all others are the handler's.
  */
 
 #include <stdbool.h>
@@ -18,11 +23,14 @@
 #include "proxy/base/networks.h"
 
 struct acceptor;
+struct passthrough; /* proxy/clients/passthrough.h */
 
 struct acceptor_settings {
+    bool proxy_protocol;                /* there is a PROXY header, of who is `trusted` */
     const struct network_list *trusted; /* borrowed */
+    struct passthrough *passthrough;    /* for challenges; NULL: no TLS is looked at; borrowed */
     const struct log *log;              /* borrowed */
-    int64_t header_timeout_ms;          /* for a header, whole */
+    int64_t header_timeout_ms;          /* for all that has to be read */
 };
 
 struct acceptor_handler {
@@ -46,7 +54,7 @@ void acceptor_destroy(struct acceptor *acceptor);
 /* There may be room again. */
 void acceptor_resume(struct acceptor *acceptor);
 
-/* Closes connections whose header takes too long; about once a second. */
+/* Closes connections whose beginning takes too long; about once a second. */
 void acceptor_tick(struct acceptor *acceptor);
 
 #endif

@@ -31,11 +31,12 @@ static struct MHD_Daemon *start_daemon(struct downstream *downstream,
 {
     /* The list of options ends where the first for TLS would be, without TLS. */
     bool tls = settings->keypairs != NULL;
+    bool accepts = !settings->proxy_protocol && settings->passthrough == NULL;
     unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_THREAD_SAFETY | MHD_ALLOW_SUSPEND_RESUME |
                      MHD_ALLOW_UPGRADE | MHD_USE_SUPPRESS_DATE_NO_CLOCK | (tls ? MHD_USE_TLS : 0) |
-                     (settings->proxy_protocol ? MHD_USE_NO_LISTEN_SOCKET : 0);
+                     (accepts ? 0 : MHD_USE_NO_LISTEN_SOCKET);
     const struct MHD_OptionItem listening[] = {
-        {settings->proxy_protocol ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, listener, NULL},
+        {accepts ? MHD_OPTION_LISTEN_SOCKET : MHD_OPTION_END, listener, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
     unsigned idle_seconds = (unsigned)(settings->idle_timeout_ms / 1000);
@@ -80,9 +81,11 @@ static bool start(struct downstream *downstream, const struct downstream_setting
         close(listener);
         return false;
     }
-    if (!settings->proxy_protocol)
+    if (!settings->proxy_protocol && settings->passthrough == NULL)
         return true;
-    const struct acceptor_settings acceptor = {.trusted = settings->trusted,
+    const struct acceptor_settings acceptor = {.proxy_protocol = settings->proxy_protocol,
+                                               .trusted = settings->trusted,
+                                               .passthrough = settings->passthrough,
                                                .log = settings->log,
                                                .header_timeout_ms = settings->header_timeout_ms};
     downstream->acceptor =

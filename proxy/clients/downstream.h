@@ -88,6 +88,7 @@ struct downstream_settings {
     const struct log *log;   /* borrowed */
     struct metrics *metrics; /* counts the connections; borrowed */
     struct keypair_store *keypairs;     /* TLS with these, NULL: none; borrowed */
+    struct passthrough *passthrough;    /* for a CA's challenges among TLS; or NULL; borrowed */
     const struct network_list *trusted; /* whose forwarding fields are believed; borrowed */
 };
 

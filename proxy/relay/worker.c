@@ -148,6 +148,7 @@ static bool create_clients(struct worker *worker, struct worker_sockets sockets)
         .log = worker->gate->log,
         .metrics = worker->gate->metrics,
         .keypairs = worker->gate->keypairs,
+        .passthrough = worker->gate->passthrough,
         .trusted = &config->trusted_proxies,
     };
     worker->clients = downstream_create(&settings, sockets.clients, &worker->loop,
@@ -156,6 +157,7 @@ static bool create_clients(struct worker *worker, struct worker_sockets sockets)
         return worker->clients != NULL;
     settings.max_connections = CHALLENGE_CONNECTIONS;
     settings.keypairs = NULL;
+    settings.passthrough = NULL;
     worker->challenges = downstream_create(&settings, sockets.challenges, &worker->loop,
                                            &exchange_handler, &worker->challenge_context);
     return worker->clients != NULL && worker->challenges != NULL;

@@ -1,0 +1,265 @@
+#include "proxy/clients/passthrough.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/base/clock.h"
+#include "proxy/base/networks.h"
+
+/* Of a connection, each way: a handshake's largest flights fit. */
+#define PIPE_SIZE 16384
+
+struct passage {
+    struct passthrough *owner;
+    bool used;
+    int client;
+    struct network_address from;
+};
+
+struct passthrough {
+    const char *host;
+    char port[8];
+    const struct log *log;
+    pthread_mutex_t lock; /* over what follows */
+    pthread_cond_t ended;
+    size_t count;
+    struct passage passages[PASSTHROUGH_MAX];
+};
+
+/* One way: what was read from one end and has yet to be written to the other. */
+struct pipe {
+    int from, to;
+    size_t begin, end; /* of what is in `bytes` */
+    bool read_all;
+    bool done; /* and all is written, and its reader knows */
+    char bytes[PIPE_SIZE];
+};
+
+/* ---- bytes ---- */
+
+static bool would_wait(void)
+{
+    return errno == EAGAIN || errno == EINTR;
+}
+
+/* False where an end has broken. */
+static bool fill(struct pipe *pipe)
+{
+    if (pipe->read_all || pipe->end > 0)
+        return true;
+    ssize_t len = recv(pipe->from, pipe->bytes, sizeof pipe->bytes, MSG_DONTWAIT);
+    if (len < 0)
+        return would_wait();
+    pipe->end = (size_t)len;
+    pipe->read_all = len == 0;
+    return true;
+}
+
+static bool drain(struct pipe *pipe)
+{
+    while (pipe->begin < pipe->end) {
+        ssize_t len = send(pipe->to, pipe->bytes + pipe->begin, pipe->end - pipe->begin,
+                           MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (len < 0)
+            return would_wait();
+        pipe->begin += (size_t)len;
+    }
+    pipe->begin = pipe->end = 0;
+    if (pipe->read_all && !pipe->done) {
+        shutdown(pipe->to, SHUT_WR);
+        pipe->done = true;
+    }
+    return true;
+}
+
+/* What the end that `in` reads from and `out` writes to is waited for. Nothing: not even its end.
+ */
+static struct pollfd wanted(const struct pipe *in, const struct pipe *out)
+{
+    short events =
+        (short)((!in->read_all && in->end == 0 ? POLLIN : 0) | (out->end > 0 ? POLLOUT : 0));
+    return (struct pollfd){.fd = events != 0 ? in->from : -1, .events = events};
+}
+
+/* False when the time is up. */
+static bool wait_until(struct pollfd *files, nfds_t count, monotonic_time deadline)
+{
+    int64_t left = monotonic_milliseconds_until(clock_monotonic(), deadline);
+    return left > 0 && (poll(files, count, (int)left) >= 0 || errno == EINTR);
+}
+
+static void carry(int client, int server, monotonic_time deadline)
+{
+    struct pipe there = {.from = client, .to = server};
+    struct pipe back = {.from = server, .to = client};
+    while (fill(&there) && drain(&there) && fill(&back) && drain(&back) &&
+           !(there.done && back.done)) {
+        struct pollfd files[] = {wanted(&there, &back), wanted(&back, &there)};
+        if (!wait_until(files, 2, deadline))
+            return;
+    }
+}
+
+/* ---- connecting ---- */
+
+/* -1 where it cannot be reached in time. */
+static int connect_to(const struct addrinfo *address, monotonic_time deadline)
+{
+    int file = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int error = 0;
+    socklen_t len = sizeof error;
+    if (file < 0)
+        return -1;
+    if (connect(file, address->ai_addr, address->ai_addrlen) == 0)
+        return file;
+    struct pollfd writable = {.fd = file, .events = POLLOUT};
+    if (errno == EINPROGRESS && wait_until(&writable, 1, deadline) && writable.revents != 0 &&
+        getsockopt(file, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0)
+        return file;
+    close(file);
+    return -1;
+}
+
+static int connect_server(const struct passthrough *owner, monotonic_time deadline)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo *found;
+    int file = -1;
+    if (getaddrinfo(owner->host, owner->port, &hints, &found) != 0)
+        return -1;
+    for (const struct addrinfo *at = found; at != NULL && file < 0; at = at->ai_next)
+        file = connect_to(at, deadline);
+    freeaddrinfo(found);
+    return file;
+}
+
+/* ---- passages ---- */
+
+static void tell(const struct passthrough *owner, enum log_level level, const char *what,
+                 const struct network_address *from)
+{
+    char text[NETWORK_ADDRESS_TEXT_SIZE];
+    network_address_write(from, text);
+    log_event(owner->log, level, what, log_text("peer", text));
+}
+
+static void leave(struct passage *passage)
+{
+    struct passthrough *owner = passage->owner;
+    pthread_mutex_lock(&owner->lock);
+    close(passage->client);
+    passage->used = false;
+    owner->count--;
+    pthread_cond_signal(&owner->ended);
+    pthread_mutex_unlock(&owner->lock);
+}
+
+static void *run(void *user)
+{
+    struct passage *passage = user;
+    monotonic_time deadline = monotonic_after(clock_monotonic(), PASSTHROUGH_MILLISECONDS);
+    int server = connect_server(passage->owner, deadline);
+    if (server >= 0) {
+        tell(passage->owner, LOG_LEVEL_INFO, "a tls-alpn-01 challenge is passed on",
+             &passage->from);
+        carry(passage->client, server, deadline);
+        close(server);
+    } else {
+        tell(passage->owner, LOG_LEVEL_ERROR,
+             "a tls-alpn-01 challenge gets no answer: its listener cannot be reached",
+             &passage->from);
+    }
+    leave(passage);
+    return NULL;
+}
+
+/* NULL where the address, or all of them, have as many as they may. Locked. */
+static struct passage *find_room(struct passthrough *owner, const struct network_address *from)
+{
+    struct passage *room = NULL;
+    size_t own = 0;
+    for (size_t i = 0; i < PASSTHROUGH_MAX; i++) {
+        struct passage *passage = &owner->passages[i];
+        if (!passage->used)
+            room = passage;
+        else if (memcmp(&passage->from, from, sizeof *from) == 0)
+            own++;
+    }
+    return own < PASSTHROUGH_MAX_EACH ? room : NULL;
+}
+
+static struct passage *enter(struct passthrough *owner, int file,
+                             const struct network_address *from)
+{
+    pthread_mutex_lock(&owner->lock);
+    struct passage *passage = find_room(owner, from);
+    if (passage != NULL) {
+        *passage = (struct passage){.owner = owner, .used = true, .client = file, .from = *from};
+        owner->count++;
+    }
+    pthread_mutex_unlock(&owner->lock);
+    return passage;
+}
+
+static bool start(struct passage *passage)
+{
+    pthread_attr_t detached;
+    pthread_t thread;
+    if (pthread_attr_init(&detached) != 0)
+        return false;
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    bool fine = pthread_create(&thread, &detached, run, passage) == 0;
+    pthread_attr_destroy(&detached);
+    return fine;
+}
+
+void passthrough_begin(struct passthrough *passthrough, int file, const struct sockaddr *address)
+{
+    struct network_address from = {{0}};
+    network_address_of(address, &from);
+    struct passage *passage = enter(passthrough, file, &from);
+    if (passage != NULL && start(passage))
+        return;
+    tell(passthrough, LOG_LEVEL_WARN, "a tls-alpn-01 challenge is refused: too many at once",
+         &from);
+    if (passage != NULL)
+        leave(passage);
+    else
+        close(file);
+}
+
+struct passthrough *passthrough_create(const char *host, uint16_t port, const struct log *log)
+{
+    struct passthrough *passthrough = calloc(1, sizeof *passthrough);
+    if (passthrough == NULL)
+        return NULL;
+    passthrough->host = host;
+    passthrough->log = log;
+    snprintf(passthrough->port, sizeof passthrough->port, "%u", (unsigned)port);
+    pthread_mutex_init(&passthrough->lock, NULL);
+    pthread_cond_init(&passthrough->ended, NULL);
+    return passthrough;
+}
+
+void passthrough_destroy(struct passthrough *passthrough)
+{
+    if (passthrough == NULL)
+        return;
+    pthread_mutex_lock(&passthrough->lock);
+    for (size_t i = 0; i < PASSTHROUGH_MAX; i++) {
+        if (passthrough->passages[i].used)
+            shutdown(passthrough->passages[i].client, SHUT_RDWR);
+    }
+    while (passthrough->count > 0)
+        pthread_cond_wait(&passthrough->ended, &passthrough->lock);
+    pthread_mutex_unlock(&passthrough->lock);
+    pthread_cond_destroy(&passthrough->ended);
+    pthread_mutex_destroy(&passthrough->lock);
+    free(passthrough);
+}

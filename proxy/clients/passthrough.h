@@ -1,0 +1,31 @@
+#ifndef RENEWGATE_PROXY_CLIENTS_PASSTHROUGH_H
+#define RENEWGATE_PROXY_CLIENTS_PASSTHROUGH_H
+
+/*
+ * Connections that are passed on byte for byte to another listener: those of a CA that looks at a
+ * tls-alpn-01 challenge, which only the mail server can answer. There are a handful for a renewal,
+ * so each has a thread of its own; whoever wants more than its share is closed, and none lives
+ * longer than PASSTHROUGH_MILLISECONDS. Safe for threads.
+ */
+
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "proxy/telemetry/log.h"
+
+#define PASSTHROUGH_MILLISECONDS 10000
+#define PASSTHROUGH_MAX 64     /* at one time */
+#define PASSTHROUGH_MAX_EACH 4 /* of them from one address */
+
+struct passthrough;
+
+/* Borrows all. NULL when memory runs out. */
+struct passthrough *passthrough_create(const char *host, uint16_t port, const struct log *log);
+
+/* Ends those that are left, and waits for that. NULL is allowed. */
+void passthrough_destroy(struct passthrough *passthrough);
+
+/* Takes a connection over, whatever comes of it. `address` is whose it is. */
+void passthrough_begin(struct passthrough *passthrough, int file, const struct sockaddr *address);
+
+#endif
