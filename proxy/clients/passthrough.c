@@ -141,12 +141,15 @@ static int connect_server(const struct passthrough *owner, monotonic_time deadli
 
 /* ---- passages ---- */
 
-static void tell(const struct passthrough *owner, enum log_level level, const char *what,
-                 const struct network_address *from)
-{
+struct peer_text {
     char text[NETWORK_ADDRESS_TEXT_SIZE];
-    network_address_write(from, text);
-    log_event(owner->log, level, what, log_text("peer", text));
+};
+
+static struct peer_text write_peer(const struct network_address *from)
+{
+    struct peer_text peer;
+    network_address_write(from, peer.text);
+    return peer;
 }
 
 static void leave(struct passage *passage)
@@ -163,17 +166,19 @@ static void leave(struct passage *passage)
 static void *run(void *user)
 {
     struct passage *passage = user;
+    struct passthrough *owner = passage->owner;
+    struct peer_text peer = write_peer(&passage->from);
     monotonic_time deadline = monotonic_after(clock_monotonic(), PASSTHROUGH_MILLISECONDS);
-    int server = connect_server(passage->owner, deadline);
+    int server = connect_server(owner, deadline);
     if (server >= 0) {
-        tell(passage->owner, LOG_LEVEL_INFO, "a tls-alpn-01 challenge is passed on",
-             &passage->from);
+        log_event(owner->log, LOG_LEVEL_INFO, "a tls-alpn-01 challenge is passed on",
+                  log_text("peer", peer.text));
         carry(passage->client, server, deadline);
         close(server);
     } else {
-        tell(passage->owner, LOG_LEVEL_ERROR,
-             "a tls-alpn-01 challenge gets no answer: its listener cannot be reached",
-             &passage->from);
+        log_event(owner->log, LOG_LEVEL_ERROR,
+                  "a tls-alpn-01 challenge gets no answer: its listener cannot be reached",
+                  log_text("peer", peer.text));
     }
     leave(passage);
     return NULL;
@@ -226,8 +231,9 @@ void passthrough_begin(struct passthrough *passthrough, int file, const struct s
     struct passage *passage = enter(passthrough, file, &from);
     if (passage != NULL && start(passage))
         return;
-    tell(passthrough, LOG_LEVEL_WARN, "a tls-alpn-01 challenge is refused: too many at once",
-         &from);
+    struct peer_text peer = write_peer(&from);
+    log_event(passthrough->log, LOG_LEVEL_WARN,
+              "a tls-alpn-01 challenge is refused: too many at once", log_text("peer", peer.text));
     if (passage != NULL)
         leave(passage);
     else
