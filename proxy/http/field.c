@@ -41,6 +41,16 @@ const struct field *field_find(const struct field_list *list, const char *name)
     return NULL;
 }
 
+bool field_list_is_encoded(const struct field_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct field *field = &list->fields[i];
+        if (field_is(field, "Content-Encoding") && strcasecmp(field->value, "identity") != 0)
+            return true;
+    }
+    return false;
+}
+
 size_t field_count(const struct field_list *list, const char *name)
 {
     size_t count = 0;

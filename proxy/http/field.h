@@ -63,6 +63,9 @@ static inline bool field_byte_in_value(char c)
 /* The first of that name, or NULL. */
 const struct field *field_find(const struct field_list *list, const char *name);
 
+/* Whether there is a Content-Encoding that is more than "identity". */
+bool field_list_is_encoded(const struct field_list *list);
+
 size_t field_count(const struct field_list *list, const char *name);
 
 /* True for a name that is a token (RFC 9110, section 5.6.2). */

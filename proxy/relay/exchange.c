@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "proxy/server/api_call.h"
 #include "proxy/relay/challenge.h"
@@ -244,6 +243,7 @@ static void relay(struct exchange *exchange)
         .target = exchange->arrival->target,
         .body_kind = relay_body_kind(exchange),
         .whole = exchange->is_session,
+        .identity = exchange->is_session,
         .arena = exchange->arena,
     };
     size_t length = 0;
@@ -306,6 +306,8 @@ static bool send_own(void *user, const char *body, size_t len)
         .len = len,
         .once = true,
         .whole = true,
+        /* An observed answer is the client's, readable or not. */
+        .identity = !exchange->context->gate->config->hold.observe,
         .arena = exchange->arena,
     };
     buffer_clear(&exchange->received);
@@ -384,22 +386,12 @@ static bool targets_api(const struct arrival *arrival)
     return strcmp(arrival->method, "POST") == 0 && hold_is_endpoint(path.text, path.len);
 }
 
-static bool is_encoded(const struct arrival *arrival)
-{
-    for (size_t i = 0; i < arrival->fields.count; i++) {
-        const struct field *field = &arrival->fields.fields[i];
-        if (field_is(field, "Content-Encoding") && strcasecmp(field->value, "identity") != 0)
-            return true;
-    }
-    return false;
-}
-
 /* A call must be readable, or a create in it would pass unseen. True where it was refused. */
 static bool refuse_call(struct exchange *exchange)
 {
     size_t limit = exchange->context->gate->config->max_request;
     bool made;
-    if (is_encoded(exchange->arrival))
+    if (field_list_is_encoded(&exchange->arrival->fields))
         made = reply_problem(415, "Unsupported Media Type",
                              "A JMAP request must not have a Content-Encoding.", exchange->arena,
                              &exchange->answer);

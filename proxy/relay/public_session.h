@@ -6,8 +6,8 @@
  * (jmap/wire/session.h), by RENEWGATE_PUBLIC_URL to the address that the client used, or to a fixed
  * one.
  *
- * A session is small, so such an answer is read whole. One that is too large, encoded or no JSON
- * passes as it is.
+ * A session is small, so such an answer is read whole. One that is too large, or no JSON, passes as
+ * it is; one that is compressed has failed before (proxy/server/upstream.h, `identity`).
  */
 
 #include <stdbool.h>

@@ -8,6 +8,7 @@ struct upstream_request api_call(bool is_session, const char *body, size_t len)
         .body_kind = is_session ? BODY_NONE : BODY_WHOLE,
         .body = body,
         .len = len,
+        .identity = true,
     };
 }
 

@@ -241,6 +241,7 @@ static struct transfer *transfer_create(struct upstream *upstream,
         .once = request->once,
         .repeatable = request->repeatable || is_idempotent(request->method),
         .whole = request->whole,
+        .identity = request->identity,
         .body_kind = request->body_kind,
         /* It is only read. */
         .body = {has_body ? (char *)request->body : NULL, has_body ? request->len : 0},

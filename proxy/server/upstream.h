@@ -76,6 +76,11 @@ struct upstream_request {
     bool once;       /* never sent again, not even where a kept connection turns out to be closed */
     bool repeatable; /* may be sent again then, whatever its method says */
     bool whole;      /* nobody gets any of the answer before its end, so silence in it counts */
+    /*
+     * The answer's content is read here, so none is wanted with a content coding, whatever the
+     * client takes (RFC 9110, section 12.5.3). A 200 that has one all the same is no answer.
+     */
+    bool identity;
     int64_t timeout_ms;  /* for the whole transfer; 0: none */
     struct arena *arena; /* takes the answer's head among other things; outlives the transfer */
 };

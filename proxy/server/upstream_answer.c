@@ -11,10 +11,20 @@ static enum receiving pass_interim(struct transfer *transfer)
     return RECEIVING_AGAIN;
 }
 
+static bool is_unreadable(const struct answer_parser *parser)
+{
+    return parser->status == 200 && !parser->no_content && field_list_is_encoded(&parser->fields);
+}
+
 /* From a 101 on there are bytes to pull. */
 static enum receiving pass_head(struct transfer *transfer)
 {
     const struct upstream_head head = {transfer->parser.status, transfer->parser.fields};
+    if (transfer->identity && is_unreadable(&transfer->parser)) {
+        transfer->parser.fault = "the answer has a Content-Encoding, though none was asked for: "
+                                 "nothing between the gate and the server may compress";
+        return RECEIVING_FAULT;
+    }
     transfer->has_head = true;
     transfer->sends |= transfer->parser.state == ANSWER_AT_TUNNEL;
     return transfer->handler->head(transfer->user, &head) ? RECEIVING_AGAIN : RECEIVING_FAILED;

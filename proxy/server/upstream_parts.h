@@ -91,6 +91,7 @@ struct transfer {
     bool once;
     bool repeatable;
     bool whole;
+    bool identity;
     enum body_kind body_kind;
     struct iovec head;
     struct iovec body;  /* BODY_WHOLE */

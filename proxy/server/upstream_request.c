@@ -39,6 +39,22 @@ static char *append_framing(char *at, const struct upstream_request *request)
     return append_field(at, "Content-Length", 14, length, (size_t)len);
 }
 
+/* In the place of the client's own field, or behind all others. */
+static char *append_fields(char *at, const struct upstream_request *request)
+{
+    bool asks = request->identity;
+    for (size_t i = 0; i < request->fields.count; i++) {
+        const struct field *field = &request->fields.fields[i];
+        if (!request->identity || !field_is(field, "Accept-Encoding")) {
+            at = append_field(at, field->name, field->name_len, field->value, field->value_len);
+        } else if (asks) {
+            at = append_field(at, field->name, field->name_len, "identity", 8);
+            asks = false;
+        }
+    }
+    return asks ? append_field(at, "Accept-Encoding", 15, "identity", 8) : at;
+}
+
 bool transfer_write_head(struct transfer *transfer, const struct upstream_request *request)
 {
     static const char version[] = " HTTP/1.1\r\n";
@@ -46,7 +62,7 @@ bool transfer_write_head(struct transfer *transfer, const struct upstream_reques
     bool names_host = field_find(&request->fields, "Host") != NULL;
     size_t method_len = strlen(request->method), target_len = strlen(request->target);
     size_t authority_len = strlen(authority);
-    size_t size = method_len + target_len + sizeof version + authority_len + 64;
+    size_t size = method_len + target_len + sizeof version + authority_len + 128;
     for (size_t i = 0; i < request->fields.count; i++)
         size += request->fields.fields[i].name_len + request->fields.fields[i].value_len + 4;
     char *head = arena_alloc(transfer->arena, size);
@@ -58,10 +74,7 @@ bool transfer_write_head(struct transfer *transfer, const struct upstream_reques
     at = append(at, version, sizeof version - 1);
     if (!names_host)
         at = append_field(at, "Host", 4, authority, authority_len);
-    for (size_t i = 0; i < request->fields.count; i++) {
-        const struct field *field = &request->fields.fields[i];
-        at = append_field(at, field->name, field->name_len, field->value, field->value_len);
-    }
+    at = append_fields(at, request);
     at = append_framing(at, request);
     at = append(at, "\r\n", 2);
     transfer->head = (struct iovec){head, (size_t)(at - head)};
