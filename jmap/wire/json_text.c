@@ -1,6 +1,7 @@
 #include "jmap/wire/json_text.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static _Thread_local bool ran_out;
 
@@ -52,4 +53,26 @@ char *json_text_write(const json_t *value, size_t flags)
         return text;
     free(text);
     return NULL;
+}
+
+/* The one character beyond what is printable that jansson takes for ASCII. */
+#define DELETE_ESCAPED "\\u007F"
+
+char *json_text_write_ascii(const json_t *value, size_t flags)
+{
+    char *text = json_text_write(value, flags | JSON_ENSURE_ASCII);
+    size_t count = 0;
+    for (const char *at = text; at && (at = strchr(at, 0x7f)) != NULL; at++)
+        count++;
+    if (count == 0)
+        return text;
+
+    char *plain = malloc(strlen(text) + count * (sizeof DELETE_ESCAPED - 2) + 1);
+    char *to = plain;
+    for (const char *at = text; plain && *at; at++)
+        to = *at == 0x7f ? stpcpy(to, DELETE_ESCAPED) : (*to = *at, to + 1);
+    if (plain)
+        *to = '\0';
+    free(text);
+    return plain;
 }

@@ -20,4 +20,7 @@ json_t *json_text_copy(const json_t *value);
 /* The text, whole, the caller's to free(); NULL when memory ran out. */
 char *json_text_write(const json_t *value, size_t flags);
 
+/* The same, for people and their terminals: printable ASCII, and what the flags indent with. */
+char *json_text_write_ascii(const json_t *value, size_t flags);
+
 #endif

@@ -15,6 +15,7 @@
 #include "proxy/admin/status_json.h"
 #include "proxy/admin/status_page.h"
 #include "proxy/admin/status_style.h"
+#include "proxy/base/plain_text.h"
 #include "proxy/clients/keypair.h"
 
 #define MAX_CONNECTIONS 32U
@@ -73,10 +74,13 @@ static void render_ready(struct admin *admin, struct page *page)
         admin->asked_again_at = monotonic_after(clock_monotonic(), PROBE_LIFE_MILLISECONDS);
     }
     page->status = admin->reachable ? 200 : 503;
-    if (admin->reachable)
+    if (admin->reachable) {
         buffer_format(&page->body, "ready\n");
-    else
-        buffer_format(&page->body, "the mail server cannot be reached: %s\n", admin->error);
+    } else {
+        buffer_format(&page->body, "the mail server cannot be reached: ");
+        plain_text_append(&page->body, admin->error);
+        buffer_format(&page->body, "\n");
+    }
     pthread_mutex_unlock(&admin->lock);
 }
 

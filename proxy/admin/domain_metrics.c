@@ -5,6 +5,7 @@
 
 #include "jmap/facts/sighting.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/plain_text.h"
 
 struct summary {
     wall_time now;
@@ -48,16 +49,20 @@ struct series {
     bool fine;
 };
 
-/* As the exposition format wants label values. */
+/*
+ * As the exposition format wants label values. No two texts may become one, or the page would have
+ * a series twice, so what is hidden leaves its number behind: it is always below U+10000.
+ */
 static bool put_label(struct buffer *out, const char *text)
 {
     bool fine = true;
-    for (; fine && *text != '\0'; text++) {
-        if (*text == '\n')
-            fine = buffer_append(out, "\\n", 2);
+    struct plain_character character;
+    for (; fine && (character = plain_text_next(text)).len > 0; text += character.len) {
+        if (character.hidden)
+            fine = buffer_format(out, PLAIN_TEXT_HIDDEN "%04" PRIx32, character.code);
         else
             fine = (strchr("\\\"", *text) == NULL || buffer_append(out, "\\", 1)) &&
-                   buffer_append(out, text, 1);
+                   buffer_append(out, text, character.len);
     }
     return fine;
 }

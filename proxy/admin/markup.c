@@ -4,19 +4,22 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/base/plain_text.h"
+
 #define MINUTE INT64_C(60)
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 
 void markup_text(struct markup *markup, const char *text)
 {
-    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
-        if (strchr("&<>\"'", *at) != NULL)
-            markup_put(markup, "&#%u;", *at);
-        else if (*at < ' ' || *at == 0x7f)
-            markup_put(markup, "\xef\xbf\xbd"); /* U+FFFD, the sign for what cannot be shown */
+    struct plain_character character;
+    for (; (character = plain_text_next(text)).len > 0; text += character.len) {
+        if (character.hidden)
+            markup_put(markup, PLAIN_TEXT_HIDDEN);
+        else if (strchr("&<>\"'", *text) != NULL)
+            markup_put(markup, "&#%u;", (unsigned char)*text);
         else
-            markup_put(markup, "%c", *at);
+            markup_put(markup, "%.*s", (int)character.len, text);
     }
 }
 

@@ -145,7 +145,7 @@ static json_t *status_json(const struct status *status)
 bool status_json_render(const struct status *status, struct buffer *out)
 {
     json_t *json = status_json(status);
-    char *text = json_text_write(json, JSON_INDENT(1));
+    char *text = json_text_write_ascii(json, JSON_INDENT(1));
     bool fine =
         text != NULL && buffer_append(out, text, strlen(text)) && buffer_append(out, "\n", 1);
     free(text);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "proxy/audit/audit_report.h"
+#include "proxy/base/plain_text.h"
 #include "proxy/jobs/errand.h"
 
 #define EXIT_ATTENTION 1
@@ -248,8 +249,9 @@ static int status_of(const struct audit_report *report)
 static bool complain(const struct auditor *auditor, const char *error)
 {
     const char *detail = auditor->errand.detail;
-    fprintf(auditor->errors, "renewgate: no audit: %s%s%s (%s)\n", error,
-            detail[0] != '\0' ? ": " : "", detail, auditor->gate->config->upstream_url);
+    fprintf(auditor->errors, "renewgate: no audit: %s%s", error, detail[0] != '\0' ? ": " : "");
+    plain_text_print(auditor->errors, detail, 0);
+    fprintf(auditor->errors, " (%s)\n", auditor->gate->config->upstream_url);
     return false;
 }
 

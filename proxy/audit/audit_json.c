@@ -118,7 +118,7 @@ static bool print_row(const struct audit_report *report, const struct audit_row 
         json_object_set_new(object, "stored", texts_of(row));
         json_object_set_new(object, "served", services_of(row));
     }
-    char *text = object != NULL ? json_text_write(object, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+    char *text = object != NULL ? json_text_write_ascii(object, JSON_COMPACT) : NULL;
     if (text != NULL)
         fputs(text, out);
     free(text);
@@ -138,7 +138,7 @@ static bool print_summary(const struct audit_report *report, FILE *out)
         (json_int_t)totals.refused, "refused_until", time_value(totals.refused_until), "duplicates",
         (json_int_t)totals.duplicates, "sweep_changes", (json_int_t)totals.changes, "requests",
         (json_int_t)report->requests);
-    char *text = object != NULL ? json_text_write(object, JSON_COMPACT) : NULL;
+    char *text = object != NULL ? json_text_write_ascii(object, JSON_COMPACT) : NULL;
     if (text != NULL)
         fprintf(out, "\"summary\":%s", text);
     free(text);
@@ -149,8 +149,8 @@ static bool print_summary(const struct audit_report *report, FILE *out)
 bool audit_report_print_json(const struct audit_report *report, FILE *out)
 {
     json_t *server = text_value(report->server), *now = time_value(report->now);
-    char *name = json_text_write(server, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
-    char *time = json_text_write(now, JSON_ENCODE_ANY);
+    char *name = json_text_write_ascii(server, JSON_ENCODE_ANY);
+    char *time = json_text_write_ascii(now, JSON_ENCODE_ANY);
     bool done = name != NULL && time != NULL;
     if (done)
         fprintf(out, "{\"server\":%s,\"time\":%s,\"domains\":[", name, time);

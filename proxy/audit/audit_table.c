@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "proxy/audit/audit_report.h"
-#include "proxy/base/buffer.h"
+#include "proxy/base/plain_text.h"
 
 #define NAME_LEAST 20
 #define NAME_MOST 60
@@ -19,18 +19,6 @@ struct table {
 };
 
 /* ---- text ---- */
-
-/* What the server says may be any bytes; to a terminal some of them are commands. */
-static void append_safe(struct buffer *into, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        unsigned char byte = (unsigned char)*text;
-        if (byte >= 0x20 && byte < 0x7f)
-            buffer_append(into, text, 1);
-        else
-            buffer_format(into, "\\x%02x", byte);
-    }
-}
 
 static const char *colour_of(enum audit_severity severity)
 {
@@ -79,7 +67,7 @@ static const char *mark_of(enum audit_severity severity)
 static void print_note(const struct table *table, enum audit_severity severity, const char *text)
 {
     struct buffer safe = BUFFER_EMPTY;
-    append_safe(&safe, text);
+    plain_text_append_ascii(&safe, text);
     if (buffer_append(&safe, "", 1)) {
         fputs("   ", table->out);
         print_coloured(table, colour_of(severity), mark_of(severity));
@@ -92,8 +80,8 @@ static void print_note(const struct table *table, enum audit_severity severity, 
 static void print_plain(const struct table *table, const char *before, const char *text)
 {
     struct buffer safe = BUFFER_EMPTY;
-    append_safe(&safe, before);
-    append_safe(&safe, text);
+    plain_text_append_ascii(&safe, before);
+    plain_text_append_ascii(&safe, text);
     if (buffer_append(&safe, "", 1)) {
         fputs("      ", table->out);
         print_wrapped(table, 6, buffer_content(&safe));
@@ -135,7 +123,7 @@ static void print_first_line(const struct table *table, const struct audit_row *
 {
     enum audit_severity severity = row->verdict.severity;
     struct buffer name = BUFFER_EMPTY;
-    append_safe(&name, row->name);
+    plain_text_append_ascii(&name, row->name);
     if (!buffer_append(&name, "", 1))
         return;
     bool fits = name.len - 1 <= (size_t)table->name_width;
@@ -246,7 +234,7 @@ static void print_summary(const struct table *table)
     char at[WALL_TIME_TEXT_SIZE];
     wall_time_format(report->now, at);
     struct buffer server = BUFFER_EMPTY;
-    append_safe(&server, report->server);
+    plain_text_append_ascii(&server, report->server);
     if (buffer_append(&server, "", 1))
         fprintf(table->out, "%s, %s\n", buffer_content(&server), at);
     buffer_clear(&server);

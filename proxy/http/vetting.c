@@ -59,6 +59,7 @@ static const char *authority_of(const char *target)
 
 static const char *line_fault(const struct arrival *arrival)
 {
+    const char *authority = authority_of(arrival->target);
     if (!field_name_valid(arrival->method, strlen(arrival->method)))
         return "The method's name is not valid.";
     if (strcmp(arrival->method, "CONNECT") == 0)
@@ -68,9 +69,11 @@ static const char *line_fault(const struct arrival *arrival)
         if (c <= ' ' || c == 0x7f)
             return "The request target has a character that it must not have.";
     }
-    if (arrival->target[0] != '/' && strcmp(arrival->target, "*") != 0 &&
-        authority_of(arrival->target) == NULL)
+    if (arrival->target[0] != '/' && strcmp(arrival->target, "*") != 0 && authority == NULL)
         return "The request target is neither a path nor a URL.";
+    /* RFC 9110, section 4.2.4: it is an error, and often a password. */
+    if (authority != NULL && memchr(authority, '@', strcspn(authority, "/?#")) != NULL)
+        return "The request target names a user.";
     return NULL;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proxy/admin/probe.h"
+#include "proxy/base/plain_text.h"
 #include "proxy/base/version.h"
 #include "proxy/replicas/replica_lock.h"
 
@@ -66,10 +67,13 @@ static bool check_server(const struct config *config, FILE *out)
     struct probe_result result;
     probe_get(config, "/healthz/live", NULL, TIMEOUT_MILLISECONDS, &result);
     bool fine = result.status != 0 && result.status < 500;
-    if (result.status == 0)
-        fprintf(out, "server: %s cannot be reached: %s\n", config->upstream_url, result.error);
-    else
+    if (result.status == 0) {
+        fprintf(out, "server: %s cannot be reached: ", config->upstream_url);
+        plain_text_print(out, result.error, 0);
+        fputc('\n', out);
+    } else {
         fprintf(out, "server: %s answers (status %u)\n", config->upstream_url, result.status);
+    }
     probe_clear(&result);
     return fine;
 }
@@ -89,7 +93,9 @@ static bool check_credential(const struct config *config, FILE *out)
         fputs("service credential: accepted; it may\n", out);
         fine = tell_permissions(list, out);
     } else if (result.status == 0) {
-        fprintf(out, "service credential: not checked: %s\n", result.error);
+        fputs("service credential: not checked: ", out);
+        plain_text_print(out, result.error, 0);
+        fputc('\n', out);
     } else {
         fprintf(out,
                 "service credential: refused, or not understood (GET /api/account: status %u)\n",

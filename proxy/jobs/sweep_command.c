@@ -7,6 +7,7 @@
 #include "jmap/wire/json_text.h"
 #include "jmap/queue/queue_change.h"
 #include "jmap/queue/sweep.h"
+#include "proxy/base/plain_text.h"
 #include "proxy/jobs/sweeper.h"
 
 struct printer {
@@ -49,7 +50,7 @@ static void print_json(const struct printer *printer, const struct queue_change 
         "domain_id", change->domain_id, "domain", change->domain_name, "id", change->id, "due",
         time_text(change->due, due), "survivor", change->survivor, "old_state", change->old_state,
         "old_due", time_text(change->old_due, old_due), "old_reason", change->old_reason);
-    char *text = object != NULL ? json_text_write(object, JSON_COMPACT) : NULL;
+    char *text = object != NULL ? json_text_write_ascii(object, JSON_COMPACT) : NULL;
     if (text != NULL)
         fprintf(printer->out, "%s\n", text);
     free(text);
@@ -69,9 +70,14 @@ static void print_row(const struct printer *printer, const struct queue_change *
     if (printer->changes == 0)
         fprintf(printer->out, "%-10s  %-30s  %-13s  %-20s  %-20s  %s\n", "ACTION", "DOMAIN", "TASK",
                 "WAS DUE", "IS DUE", "STAYS");
-    fprintf(printer->out, "%-10s  %-30s  %-13s  %-20s  %-20s  %s\n", change->action, name,
-            or_dash(change->id), or_dash(time_text(change->old_due, old_due)),
-            or_dash(time_text(change->due, due)), or_dash(change->survivor));
+    fprintf(printer->out, "%-10s  ", change->action);
+    plain_text_print(printer->out, name, 30);
+    fputs("  ", printer->out);
+    plain_text_print(printer->out, or_dash(change->id), 13);
+    fprintf(printer->out, "  %-20s  %-20s  ", or_dash(time_text(change->old_due, old_due)),
+            or_dash(time_text(change->due, due)));
+    plain_text_print(printer->out, or_dash(change->survivor), 0);
+    fputc('\n', printer->out);
 }
 
 static void print_change(void *user, const struct queue_change *change)

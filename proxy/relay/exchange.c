@@ -1,5 +1,6 @@
 #include "proxy/relay/exchange.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -596,16 +597,15 @@ static void log_exchange(const struct exchange *exchange)
     const struct arrival *arrival = exchange->arrival;
     if (log->level < LOG_LEVEL_DEBUG)
         return;
-    /* A query can carry a credential. */
-    char path[256];
-    size_t len = strcspn(arrival->target, "?#");
-    if (len >= sizeof path)
-        len = sizeof path - 1;
-    memcpy(path, arrival->target, len);
-    path[len] = '\0';
+    /* A query can carry a credential, and so can what is before the path of a URL. */
+    char path[256] = "";
+    struct target_path target = vetting_target_path(arrival);
+    if (target.len > 0 && target.text[0] == '/')
+        snprintf(path, sizeof path, "%.*s", (int)strcspn(target.text, "?#"), target.text);
     int64_t elapsed = monotonic_elapsed(exchange->began, clock_monotonic());
     log_event(log, LOG_LEVEL_DEBUG, "exchange", log_text("method", arrival->method),
-              log_text("path", path), log_number("status", exchange->answer.status),
+              log_text("path", path[0] != '\0' ? path : NULL),
+              log_number("status", exchange->answer.status),
               log_number("microseconds", elapsed / 1000), log_text("peer", arrival->peer));
 }
 

@@ -13,6 +13,7 @@
 #include "proxy/replicas/lock_connection.h"
 #include "proxy/base/loop.h"
 #include "proxy/base/mailbox.h"
+#include "proxy/base/plain_text.h"
 
 /* How long after a failure the lock server is tried again: doubling from the first to the last. */
 #define FIRST_PAUSE_MILLISECONDS 50
@@ -456,10 +457,13 @@ bool replica_lock_check(const struct config *config, FILE *out)
     if (config->lock_server.address == NULL)
         return true;
     struct lock_connection *connection = lock_connection_open(&settings, error);
-    if (connection == NULL)
-        fprintf(out, "lock server: %s cannot be used: %s\n", config->lock_server.address, error);
-    else
-        fprintf(out, "lock server: %s can be used\n", config->lock_server.address);
+    fprintf(out, "lock server: %s can%s be used", config->lock_server.address,
+            connection == NULL ? "not" : "");
+    if (connection == NULL) {
+        fputs(": ", out);
+        plain_text_print(out, error, 0);
+    }
+    fputc('\n', out);
     lock_connection_close(connection);
     return connection != NULL;
 }

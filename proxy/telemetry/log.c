@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/plain_text.h"
 
 #define LINE_SIZE ((size_t)4096)
 #define TEXT_LIMIT ((size_t)1024)
@@ -38,46 +39,26 @@ static void put_text(struct line *line, const char *text)
     put(line, text, strlen(text));
 }
 
-/* How many bytes the UTF-8 sequence at `text` has; 0 where it is none. NUL ends every sequence. */
-static size_t sequence_length(const unsigned char *text)
-{
-    if (text[0] < 0x80)
-        return 1;
-    size_t len = text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : 2;
-    if (text[0] < 0xc2 || text[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < len; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    bool too_long = (text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xf0 && text[1] < 0x90);
-    bool no_character = (text[0] == 0xed && text[1] > 0x9f) || (text[0] == 0xf4 && text[1] > 0x8f);
-    return too_long || no_character ? 0 : len;
-}
-
-/* A quoted string with JSON's escapes, which logfmt readers take too. */
+/* A quoted string with JSON's escapes, which logfmt readers take too. All that is hidden is below
+ * U+10000. */
 static void put_quoted(struct line *line, const char *text)
 {
     /* No text may use up the room of the quote that ends it. */
     size_t limit = LINE_SIZE - TAIL_SIZE - 8;
-    const unsigned char *at = (const unsigned char *)text;
-    const unsigned char *end = at + strnlen(text, TEXT_LIMIT);
+    const char *end = text + strnlen(text, TEXT_LIMIT);
     put(line, "\"", 1);
-    while (at < end && line->len < limit) {
-        size_t len = sequence_length(at);
+    while (text < end && line->len < limit) {
+        struct plain_character character = plain_text_next(text);
         char escape[8];
-        if (len == 0) {
-            put_text(line, "\\ufffd");
-            len = 1;
-        } else if (*at == '"' || *at == '\\') {
-            put(line, (const char[]){'\\', (char)*at}, 2);
-        } else if (*at < 0x20 || *at == 0x7f) {
-            snprintf(escape, sizeof escape, "\\u%04x", *at);
+        if (character.hidden) {
+            snprintf(escape, sizeof escape, "\\u%04x", (unsigned)(uint16_t)character.code);
             put_text(line, escape);
+        } else if (*text == '"' || *text == '\\') {
+            put(line, (const char[]){'\\', *text}, 2);
         } else {
-            put(line, (const char *)at, len);
+            put(line, text, character.len);
         }
-        at += len;
+        text += character.len;
     }
     put(line, "\"", 1);
 }
