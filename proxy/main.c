@@ -1,5 +1,6 @@
 #include <curl/curl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -365,9 +366,10 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
                     const struct command *command)
 {
     struct metrics metrics = {0};
+    struct log log = config->log;
     struct gate gate = {
         .config = config,
-        .log = &config->log,
+        .log = &log,
         .metrics = &metrics,
         .flights = flight_table_create(),
         .memory = task_memory_create(),
@@ -378,10 +380,11 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
     };
     int status = EXIT_FAILURE;
     if (gate.flights != NULL && gate.memory != NULL && gate.sightings != NULL &&
-        gate.history != NULL)
+        gate.history != NULL && (command->kind != COMMAND_SERVE || log_open(&log, &metrics)))
         status = run_command(&gate, command);
     else
         fputs("renewgate: out of memory\n", stderr);
+    log_close(&log);
     history_destroy(gate.history);
     sightings_destroy(gate.sightings);
     task_memory_destroy(gate.memory);
@@ -482,8 +485,23 @@ static void print_not_understood(int count, char **arguments)
     fputs("\" is not understood; see renewgate --help\n", stderr);
 }
 
+/*
+ * Whatever is opened first would else become standard input, output or error, and a client's
+ * connection would get the log. False where even that cannot be had.
+ */
+static bool open_standard_files(void)
+{
+    for (int file = STDIN_FILENO; file <= STDERR_FILENO; file++) {
+        if (fcntl(file, F_GETFD) < 0 && open("/dev/null", O_RDWR) != file)
+            return false;
+    }
+    return true;
+}
+
 int main(int count, char **arguments)
 {
+    if (!open_standard_files())
+        return EXIT_FAILURE;
     struct command command;
     if (print_about(count, count > 1 ? arguments[1] : ""))
         return EXIT_SUCCESS;

@@ -7,8 +7,10 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/plain_text.h"
+#include "proxy/telemetry/log_writer.h"
+#include "proxy/telemetry/metrics.h"
 
-#define LINE_SIZE ((size_t)4096)
+#define LINE_SIZE LOG_LINE_SIZE
 #define TEXT_LIMIT ((size_t)1024)
 /* What a line needs to be ended whatever happened before: a bracket and a line feed. */
 #define TAIL_SIZE ((size_t)2)
@@ -113,28 +115,71 @@ struct log_field log_time(const char *name, wall_time time)
     return field;
 }
 
-void log_write(const struct log *log, enum log_level level, const char *message,
-               const struct log_field *fields, size_t count)
+/* Writes the whole line, with its line feed. */
+static void compose(struct line *line, const struct log *log, enum log_level level,
+                    const char *message, const struct log_field *fields, size_t count)
 {
-    if (level > log->level)
-        return;
     bool json = log->format == LOG_FORMAT_JSON;
     char stamp[CLOCK_STAMP_SIZE];
     clock_stamp(stamp);
-    struct line line;
-    line.len = 0;
-    put_text(&line, json ? "{\"time\":\"" : "time=");
-    put_text(&line, stamp);
-    put_text(&line, json ? "\",\"level\":\"" : " level=");
-    put_text(&line, level_names[level]);
-    put_text(&line, json ? "\",\"message\":" : " message=");
-    put_quoted(&line, message);
+    line->len = 0;
+    put_text(line, json ? "{\"time\":\"" : "time=");
+    put_text(line, stamp);
+    put_text(line, json ? "\",\"level\":\"" : " level=");
+    put_text(line, level_names[level]);
+    put_text(line, json ? "\",\"message\":" : " message=");
+    put_quoted(line, message);
     for (size_t i = 0; i < count; i++)
-        put_field(&line, log->format, &fields[i]);
+        put_field(line, log->format, &fields[i]);
     if (json)
-        line.bytes[line.len++] = '}';
-    line.bytes[line.len++] = '\n';
+        line->bytes[line->len++] = '}';
+    line->bytes[line->len++] = '\n';
+}
+
+void log_write(const struct log *log, enum log_level level, const char *message,
+               const struct log_field *fields, size_t count)
+{
+    struct line line;
+    if (level > log->level)
+        return;
+    compose(&line, log, level, message, fields, count);
+    if (log->writer != NULL) {
+        log_writer_put(log->writer, line.bytes, line.len);
+        return;
+    }
     /* Nobody is left to tell when standard error itself cannot be written. */
     ssize_t written = write(STDERR_FILENO, line.bytes, line.len);
     (void)written;
+}
+
+static size_t tell_lost(void *user, uint64_t count, char text[static LOG_LINE_SIZE])
+{
+    struct line line;
+    const struct log *log = user;
+    const struct log_field lines = log_number("lines", (int64_t)count);
+    compose(&line, log, LOG_LEVEL_WARN, "log lines are missing here", &lines, 1);
+    memcpy(text, line.bytes, line.len);
+    return line.len;
+}
+
+static void count_lost(void *user)
+{
+    metrics_count_lost_line(((const struct log *)user)->metrics);
+}
+
+bool log_open(struct log *log, struct metrics *metrics)
+{
+    const struct log_writer_handler handler = {
+        .tell_lost = tell_lost, .lost = count_lost, .user = log};
+    log->metrics = metrics;
+    log->writer = log_writer_start(STDERR_FILENO, &handler);
+    if (log->writer != NULL)
+        log_writer_flush_on_crash(log->writer);
+    return log->writer != NULL;
+}
+
+void log_close(struct log *log)
+{
+    log_writer_stop(log->writer);
+    log->writer = NULL;
 }

@@ -2,8 +2,9 @@
 #define RENEWGATE_PROXY_TELEMETRY_LOG_H
 
 /*
- * The gate's own log: one event a line on standard error, as JSON or logfmt, each written with one
- * write(2) so that lines of several threads never mix.
+ * The gate's own log: one event a line on standard error, as JSON or logfmt. A running gate hands
+ * its lines to a writer (proxy/telemetry/log_writer.h), so that no worker waits for whoever reads
+ * them.
  *
  *     log_event(log, LOG_LEVEL_INFO, "decision", log_text("domain", id), log_number("row", 4));
  *
@@ -17,6 +18,8 @@
 
 #include "policy/wall_time.h"
 
+struct metrics; /* proxy/telemetry/metrics.h */
+
 enum log_level {
     LOG_LEVEL_ERROR,
     LOG_LEVEL_WARN,
@@ -29,9 +32,13 @@ enum log_format {
     LOG_FORMAT_LOGFMT,
 };
 
+struct log_writer;
+
 struct log {
     enum log_level level; /* events above it are left out */
     enum log_format format;
+    struct log_writer *writer; /* NULL: each line is written at once, and waits for the file */
+    struct metrics *metrics;   /* the writer's */
 };
 
 enum log_kind {
@@ -72,6 +79,13 @@ struct log_field log_time(const char *name, wall_time time);
  */
 void log_write(const struct log *log, enum log_level level, const char *message,
                const struct log_field *fields, size_t count);
+
+/*
+ * Gives the log a writer to standard error, which log_close() ends with what is still queued, and a
+ * crash too. Lost lines are counted in the metrics. False when memory or threads run out.
+ */
+bool log_open(struct log *log, struct metrics *metrics);
+void log_close(struct log *log);
 
 /* At least one field is given. */
 #define log_event(log, level, message, ...)                                                        \

@@ -145,6 +145,11 @@ void metrics_count_upstream_failure(struct metrics *metrics, enum upstream_failu
     count(&metrics->upstream_errors[failure]);
 }
 
+void metrics_count_lost_line(struct metrics *metrics)
+{
+    count(&metrics->lost_log_lines);
+}
+
 void metrics_count_lock_failure(struct metrics *metrics)
 {
     count(&metrics->lock_failures);
@@ -318,6 +323,9 @@ bool metrics_render(const struct metrics *metrics, struct buffer *out)
            render_labelled(out, "renewgate_upstream_errors_total", "kind",
                            "Requests to the server that failed, by how.", failures,
                            metrics->upstream_errors, UPSTREAM_FAILURES) &&
+           render_single(out, "renewgate_log_lines_lost_total",
+                         "Lines of the log that standard error did not take.",
+                         &metrics->lost_log_lines) &&
            render_lock(metrics, out) &&
            metrics_render_head(out, "renewgate_exchanges_in_flight", "gauge",
                                "Requests that are being answered now.") &&

@@ -64,6 +64,7 @@ struct metrics {
     counter sent_bytes;
     counter connections;
     atomic_int_fast64_t open_connections;
+    counter lost_log_lines;
     counter upstream_errors[UPSTREAM_FAILURES];
     counter lock_failures;
     counter lock_waits;
@@ -109,6 +110,9 @@ void metrics_count_upstream_failure(struct metrics *metrics, enum upstream_failu
 void metrics_count_lock_failure(struct metrics *metrics);
 void metrics_count_lock_wait(struct metrics *metrics);
 void metrics_set_lock_in_use(struct metrics *metrics, bool in_use);
+
+/* A line of the log that standard error did not take. */
+void metrics_count_lost_line(struct metrics *metrics);
 
 void metrics_exchange_began(struct metrics *metrics);
 void metrics_exchange_ended(struct metrics *metrics);
