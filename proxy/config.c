@@ -18,6 +18,7 @@ enum kind {
     KIND_AUTHORIZATION, /* char * */
     KIND_LOCK_URL,      /* struct lock_server */
     KIND_LABEL,         /* char * */
+    KIND_HOST,          /* char * */
     KIND_ADDRESS,       /* struct listen_address */
     KIND_PEER,          /* the same, to connect to: neither part may be left out */
     KIND_NETWORKS,      /* struct network_list */
@@ -62,6 +63,10 @@ static const struct variable variables[] = {
     {"UPSTREAM_CA", KIND_PATH, MEMBER(upstream_ca),
      .allowed = "a readable file of PEM certificates",
      .help = "Whom to trust for an https:// server; the system's authorities if not set."},
+    {"UPSTREAM_TLS_NAME", KIND_HOST, MEMBER(upstream_tls_name),
+     .allowed = "a host name such as mail.example.org, with an https:// server",
+     .help = "The name in the server's certificate, where UPSTREAM_URL has its address or another "
+             "name."},
     {"UPSTREAM_TLS_VERIFY", KIND_SWITCH, MEMBER(upstream_tls_verify), .fallback = "on",
      .allowed = "on or off", WORDS("off", "on"),
      .help = "Whether an https:// server's certificate is verified."},
@@ -342,6 +347,18 @@ static bool read_label(const char *text, char **out)
     return *out != NULL;
 }
 
+/* Letters, digits, hyphens and dots; of neither an address nor a URL. */
+static bool read_host(const char *text, char **out)
+{
+    size_t len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.");
+    if (len == 0 || len > 253 || text[len] != '\0' ||
+        strpbrk(text, "abcdefghijklmnopqrstuvwxyz"
+                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == NULL)
+        return false;
+    *out = strdup(text);
+    return *out != NULL;
+}
+
 static bool read_workers(const struct variable *variable, const char *text, unsigned *out)
 {
     int64_t number;
@@ -383,6 +400,8 @@ static bool read_value(const struct variable *variable, const char *text, struct
         return lock_url_read(text, member);
     case KIND_LABEL:
         return read_label(text, member);
+    case KIND_HOST:
+        return read_host(text, member);
     case KIND_ADDRESS:
         return read_address(text, member);
     case KIND_PEER:
@@ -579,6 +598,13 @@ static bool check_together(const struct config *config, FILE *errors)
               errors);
         return false;
     }
+    if (config->upstream_tls_name != NULL && strncmp(config->upstream_url, "https://", 8) != 0) {
+        fprintf(errors,
+                "renewgate: " PREFIX "UPSTREAM_TLS_NAME=\"%s\" is not allowed with " PREFIX
+                "UPSTREAM_URL=\"%s\"; allowed is: an https:// server\n",
+                config->upstream_tls_name, config->upstream_url);
+        return false;
+    }
     if (config->tls_alpn_upstream.set && config->tls_cert == NULL) {
         fputs("renewgate: " PREFIX "TLS_CERT is not set, but " PREFIX
               "TLS_ALPN_UPSTREAM is; allowed is: both, or TLS_CERT alone\n",
@@ -612,6 +638,7 @@ void config_clear(struct config *config)
 {
     free(config->upstream_url);
     free(config->upstream_ca);
+    free(config->upstream_tls_name);
     free(config->public_url);
     free(config->tls_cert);
     free(config->tls_key);
@@ -621,6 +648,13 @@ void config_clear(struct config *config)
     free(config->lock_ca);
     free(config->lock_prefix);
     *config = (struct config){0};
+}
+
+struct trust config_trust(const struct config *config)
+{
+    return (struct trust){.ca = config->upstream_ca,
+                          .name = config->upstream_tls_name,
+                          .verify = config->upstream_tls_verify};
 }
 
 void config_print_help(FILE *out)

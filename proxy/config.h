@@ -13,6 +13,7 @@
 
 #include "jmap/create/hold.h"
 #include "proxy/replicas/lock_url.h"
+#include "proxy/server/trust.h"
 #include "proxy/telemetry/log.h"
 #include "proxy/base/networks.h"
 
@@ -24,8 +25,9 @@ struct listen_address {
 };
 
 struct config {
-    char *upstream_url; /* scheme and authority, without a trailing slash */
-    char *upstream_ca;  /* path, or NULL for the system's */
+    char *upstream_url;      /* scheme and authority, without a trailing slash */
+    char *upstream_ca;       /* path, or NULL for the system's */
+    char *upstream_tls_name; /* or NULL: the URL's */
     bool upstream_tls_verify;
     struct listen_address listen;
     struct listen_address admin_listen;
@@ -66,6 +68,9 @@ struct config {
 bool config_read(struct config *config, char *const *environment, FILE *errors);
 
 void config_clear(struct config *config);
+
+/* Whom an https:// server must be. Borrowed from the configuration. */
+struct trust config_trust(const struct config *config);
 
 /* One entry a variable, for --help. */
 void config_print_help(FILE *out);

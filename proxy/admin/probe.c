@@ -31,15 +31,13 @@ static bool add_field(struct curl_slist **fields, const char *name, const char *
 static void set_up(CURL *easy, const struct config *config, int64_t timeout_ms,
                    struct probe_result *out)
 {
+    struct trust trust = config_trust(config);
+    trust_apply(easy, &trust, false);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)config->connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, config->upstream_tls_verify ? 1L : 0L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config->upstream_tls_verify ? 2L : 0L);
-    if (config->upstream_ca != NULL)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, config->upstream_ca);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, out->error);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &out->body);
@@ -50,16 +48,22 @@ static void ask(const struct config *config, const char *path, const char *autho
                 const char *body, int64_t timeout_ms, struct probe_result *out)
 {
     *out = (struct probe_result){.error = "out of memory"};
-    struct buffer url = BUFFER_EMPTY;
+    struct trust trust = config_trust(config);
     struct curl_slist *fields = NULL;
+    struct curl_slist *connect_to = NULL;
+    CURLU *url = curl_url();
     CURL *easy = curl_easy_init();
     bool fine = easy != NULL &&
                 (authorization == NULL || add_field(&fields, "Authorization", authorization)) &&
                 (body == NULL || add_field(&fields, "Content-Type", "application/json")) &&
-                buffer_format(&url, "%s%s", config->upstream_url, path);
+                url != NULL &&
+                curl_url_set(url, CURLUPART_URL, config->upstream_url, 0) == CURLUE_OK &&
+                curl_url_set(url, CURLUPART_PATH, path, 0) == CURLUE_OK &&
+                trust_put_name(&trust, url, &connect_to);
     if (fine) {
         set_up(easy, config, timeout_ms, out);
-        curl_easy_setopt(easy, CURLOPT_URL, url.bytes);
+        curl_easy_setopt(easy, CURLOPT_CURLU, url);
+        curl_easy_setopt(easy, CURLOPT_CONNECT_TO, connect_to);
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fields);
         if (body != NULL)
             curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
@@ -73,7 +77,8 @@ static void ask(const struct config *config, const char *path, const char *autho
     }
     curl_easy_cleanup(easy);
     curl_slist_free_all(fields);
-    buffer_clear(&url);
+    curl_slist_free_all(connect_to);
+    curl_url_cleanup(url);
 }
 
 void probe_get(const struct config *config, const char *path, const char *authorization,

@@ -177,8 +177,7 @@ bool errand_open(struct errand *errand, struct gate *gate, const struct errand_s
     const struct config *config = gate->config;
     const struct upstream_settings upstream = {
         .url = config->upstream_url,
-        .ca = config->upstream_ca,
-        .tls_verify = config->upstream_tls_verify,
+        .trust = config_trust(config),
         .connect_timeout_ms = config->connect_timeout_ms,
         .idle_timeout_ms = config->idle_timeout_ms,
         .head_limit = UPSTREAM_HEAD_LIMIT,

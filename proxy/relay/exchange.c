@@ -45,6 +45,7 @@ struct exchange {
 
     bool is_call;    /* a POST to the API endpoint */
     bool is_session; /* asks for a session, whose URLs are to change */
+    bool any_issuer; /* the server's certificate is bad, and this goes on all the same */
     struct body_frame frame;
     struct buffer upload; /* of the client's body: all, or what is not sent on yet */
     bool upload_ended;
@@ -190,11 +191,32 @@ static enum pull_result on_relay_pull(void *user, char *into, size_t max, size_t
     return exchange->upload_ended ? PULL_END : PULL_LATER;
 }
 
+static void relay(struct exchange *exchange);
+
+/*
+ * A CA's challenge may be there to mend the very certificate that the server shows, and the CA
+ * looks at none when it fetches it (RFC 8555, section 8.3): it is tried again whoever has signed.
+ * True where it is.
+ */
+static bool relay_challenge(struct exchange *exchange, const char *detail)
+{
+    if (exchange->any_issuer || exchange->frame.present || !challenge_is_asked(exchange->arrival))
+        return false;
+    log_event(exchange->context->gate->log, LOG_LEVEL_ERROR,
+              "the server's certificate is not trusted; only challenges of a CA still pass",
+              log_text("detail", detail), log_text("peer", exchange->arrival->peer));
+    exchange->any_issuer = true;
+    relay(exchange);
+    return true;
+}
+
 static void on_relay_done(void *user, enum upstream_failure failure, const char *detail)
 {
     struct exchange *exchange = user;
     bool begun = exchange->state == EXCHANGE_STREAMING;
     exchange->transfer = NULL;
+    if (failure == UPSTREAM_TLS && !begun && relay_challenge(exchange, detail))
+        return;
     /* Whoever still sends a body must not wait for room that never comes. */
     incoming_resume(exchange->incoming);
     if (failure == UPSTREAM_FINE && exchange->state == EXCHANGE_COLLECTING &&
@@ -243,6 +265,7 @@ static void relay(struct exchange *exchange)
         .method = exchange->arrival->method,
         .target = exchange->arrival->target,
         .body_kind = relay_body_kind(exchange),
+        .any_issuer = exchange->any_issuer,
         .whole = exchange->is_session,
         .identity = exchange->is_session,
         .arena = exchange->arena,

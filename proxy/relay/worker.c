@@ -175,8 +175,7 @@ static bool create_sides(struct worker *worker, struct worker_sockets sockets)
     const struct config *config = worker->gate->config;
     const struct upstream_settings upstream = {
         .url = config->upstream_url,
-        .ca = config->upstream_ca,
-        .tls_verify = config->upstream_tls_verify,
+        .trust = config_trust(config),
         .connect_timeout_ms = config->connect_timeout_ms,
         .idle_timeout_ms = config->idle_timeout_ms,
         .head_limit = UPSTREAM_HEAD_LIMIT,

@@ -69,7 +69,7 @@ static bool is_stream(const struct transfer *transfer)
  */
 static bool is_alone(const struct transfer *transfer)
 {
-    return transfer->once || is_stream(transfer);
+    return transfer->once || transfer->any_issuer || is_stream(transfer);
 }
 
 static void finish(struct transfer *transfer, enum upstream_failure failure, const char *detail)
@@ -239,6 +239,7 @@ static struct transfer *transfer_create(struct upstream *upstream,
         .user = user,
         .is_head = strcmp(request->method, "HEAD") == 0,
         .once = request->once,
+        .any_issuer = request->any_issuer,
         .repeatable = request->repeatable || is_idempotent(request->method),
         .whole = request->whole,
         .identity = request->identity,

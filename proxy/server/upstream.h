@@ -20,6 +20,7 @@
 #include "proxy/base/arena.h"
 #include "proxy/base/clock.h"
 #include "proxy/http/field.h"
+#include "proxy/server/trust.h"
 #include "proxy/base/loop.h"
 
 /* Until it can be set. */
@@ -45,8 +46,7 @@ const char *upstream_failure_name(enum upstream_failure failure);
 /* All borrowed for the upstream's lifetime. */
 struct upstream_settings {
     const char *url; /* scheme and authority */
-    const char *ca;  /* path, or NULL */
-    bool tls_verify;
+    struct trust trust;
     int64_t connect_timeout_ms;
     int64_t idle_timeout_ms; /* longest silence before the answer's head, and within one that is
                                 `whole` */
@@ -81,6 +81,11 @@ struct upstream_request {
      * client takes (RFC 9110, section 12.5.3). A 200 that has one all the same is no answer.
      */
     bool identity;
+    /*
+     * For what is public anyway: an https:// server may show a certificate that is out of date, or
+     * of an unknown issuer, as long as the name is right. It gets a connection of its own.
+     */
+    bool any_issuer;
     int64_t timeout_ms;  /* for the whole transfer; 0: none */
     struct arena *arena; /* takes the answer's head among other things; outlives the transfer */
 };

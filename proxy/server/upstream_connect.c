@@ -139,11 +139,14 @@ static void set_options(struct connection *connection)
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, CURL_BUFFER_SIZE);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, settings->tls_verify ? 1L : 0L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, settings->tls_verify ? 2L : 0L);
-    if (settings->ca != NULL)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca);
-    curl_easy_setopt(easy, CURLOPT_SHARE, upstream->share);
+    bool any_issuer = connection->transfer->any_issuer;
+    trust_apply(easy, &settings->trust, any_issuer);
+    if (!any_issuer)
+        curl_easy_setopt(easy, CURLOPT_SHARE, upstream->share);
+    if (upstream->connect_to != NULL)
+        curl_easy_setopt(easy, CURLOPT_CONNECT_TO, upstream->connect_to);
+    if (upstream->asks_names_anew)
+        curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, connection->error);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, connection);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
@@ -226,6 +229,7 @@ static void finish(struct connection *connection, CURLcode code)
 {
     connection->connecting = false;
     connection->upstream->connecting--;
+    connection->upstream->asks_names_anew = code != CURLE_OK;
     if (code != CURLE_OK)
         transfer_not_connected(connection->transfer, failure_of(code),
                                connection->error[0] != '\0' ? connection->error
@@ -289,13 +293,15 @@ bool connect_prepare(struct upstream *upstream)
     curl_multi_setopt(upstream->multi, CURLMOPT_SOCKETDATA, upstream);
     curl_multi_setopt(upstream->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(upstream->multi, CURLMOPT_TIMERDATA, upstream);
-    return upstream->authority != NULL;
+    return upstream->authority != NULL &&
+           trust_put_name(&upstream->settings.trust, upstream->url, &upstream->connect_to);
 }
 
 void connect_clear(struct upstream *upstream)
 {
     curl_multi_cleanup(upstream->multi);
     curl_share_cleanup(upstream->share);
+    curl_slist_free_all(upstream->connect_to);
     curl_url_cleanup(upstream->url);
     free(upstream->authority);
     for (size_t i = 0; i < upstream->watched_count; i++)

@@ -44,7 +44,9 @@ struct upstream {
     struct connection_list closed; /* to be freed once no event can be theirs */
 
     CURLM *multi;
-    CURLU *url; /* settings.url, parsed once */
+    CURLU *url;                    /* settings.url, parsed once; with the name that TLS is to see */
+    struct curl_slist *connect_to; /* where that name is found; or NULL */
+    bool asks_names_anew;          /* the last connection failed: its address may have changed */
     CURLSH *share;
     monotonic_time timer; /* libcurl's */
     size_t connecting;
@@ -89,6 +91,7 @@ struct transfer {
     /* What is asked, from the request. */
     bool is_head;
     bool once;
+    bool any_issuer;
     bool repeatable;
     bool whole;
     bool identity;

@@ -17,7 +17,7 @@ class Authority:
                 "-subj", f"/CN={name}", "-addext", "basicConstraints=critical,CA:TRUE",
                 "-addext", "keyUsage=critical,keyCertSign", cwd=folder)
 
-    def issue(self, name, *alternatives, rsa=False):
+    def issue(self, name, *alternatives, rsa=False, days=2):
         """A certificate and its key, both PEM files; alternatives such as "DNS:mail.test"."""
         kind = ["rsa:2048"] if rsa else ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
         openssl("req", "-newkey", *kind, "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
@@ -27,6 +27,6 @@ class Authority:
         extensions.write_text(f"subjectAltName={','.join(alternatives)}\n"
                               "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
         openssl("x509", "-req", "-in", f"{name}.csr", "-CA", self.certificate, "-CAkey",
-                f"{self.name}.key", "-CAcreateserial", "-days", "2", "-extfile", extensions,
+                f"{self.name}.key", "-CAcreateserial", "-days", str(days), "-extfile", extensions,
                 "-out", f"{name}.pem", cwd=self.folder)
         return self.folder / f"{name}.pem", self.folder / f"{name}.key"

@@ -5,10 +5,13 @@ it has read the request; sending it again is safe only where doing it twice is t
 """
 
 import concurrent.futures
+import subprocess
 
 import pytest
 
+from canned import Canned, answer
 from gate import Gate
+from standin import binary
 from test_gate import FRESH, LOOKUP, NO_OP, certificate, state
 from wire import ask, gate, upstream  # noqa: F401
 
@@ -168,3 +171,21 @@ def test_a_look_up_is_sent_again(standin):
         standin.fault(match=LOOKUP, close=True, times=1)
         assert gate.renew().startswith(NO_OP)
     assert standin.tasks() == []
+
+
+def test_a_name_that_has_moved_is_looked_up_again(tmp_path):
+    """The first failure is told; the next request goes to the new address."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.3 mail.test\n")
+    program = tmp_path / "renewgate"
+    program.write_text(f"#!/bin/sh\nmount --bind {hosts} /etc/hosts && exec {binary('renewgate').resolve()}\n")
+    starter = tmp_path / "start"
+    starter.write_text(f"#!/bin/sh\nexec unshare --mount sh {program}\n")
+    starter.chmod(0o755)
+    if subprocess.run(["unshare", "--mount", "true"]).returncode != 0:
+        pytest.skip("no mount namespace of one's own")
+    with Canned(answer(b"hello"), host="127.0.0.2") as server, \
+            Gate(0, program=starter, UPSTREAM_URL=f"http://mail.test:{server.port}") as gate:
+        assert gate.request("GET", "/")[0] == 502
+        hosts.write_text("127.0.0.2 mail.test\n")
+        assert gate.request("GET", "/")[2] == b"hello"

@@ -84,6 +84,65 @@ def test_a_server_that_is_not_trusted(authority, localhost, tmp_path, fault, wor
             assert gate.request("GET", "/x")[0] == (502 if tls is None else 200)
 
 
+CHALLENGE = "/.well-known/acme-challenge/token"
+
+
+@pytest.mark.parametrize("fault", ["expired", "unknown authority"])
+def test_challenges_pass_a_certificate_that_they_are_to_mend(authority, localhost, tmp_path, fault):
+    tls, trusted = serving(localhost), authority.certificate
+    if fault == "expired":
+        tls = serving(authority.issue("old", "DNS:localhost", days=-1))
+    else:
+        trusted = Authority(tmp_path, "stranger").certificate
+    with Canned(HELLO, tls) as server:
+        url = f"https://localhost:{server.port}"
+        with Gate(0, UPSTREAM_URL=url, UPSTREAM_CA=trusted) as gate:
+            for method, body in (("GET", b"hello"), ("HEAD", b""), ("GET", b"hello")):
+                assert gate.request(method, CHALLENGE)[::2] == (200, body)
+            line = gate.logged("only challenges of a CA still pass", 3)[0]
+            assert line["level"] == "error" and "certificate" in line["detail"]
+            for method, target, body in (("GET", "/x", None), ("POST", "/jmap/", b"{}"),
+                                         ("POST", CHALLENGE, b"x"), ("GET", CHALLENGE, b"x"),
+                                         ("GET", CHALLENGE + "/../../jmap/session", None)):
+                assert gate.request(method, target, body)[0] == 502
+        assert {head.split()[1] for head in server.heads} == {CHALLENGE.encode()}
+        checked = run("--check", UPSTREAM_URL=url, UPSTREAM_TLS_VERIFY="off")
+        assert checked.returncode == 0 and "plain HTTP on the loopback" in checked.stdout
+
+
+def test_challenges_do_not_pass_to_a_server_of_another_name(authority):
+    with Canned(HELLO, serving(authority.issue("other", "DNS:mail.test"))) as server:
+        with Gate(0, UPSTREAM_URL=f"https://localhost:{server.port}",
+                  UPSTREAM_CA=authority.certificate) as gate:
+            assert gate.request("GET", CHALLENGE)[0] == 502
+        assert server.heads == []
+
+
+def test_a_server_that_is_reached_by_address_and_known_by_name(authority):
+    with Canned(HELLO, serving(authority.issue("named", "DNS:mail.test"))) as server:
+        settings = {"UPSTREAM_URL": f"https://127.0.0.1:{server.port}", "UPSTREAM_TLS_NAME": "mail.test",
+                    "UPSTREAM_CA": str(authority.certificate)}
+        with Gate(0, **settings) as gate:
+            assert gate.request("GET", "/x", None, {"Host": "mail.example"})[2] == b"hello"
+            assert gate.admin("/readyz")[0] == 200
+            assert run("--check", **settings).returncode == 0
+            assert gate.request("GET", "/x", None, {"Host": "mail.example"})[0] == 200
+        assert set(server.names) == {"mail.test"}
+        assert b"\r\nHost: mail.example\r\n" in server.heads[0]
+        settings["UPSTREAM_TLS_NAME"] = "other.test"
+        with Gate(0, **settings) as gate:
+            assert gate.request("GET", "/x")[0] == 502
+            assert "other.test" in warning(gate)["detail"]
+
+
+@pytest.mark.parametrize("url, name", [("http://localhost", "mail.test"), ("https://localhost", "1.2.3.4"),
+                                       ("https://localhost", "a b"), ("https://localhost", "[::1]")])
+def test_a_wrong_name_stops_the_start(url, name):
+    ended = run(UPSTREAM_URL=url, UPSTREAM_TLS_NAME=name)
+    line, = ended.stderr.splitlines()
+    assert ended.returncode == 2 and "RENEWGATE_UPSTREAM_TLS_NAME" in line and "allowed" in line
+
+
 def test_a_server_that_nobody_vouches_for(localhost):
     """Without RENEWGATE_UPSTREAM_CA the system's authorities count."""
     with Canned(HELLO, serving(localhost)) as server:
