@@ -7,6 +7,7 @@
 #include "proxy/server/api_call.h"
 #include "proxy/relay/challenge.h"
 #include "proxy/relay/holding.h"
+#include "proxy/http/cors.h"
 #include "proxy/http/outgoing.h"
 #include "proxy/relay/public_session.h"
 #include "proxy/http/reply.h"
@@ -75,10 +76,23 @@ static void answer_with(struct exchange *exchange, bool made)
         incoming_abort(exchange->incoming);
 }
 
+/* Whether an answer of the gate's own can be read by the page that has asked, if one has. */
+static bool add_cors(struct exchange *exchange)
+{
+    return cors_add(exchange->context->cors, &exchange->arrival->fields, exchange->arena,
+                    &exchange->answer.fields);
+}
+
+/* The same of an answer of the gate's own. */
+static void answer_own(struct exchange *exchange, bool made)
+{
+    answer_with(exchange, made && add_cors(exchange));
+}
+
 static void answer_failure(struct exchange *exchange, enum upstream_failure failure)
 {
     exchange->failure = failure;
-    answer_with(exchange, reply_upstream_failure(failure, exchange->arena, &exchange->answer));
+    answer_own(exchange, reply_upstream_failure(failure, exchange->arena, &exchange->answer));
 }
 
 /* The server's body, all of it here, as the answer's. */
@@ -100,6 +114,7 @@ static bool take_head(struct exchange *exchange, const struct upstream_head *hea
 {
     struct answer *answer = &exchange->answer;
     *answer = (struct answer){.status = head->status};
+    cors_learn(exchange->context->cors, &exchange->arrival->fields, &head->fields);
     if (!outgoing_answer_fields(head->status, &head->fields, exchange->arena, &answer->fields))
         return false;
     answer->kind = has_no_content(exchange, head->status) ? ANSWER_EMPTY : ANSWER_WHOLE;
@@ -373,7 +388,7 @@ static void answer_from_hold(void *user)
     else if (!made)
         answer_failure(exchange, UPSTREAM_MEMORY);
     else if (answer.own_status != 0)
-        answer_with(exchange, true);
+        answer_own(exchange, true);
     else
         answer_received(exchange);
 }
@@ -424,10 +439,10 @@ static bool refuse_call(struct exchange *exchange)
     else
         return false;
     /* Without leave to send, the client's bytes are on their way: they must be read. */
-    if (made && field_find(&exchange->arrival->fields, "Expect") == NULL)
+    if (made && field_find(&exchange->arrival->fields, "Expect") == NULL && add_cors(exchange))
         exchange->state = EXCHANGE_ANSWERING;
     else
-        answer_with(exchange, made);
+        answer_own(exchange, made);
     return true;
 }
 
@@ -439,9 +454,9 @@ static bool refuse_head(struct exchange *exchange)
         fits ? vetting_fault(exchange->arrival) : "The request's head is too large.";
     if (fault == NULL)
         return false;
-    answer_with(exchange, reply_problem(fits ? 400 : 431,
-                                        fits ? "Bad Request" : "Request Header Fields Too Large",
-                                        fault, exchange->arena, &exchange->answer));
+    answer_own(exchange, reply_problem(fits ? 400 : 431,
+                                       fits ? "Bad Request" : "Request Header Fields Too Large",
+                                       fault, exchange->arena, &exchange->answer));
     exchange->answer.close = true;
     return true;
 }
@@ -451,8 +466,8 @@ static bool redirect(struct exchange *exchange)
 {
     if (!exchange->context->only_challenges || challenge_is_asked(exchange->arrival))
         return false;
-    answer_with(exchange, challenge_redirect(exchange->context->gate->config, exchange->arrival,
-                                             exchange->arena, &exchange->answer));
+    answer_own(exchange, challenge_redirect(exchange->context->gate->config, exchange->arrival,
+                                            exchange->arena, &exchange->answer));
     return true;
 }
 
@@ -498,7 +513,7 @@ static size_t gather(struct exchange *exchange, const char *bytes, size_t len)
     size_t limit = exchange->is_call ? exchange->context->gate->config->max_request : SMALL_BODY;
     if (len > limit - exchange->upload.len) {
         buffer_clear(&exchange->upload);
-        answer_with(exchange, reply_too_large(limit, exchange->arena, &exchange->answer));
+        answer_own(exchange, reply_too_large(limit, exchange->arena, &exchange->answer));
     } else if (!buffer_append(&exchange->upload, bytes, len)) {
         answer_failure(exchange, UPSTREAM_MEMORY);
     }
@@ -561,7 +576,8 @@ static bool on_answer(void *object, struct answer *out)
     struct exchange *exchange = object;
     struct answer *answer = &exchange->answer;
     if (exchange->state == EXCHANGE_BROKEN) {
-        if (!reply_upstream_failure(exchange->failure, exchange->arena, answer))
+        if (!reply_upstream_failure(exchange->failure, exchange->arena, answer) ||
+            !add_cors(exchange))
             return false;
         exchange->state = EXCHANGE_ANSWERING;
     }

@@ -31,6 +31,7 @@ struct exchange_context {
     struct upstream *upstream;
     struct mailbox *mailbox;
     struct turns *turns;
+    struct cors *cors; /* what web pages may see of the gate's own answers */
     struct websocket_set *websockets;
     bool only_challenges; /* of the plain listener: all else is redirected */
 };

@@ -9,6 +9,7 @@
 #include "proxy/clients/downstream.h"
 #include "proxy/relay/exchange.h"
 #include "proxy/base/loop.h"
+#include "proxy/http/cors.h"
 #include "proxy/base/mailbox.h"
 #include "proxy/server/upstream.h"
 
@@ -26,6 +27,7 @@ struct worker {
     struct downstream *clients;
     struct downstream *challenges; /* NULL: there is no plain listener */
     struct turns *turns;
+    struct cors cors;
     struct websocket_set websockets;
     struct exchange_context context;
     struct exchange_context challenge_context;
@@ -192,6 +194,7 @@ static bool create_sides(struct worker *worker, struct worker_sockets sockets)
         .upstream = worker->upstream,
         .mailbox = &worker->mailbox,
         .turns = worker->turns,
+        .cors = &worker->cors,
         .websockets = &worker->websockets,
     };
     worker->challenge_context = worker->context;
