@@ -131,6 +131,16 @@ struct arena *incoming_arena(struct incoming *incoming);
 void incoming_ready(struct incoming *incoming);
 
 /*
+ * Whether the body may come (Expect: 100-continue) is not known yet. In head() only. Until
+ * incoming_give_leave() or incoming_ready() the client is told nothing; after a second it gets
+ * leave all the same.
+ */
+void incoming_withhold_leave(struct incoming *incoming);
+
+/* The body may come. For whoever does not wait for leave, this does nothing. */
+void incoming_give_leave(struct incoming *incoming);
+
+/*
  * The answer is likely to be ready within a moment. Until that has passed, a client that breaks its
  * connection ends the request at once, without gone().
  */

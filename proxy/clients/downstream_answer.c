@@ -5,6 +5,8 @@
 #include "proxy/http/raw_answer.h"
 
 #define STREAM_BLOCK ((size_t)32768)
+/* What an idle socket takes at once, whatever its buffer. */
+#define EARLY_LIMIT ((size_t)16384)
 
 static ssize_t on_content(void *user, uint64_t position, char *into, size_t max)
 {
@@ -82,6 +84,7 @@ enum MHD_Result incoming_queue_answer(struct incoming *incoming)
     if (response == NULL)
         return MHD_NO;
     enum MHD_Result result = MHD_NO;
+    incoming->queued = true;
     if (add_fields(response, &answer))
         result = MHD_queue_response(incoming->connection, answer.status, response);
     MHD_destroy_response(response);
@@ -125,7 +128,7 @@ static void answer_early(struct incoming *incoming)
     struct buffer bytes = BUFFER_EMPTY;
     if (incoming->downstream->handler->answer(incoming->object, &answer) &&
         answer.kind != ANSWER_STREAM && answer.kind != ANSWER_UPGRADE &&
-        raw_answer_last(&answer, reason_of(answer.status), &bytes)) {
+        answer.len <= EARLY_LIMIT && raw_answer_last(&answer, reason_of(answer.status), &bytes)) {
         enum raw_result result = write_past_library(incoming, &bytes);
         incoming->answered = result == RAW_SENT;
         if (result == RAW_SENT)
@@ -140,7 +143,8 @@ static void answer_early(struct incoming *incoming)
 void incoming_ready(struct incoming *incoming)
 {
     incoming->ready = true;
-    if (!incoming->in_head && !incoming->body_ended && !incoming->answered && !incoming->aborted)
+    if (!incoming->in_head && !incoming->awaits_leave && !incoming->queued &&
+        !incoming->body_ended && !incoming->answered && !incoming->aborted)
         answer_early(incoming);
     incoming_resume(incoming);
 }

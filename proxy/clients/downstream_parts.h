@@ -80,7 +80,9 @@ struct incoming {
     bool body_ended;
     bool in_head; /* head() is being called */
     bool ready;
-    bool answered; /* while the body still came */
+    bool awaits_leave; /* to send its body; suspended meanwhile */
+    bool queued;       /* libmicrohttpd has the answer */
+    bool answered;     /* while the body still came */
     bool aborted;
     bool suspended;
     bool soon;              /* incoming_expect_soon() */

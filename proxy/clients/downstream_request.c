@@ -154,6 +154,18 @@ static enum MHD_Result begin_request(struct downstream *downstream,
     incoming->in_head = false;
     if (incoming->object == NULL)
         return MHD_NO;
+    if (incoming->ready)
+        return incoming_queue_answer(incoming);
+    if (incoming->awaits_leave)
+        incoming_suspend(incoming);
+    return MHD_YES;
+}
+
+/* libmicrohttpd says 100 where this queues no answer, unless the body has begun to come. */
+static enum MHD_Result end_wait_for_leave(struct incoming *incoming)
+{
+    incoming->downstream->busy = true;
+    incoming->awaits_leave = false;
     return incoming->ready ? incoming_queue_answer(incoming) : MHD_YES;
 }
 
@@ -219,6 +231,8 @@ enum MHD_Result request_access(void *user, struct MHD_Connection *connection, co
         return begin_request(user, connection, method, version, context);
     if (incoming->aborted)
         return MHD_NO;
+    if (incoming->awaits_leave)
+        return end_wait_for_leave(incoming);
     if (*upload_len > 0)
         return take_body(incoming, upload, upload_len);
     if (!incoming->body_ended)
@@ -261,16 +275,34 @@ void incoming_expect_soon(struct incoming *incoming)
     incoming->soon = true;
 }
 
-void incoming_resume(struct incoming *incoming)
+void incoming_withhold_leave(struct incoming *incoming)
 {
-    if (incoming->asked > 0)
-        incoming->downstream->needs_run = true;
+    incoming->awaits_leave = true;
+}
+
+static void resume(struct incoming *incoming)
+{
     if (!incoming->suspended)
         return;
     incoming_end_watch(incoming);
     incoming->suspended = false;
     incoming->downstream->needs_run = true;
     MHD_resume_connection(incoming->connection);
+}
+
+void incoming_give_leave(struct incoming *incoming)
+{
+    if (incoming->awaits_leave)
+        resume(incoming);
+}
+
+/* Room for more of a body is no leave to send it. */
+void incoming_resume(struct incoming *incoming)
+{
+    if (incoming->asked > 0)
+        incoming->downstream->needs_run = true;
+    if (!incoming->awaits_leave || incoming->ready || incoming->aborted)
+        resume(incoming);
 }
 
 void incoming_end_watch(struct incoming *incoming)
@@ -310,6 +342,7 @@ void requests_look_after(struct downstream *downstream, monotonic_time now)
          incoming = incoming->next) {
         if (monotonic_elapsed(incoming->touched, now) < PATIENCE_NANOSECONDS)
             continue;
+        incoming_give_leave(incoming);
         if (incoming->suspended && !incoming->watched && !incoming->gone)
             begin_watch(incoming);
         else if (!incoming->suspended && !incoming->body_ended)

@@ -11,11 +11,11 @@ static bool list_create(struct arena *arena, size_t capacity, struct field_list 
     return out->fields != NULL;
 }
 
-/* Fields that are between the client and the gate. Expect has been answered by then. */
+/* Fields that are between the client and the gate. */
 static bool stays_here(const struct arrival *arrival, const struct field *field)
 {
     return field_is_hop_by_hop(&arrival->fields, field) || forwarding_is_own(field) ||
-           field_is(field, "Expect") || field_is(field, "Renewgate-Force");
+           field_is(field, "Renewgate-Force");
 }
 
 void outgoing_drop_length(struct field_list *fields)
@@ -42,14 +42,15 @@ bool outgoing_set_length(struct field_list *fields, size_t len, struct arena *ar
     return true;
 }
 
-bool outgoing_relay_fields(const struct arrival *arrival, size_t len, struct arena *arena,
-                           struct field_list *out)
+bool outgoing_relay_fields(const struct arrival *arrival, size_t len, bool expects,
+                           struct arena *arena, struct field_list *out)
 {
     if (!list_create(arena, arrival->fields.count + FORWARDING_FIELDS, out))
         return false;
     for (size_t i = 0; i < arrival->fields.count; i++) {
         const struct field *field = &arrival->fields.fields[i];
-        bool dropped = len == LENGTH_UNKNOWN && field_is(field, "Content-Length");
+        bool dropped = (len == LENGTH_UNKNOWN && field_is(field, "Content-Length")) ||
+                       (!expects && field_is(field, "Expect"));
         if (!dropped && !stays_here(arrival, field))
             out->fields[out->count++] = *field;
     }

@@ -15,10 +15,11 @@
 /*
  * A client's own request: its fields in their order, without those of one hop, with the
  * forwarding fields kept up. `len` is the body's length where the client told one (it may have
- * changed); LENGTH_UNKNOWN leaves Content-Length out.
+ * changed); LENGTH_UNKNOWN leaves Content-Length out. `expects`: the client's Expect is the
+ * server's to answer; else it has been answered.
  */
-bool outgoing_relay_fields(const struct arrival *arrival, size_t len, struct arena *arena,
-                           struct field_list *out);
+bool outgoing_relay_fields(const struct arrival *arrival, size_t len, bool expects,
+                           struct arena *arena, struct field_list *out);
 
 /*
  * A look-up: with the gate's own `authorization`, or with the caller's and its address where that

@@ -59,6 +59,7 @@ struct exchange {
 
     struct holding holding; /* open in HOLDING */
 
+    bool awaits_leave; /* the client, and the server is to give it */
     bool asks_upgrade; /* it is a WebSocket's handshake */
     const char *fault; /* what is wrong with the server's answer to it */
     struct websocket *websocket;
@@ -175,9 +176,9 @@ static void on_relay_interim(void *user, const struct upstream_head *head)
 {
     struct exchange *exchange = user;
     struct field_list fields;
-    /* Whether the client may send its body has been settled here. */
-    if (head->status != 100 &&
-        outgoing_answer_fields(head->status, &head->fields, exchange->arena, &fields))
+    if (head->status == 100)
+        incoming_give_leave(exchange->incoming);
+    else if (outgoing_answer_fields(head->status, &head->fields, exchange->arena, &fields))
         incoming_interim(exchange->incoming, head->status, &fields);
 }
 
@@ -294,7 +295,8 @@ static void relay(struct exchange *exchange)
     }
     exchange->state = EXCHANGE_RELAYING;
     incoming_expect_soon(exchange->incoming);
-    if (outgoing_relay_fields(exchange->arrival, length, exchange->arena, &request.fields) &&
+    if (outgoing_relay_fields(exchange->arrival, length, exchange->awaits_leave, exchange->arena,
+                              &request.fields) &&
         (!exchange->asks_upgrade || upgrade_request_fields(&request.fields, exchange->arena)))
         exchange->transfer =
             transfer_start(exchange->context->upstream, &request, &relay_handler, exchange);
@@ -350,7 +352,7 @@ static bool send_own(void *user, const char *body, size_t len)
         .arena = exchange->arena,
     };
     buffer_clear(&exchange->received);
-    if (outgoing_relay_fields(exchange->arrival, len, exchange->arena, &request.fields))
+    if (outgoing_relay_fields(exchange->arrival, len, false, exchange->arena, &request.fields))
         exchange->transfer =
             transfer_start(exchange->context->upstream, &request, &own_handler, exchange);
     if (exchange->transfer == NULL)
@@ -471,6 +473,14 @@ static bool redirect(struct exchange *exchange)
     return true;
 }
 
+/* HTTP/1.0 knows no Expect (RFC 9110, section 10.1.1). */
+static bool asks_leave(const struct arrival *arrival)
+{
+    const struct field *expect = field_find(&arrival->fields, "Expect");
+    return expect != NULL && strcasecmp(expect->value, "100-continue") == 0 &&
+           strcmp(arrival->version, "1.0") != 0 && strcmp(arrival->method, "HEAD") != 0;
+}
+
 static void begin(struct exchange *exchange)
 {
     if (refuse_head(exchange) || redirect(exchange))
@@ -481,9 +491,13 @@ static void begin(struct exchange *exchange)
     exchange->asks_upgrade = !exchange->frame.present && upgrade_is_asked(exchange->arrival);
     if (exchange->is_call && refuse_call(exchange))
         return;
-    if (!exchange->frame.present)
-        relay(exchange);
-    else if (exchange->is_call || exchange->frame.len <= SMALL_BODY)
+    exchange->awaits_leave =
+        exchange->frame.present && !exchange->is_call && asks_leave(exchange->arrival);
+    if (exchange->awaits_leave)
+        incoming_withhold_leave(exchange->incoming);
+    bool gathered =
+        exchange->is_call || (exchange->frame.len <= SMALL_BODY && !exchange->awaits_leave);
+    if (exchange->frame.present && gathered)
         exchange->state = EXCHANGE_GATHERING;
     else
         relay(exchange);
@@ -537,7 +551,8 @@ static size_t take_body(struct exchange *exchange, const char *bytes, size_t len
 {
     if (exchange->state == EXCHANGE_GATHERING)
         return gather(exchange, bytes, len);
-    if (exchange->transfer != NULL && strcmp(exchange->arrival->method, "HEAD") != 0)
+    if (exchange->transfer != NULL && transfer_takes_body(exchange->transfer) &&
+        strcmp(exchange->arrival->method, "HEAD") != 0)
         return pass_on(exchange, bytes, len);
     if (exchange->state == EXCHANGE_ANSWERING)
         incoming_ready(exchange->incoming);

@@ -285,6 +285,11 @@ void transfer_hand_over(struct transfer *transfer, const struct transfer_handler
     transfer->user = user;
 }
 
+bool transfer_takes_body(const struct transfer *transfer)
+{
+    return transfer->sends;
+}
+
 void transfer_resume(struct transfer *transfer)
 {
     if (!transfer->pull_waits && !transfer->data_waits)

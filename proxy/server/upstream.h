@@ -144,6 +144,9 @@ struct transfer *transfer_start(struct upstream *upstream, const struct upstream
 void transfer_hand_over(struct transfer *transfer, const struct transfer_handler *handler,
                         void *user);
 
+/* False once nothing more of the body is pulled: it is through, or the server does not want it. */
+bool transfer_takes_body(const struct transfer *transfer);
+
 /* Goes on after PULL_LATER or DATA_LATER. */
 void transfer_resume(struct transfer *transfer);
 

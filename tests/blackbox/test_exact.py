@@ -327,18 +327,6 @@ def test_a_server_that_closes_its_connection_closes_no_clients(upstream, gate):
     line.close()
 
 
-def test_leave_to_send_is_given_here(upstream, gate):
-    upstream.answer = OK
-    line = connect(gate.port)
-    head = request_of(b"PUT / HTTP/1.1", b"Host: h", b"Expect: 100-continue", b"Content-Length: 3")
-    line.send(head)
-    assert read_answer(line).status == 100
-    line.send(b"abc")
-    assert read_answer(line).status == 200
-    assert upstream.requests[-1].body == b"abc"
-    line.close()
-
-
 def test_a_request_that_is_refused_before_its_body(upstream, gate):
     before = len(upstream.requests)
     line = connect(gate.port)
