@@ -51,6 +51,7 @@ struct config {
     bool metrics_domains;       /* a series a domain */
     unsigned workers;
     unsigned max_connections;
+    size_t max_head;            /* bytes, of a request and of its answer */
     size_t max_request;         /* bytes */
     int64_t connect_timeout_ms; /* this and the others: milliseconds, above 0 */
     int64_t lookup_timeout_ms;

@@ -7,9 +7,6 @@
 
 #include "proxy/clients/acceptor.h"
 
-/* Header fields of a request or an answer must fit into it, and an upload is read in its pieces. */
-#define CONNECTION_MEMORY ((size_t)65536)
-
 static void on_ready(void *user, uint32_t events)
 {
     (void)events;
@@ -39,17 +36,18 @@ static struct MHD_Daemon *start_daemon(struct downstream *downstream,
         {accepts ? MHD_OPTION_LISTEN_SOCKET : MHD_OPTION_END, listener, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
+    /* A request's head stays there until the answer's has gone out. */
+    size_t memory = settings->max_head * 2;
     unsigned idle_seconds = (unsigned)(settings->idle_timeout_ms / 1000);
     return MHD_start_daemon(
         flags, 0, NULL, NULL, request_access, downstream, MHD_OPTION_ARRAY, listening,
         MHD_OPTION_CONNECTION_LIMIT, settings->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
-        idle_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
-        MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-        MHD_OPTION_URI_LOG_CALLBACK, connection_take_target, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
-        leave_escaped, NULL, MHD_OPTION_NOTIFY_CONNECTION, connection_notify, downstream,
-        MHD_OPTION_NOTIFY_COMPLETED, request_completed, downstream,
-        tls ? MHD_OPTION_HTTPS_CERT_CALLBACK : MHD_OPTION_END, connection_show_nothing,
-        MHD_OPTION_HTTPS_PRIORITIES, keypair_priorities, MHD_OPTION_END);
+        idle_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory, MHD_OPTION_CLIENT_DISCIPLINE_LVL,
+        1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK,
+        connection_take_target, NULL, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, connection_notify, downstream, MHD_OPTION_NOTIFY_COMPLETED,
+        request_completed, downstream, tls ? MHD_OPTION_HTTPS_CERT_CALLBACK : MHD_OPTION_END,
+        connection_show_nothing, MHD_OPTION_HTTPS_PRIORITIES, keypair_priorities, MHD_OPTION_END);
 }
 
 static bool has_room(void *user, size_t waiting)

@@ -84,6 +84,7 @@ struct downstream_settings {
     unsigned max_connections;
     int64_t header_timeout_ms; /* for a connection's first request head, whole */
     int64_t idle_timeout_ms; /* between bytes, and from one request to the next one's whole head */
+    size_t max_head;         /* of a request, and of the answer to it */
     bool proxy_protocol;     /* connections begin with a PROXY header, and come from `trusted` */
     const struct log *log;   /* borrowed */
     struct metrics *metrics; /* counts the connections; borrowed */

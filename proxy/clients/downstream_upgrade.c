@@ -34,7 +34,7 @@ static bool keep_arrival(struct incoming *incoming)
 }
 
 /*
- * An upgraded connection may be idle for hours, and libmicrohttpd would keep a request's 64 KiB for
+ * An upgraded connection may be idle for hours, and libmicrohttpd would keep a request's memory for
  * it. So it is taken from there altogether, unless it is encrypted: then libmicrohttpd has given
  * out one end of a pair, and must go on with the other.
  */

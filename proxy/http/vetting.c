@@ -4,17 +4,18 @@
 #include <strings.h>
 
 /* libmicrohttpd's own note of a field comes to that. */
-#define FIELD_COST ((size_t)64)
-#define HEAD_LIMIT ((size_t)32768)
+#define FIELD_COST ((size_t)72)
+/* The rest of the request line, and what is added to the answer's head. */
+#define LINE_COST ((size_t)256)
 
-bool vetting_head_fits(const struct arrival *arrival)
+bool vetting_head_fits(const struct arrival *arrival, size_t limit)
 {
-    size_t len = arrival->target_len;
+    size_t len = arrival->target_len + LINE_COST;
     for (size_t i = 0; i < arrival->fields.count; i++) {
         const struct field *field = &arrival->fields.fields[i];
         len += field->name_len + field->value_len + FIELD_COST;
     }
-    return len <= HEAD_LIMIT;
+    return len <= limit;
 }
 
 static const char *fields_fault(const struct field_list *fields)

@@ -13,10 +13,11 @@
 #include "proxy/clients/downstream.h"
 
 /*
- * False for a head of more than 32 KiB, each field counted with 64 bytes more than its text. A
- * client's connection has 64 KiB here, and the answer's head must fit in with that of the request.
+ * False for a head of more than `limit` bytes, each field counted with 72 bytes more than its text.
+ * A client's connection has twice the limit here, and the answer's head must fit in with that of
+ * the request.
  */
-bool vetting_head_fits(const struct arrival *arrival);
+bool vetting_head_fits(const struct arrival *arrival, size_t limit);
 
 /* What is wrong with the request, in words for its sender; NULL where nothing is. */
 const char *vetting_fault(const struct arrival *arrival);

@@ -180,7 +180,7 @@ bool errand_open(struct errand *errand, struct gate *gate, const struct errand_s
         .trust = config_trust(config),
         .connect_timeout_ms = config->connect_timeout_ms,
         .idle_timeout_ms = config->idle_timeout_ms,
-        .head_limit = UPSTREAM_HEAD_LIMIT,
+        .head_limit = config->max_head,
     };
     *errand = (struct errand){.loop = {.epoll = -1}, .gate = gate, .settings = *settings};
     if (!loop_open(&errand->loop))

@@ -451,7 +451,7 @@ static bool refuse_call(struct exchange *exchange)
 /* True where the request's head was refused. Its body may not end where it seems to. */
 static bool refuse_head(struct exchange *exchange)
 {
-    bool fits = vetting_head_fits(exchange->arrival);
+    bool fits = vetting_head_fits(exchange->arrival, exchange->context->gate->config->max_head);
     const char *fault =
         fits ? vetting_fault(exchange->arrival) : "The request's head is too large.";
     if (fault == NULL)

@@ -146,6 +146,7 @@ static bool create_clients(struct worker *worker, struct worker_sockets sockets)
         .max_connections = (config->max_connections + config->workers - 1) / config->workers,
         .header_timeout_ms = config->header_timeout_ms,
         .idle_timeout_ms = config->idle_timeout_ms,
+        .max_head = config->max_head,
         .proxy_protocol = config->proxy_protocol,
         .log = worker->gate->log,
         .metrics = worker->gate->metrics,
@@ -180,7 +181,7 @@ static bool create_sides(struct worker *worker, struct worker_sockets sockets)
         .trust = config_trust(config),
         .connect_timeout_ms = config->connect_timeout_ms,
         .idle_timeout_ms = config->idle_timeout_ms,
-        .head_limit = UPSTREAM_HEAD_LIMIT,
+        .head_limit = config->max_head,
     };
     worker->upstream = upstream_create(&upstream, &worker->loop);
     worker->turns = turns_create();

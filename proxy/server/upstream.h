@@ -23,9 +23,6 @@
 #include "proxy/server/trust.h"
 #include "proxy/base/loop.h"
 
-/* Until it can be set. */
-#define UPSTREAM_HEAD_LIMIT ((size_t)32768)
-
 struct upstream;
 struct transfer;
 
