@@ -1,5 +1,7 @@
 #include "jmap/wire/session.h"
 
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +18,7 @@ struct text {
 };
 
 #define NOWHERE ((size_t)-1)
-#define URLS 5
+#define PIECES 6
 
 bool session_is_target(const char *path, size_t len)
 {
@@ -85,15 +87,20 @@ static size_t find_member(struct text text, size_t object, const char *name)
     return found;
 }
 
-/* ---- the URLs ---- */
+/* ---- what is to be replaced ---- */
 
-/* What is to be replaced: a URL's beginning up to the end of its authority. */
-struct piece {
-    size_t begin, end;
-    bool is_socket; /* ws or wss */
+enum piece_kind {
+    PIECE_WEB, /* http or https, up to the end of the authority */
+    PIECE_SOCKET,
+    PIECE_LIMIT, /* a number */
 };
 
-static bool find_piece(struct text text, size_t value, struct piece *out)
+struct piece {
+    size_t begin, end;
+    enum piece_kind kind;
+};
+
+static bool find_url(struct text text, size_t value, struct piece *out)
 {
     static const char *const schemes[] = {"http://", "https://", "ws://", "wss://"};
     if (value >= text.len || text.bytes[value] != '"')
@@ -107,10 +114,24 @@ static bool find_piece(struct text text, size_t value, struct piece *out)
         size_t at = begin + scheme_len;
         while (at < end && memchr("/?#{\\", text.bytes[at], 5) == NULL)
             at++;
-        *out = (struct piece){.begin = begin, .end = at, .is_socket = i >= 2};
+        *out = (struct piece){.begin = begin, .end = at, .kind = i >= 2 ? PIECE_SOCKET : PIECE_WEB};
         return at == end || text.bytes[at] != '\\';
     }
     return false;
+}
+
+/* A whole number above the gate's limit. One that is too long to be read is, too. */
+static bool find_limit(struct text text, size_t value, size_t max_request, struct piece *out)
+{
+    size_t number = 0;
+    size_t at = value;
+    for (; at < text.len && text.bytes[at] >= '0' && text.bytes[at] <= '9'; at++) {
+        size_t digit = (size_t)(text.bytes[at] - '0');
+        number = number > (SIZE_MAX - digit) / 10 ? SIZE_MAX : number * 10 + digit;
+    }
+    *out = (struct piece){.begin = value, .end = at, .kind = PIECE_LIMIT};
+    return value < text.len && at > value && at < text.len &&
+           memchr(".eE", text.bytes[at], 3) == NULL && number > max_request;
 }
 
 static int compare(const void *a, const void *b)
@@ -119,20 +140,33 @@ static int compare(const void *a, const void *b)
     return one->begin < other->begin ? -1 : one->begin > other->begin;
 }
 
-/* In their order in the text. */
-static size_t find_pieces(struct text text, struct piece pieces[static URLS])
+static size_t find_urls(struct text text, size_t root, size_t capabilities,
+                        struct piece pieces[static PIECES])
 {
     static const char *const names[] = {"apiUrl", "uploadUrl", "downloadUrl", "eventSourceUrl"};
-    size_t root = skip_space(text, 0);
     size_t count = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        count += find_piece(text, find_member(text, root, names[i]), &pieces[count]);
-    size_t capabilities = find_member(text, root, "capabilities");
+        count += find_url(text, find_member(text, root, names[i]), &pieces[count]);
     size_t socket = find_member(text, capabilities, "urn:ietf:params:jmap:websocket");
-    count += find_piece(text, find_member(text, socket, "url"), &pieces[count]);
+    count += find_url(text, find_member(text, socket, "url"), &pieces[count]);
+    return count;
+}
+
+/* In their order in the text. */
+static size_t find_pieces(struct text text, const struct session_front *front,
+                          struct piece pieces[static PIECES])
+{
+    size_t root = skip_space(text, 0);
+    size_t capabilities = find_member(text, root, "capabilities");
+    size_t core = find_member(text, capabilities, "urn:ietf:params:jmap:core");
+    size_t count = front->authority != NULL ? find_urls(text, root, capabilities, pieces) : 0;
+    count += find_limit(text, find_member(text, core, "maxSizeRequest"), front->max_request,
+                        &pieces[count]);
     qsort(pieces, count, sizeof *pieces, compare);
     return count;
 }
+
+/* ---- replacing ---- */
 
 static char *append(char *at, const char *bytes, size_t len)
 {
@@ -145,22 +179,30 @@ static char *append_text(char *at, const char *text)
     return append(at, text, strlen(text));
 }
 
-static char *replace(struct text text, const struct piece *pieces, size_t count,
-                     const struct session_address *address, size_t *out_len)
+static char *append_piece(char *at, const struct piece *piece, const struct session_front *front)
 {
-    /* "https" is the longest of the four schemes. */
-    size_t longest = strlen("https://") + strlen(address->authority);
+    if (piece->kind == PIECE_LIMIT)
+        return at + sprintf(at, "%zu", front->max_request);
+    bool secure = strcmp(front->scheme, "https") == 0;
+    at = append_text(at, piece->kind == PIECE_SOCKET ? "ws" : "http");
+    at = append_text(at, secure ? "s://" : "://");
+    return append_text(at, front->authority);
+}
+
+static char *replace(struct text text, const struct piece *pieces, size_t count,
+                     const struct session_front *front, size_t *out_len)
+{
+    /* "https" is the longest of the four schemes, and a number has up to 20 digits. */
+    size_t longest =
+        strlen("https://") + (front->authority != NULL ? strlen(front->authority) : 0) + 20;
     char *out = malloc(text.len + count * longest + 1);
     if (out == NULL)
         return NULL;
     char *at = out;
     size_t copied = 0;
     for (size_t i = 0; i < count; i++) {
-        bool secure = strcmp(address->scheme, "https") == 0;
         at = append(at, text.bytes + copied, pieces[i].begin - copied);
-        at = append_text(at, pieces[i].is_socket ? "ws" : "http");
-        at = append_text(at, secure ? "s://" : "://");
-        at = append_text(at, address->authority);
+        at = append_piece(at, &pieces[i], front);
         copied = pieces[i].end;
     }
     at = append(at, text.bytes + copied, text.len - copied);
@@ -169,19 +211,19 @@ static char *replace(struct text text, const struct piece *pieces, size_t count,
     return out;
 }
 
-char *session_rewrite(const char *bytes, size_t len, const struct session_address *address,
+char *session_rewrite(const char *bytes, size_t len, const struct session_front *front,
                       size_t *out_len, bool *no_memory)
 {
     struct text text = {bytes, len};
-    struct piece pieces[URLS];
+    struct piece pieces[PIECES];
     json_t *session = json_text_read(bytes, len, 0, NULL, no_memory);
     if (session == NULL)
         return NULL;
     json_decref(session);
-    size_t count = find_pieces(text, pieces);
+    size_t count = find_pieces(text, front, pieces);
     if (count == 0)
         return NULL;
-    char *out = replace(text, pieces, count, address, out_len);
+    char *out = replace(text, pieces, count, front, out_len);
     *no_memory = out == NULL;
     return out;
 }

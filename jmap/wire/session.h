@@ -2,9 +2,10 @@
 #define RENEWGATE_JMAP_WIRE_SESSION_H
 
 /*
- * The session object (RFC 8620, section 2) and the URLs in it, which a client follows: apiUrl,
- * uploadUrl, downloadUrl, eventSourceUrl, and the url of the WebSocket capability (RFC 8887,
- * section 3). The server makes them of its own name, whatever name the client used.
+ * The session object (RFC 8620, section 2), and what of it is not so behind a gate: the URLs, which
+ * a client follows (apiUrl, uploadUrl, downloadUrl, eventSourceUrl, and the url of the WebSocket
+ * capability, RFC 8887, section 3), as the server makes them of its own name whatever name the
+ * client used; and maxSizeRequest, where the gate takes less.
  */
 
 #include <stdbool.h>
@@ -16,18 +17,20 @@
  */
 bool session_is_target(const char *path, size_t len);
 
-/* Where the URLs are to lead. Both go into JSON strings as they are. */
-struct session_address {
-    const char *scheme; /* "http" or "https" */
-    const char *authority;
+/* Where the URLs are to lead, as it goes into JSON strings; and what the gate takes. */
+struct session_front {
+    const char *scheme;    /* "http" or "https" */
+    const char *authority; /* NULL: the URLs stay */
+    size_t max_request;    /* bytes */
 };
 
 /*
- * The same text with scheme and authority of those URLs replaced, the caller's to free(). Not a
- * byte besides is touched, templates in braces neither; what is no absolute URL is left alone.
- * NULL where there is nothing to replace, or memory runs out: then *no_memory.
+ * The same text with scheme and authority of those URLs replaced, and maxSizeRequest where it is
+ * above the gate's; the caller's to free(). Not a byte besides is touched, templates in braces
+ * neither; what is no absolute URL, or no number, is left alone. NULL where there is nothing to
+ * replace, or memory runs out: then *no_memory.
  */
-char *session_rewrite(const char *text, size_t len, const struct session_address *address,
+char *session_rewrite(const char *text, size_t len, const struct session_front *front,
                       size_t *out_len, bool *no_memory);
 
 #endif

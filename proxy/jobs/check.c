@@ -111,6 +111,25 @@ static bool check_credential(const struct config *config, FILE *out)
     return fine;
 }
 
+/* What a client may send is the smaller of the server's limit and the gate's. */
+static void check_limit(const struct config *config, FILE *out)
+{
+    struct probe_result result;
+    probe_get(config, "/jmap/session", config->service_authorization, TIMEOUT_MILLISECONDS,
+              &result);
+    json_t *session = json_loadb(buffer_content(&result.body), result.body.len, 0, NULL);
+    const json_t *capabilities = json_object_get(session, "capabilities");
+    const json_t *core = json_object_get(capabilities, "urn:ietf:params:jmap:core");
+    json_int_t limit = json_integer_value(json_object_get(core, "maxSizeRequest"));
+    if (limit > 0)
+        fprintf(out,
+                "requests: the server takes %" JSON_INTEGER_FORMAT
+                " bytes, the gate %zu (RENEWGATE_MAX_REQUEST)\n",
+                limit, config->max_request);
+    json_decref(session);
+    probe_clear(&result);
+}
+
 /* The setting in an answer to x:Http/get, or NULL. */
 static json_t *find_setting(const json_t *answer, const char *name)
 {
@@ -161,5 +180,7 @@ int check_run(const struct config *config, FILE *out)
     fine = fine && check_credential(config, out);
     if (fine)
         check_addresses(config, out);
+    if (fine && config->service_authorization != NULL)
+        check_limit(config, out);
     return replica_lock_check(config, out) && fine ? 0 : 1;
 }

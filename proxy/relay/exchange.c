@@ -487,7 +487,7 @@ static void begin(struct exchange *exchange)
         return;
     exchange->frame = vetting_body_frame(exchange->arrival);
     exchange->is_call = targets_api(exchange->arrival);
-    exchange->is_session = public_session_asked(exchange->context->gate->config, exchange->arrival);
+    exchange->is_session = public_session_asked(exchange->arrival);
     exchange->asks_upgrade = !exchange->frame.present && upgrade_is_asked(exchange->arrival);
     if (exchange->is_call && refuse_call(exchange))
         return;

@@ -8,10 +8,8 @@
 #include "proxy/http/outgoing.h"
 #include "proxy/http/vetting.h"
 
-bool public_session_asked(const struct config *config, const struct arrival *arrival)
+bool public_session_asked(const struct arrival *arrival)
 {
-    if (config->public_url == NULL)
-        return false;
     struct target_path path = vetting_target_path(arrival);
     return (strcmp(arrival->method, "GET") == 0 || strcmp(arrival->method, "HEAD") == 0) &&
            session_is_target(path.text, path.len);
@@ -35,26 +33,29 @@ bool public_session_answers(const struct answer *answer)
             (field_read_length(length->value, &len) && len <= PUBLIC_SESSION_LIMIT));
 }
 
-/* Where the client is to go; without an authority where that cannot be told. */
-static struct session_address address_for(const struct config *config,
-                                          const struct arrival *arrival)
+/* Where the client is to go; without an authority where that cannot be told, or is left alone. */
+static struct session_front front_for(const struct config *config, const struct arrival *arrival)
 {
-    if (*config->public_url == '\0')
-        return (struct session_address){arrival->from.scheme, arrival->from.host};
-    const char *authority = strstr(config->public_url, "://") + 3;
-    bool secure = strncmp(config->public_url, "https", 5) == 0;
-    return (struct session_address){secure ? "https" : "http", authority};
+    struct session_front front = {.max_request = config->max_request};
+    if (config->public_url == NULL)
+        return front;
+    if (*config->public_url == '\0') {
+        front.scheme = arrival->from.scheme;
+        front.authority = arrival->from.host;
+        return front;
+    }
+    front.scheme = strncmp(config->public_url, "https", 5) == 0 ? "https" : "http";
+    front.authority = strstr(config->public_url, "://") + 3;
+    return front;
 }
 
 bool public_session_rewrite(const struct config *config, const struct arrival *arrival,
                             struct buffer *body, struct field_list *fields, struct arena *arena)
 {
-    struct session_address address = address_for(config, arrival);
-    if (address.authority == NULL)
-        return true;
+    struct session_front front = front_for(config, arrival);
     size_t len;
     bool no_memory;
-    char *text = session_rewrite(buffer_content(body), body->len, &address, &len, &no_memory);
+    char *text = session_rewrite(buffer_content(body), body->len, &front, &len, &no_memory);
     if (text == NULL)
         return !no_memory;
     buffer_clear(body);

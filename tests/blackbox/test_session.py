@@ -130,6 +130,18 @@ def test_a_client_without_a_host_gets_the_servers_own():
         assert gate.request("GET", "/jmap/session", None, {"Host": ""})[2] == SMALL
 
 
+@pytest.mark.parametrize("public_url", ["auto", "off"])
+def test_it_tells_the_gates_limit_where_that_is_lower(standin, public_url):
+    def told(gate):
+        status, _, body = gate.request("GET", "/jmap/session", None, {"Authorization": basic("admin")})
+        assert status == 200
+        return json.loads(body)["capabilities"]["urn:ietf:params:jmap:core"]["maxSizeRequest"]
+
+    for limit, shown in ((20_000_000, 10_000_000), (10_000_000, 10_000_000), (5000, 5000)):
+        with Gate(standin.port, MAX_REQUEST=limit, PUBLIC_URL=public_url) as gate:
+            assert told(gate) == shown
+
+
 @pytest.mark.parametrize("value", ["mail.test", "https://mail.test/x", "https://", 'http://a"b'])
 def test_what_is_no_address_stops_the_start(value):
     ended = run(UPSTREAM_URL="http://127.0.0.1:1", PUBLIC_URL=value)

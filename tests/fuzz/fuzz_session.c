@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct session_address address = {"https", "mail.example.org:8443"};
+    static const struct session_front address = {"https", "mail.example.org:8443", 1000};
     char *text = text_of(data, size);
     size_t len, again_len;
     bool no_memory;

@@ -13,6 +13,8 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SOCKET "\"urn:ietf:params:jmap:websocket\""
 
+#define CORE "\"urn:ietf:params:jmap:core\""
+
 /* Memory runs out at the call after this many more; -1: never. */
 static int left = -1;
 
@@ -27,7 +29,8 @@ void *__wrap_malloc(size_t size)
     return __real_malloc(size);
 }
 
-static const struct session_address here = {.scheme = "http", .authority = "gate.test:8088"};
+static const struct session_front here = {
+    .scheme = "http", .authority = "gate.test:8088", .max_request = 1000000};
 
 static void knows_where_the_session_is(void **state)
 {
@@ -77,6 +80,21 @@ static const struct {
      " {\r\n\t\"state\" : \"\\u00e4\\\"\\\\\" , \"x\":1e0,\"uploadUrl\" : "
      "\"http://gate.test:8088/{accountId}\" ,"
      "\"apiUrl\":\"http://gate.test:8088?x\",\"y\":[{},[],\"}\"]}\n"},
+    {"a limit above the gate's, among URLs",
+     "{\"apiUrl\":\"https://a/\",\"capabilities\":{" CORE
+     ":{\"maxSizeUpload\":50000000,\"maxSizeRequest\": 10000000 ,\"maxCallsInRequest\":16}}}",
+     "{\"apiUrl\":\"http://gate.test:8088/\",\"capabilities\":{" CORE
+     ":{\"maxSizeUpload\":50000000,\"maxSizeRequest\": 1000000 ,\"maxCallsInRequest\":16}}}"},
+    {"the largest limit", "{\"capabilities\":{" CORE ":{\"maxSizeRequest\":9223372036854775807}}}",
+     "{\"capabilities\":{" CORE ":{\"maxSizeRequest\":1000000}}}"},
+    {"a limit that is the gate's", "{\"capabilities\":{" CORE ":{\"maxSizeRequest\":1000000}}}",
+     NULL},
+    {"limits that are none",
+     "{\"maxSizeRequest\":2000000,\"capabilities\":{\"maxSizeRequest\":2000000," CORE
+     ":{\"maxSizeRequest\":\"2000000\",\"x\":{\"maxSizeRequest\":2000000}}}}",
+     NULL},
+    {"a limit that is not whole", "{\"capabilities\":{" CORE ":{\"maxSizeRequest\":2000000e1}}}",
+     NULL},
     {"an authority alone", "{\"apiUrl\":\"https://a\"}", "{\"apiUrl\":\"http://gate.test:8088\"}"},
     {"a template after the authority", "{\"apiUrl\":\"https://a{x}\"}",
      "{\"apiUrl\":\"http://gate.test:8088{x}\"}"},
@@ -122,10 +140,24 @@ static void rewrites_the_urls_only(void **state)
     }
 }
 
+static void leaves_urls_alone_without_an_address(void **state)
+{
+    (void)state;
+    const struct session_front there = {.max_request = 7};
+    static const char before[] =
+        "{\"apiUrl\":\"http://a/\",\"capabilities\":{" CORE ":{\"maxSizeRequest\":8}}}";
+    size_t len;
+    bool no_memory;
+    char *after = session_rewrite(before, strlen(before), &there, &len, &no_memory);
+    assert_string_equal(after, "{\"apiUrl\":\"http://a/\",\"capabilities\":{" CORE
+                               ":{\"maxSizeRequest\":7}}}");
+    free(after);
+}
+
 static void speaks_tls_where_clients_do(void **state)
 {
     (void)state;
-    const struct session_address there = {.scheme = "https", .authority = "m"};
+    const struct session_front there = {.scheme = "https", .authority = "m"};
     static const char before[] =
         "{\"apiUrl\":\"http://a/\",\"capabilities\":{" SOCKET ":{\"url\":\"ws://a/\"}}}";
     size_t len;
@@ -175,8 +207,11 @@ static void says_when_memory_runs_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(knows_where_the_session_is),  cmocka_unit_test(rewrites_the_urls_only),
-        cmocka_unit_test(speaks_tls_where_clients_do), cmocka_unit_test(survives_damage),
+        cmocka_unit_test(knows_where_the_session_is),
+        cmocka_unit_test(rewrites_the_urls_only),
+        cmocka_unit_test(leaves_urls_alone_without_an_address),
+        cmocka_unit_test(speaks_tls_where_clients_do),
+        cmocka_unit_test(survives_damage),
         cmocka_unit_test(says_when_memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
