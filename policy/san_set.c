@@ -1,18 +1,14 @@
 #include "policy/san_set.h"
 
+#include <arpa/inet.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * Lower case without the locale's opinion. A NUL inside a name would end it early and let
- * "example.org\0.example.net" pass for "example.org"; 0xff occurs in no name.
- */
+/* Lower case without the locale's opinion. */
 static char fold(char c)
 {
-    if (c >= 'A' && c <= 'Z')
-        return (char)(c - 'A' + 'a');
-    return c == '\0' ? '\xff' : c;
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
 static size_t without_trailing_dot(const char *name, size_t len)
@@ -81,10 +77,52 @@ static void fold_into(char *to, const char *name, size_t len)
         to[i] = fold(name[i]);
 }
 
+static bool is_label(const char *label, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)label[i];
+        bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                    c == '-' || c == '_' || c >= 0x80;
+        if (!fits)
+            return false;
+    }
+    return len > 0;
+}
+
+static bool is_host(const char *name, size_t len)
+{
+    const char *end = name + len;
+
+    if (len > 2 && memcmp(name, "*.", 2) == 0)
+        name += 2;
+    for (const char *dot; (dot = memchr(name, '.', (size_t)(end - name))); name = dot + 1) {
+        if (!is_label(name, (size_t)(dot - name)))
+            return false;
+    }
+    return is_label(name, (size_t)(end - name));
+}
+
+static bool is_ipv6(const char *name, size_t len)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+    struct in6_addr address;
+
+    if (len >= sizeof text || memchr(name, '\0', len))
+        return false;
+    memcpy(text, name, len);
+    return inet_pton(AF_INET6, text, &address) == 1;
+}
+
+bool san_name_is_one(const char *name, size_t len)
+{
+    len = without_trailing_dot(name, len);
+    return is_host(name, len) || is_ipv6(name, len);
+}
+
 bool san_set_add(struct san_set *set, const char *name, size_t len)
 {
     len = without_trailing_dot(name, len);
-    if (len == 0)
+    if (!san_name_is_one(name, len))
         return true;
 
     char *folded = malloc(len + 1);

@@ -21,7 +21,17 @@ struct san_set {
 
 #define SAN_SET_EMPTY ((struct san_set){0})
 
-/* False, and the set unchanged, when memory runs out. An empty name is left out. */
+/*
+ * Whether a text can be that of a host (RFC 1123, section 2.1, with underscores, a wildcard as its
+ * first label and letters beyond ASCII) or of an address. The server lists a certificate's common
+ * name among its names, whatever it is.
+ */
+bool san_name_is_one(const char *name, size_t len);
+
+/*
+ * False, and the set unchanged, when memory runs out. What is neither a host's name nor an address
+ * is left out: no set of names differs by it.
+ */
 bool san_set_add(struct san_set *set, const char *name, size_t len);
 
 /* Below, at or above 0, as strcmp(): an order among sets, 0 where they are equal. */
