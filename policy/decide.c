@@ -170,10 +170,17 @@ const char *outcome_name(enum outcome outcome)
     return "unknown";
 }
 
+static int64_t held(int64_t seconds)
+{
+    return seconds < REFUSAL_LONGEST_SECONDS ? seconds : REFUSAL_LONGEST_SECONDS;
+}
+
 /* What one task says about H; WALL_TIME_NEVER where it was not refused. */
-static wall_time refused_by_task(const struct renewal_task *task, int64_t blind_hold_seconds)
+static wall_time refused_by_task(const struct renewal_task *task, int64_t blind_hold_seconds,
+                                 wall_time now)
 {
     bool failed = task->state == TASK_FAILED;
+    wall_time failed_at = wall_time_earlier(task->failed_at, now);
 
     if (!failed && task->state != TASK_RETRY)
         return WALL_TIME_NEVER;
@@ -183,12 +190,13 @@ static wall_time refused_by_task(const struct renewal_task *task, int64_t blind_
     case REFUSAL_NONE:
         break;
     case REFUSAL_SECONDS:
-        return failed ? wall_time_add(task->failed_at, refusal.seconds)
-                      : wall_time_later(task->due, wall_time_add(task->tried, refusal.seconds));
+        return failed
+                   ? wall_time_add(failed_at, held(refusal.seconds))
+                   : wall_time_later(task->due, wall_time_add(task->tried, held(refusal.seconds)));
     case REFUSAL_SOME_TIME:
         if (task->restarted)
             return task->due;
-        return wall_time_add(failed ? task->failed_at : task->seen, blind_hold_seconds);
+        return wall_time_add(failed ? failed_at : task->seen, blind_hold_seconds);
     }
     return WALL_TIME_NEVER;
 }
@@ -200,6 +208,6 @@ wall_time refused_until(const struct renewal_task *tasks, size_t task_count,
     wall_time until = issue_limit_next(limit, issued, issued_count, now);
 
     for (size_t i = 0; i < task_count; i++)
-        until = wall_time_later(until, refused_by_task(&tasks[i], blind_hold_seconds));
+        until = wall_time_later(until, refused_by_task(&tasks[i], blind_hold_seconds, now));
     return until;
 }

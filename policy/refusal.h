@@ -18,6 +18,12 @@ enum refusal_kind {
     REFUSAL_SOME_TIME, /* "Rate limited. Retry after some time": the CA named no time, or a date */
 };
 
+/*
+ * A refusal holds for so long at most, 31 days: no CA means more, and a Retry-After of centuries
+ * becomes a due time that the server itself cannot read.
+ */
+#define REFUSAL_LONGEST_SECONDS (INT64_C(31) * 86400)
+
 struct refusal {
     enum refusal_kind kind;
     int64_t seconds; /* N, with REFUSAL_SECONDS */

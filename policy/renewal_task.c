@@ -21,6 +21,20 @@ wall_time renewal_task_tried(const struct renewal_task *task, int64_t max_attemp
     return wall_time_add(task->due, -(delay < PERPETUAL_LONGEST ? delay : PERPETUAL_LONGEST));
 }
 
+wall_time renewal_task_due(const struct renewal_task *task, wall_time now)
+{
+    struct refusal refusal = refusal_parse(task->failure_reason);
+
+    if (!renewal_task_rate_limited(task) || task->restarted)
+        return wall_time_equal(task->due, WALL_TIME_FOREVER) ? now : task->due;
+
+    wall_time latest = wall_time_add(now, REFUSAL_LONGEST_SECONDS);
+    bool unwritable =
+        refusal.kind == REFUSAL_SECONDS &&
+        wall_time_before(WALL_TIME_LAST_WRITABLE, wall_time_add(now, refusal.seconds));
+    return unwritable ? latest : wall_time_earlier(task->due, latest);
+}
+
 bool renewal_task_rate_limited(const struct renewal_task *task)
 {
     return task->state == TASK_RETRY && refusal_parse(task->failure_reason).kind != REFUSAL_NONE;

@@ -32,6 +32,13 @@ struct renewal_task {
  */
 wall_time renewal_task_tried(const struct renewal_task *task, int64_t max_attempts);
 
+/*
+ * The due time that counts, with `due` as the server tells it (WALL_TIME_FOREVER where that cannot
+ * be read): of one that the CA has refused no more than REFUSAL_LONGEST_SECONDS from `now`. Where
+ * the CA has named a time beyond what the server can write, what it tells is another time.
+ */
+wall_time renewal_task_due(const struct renewal_task *task, wall_time now);
+
 /* It waits because the CA has refused. */
 bool renewal_task_rate_limited(const struct renewal_task *task);
 

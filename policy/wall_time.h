@@ -18,6 +18,12 @@ typedef struct {
 #define WALL_TIME_NEVER ((wall_time){INT64_MIN})
 #define WALL_TIME_FOREVER ((wall_time){INT64_MAX})
 
+/*
+ * The last moment that the server reads in a request (3000-12-31T23:59:59Z; `UTCDateTime` in its
+ * registry takes the years 1970 to 3000). A later one is refused, so none is ever written.
+ */
+#define WALL_TIME_LAST_WRITABLE ((wall_time){INT64_C(32535215999)})
+
 /* Room for "2026-11-23T21:33:17Z" and its NUL. */
 #define WALL_TIME_TEXT_SIZE 21
 
@@ -34,6 +40,11 @@ static inline bool wall_time_equal(wall_time a, wall_time b)
 static inline wall_time wall_time_later(wall_time a, wall_time b)
 {
     return wall_time_before(a, b) ? b : a;
+}
+
+static inline wall_time wall_time_earlier(wall_time a, wall_time b)
+{
+    return wall_time_before(b, a) ? b : a;
 }
 
 /* t + seconds, held within WALL_TIME_NEVER and WALL_TIME_FOREVER. */

@@ -91,7 +91,10 @@ static bool note(struct lookup_domain *domain, const json_t *certificate)
     domain->issued[domain->issued_count] = begins;
     struct lookup_certificate *stored = &domain->stored[domain->issued_count++];
     *stored = (struct lookup_certificate){
-        .begins = begins, .ends = ends, .renewal_due = due_at(begins, ends, domain->renew_before)};
+        .begins = begins,
+        .ends = ends,
+        .renewal_due =
+            wall_time_earlier(due_at(begins, ends, domain->renew_before), WALL_TIME_LAST_WRITABLE)};
     strncpy(stored->id, id, OBJECT_ID_SIZE - 1);
 
     if (!domain->certificate_id || wall_time_before(domain->newest_expiry, ends)) {

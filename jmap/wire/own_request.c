@@ -221,7 +221,7 @@ bool own_request_task(const json_t *object, wall_time now, struct renewal_task *
         .state = strcmp(state, "Retry") == 0    ? TASK_RETRY
                  : strcmp(state, "Failed") == 0 ? TASK_FAILED
                                                 : TASK_PENDING,
-        .due = own_request_time(status, "due", now),
+        .due = own_request_time(status, "due", WALL_TIME_FOREVER),
         .failed_at = own_request_time(status, "failedAt", now),
         .seen = now,
         .failure_reason = own_request_string(status, "failureReason"),
@@ -229,5 +229,6 @@ bool own_request_task(const json_t *object, wall_time now, struct renewal_task *
         .attempts = json_integer_value(attempts),
         .tried = WALL_TIME_NEVER,
     };
+    out->due = renewal_task_due(out, now);
     return true;
 }

@@ -8,13 +8,15 @@
 void ca_reset(void)
 {
     free(store.ca.fail);
+    free(store.ca.common_name);
+    free(store.ca.invalid);
     store.ca = (struct ca){
         .retry_after = RETRY_AFTER_SECONDS,
         .limited = true,
         .burst = 5,
         .window = 168 * 3600,
         .refuse_seconds = 3600,
-        .lifetime_days = 90,
+        .lifetime_seconds = INT64_C(90) * 86400,
         .count_stored = true,
     };
 }
@@ -38,6 +40,14 @@ static bool configure_limit(const char *text)
     return true;
 }
 
+static void configure_text(char **text, const json_t *json)
+{
+    if (!json)
+        return;
+    free(*text);
+    *text = text_copy(json_string_value(json));
+}
+
 bool ca_configure(const json_t *json, const char **error)
 {
     struct ca *ca = &store.ca;
@@ -46,9 +56,9 @@ bool ca_configure(const json_t *json, const char **error)
     const json_t *refuse = json_object_get(json, "refuse");
     const json_t *refuse_seconds = json_object_get(json, "refuse_seconds");
     const json_t *days = json_object_get(json, "lifetime_days");
+    const json_t *seconds = json_object_get(json, "lifetime_seconds");
     const json_t *backdate = json_object_get(json, "backdate_seconds");
     const json_t *count_stored = json_object_get(json, "count_stored");
-    const json_t *fail = json_object_get(json, "fail");
     if (retry_after) {
         if (strcmp(retry_after, "seconds") == 0)
             ca->retry_after = RETRY_AFTER_SECONDS;
@@ -70,15 +80,16 @@ bool ca_configure(const json_t *json, const char **error)
     if (json_is_integer(refuse_seconds))
         ca->refuse_seconds = json_integer_value(refuse_seconds);
     if (json_is_integer(days))
-        ca->lifetime_days = json_integer_value(days);
+        ca->lifetime_seconds = json_integer_value(days) * 86400;
+    if (json_is_integer(seconds))
+        ca->lifetime_seconds = json_integer_value(seconds);
     if (json_is_integer(backdate))
         ca->backdate_seconds = json_integer_value(backdate);
     if (json_is_boolean(count_stored))
         ca->count_stored = json_is_true(count_stored);
-    if (fail) {
-        free(ca->fail);
-        ca->fail = text_copy(json_string_value(fail));
-    }
+    configure_text(&ca->fail, json_object_get(json, "fail"));
+    configure_text(&ca->invalid, json_object_get(json, "invalid"));
+    configure_text(&ca->common_name, json_object_get(json, "common_name"));
     return true;
 }
 
@@ -89,11 +100,12 @@ json_t *ca_describe(void)
     char limit[64] = "off";
     if (ca->limited)
         snprintf(limit, sizeof limit, "%lld/%llds", (long long)ca->burst, (long long)ca->window);
-    return json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:b, s:s?}", "retry_after",
+    return json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:b, s:s?, s:s?, s:s?}", "retry_after",
                      forms[ca->retry_after], "limit", limit, "refuse", ca->refuse, "refuse_seconds",
-                     (json_int_t)ca->refuse_seconds, "lifetime_days", (json_int_t)ca->lifetime_days,
-                     "backdate_seconds", (json_int_t)ca->backdate_seconds, "count_stored",
-                     ca->count_stored, "fail", ca->fail);
+                     (json_int_t)ca->refuse_seconds, "lifetime_seconds",
+                     (json_int_t)ca->lifetime_seconds, "backdate_seconds",
+                     (json_int_t)ca->backdate_seconds, "count_stored", ca->count_stored, "fail",
+                     ca->fail, "invalid", ca->invalid, "common_name", ca->common_name);
 }
 
 /* The bucket as one number: the time at which it would be full again. */

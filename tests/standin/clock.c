@@ -65,12 +65,22 @@ bool clock_is_frozen(void)
     return is_frozen;
 }
 
+/*
+ * As the server's DateTime::from_timestamp: a year is cut to 16 bits and all else to 8, so that
+ * what lies outside of its calendar comes out as nonsense that it does not read back itself.
+ */
 void clock_format(int64_t seconds, char text[CLOCK_TEXT])
 {
-    time_t when = (time_t)seconds;
-    struct tm tm;
-    if (!gmtime_r(&when, &tm) || !strftime(text, CLOCK_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm))
-        snprintf(text, CLOCK_TEXT, "0000-00-00T00:00:00Z");
+    int64_t days = seconds / 86400 + 719468, rest = seconds % 86400;
+    int64_t era = (days >= 0 ? days : days - 146096) / 146097;
+    uint64_t of_era = (uint64_t)(days - era * 146097);
+    uint64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    uint64_t of_year = of_era - (365 * year + year / 4 - year / 100);
+    uint64_t march = (5 * of_year + 2) / 153, month = march < 10 ? march + 3 : march - 9;
+    uint16_t shown = (uint16_t)((int64_t)year + era * 400 + (month <= 2));
+    snprintf(text, CLOCK_TEXT, "%04u-%02u-%02uT%02u:%02u:%02uZ", shown, (uint8_t)month,
+             (uint8_t)(of_year - (153 * march + 2) / 5 + 1), (uint8_t)(rest / 3600),
+             (uint8_t)(rest / 60 % 60), (uint8_t)(rest % 60));
 }
 
 void clock_format_http(int64_t seconds, char text[CLOCK_TEXT])

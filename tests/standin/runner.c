@@ -138,8 +138,10 @@ static void rate_limited(uint64_t id, int64_t wait, uint64_t max_attempts)
     store.counters.refusals++;
     if (store.ca.retry_after == RETRY_AFTER_SECONDS) {
         /* The server adds a second to what the CA says. */
-        snprintf(text, sizeof text, "Rate limited. Retry after %lld seconds", (long long)wait + 1);
-        fail(id, FAIL_RETRY_AT, clock_now() + wait + 1, max_attempts, text);
+        uint64_t seconds = (uint64_t)wait + 1;
+        snprintf(text, sizeof text, "Rate limited. Retry after %llu seconds",
+                 (unsigned long long)seconds);
+        fail(id, FAIL_RETRY_AT, (int64_t)((uint64_t)clock_now() + seconds), max_attempts, text);
     } else {
         /* A date is subtracted the wrong way round and so lost, as if there were none. */
         fail(id, FAIL_TEMPORARY, 0, max_attempts, "Rate limited. Retry after some time");
@@ -163,6 +165,28 @@ static bool not_due(uint64_t id, const struct domain *domain, const struct san_s
              domain->name, when);
     fail(id, FAIL_PERMANENT, 0, 0, text);
     return true;
+}
+
+static bool has_wildcard(const struct san_set *set)
+{
+    for (size_t i = 0; i < set->name_count; i++) {
+        if (strncmp(set->names[i], "*.", 2) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A CA offers nothing but DNS for a wildcard. What it offers is shown with URL and token, so no two
+ * of these read alike. */
+static void challenge_not_supported(uint64_t id, const char *requested)
+{
+    unsigned long long order = store.counters.orders;
+    char text[384];
+    snprintf(text, sizeof text,
+             "Challenge type %.20s not supported. Supported types: [Challenge { typ: Dns01, url: "
+             "\"https://localhost:14000/chalZ/dk%llu\", token: Some(\"wM%lluQ\"), error: None }]",
+             requested, order, order);
+    fail(id, FAIL_PERMANENT, 0, 0, text);
 }
 
 static void start_renewal(const struct task *task, struct order *order)
@@ -199,6 +223,15 @@ static void start_renewal(const struct task *task, struct order *order)
         rate_limited(id, wait, provider->max_retries);
         return;
     }
+    if (has_wildcard(set) && strncmp(provider->challenge, "Dns", 3) != 0) {
+        challenge_not_supported(id, provider->challenge);
+        return;
+    }
+    if (store.ca.invalid) {
+        snprintf(text, sizeof text, "Order is invalid: %.90s", store.ca.invalid);
+        fail(id, FAIL_PERMANENT, 0, 0, text);
+        return;
+    }
     if (store.ca.fail) {
         snprintf(text, sizeof text, "Authentication failed: \"%.90s\"", store.ca.fail);
         fail(id, FAIL_TEMPORARY, 0, 3, text);
@@ -208,15 +241,35 @@ static void start_renewal(const struct task *task, struct order *order)
     snprintf(order->renew_before, sizeof order->renew_before, "%.7s", provider->renew_before);
 }
 
-/* When the task that follows is due. */
+/* The certificate's common name is listed among its names, whatever it is. */
+static void add_certificate(const struct san_set *set, int64_t from, int64_t to)
+{
+    const char *names[CA_MAX_NAMES + 1];
+    size_t count = set->name_count;
+    memcpy(names, set->names, count * sizeof *names);
+    if (store.ca.common_name)
+        names[count++] = store.ca.common_name;
+    store_cert_add(0, names, count, from, to, DEFAULT_ISSUER);
+}
+
+/* When the task that follows is due; 0 where the certificate was too short to be stored. */
 static int64_t store_certificate(const struct order *order)
 {
     int64_t now = clock_now();
     int64_t from = now - store.ca.backdate_seconds;
-    int64_t to = from + store.ca.lifetime_days * 86400 - 1;
-    store_cert_add(0, (const char *const *)order->set->names, order->set->name_count, from, to,
-                   DEFAULT_ISSUER);
+    int64_t to = from + store.ca.lifetime_seconds - 1;
+    int64_t left = to > now ? to - now : 0;
+    char text[128];
     store.counters.certificates++;
+    if (left < 3600) {
+        snprintf(text, sizeof text,
+                 "Invalid request: Certificate expires in %lld seconds, expected at least 3600 "
+                 "seconds",
+                 (long long)left);
+        fail(order->task_id, FAIL_PERMANENT, 0, 0, text);
+        return 0;
+    }
+    add_certificate(order->set, from, to);
     /* The older version counts what is left of the lifetime from the end of the order. */
     return due_at(store.version == VERSION_0_16_5 ? now : from, to, order->renew_before);
 }
@@ -278,6 +331,8 @@ static void run_task(struct task *task, double order_seconds, double gap_seconds
     if (!order.placed || (order_seconds > 0 && !wait_seconds(order_seconds, generation)))
         return;
     int64_t next_due = store_certificate(&order);
+    if (!next_due)
+        return;
     if (gap_seconds > 0 && !wait_seconds(gap_seconds, generation))
         return;
     finish(&order, next_due);

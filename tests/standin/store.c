@@ -64,7 +64,7 @@ uint64_t task_due_key(const struct task *task)
 {
     if (task->status.kind == STATUS_FAILED)
         return DUE_NEVER;
-    return task->status.due > 0 ? (uint64_t)task->status.due : 0;
+    return (uint64_t)task->status.due;
 }
 
 struct task *store_task(uint64_t id)
@@ -699,7 +699,7 @@ static bool load_generated(const json_t *from, const char **error)
             size_t san_count = ca_names(domain, sans);
             int64_t from_time = now - (int64_t)(json_number_value(age) * 86400);
             store_cert_add(id_next(), (const char *const *)sans, san_count, from_time,
-                           from_time + store.ca.lifetime_days * 86400 - 1, DEFAULT_ISSUER);
+                           from_time + store.ca.lifetime_seconds - 1, DEFAULT_ISSUER);
             while (san_count)
                 free(sans[--san_count]);
         }

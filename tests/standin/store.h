@@ -92,10 +92,12 @@ struct ca {
     int64_t burst, window; /* certificates, seconds */
     bool refuse;           /* every order is answered 429 */
     int64_t refuse_seconds;
-    int64_t lifetime_days;
+    int64_t lifetime_seconds;
+    char *common_name;        /* of each certificate, listed among its names; or NULL */
     int64_t backdate_seconds; /* how far before its issue a certificate begins */
     bool count_stored;        /* certificates that PUT /state brings have used up tokens */
     char *fail;               /* validation fails with these words */
+    char *invalid;            /* orders become invalid with these words */
 };
 
 struct runner_settings {

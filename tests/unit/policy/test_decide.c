@@ -744,11 +744,28 @@ static const struct refused_row refused_rows[] = {
     {"failed: seconds beyond all time",
      {FAILED("a", -DAY, "Rate limited. Retry after 99999999999999999999 seconds")},
      {0},
-     {INT64_MAX}},
-    {"failed: 10^18 seconds",
-     {FAILED("a", 0, "Rate limited. Retry after 1000000000000000000 seconds")},
+     AT(30 * DAY)},
+    {"failed: a hundred years",
+     {FAILED("a", 0, "Rate limited. Retry after 3153600001 seconds")},
      {0},
-     {NOW + INT64_C(1000000000000000000)}},
+     AT(31 * DAY)},
+    {"failed: 31 days",
+     {FAILED("a", 0, "Rate limited. Retry after 2678400 seconds")},
+     {0},
+     AT(31 * DAY)},
+    {"failed at a time to come: now", {FAILED("a", 400 * DAY, LIMITED)}, {0}, AT(604793)},
+    {"failed, no time named, at a time to come: now",
+     {FAILED("a", 400 * DAY, LIMITED_BLINDLY)},
+     {0},
+     AT(6 * HOUR)},
+    {"retry, out of attempts: a hundred years",
+     {{.id = "a",
+       .state = TASK_RETRY,
+       .due = AT(HOUR),
+       .tried = AT(-HOUR),
+       .failure_reason = "Rate limited. Retry after 3153600001 seconds"}},
+     {0},
+     AT(31 * DAY - HOUR)},
     {"retry, no time named: from when it was seen, not its due",
      {{.id = "a",
        .state = TASK_RETRY,
@@ -831,10 +848,49 @@ static void knows_when_a_task_was_tried_that_ran_out_of_attempts(void **state)
     }
 }
 
+#define CENTURIES "Rate limited. Retry after 9223372036854775808 seconds"
+
+/* What the server tells of a time beyond its calendar is another time, or none. */
+static void holds_no_task_for_ever(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct renewal_task task;
+        wall_time due;
+    } rows[] = {
+        {"pending", PENDING("a", 400 * DAY), AT(400 * DAY)},
+        {"pending, its time cannot be read", {.id = "a", .due = {INT64_MAX}}, AT(0)},
+        {"retry for another reason", RETRY("a", 400 * DAY, DNS_ERROR), AT(400 * DAY)},
+        {"rate limited", RETRY("a", 7 * DAY, LIMITED), AT(7 * DAY)},
+        {"rate limited, a hundred years",
+         RETRY("a", INT64_C(3153600001), "Rate limited. Retry after 3153600001 seconds"),
+         AT(31 * DAY)},
+        {"rate limited, its time cannot be read",
+         {.id = "a", .state = TASK_RETRY, .due = {INT64_MAX}, .failure_reason = CENTURIES},
+         AT(31 * DAY)},
+        {"rate limited, its time reads as past", RETRY("a", -90 * DAY, CENTURIES), AT(31 * DAY)},
+        {"written by a collapse",
+         {.id = "a",
+          .state = TASK_RETRY,
+          .due = AT(5 * DAY),
+          .failure_reason = CENTURIES,
+          .restarted = true},
+         AT(5 * DAY)},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        wall_time due = renewal_task_due(&rows[i].task, (wall_time)AT(0));
+        if (!wall_time_equal(due, rows[i].due))
+            fail_msg("%s: %lld", rows[i].name, (long long)due.seconds);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(knows_when_a_task_was_tried_that_ran_out_of_attempts),
+        cmocka_unit_test(holds_no_task_for_ever),
         cmocka_unit_test(decides_by_the_table),
         cmocka_unit_test(the_order_of_the_list_does_not_matter),
         cmocka_unit_test(no_state_leads_to_harm),
