@@ -65,11 +65,8 @@ static wall_time last_issue(const struct audit_facts *facts)
 /* Not a refusal, which is told apart, and not what a sweep has taken out of the queue. */
 static bool is_failure(const struct renewal_task *task)
 {
-    static const char superseded[] = "superseded by ";
-
-    return task->state != TASK_PENDING && task->failure_reason && !task->restarted &&
-           refusal_parse(task->failure_reason).kind == REFUSAL_NONE &&
-           strncmp(task->failure_reason, superseded, sizeof superseded - 1) != 0;
+    return task->state != TASK_PENDING && !task->restarted &&
+           refusal_is_failure(task->failure_reason);
 }
 
 static void count_failure(const struct renewal_task *task, wall_time since, wall_time *latest,

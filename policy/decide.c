@@ -111,13 +111,17 @@ static struct decision decide_fresh(const struct decision_facts *facts)
     return without_task(OUTCOME_NO_OP, 4, "the certificate is fresh");
 }
 
-static struct decision decide_refused(wall_time until, const struct renewal_task *earliest)
+static struct decision decide_refused(const struct decision_facts *facts,
+                                      const struct renewal_task *earliest)
 {
+    wall_time until = facts->refused_until;
+    const char *why = held_by_words(facts->held_by);
+
     if (!earliest)
-        return schedule(until, 6, "the CA would refuse before then");
+        return schedule(until, 6, why);
     if (wall_time_equal(earliest->due, until))
-        return existing(earliest, 6, "a task is queued for when the CA no longer refuses");
-    return move(earliest, until, 6, "the CA would refuse before then");
+        return existing(earliest, 6, why);
+    return move(earliest, until, 6, why);
 }
 
 static struct decision decide_due(const struct decision_facts *facts, wall_time wanted)
@@ -127,7 +131,7 @@ static struct decision decide_due(const struct decision_facts *facts, wall_time 
     if (wall_time_before(wanted, renewal_due(facts)))
         return decide_fresh(facts);
     if (wall_time_before(wanted, facts->refused_until))
-        return decide_refused(facts->refused_until, earliest);
+        return decide_refused(facts, earliest);
     if (earliest)
         return move(earliest, wanted, 7, "a renewal is due and the queued one comes later");
     return without_task(OUTCOME_FORWARD, 8, "a renewal is due and none is queued");
@@ -182,7 +186,7 @@ static wall_time refused_by_task(const struct renewal_task *task, int64_t blind_
     bool failed = task->state == TASK_FAILED;
     wall_time failed_at = wall_time_earlier(task->failed_at, now);
 
-    if (!failed && task->state != TASK_RETRY)
+    if ((!failed && task->state != TASK_RETRY) || task->other_order)
         return WALL_TIME_NEVER;
 
     struct refusal refusal = refusal_parse(task->failure_reason);
@@ -201,11 +205,34 @@ static wall_time refused_by_task(const struct renewal_task *task, int64_t blind_
     return WALL_TIME_NEVER;
 }
 
+/* Stored certificates, and those that the server got and has thrown away. */
+struct issues {
+    const wall_time *issued;
+    size_t issued_count;
+    const struct renewal_task *tasks;
+};
+
+static wall_time issue_at(const void *user, size_t i)
+{
+    const struct issues *issues = user;
+
+    if (i < issues->issued_count)
+        return issues->issued[i];
+
+    const struct renewal_task *task = &issues->tasks[i - issues->issued_count];
+    bool counts = task->state == TASK_FAILED && !task->other_order &&
+                  refusal_is_thrown_away(task->failure_reason);
+    return counts ? task->failed_at : WALL_TIME_NEVER;
+}
+
 wall_time refused_until(const struct renewal_task *tasks, size_t task_count,
                         struct issue_limit limit, const wall_time *issued, size_t issued_count,
                         int64_t blind_hold_seconds, wall_time now)
 {
-    wall_time until = issue_limit_next(limit, issued, issued_count, now);
+    const struct issues issues = {issued, issued_count, tasks};
+    const struct issue_times times = {
+        .at = issue_at, .user = &issues, .count = issued_count + task_count};
+    wall_time until = issue_limit_next_of(limit, &times, now);
 
     for (size_t i = 0; i < task_count; i++)
         until = wall_time_later(until, refused_by_task(&tasks[i], blind_hold_seconds, now));

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "policy/held.h"
 #include "policy/refusal.h"
 #include "policy/renewal_task.h"
 #include "policy/wall_time.h"
@@ -31,6 +32,7 @@ struct decision_facts {
     bool renewable;        /* the domain exists and its certificates are managed automatically */
     wall_time renewal_due; /* R; WALL_TIME_NEVER where no certificate has the exact set */
     wall_time refused_until;          /* H; WALL_TIME_NEVER where nothing says so */
+    enum held_by held_by;             /* what H comes from */
     const struct renewal_task *tasks; /* less those that the same request destroys or rewrites */
     size_t task_count;                /* Failed ones are passed over */
     const char *blind_id; /* a task this gate forwarded blindly within the interval, or NULL */

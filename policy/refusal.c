@@ -54,6 +54,54 @@ bool refusal_is_not_due(const char *failure_reason)
     return rest && wall_time_parse(rest + sizeof until - 1, &due);
 }
 
+static bool begins_with(const char *text, const char *opening)
+{
+    return text && strncmp(text, opening, strlen(opening)) == 0;
+}
+
+bool refusal_is_failure(const char *failure_reason)
+{
+    return failure_reason && refusal_parse(failure_reason).kind == REFUSAL_NONE &&
+           !refusal_is_not_due(failure_reason) && !begins_with(failure_reason, REFUSAL_SUPERSEDED);
+}
+
+bool refusal_is_thrown_away(const char *failure_reason)
+{
+    return begins_with(failure_reason, "Invalid request: Certificate expires in ");
+}
+
+bool refusal_is_invalid(const char *failure_reason)
+{
+    return begins_with(failure_reason, "Authentication failed");
+}
+
+/* The next word, which ends at *end; NULL where there is none. */
+static const char *next_word(const char *at, const char **end)
+{
+    at += strspn(at, " ");
+    *end = at + strcspn(at, " ");
+    return *end == at ? NULL : at;
+}
+
+static bool has_digit(const char *word, const char *end)
+{
+    return word + strcspn(word, "0123456789") < end;
+}
+
+bool refusal_same(const char *a, const char *b)
+{
+    const char *a_end = a ? a : "", *b_end = b ? b : "", *x, *y;
+
+    do {
+        x = next_word(a_end, &a_end);
+        y = next_word(b_end, &b_end);
+        if (!x || !y)
+            return !x && !y;
+    } while ((has_digit(x, a_end) && has_digit(y, b_end)) ||
+             (a_end - x == b_end - y && memcmp(x, y, (size_t)(a_end - x)) == 0));
+    return false;
+}
+
 bool retry_after_parse(const char *text, wall_time now, int64_t *seconds)
 {
     wall_time date;
@@ -134,13 +182,13 @@ static int64_t issue_age(wall_time issued, wall_time now)
  * list once for each age needs no sorted copy, and a set has a handful of certificates, as the CA
  * limits them and the server drops them when they expire.
  */
-static size_t next_oldest(const wall_time *issued, size_t count, wall_time now, int64_t limit,
+static size_t next_oldest(const struct issue_times *issued, wall_time now, int64_t limit,
                           int64_t *oldest)
 {
     size_t found = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        int64_t age = issue_age(issued[i], now);
+    for (size_t i = 0; i < issued->count; i++) {
+        int64_t age = issue_age(issued->at(issued->user, i), now);
 
         if (age >= limit || (found > 0 && age < *oldest))
             continue;
@@ -164,8 +212,8 @@ static int64_t take_token(int64_t full, int64_t issued, struct issue_limit limit
     return full < empty ? full : empty;
 }
 
-wall_time issue_limit_next(struct issue_limit limit, const wall_time *issued, size_t count,
-                           wall_time now)
+wall_time issue_limit_next_of(struct issue_limit limit, const struct issue_times *issued,
+                              wall_time now)
 {
     if (limit.burst < 1 || limit.burst > ISSUE_BURST_MAX || limit.window_seconds < 1 ||
         limit.window_seconds > ISSUE_WINDOW_MAX)
@@ -176,7 +224,7 @@ wall_time issue_limit_next(struct issue_limit limit, const wall_time *issued, si
     int64_t age = ISSUE_AGE_MAX + 1;
     size_t same_age;
 
-    while ((same_age = next_oldest(issued, count, now, age, &age)) > 0) {
+    while ((same_age = next_oldest(issued, now, age, &age)) > 0) {
         for (size_t i = 0; i < same_age; i++)
             full = take_token(full, -age * burst, limit);
     }
@@ -186,4 +234,16 @@ wall_time issue_limit_next(struct issue_limit limit, const wall_time *issued, si
     if (wait <= 0)
         return WALL_TIME_NEVER;
     return wall_time_add(now, (wait + burst - 1) / burst);
+}
+
+static wall_time time_at(const void *issued, size_t i)
+{
+    return ((const wall_time *)issued)[i];
+}
+
+wall_time issue_limit_next(struct issue_limit limit, const wall_time *issued, size_t count,
+                           wall_time now)
+{
+    return issue_limit_next_of(
+        limit, &(struct issue_times){.at = time_at, .user = issued, .count = count}, now);
 }

@@ -41,6 +41,31 @@ struct refusal refusal_parse(const char *failure_reason);
  */
 bool refusal_is_not_due(const char *failure_reason);
 
+/* What is written in the reason of a task that is taken out of the queue; the id of the one that
+ * stays follows. */
+#define REFUSAL_SUPERSEDED "superseded by "
+
+/* Whether it tells that an order failed, and not that one was refused, needless or superseded. */
+bool refusal_is_failure(const char *failure_reason);
+
+/*
+ * Whether it is the server's "Invalid request: Certificate expires in N seconds, expected at least
+ * 3600 seconds" (acme.rs, `renew`): the CA has issued, and the server thrown away, a certificate.
+ */
+bool refusal_is_thrown_away(const char *failure_reason);
+
+/*
+ * Whether it is the server's "Authentication failed: …" (AcmeError::AuthInvalid): the CA could not
+ * validate one of the names.
+ */
+bool refusal_is_invalid(const char *failure_reason);
+
+/*
+ * Whether two say the same. Words with a digit in them are alike: the server writes waits, dates,
+ * links and tokens among the others.
+ */
+bool refusal_same(const char *a, const char *b);
+
 /*
  * Reads a Retry-After of HTTP (RFC 9110, section 10.2.3): a number of seconds, or a date. Of a date
  * those that pass until it has surely come, at `now` by the clock that it was written by; `now` may
@@ -62,6 +87,17 @@ struct issue_limit {
  * text, for a burst above 1000 and for a window below a second or above 366 days.
  */
 bool issue_limit_parse(const char *text, struct issue_limit *out);
+
+/* Some times; WALL_TIME_NEVER for one that does not count. */
+struct issue_times {
+    wall_time (*at)(const void *user, size_t i);
+    const void *user;
+    size_t count;
+};
+
+/* As issue_limit_next(), with the times in any form. */
+wall_time issue_limit_next_of(struct issue_limit limit, const struct issue_times *issued,
+                              wall_time now);
 
 /*
  * The bucket replayed over the issue times (any order; those after `now` count as now): the time

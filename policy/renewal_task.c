@@ -40,6 +40,12 @@ bool renewal_task_rate_limited(const struct renewal_task *task)
     return task->state == TASK_RETRY && refusal_parse(task->failure_reason).kind != REFUSAL_NONE;
 }
 
+bool renewal_task_has_failed(const struct renewal_task *task)
+{
+    return task->state == TASK_FAILED && !task->other_setup &&
+           refusal_is_failure(task->failure_reason);
+}
+
 bool renewal_task_sooner(const struct renewal_task *a, const struct renewal_task *b)
 {
     if (!wall_time_equal(a->due, b->due))

@@ -24,6 +24,8 @@ struct renewal_task {
     bool restarted;   /* Retry: no attempt is counted, so its due is what a collapse has written */
     int64_t attempts; /* Retry: how many are counted */
     wall_time tried;  /* Retry: when the CA last refused, where its due does not heed that */
+    bool other_order; /* Failed: it asked for other names, or another CA */
+    bool other_setup; /* Failed: with that, or with other settings of domain or provider */
 };
 
 /*
@@ -41,6 +43,12 @@ wall_time renewal_task_due(const struct renewal_task *task, wall_time now);
 
 /* It waits because the CA has refused. */
 bool renewal_task_rate_limited(const struct renewal_task *task);
+
+/*
+ * It has Failed for a reason that would make the next order fail too: not a refusal, nor that
+ * nothing was due, nor what a collapse has written.
+ */
+bool renewal_task_has_failed(const struct renewal_task *task);
 
 /* Equal times are told apart by the id, so that the order of a list never shows. */
 bool renewal_task_sooner(const struct renewal_task *a, const struct renewal_task *b);

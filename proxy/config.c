@@ -31,6 +31,7 @@ enum kind {
     KIND_COUNT,         /* unsigned */
     KIND_WORKERS,       /* unsigned, or "auto" */
     KIND_ISSUE_LIMIT,   /* struct issue_limit */
+    KIND_BACKOFF,       /* struct failure_backoff */
 };
 
 struct variable {
@@ -131,6 +132,19 @@ static const struct variable variables[] = {
     {"ISSUE_LIMIT", KIND_ISSUE_LIMIT, MEMBER(hold.issue_limit), .fallback = "5/168h",
      .allowed = "count/duration such as 5/168h, or off",
      .help = "The CA's own limit of certificates for one exact set of names."},
+    {"ACCOUNT_LIMIT", KIND_ISSUE_LIMIT, MEMBER(hold.account_limit), .fallback = "300/3h",
+     .allowed = "count/duration such as 300/3h, or off",
+     .help =
+         "The CA's own limit of orders for one account; what goes beyond waits, spread over the "
+         "time in which it is allowed. One bucket for each ACME provider."},
+    {"VALIDATION_LIMIT", KIND_ISSUE_LIMIT, MEMBER(hold.validation_limit), .fallback = "5/1h",
+     .allowed = "count/duration such as 5/1h, or off",
+     .help = "The CA's own limit of failed validations for one name."},
+    {"FAILURE_BACKOFF", KIND_BACKOFF, MEMBER(hold.failure_backoff), .fallback = "1h/24h",
+     .allowed = "first/longest such as 1h/24h, or off",
+     .help =
+         "How long nothing is asked for a domain whose order has failed: the first wait, doubled "
+         "with each failure, up to the longest."},
     {"SERVICE_AUTHORIZATION", KIND_AUTHORIZATION, .secret = true, MEMBER(service_authorization),
      .allowed = "a whole Authorization value such as \"Bearer …\" or \"Basic …\"",
      .help = "The gate's own credential, for sweeps, and for look-ups where the caller may create "
@@ -442,6 +456,8 @@ static bool read_value(const struct variable *variable, const char *text, struct
         return read_workers(variable, text, member);
     case KIND_ISSUE_LIMIT:
         return issue_limit_parse(text, member);
+    case KIND_BACKOFF:
+        return failure_backoff_parse(text, member);
     }
     return false;
 }

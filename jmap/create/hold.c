@@ -184,6 +184,7 @@ static bool list_facts(struct hold *hold)
         if (hold_domain_is_reference(domain) || domain->shared || domain->barred)
             continue;
         domain->refused_until = WALL_TIME_NEVER;
+        domain->failure = NULL;
         domain->facts = &hold->facts[hold->fact_count++];
         *domain->facts = (struct lookup_domain){
             .id = domain->id,

@@ -16,6 +16,7 @@
 #include <stddef.h>
 
 #include "policy/decide.h"
+#include "policy/held.h"
 
 struct hold;
 struct domain_lock;  /* jmap/create/domain_lock.h */
@@ -71,6 +72,7 @@ struct hold_report {
     wall_time due;
     wall_time renewal_due;
     wall_time refused_until;
+    const char *failure; /* why its last order failed, NULL where none did since its certificate */
 };
 
 struct hold_settings {
@@ -82,7 +84,18 @@ struct hold_settings {
     int64_t blind_interval_seconds;
     int64_t blind_hold_seconds;
     struct issue_limit issue_limit;
+    struct issue_limit account_limit;
+    struct issue_limit validation_limit;
+    struct failure_backoff failure_backoff;
 };
+
+static inline struct held_limits hold_limits(const struct hold_settings *settings)
+{
+    return (struct held_limits){.issue = settings->issue_limit,
+                                .validation = settings->validation_limit,
+                                .backoff = settings->failure_backoff,
+                                .blind_hold_seconds = settings->blind_hold_seconds};
+}
 
 /* What the hold needs of the world around it. All borrowed for the hold's lifetime. */
 struct hold_context {

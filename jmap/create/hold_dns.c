@@ -18,6 +18,7 @@ static void report_dropped(const struct hold *hold, const struct domain *domain,
                               .due = decision->due,
                               .renewal_due = facts ? facts->renewal_due : WALL_TIME_NEVER,
                               .refused_until = domain->refused_until,
+                              .failure = domain->failure,
                           });
 }
 

@@ -76,6 +76,7 @@ struct domain {
      * there is none: that verdict stays open. */
     size_t first;
     wall_time refused_until;       /* H, once decided; else WALL_TIME_NEVER */
+    const char *failure;           /* see struct held; borrowed from the look-up */
     char survivor[OBJECT_ID_SIZE]; /* the task that a collapse has left, or "" */
 };
 

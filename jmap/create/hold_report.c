@@ -85,6 +85,7 @@ void hold_report_verdict(const struct hold *hold, size_t i)
         .due = verdict->decision.due,
         .renewal_due = facts && !hold->lookup_error ? facts->renewal_due : WALL_TIME_NEVER,
         .refused_until = facts && !hold->lookup_error ? domain->refused_until : WALL_TIME_NEVER,
+        .failure = facts && !hold->lookup_error ? domain->failure : NULL,
     };
 
     if (rejected && !report.observed) {

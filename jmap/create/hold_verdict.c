@@ -34,16 +34,25 @@ static void recall_blind(const struct hold *hold, const char *domain_id,
         known->forwarded_id[0] = '\0';
 }
 
+static struct held held_of(const struct hold *hold, const struct lookup_domain *found)
+{
+    struct held_facts facts =
+        lookup_held_facts(found, hold_limits(hold->context->settings), hold->now);
+
+    facts.forced = hold_is_forced(hold);
+    return held_until(&facts);
+}
+
 void verdict_take_facts(const struct hold *hold, struct domain *domain, struct decision_facts *out)
 {
-    const struct hold_settings *settings = hold->context->settings;
     struct lookup_domain *found = domain->facts;
 
     if (!out->looked_up)
         return;
-    domain->refused_until =
-        refused_until(found->tasks, found->task_count, settings->issue_limit, found->issued,
-                      found->issued_count, settings->blind_hold_seconds, hold->now);
+    struct held held = held_of(hold, found);
+    domain->refused_until = held.until;
+    domain->failure = held.reason;
+    out->held_by = held.by;
     out->renewable = found->renewable;
     out->renewal_due = found->renewal_due;
     out->refused_until = domain->refused_until;

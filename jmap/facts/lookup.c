@@ -474,6 +474,19 @@ const char *lookup_body(const struct lookup *lookup, size_t *len)
     return lookup->request.body;
 }
 
+struct held_facts lookup_held_facts(const struct lookup_domain *found, struct held_limits limits,
+                                    wall_time now)
+{
+    return (struct held_facts){.limits = limits,
+                               .now = now,
+                               .tasks = found->tasks,
+                               .task_count = found->task_count,
+                               .issued = found->issued,
+                               .issued_count = found->issued_count,
+                               .failures = found->failures,
+                               .paced_until = WALL_TIME_NEVER};
+}
+
 void lookup_forget_certificate(struct task_memory *memory, const struct lookup_domain *found)
 {
     if (!found->certificate_id)

@@ -16,6 +16,7 @@
 #include "jmap/facts/memory.h"
 #include "policy/decide.h"
 #include "policy/due.h"
+#include "policy/held.h"
 #include "policy/san_set.h"
 
 /* One of the certificates with exactly a domain's names. */
@@ -48,6 +49,7 @@ struct lookup_domain {
     size_t issued_count;               /* of both */
     size_t issued_room;
     json_t *noted; /* object: the ids of these certificates, since lists overlap; or NULL */
+    size_t failures; /* since its last certificate, as far as the gate remembers; see held_facts */
 
     /* The look-up's own. */
     enum challenge_type challenge;
@@ -97,6 +99,13 @@ const char *lookup_body(const struct lookup *lookup, size_t *len);
 
 /* A response, whole. */
 enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char *body, size_t len);
+
+/*
+ * What was found of a domain that holds it; borrowed from it. Once it is looked up. The account's
+ * other orders are not among it.
+ */
+struct held_facts lookup_held_facts(const struct lookup_domain *found, struct held_limits limits,
+                                    wall_time now);
 
 /* The next look at a domain that was found reads all of its certificates again. */
 void lookup_forget_certificate(struct task_memory *memory, const struct lookup_domain *found);

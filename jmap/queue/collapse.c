@@ -307,7 +307,7 @@ static void feed_write(struct collapse *collapse)
 static json_t *superseded_by(const char *survivor)
 {
     return json_pack("{s:{s:s, s:o}}", "status", "@type", "Failed", "failureReason",
-                     json_sprintf("superseded by %s", survivor));
+                     json_sprintf(REFUSAL_SUPERSEDED "%s", survivor));
 }
 
 /* Adds some of the tasks with that fate to a list; how many. */

@@ -88,7 +88,7 @@ static wall_time renewal_due(const struct sighting *sighting)
     return sighting->renewal_due;
 }
 
-static wall_time held_until(const struct sighting *sighting)
+static wall_time sighted_refusal(const struct sighting *sighting)
 {
     return sighting->refused_until;
 }
@@ -105,7 +105,7 @@ static bool render_series(struct sightings *sightings, struct buffer *out)
         {"renewgate_certificate_renewal_timestamp_seconds", "When its renewal becomes due.",
          renewal_due},
         {"renewgate_domain_held_until_timestamp_seconds",
-         "Until when the CA would refuse an order for the domain.", held_until},
+         "Until when the CA would refuse an order for the domain.", sighted_refusal},
     };
     for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
         struct series series = {

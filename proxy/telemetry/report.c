@@ -28,7 +28,8 @@ void report_decision(const struct gate *gate, const struct arrival *arrival, mon
               log_text("id", decision->id), log_flag("observed", decision->observed),
               log_time("due", decision->due), log_time("renewal_due", decision->renewal_due),
               log_time("refused_until", decision->refused_until),
-              log_number("microseconds", elapsed / 1000), log_text("peer", arrival->peer));
+              log_text("failure", decision->failure), log_number("microseconds", elapsed / 1000),
+              log_text("peer", arrival->peer));
 }
 
 void report_skip(const struct gate *gate, const struct sweep_skip *skip)

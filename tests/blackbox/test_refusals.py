@@ -5,7 +5,8 @@ import datetime
 import pytest
 
 from gate import Gate
-from test_gate import NOW, SOON, certificate, days, live_tasks, stamp, state
+from test_decisions import failed
+from test_gate import NOW, certificate, days, domain, live_tasks, stamp, state
 
 
 def parse(text):
@@ -51,10 +52,7 @@ def test_an_absurd_retry_after_holds_for_a_month_at_most(standin, gate, seconds)
 @pytest.mark.parametrize("seconds", ABSURD)
 def test_an_absurd_refusal_of_a_failed_task_is_no_time_for_the_server(standin, gate, seconds):
     reason = f"Rate limited. Retry after {seconds} seconds"
-    failed = {"id": "jp173xlcamqb", "@type": "AcmeRenewal", "domainId": "b", "status": {
-        "@type": "Failed", "createdAt": SOON, "failedAt": SOON, "failedAttemptNumber": 10,
-        "failureReason": reason}}
-    standin.put_state(**state(tasks=[failed], now=stamp(NOW), frozen=True))
+    standin.put_state(**state(tasks=[failed(reason)], now=stamp(NOW), frozen=True))
     task = gate.renew()
     assert task and gate.renew() == task
     only, = live_tasks(standin)
@@ -81,3 +79,88 @@ def test_a_common_name_that_is_no_host_does_not_count(standin, gate):
     assert {gate.renew() for _ in range(5)} == {only["id"]}
     standin.run()
     assert standin.counters()["orders"] == 1
+
+
+# What fails for good is not asked again and again.
+
+FAILS = {
+    "a wildcard with Http01": dict(domains=[domain(names=("*.example.org",))]),
+    "certificates too short to be stored": dict(ca={"lifetime_seconds": 1800}),
+    "invalid orders": dict(ca={"invalid": "urn:ietf:params:acme:error:badCSR: no"}),
+}
+
+
+def ask_for(standin, gate, hours):
+    """Asks every ten minutes, and runs what is due; the ids answered."""
+    ids = []
+    for _ in range(hours * 6):
+        ids.append(gate.renew())
+        standin.run()
+        standin.clock(advance=600)
+    return ids
+
+
+@pytest.mark.parametrize("why", FAILS)
+def test_what_fails_for_good_is_asked_for_less_and_less(standin, gate, why):
+    standin.put_state(**state(now=stamp(NOW), **FAILS[why]))
+    ask_for(standin, gate, 8)
+    # At once, and after waits of one, two and four hours.
+    assert standin.counters()["orders"] == 4
+    waiting, = live_tasks(standin)
+    assert gate.renew() == waiting["id"]
+    last = gate.decisions(49)[-1]
+    assert last["row"] == 6 and "its orders fail" in last["why"] and last["failure"]
+
+
+def test_fifteen_creates_in_a_row_are_one_order(standin, gate):
+    standin.put_state(**state(**FAILS["a wildcard with Http01"]))
+    ids = []
+    for _ in range(15):
+        ids.append(gate.renew())
+        standin.run()
+    assert standin.counters()["orders"] == 1
+    assert len(set(ids)) == 2
+    waiting, = live_tasks(standin)
+    assert is_due_in(standin, waiting, HOUR) and waiting["id"] == ids[-1]
+
+
+def test_certificates_that_were_thrown_away_use_up_the_limit(standin):
+    standin.put_state(**state(ca={"lifetime_seconds": 1800, "limit": "off"}))
+    with Gate(standin.port, FAILURE_BACKOFF="off") as gate:
+        for _ in range(15):
+            gate.renew()
+            standin.run()
+        assert standin.counters()["certificates"] == 5
+        waiting, = live_tasks(standin)
+        assert is_due_in(standin, waiting, datetime.timedelta(hours=33.6))
+
+
+def test_a_backoff_can_be_switched_off(standin):
+    standin.put_state(**state(**FAILS["invalid orders"]))
+    with Gate(standin.port, FAILURE_BACKOFF="off") as gate:
+        for _ in range(3):
+            gate.renew()
+            standin.run()
+    assert standin.counters()["orders"] == 3
+
+
+def test_a_force_ends_it(standin):
+    standin.put_state(**state(**FAILS["invalid orders"]))
+    with Gate(standin.port, FORCE="allow") as gate:
+        for headers in ({}, {}, {"Renewgate-Force": "1"}):
+            gate.renew(headers=headers)
+            standin.run()
+    assert standin.counters()["orders"] == 2
+
+
+def test_failed_validations_count_too(standin):
+    """The server tries three times within a run, and the CA takes five failures an hour."""
+    reason = 'Authentication failed: "Status: invalid"'
+    standin.put_state(**state(tasks=[failed(reason, id="jp173xlcamqb"),
+                                     failed(reason, id="jp173xlcamqc")]))
+    with Gate(standin.port, FORCE="allow") as gate:
+        task = gate.renew(headers={"Renewgate-Force": "1"})
+        assert "validations" in gate.decisions(1)[-1]["why"]
+    waiting, = live_tasks(standin)
+    assert waiting["id"] == task
+    assert is_due_in(standin, waiting, datetime.timedelta(minutes=2))

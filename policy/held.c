@@ -1,0 +1,176 @@
+#include "policy/held.h"
+
+#include <string.h>
+
+#include "policy/decide.h"
+
+/* The server tries three times within a run (acme.rs, MAX_RETRIES), each one an order. */
+#define VALIDATIONS_A_RUN 3
+
+bool failure_backoff_parse(const char *text, struct failure_backoff *out)
+{
+    static const struct {
+        char unit;
+        int64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    int64_t parts[2];
+
+    if (!text)
+        return false;
+    if (strcmp(text, "off") == 0) {
+        *out = (struct failure_backoff){0};
+        return true;
+    }
+    for (size_t p = 0; p < 2; p++) {
+        int64_t number = 0, unit = 0;
+
+        for (; *text >= '0' && *text <= '9' && number <= REFUSAL_LONGEST_SECONDS; text++)
+            number = number * 10 + (*text - '0');
+        for (size_t u = 0; u < sizeof units / sizeof *units; u++)
+            unit = *text == units[u].unit ? units[u].seconds : unit;
+        if (unit == 0 || number < 1 || number > REFUSAL_LONGEST_SECONDS / unit ||
+            text[1] != (p == 0 ? '/' : '\0'))
+            return false;
+        parts[p] = number * unit;
+        text += 2;
+    }
+    if (parts[1] < parts[0])
+        return false;
+    *out = (struct failure_backoff){.first_seconds = parts[0], .longest_seconds = parts[1]};
+    return true;
+}
+
+static wall_time last_issue(const struct held_facts *facts)
+{
+    wall_time last = WALL_TIME_NEVER;
+
+    for (size_t i = 0; i < facts->issued_count; i++)
+        last = wall_time_later(last, facts->issued[i]);
+    return last;
+}
+
+/* The latest of the failures since the last certificate, and how many they are. */
+static const struct renewal_task *count_failures(const struct held_facts *facts, size_t *count)
+{
+    const struct renewal_task *latest = NULL;
+    wall_time since = last_issue(facts);
+
+    *count = 0;
+    for (size_t i = 0; i < facts->task_count; i++) {
+        const struct renewal_task *task = &facts->tasks[i];
+
+        if (!renewal_task_has_failed(task) || wall_time_before(task->failed_at, since))
+            continue;
+        ++*count;
+        if (!latest || wall_time_before(latest->failed_at, task->failed_at))
+            latest = task;
+    }
+    return latest;
+}
+
+static int64_t backoff_of(struct failure_backoff backoff, size_t failures)
+{
+    int64_t wait = backoff.first_seconds;
+
+    for (size_t n = 1; n < failures && wait < backoff.longest_seconds; n++)
+        wait = wait > backoff.longest_seconds / 2 ? backoff.longest_seconds : wait * 2;
+    return wait;
+}
+
+static wall_time validated_at(const void *user, size_t i)
+{
+    const struct renewal_task *task =
+        &((const struct held_facts *)user)->tasks[i / VALIDATIONS_A_RUN];
+
+    return task->state == TASK_FAILED && refusal_is_invalid(task->failure_reason) ? task->failed_at
+                                                                                  : WALL_TIME_NEVER;
+}
+
+static void hold(struct held *held, wall_time until, enum held_by by)
+{
+    if (!wall_time_before(held->until, until))
+        return;
+    held->until = until;
+    held->by = by;
+}
+
+struct held held_until(const struct held_facts *facts)
+{
+    struct held held = {
+        .until = refused_until(facts->tasks, facts->task_count, facts->limits.issue, facts->issued,
+                               facts->issued_count, facts->limits.blind_hold_seconds, facts->now),
+    };
+    const struct renewal_task *latest = count_failures(facts, &held.failures);
+
+    if (latest) {
+        if (held.failures < facts->failures)
+            held.failures = facts->failures;
+        held.reason = latest->failure_reason;
+    }
+    if (latest && facts->limits.backoff.first_seconds > 0 && !facts->forced)
+        hold(&held,
+             wall_time_add(wall_time_earlier(latest->failed_at, facts->now),
+                           backoff_of(facts->limits.backoff, held.failures)),
+             HELD_BY_FAILURES);
+    hold(&held,
+         issue_limit_next_of(facts->limits.validation,
+                             &(struct issue_times){.at = validated_at,
+                                                   .user = facts,
+                                                   .count = facts->task_count * VALIDATIONS_A_RUN},
+                             facts->now),
+         HELD_BY_VALIDATIONS);
+    hold(&held, facts->paced_until, HELD_BY_ACCOUNT);
+    return held;
+}
+
+const char *held_by_words(enum held_by by)
+{
+    switch (by) {
+    case HELD_BY_CA:
+        return "the CA would refuse before then";
+    case HELD_BY_FAILURES:
+        return "its orders fail, and the next one waits until then";
+    case HELD_BY_VALIDATIONS:
+        return "too many validations failed, and the CA would refuse before then";
+    case HELD_BY_ACCOUNT:
+        return "the account has as many orders as the CA takes before then";
+    }
+    return "";
+}
+
+/* A certificate that was thrown away, or a failed validation, that a limit is reckoned by. */
+static bool is_reckoned(const struct held_facts *facts, const struct renewal_task *task)
+{
+    const struct issue_limit *limit =
+        refusal_is_thrown_away(task->failure_reason) ? &facts->limits.issue
+        : refusal_is_invalid(task->failure_reason)   ? &facts->limits.validation
+                                                     : NULL;
+
+    return limit && limit->burst > 0 &&
+           wall_time_before(wall_time_add(facts->now, -limit->window_seconds), task->failed_at);
+}
+
+/* The later one, and of two in the same second the one whose id sorts last. */
+static bool is_newer(const struct renewal_task *a, const struct renewal_task *b)
+{
+    if (!wall_time_equal(a->failed_at, b->failed_at))
+        return wall_time_before(b->failed_at, a->failed_at);
+    return strcmp(a->id, b->id) > 0;
+}
+
+bool held_is_spent(const struct held_facts *facts, size_t which)
+{
+    const struct renewal_task *task = &facts->tasks[which];
+
+    if (task->state != TASK_FAILED || !refusal_is_failure(task->failure_reason) ||
+        is_reckoned(facts, task))
+        return false;
+    for (size_t i = 0; i < facts->task_count; i++) {
+        const struct renewal_task *other = &facts->tasks[i];
+
+        if (other->state == TASK_FAILED && is_newer(other, task) &&
+            refusal_same(other->failure_reason, task->failure_reason))
+            return true;
+    }
+    return false;
+}

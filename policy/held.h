@@ -1,0 +1,77 @@
+#ifndef RENEWGATE_POLICY_HELD_H
+#define RENEWGATE_POLICY_HELD_H
+
+/*
+ * H of the decision table: until when nothing is to be asked of the CA for a domain, and why. Each
+ * source gives a time, and the latest counts. What is known of failures comes from the domain's
+ * Failed tasks; what is known of the account's orders, policy/account_limit.h makes a time of.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/refusal.h"
+#include "policy/renewal_task.h"
+#include "policy/wall_time.h"
+
+/* What holds a domain; in this order they come where two name the same time. */
+enum held_by {
+    HELD_BY_CA,          /* it has refused, or will, by RENEWGATE_ISSUE_LIMIT */
+    HELD_BY_FAILURES,    /* the last order failed: RENEWGATE_FAILURE_BACKOFF */
+    HELD_BY_VALIDATIONS, /* too many failed validations: RENEWGATE_VALIDATION_LIMIT */
+    HELD_BY_ACCOUNT,     /* the account's other orders: RENEWGATE_ACCOUNT_LIMIT */
+};
+
+/* How long nothing is asked for after failures: `first`, doubled with each one, `longest` at most.
+ */
+struct failure_backoff {
+    int64_t first_seconds; /* 0: off */
+    int64_t longest_seconds;
+};
+
+/*
+ * Reads "1h/24h" (the units of issue_limit_parse()) or "off". False, and *out untouched, for any
+ * other text, for a first wait that is the longer one and for one above 31 days.
+ */
+bool failure_backoff_parse(const char *text, struct failure_backoff *out);
+
+/* What is held to. */
+struct held_limits {
+    struct issue_limit issue;
+    struct issue_limit validation;
+    struct failure_backoff backoff;
+    int64_t blind_hold_seconds; /* after a refusal that names no time */
+};
+
+struct held_facts {
+    struct held_limits limits;
+    wall_time now;
+    bool forced;                      /* ends the wait after failures; the CA's limits hold */
+    const struct renewal_task *tasks; /* the domain's, Failed ones too */
+    size_t task_count;
+    const wall_time *issued; /* of the stored certificates with exactly its names */
+    size_t issued_count;
+    size_t failures;       /* known beside those that the tasks show; or 0 */
+    wall_time paced_until; /* when the account has a token; WALL_TIME_NEVER where it has one now */
+};
+
+struct held {
+    wall_time until; /* WALL_TIME_NEVER where nothing says so; it may have passed */
+    enum held_by by;
+    size_t failures;    /* since the last certificate */
+    const char *reason; /* the latest failure's, borrowed from its task; NULL where there is none */
+};
+
+struct held held_until(const struct held_facts *facts);
+
+/* Why a create that is held so gets the task that it gets; static. */
+const char *held_by_words(enum held_by by);
+
+/*
+ * Of the tasks, whether this one has Failed and says nothing that a newer one does not: it failed
+ * for the same reason, numbers and links aside, and no limit of the CA's is reckoned by it.
+ */
+bool held_is_spent(const struct held_facts *facts, size_t which);
+
+#endif

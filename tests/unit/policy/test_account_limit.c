@@ -1,0 +1,170 @@
+#include "policy/account_limit.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "tests/unit/renewal_tasks.h"
+
+#define ORDERS_MAX 12
+#define ISSUED(offset) {.at = AT(offset), .issued = true}
+#define QUEUED(offset) {.at = AT(offset)}
+
+struct row {
+    const char *name;
+    struct issue_limit limit;
+    int64_t from; /* from now */
+    struct order_time orders[ORDERS_MAX];
+    size_t count;
+    int64_t next; /* likewise */
+};
+
+/* Three orders at once, and one an hour. */
+#define THREE {3, 3 * HOUR}
+
+static const struct row rows[] = {
+    {"nothing was ordered", THREE, 0, {{{0}, false}}, 0, 0},
+    {"nothing was ordered, for later", THREE, DAY, {{{0}, false}}, 0, DAY},
+    {"off", {0, 0}, 0, {QUEUED(0), QUEUED(0), QUEUED(0), QUEUED(0)}, 4, 0},
+    {"two of three", THREE, 0, {ISSUED(-60), ISSUED(-60)}, 2, 0},
+    {"three of three", THREE, 0, {ISSUED(-60), ISSUED(-60), ISSUED(-60)}, 3, HOUR - 60},
+    {"three, an hour ago", THREE, 0, {ISSUED(-HOUR), ISSUED(-HOUR), ISSUED(-HOUR)}, 3, 0},
+    {"before the window",
+     THREE,
+     0,
+     {QUEUED(-4 * HOUR), QUEUED(-4 * HOUR), QUEUED(-4 * HOUR), QUEUED(-4 * HOUR), QUEUED(-4 * HOUR),
+      QUEUED(-4 * HOUR), QUEUED(-4 * HOUR), QUEUED(-4 * HOUR)},
+     8,
+     0},
+    {"more were issued than there can be tokens: none is owed",
+     THREE,
+     0,
+     {ISSUED(0), ISSUED(0), ISSUED(0), ISSUED(0), ISSUED(0), ISSUED(0)},
+     6,
+     HOUR},
+    {"more are queued than there are tokens: they come first",
+     THREE,
+     0,
+     {QUEUED(0), QUEUED(0), QUEUED(0), QUEUED(0), QUEUED(0), QUEUED(0)},
+     6,
+     4 * HOUR},
+    {"the next free time, behind those that have one",
+     THREE,
+     0,
+     {QUEUED(0), QUEUED(0), QUEUED(0), QUEUED(HOUR), QUEUED(2 * HOUR)},
+     5,
+     3 * HOUR},
+    {"one in between is free",
+     THREE,
+     0,
+     {QUEUED(0), QUEUED(0), QUEUED(0), QUEUED(HOUR), QUEUED(3 * HOUR)},
+     5,
+     2 * HOUR},
+    {"a token now is another's in a while",
+     THREE,
+     0,
+     {QUEUED(60), QUEUED(60), QUEUED(60)},
+     3,
+     HOUR + 60},
+    {"a crowd that comes when the bucket is full again does not count",
+     THREE,
+     0,
+     {QUEUED(5 * HOUR), QUEUED(5 * HOUR), QUEUED(5 * HOUR), QUEUED(5 * HOUR), QUEUED(5 * HOUR)},
+     5,
+     0},
+    {"for when a crowd comes",
+     THREE,
+     5 * HOUR,
+     {QUEUED(5 * HOUR), QUEUED(5 * HOUR), QUEUED(5 * HOUR), QUEUED(5 * HOUR)},
+     4,
+     7 * HOUR},
+    {"a token is no whole number of seconds: rounded up",
+     {3, 10},
+     0,
+     {QUEUED(0), QUEUED(0), QUEUED(0)},
+     3,
+     4},
+    {"far times", THREE, 0, {ISSUED(-900 * DAY), {{INT64_MAX}, false}}, 2, 0},
+};
+
+static void finds_the_next_time(void **state)
+{
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        wall_time next = account_limit_next(rows[i].limit, rows[i].orders, rows[i].count,
+                                            (wall_time)AT(rows[i].from), (wall_time)AT(0));
+        if (next.seconds != NOW + rows[i].next)
+            fail_msg("%s: %lld", rows[i].name, (long long)(next.seconds - NOW));
+    }
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const struct order_time *x = a, *y = b;
+
+    return wall_time_before(y->at, x->at) - wall_time_before(x->at, y->at);
+}
+
+/* Whether the CA, whose bucket is full at first, takes them all. */
+static bool fits(struct issue_limit limit, const struct order_time *orders, size_t count)
+{
+    for (size_t first = 0; first < count; first++) {
+        for (size_t last = first; last < count; last++) {
+            int64_t span = orders[last].at.seconds - orders[first].at.seconds;
+            int64_t allowed = limit.burst + span * limit.burst / limit.window_seconds;
+            if ((int64_t)(last - first + 1) > allowed)
+                return false;
+        }
+    }
+    return true;
+}
+
+static void no_order_comes_too_early(void **state)
+{
+    (void)state;
+    const struct issue_limit limit = {7, 1000};
+    struct order_time orders[200];
+
+    srandom(1);
+    for (size_t round = 0; round < 50; round++) {
+        for (size_t count = 0; count < COUNT(orders); count++) {
+            int64_t from = random() % 4 ? 0 : random() % 20000;
+            wall_time next =
+                account_limit_next(limit, orders, count, (wall_time)AT(from), (wall_time)AT(0));
+            assert_true(next.seconds >= NOW + from);
+            orders[count] = (struct order_time){.at = next};
+            qsort(orders, count + 1, sizeof *orders, ascending);
+        }
+        assert_true(fits(limit, orders, COUNT(orders)));
+    }
+}
+
+/* Four hundred at once: three hundred go, and the others follow one by one. */
+static void spreads_what_goes_beyond(void **state)
+{
+    (void)state;
+    const struct issue_limit limit = {300, 3 * HOUR};
+    struct order_time orders[400];
+
+    for (size_t i = 0; i < COUNT(orders); i++) {
+        orders[i] = (struct order_time){
+            .at = account_limit_next(limit, orders, i, (wall_time)AT(0), (wall_time)AT(0))};
+        assert_int_equal(orders[i].at.seconds - NOW, i < 300 ? 0 : (int64_t)(i - 299) * 36);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_the_next_time),
+        cmocka_unit_test(no_order_comes_too_early),
+        cmocka_unit_test(spreads_what_goes_beyond),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
