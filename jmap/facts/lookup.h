@@ -48,7 +48,7 @@ struct lookup_domain {
     struct lookup_certificate *stored; /* the same certificates */
     size_t issued_count;               /* of both */
     size_t issued_room;
-    json_t *noted; /* object: the ids of these certificates, since lists overlap; or NULL */
+    json_t *noted;   /* object: the ids of these certificates, since lists overlap; or NULL */
     size_t failures; /* since its last certificate, as far as the gate remembers; see held_facts */
 
     /* The look-up's own. */
