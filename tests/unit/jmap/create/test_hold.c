@@ -843,6 +843,33 @@ static void a_lookup_counts_only_with_200(void **state)
     }
 }
 
+/* The search of the fast path against the plainest one, with every cut of the words. */
+static void a_create_is_not_overlooked(void **state)
+{
+    (void)state;
+    static const char *const words[] = {
+        "AcmeRenewal", "onSuccessRenewCertificate", "\\u", "w", "\\\\uw",
+        "Renewal",     "AcmeRenewaAcmeRenewal"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t len = strlen(words[i]);
+        for (size_t begin = 0; begin <= len; begin++) {
+            for (size_t end = begin; end <= len; end++) {
+                char *body = malloc(end - begin + 1);
+                memcpy(body, words[i] + begin, end - begin);
+                bool there = memmem(body, end - begin, words[0], strlen(words[0])) != NULL ||
+                             memmem(body, end - begin, words[1], strlen(words[1])) != NULL ||
+                             memmem(body, end - begin, words[2], strlen(words[2])) != NULL;
+                /* Exactly so many bytes, so that a read behind them is seen. */
+                char *exact = malloc(end - begin > 0 ? end - begin : 1);
+                memcpy(exact, body, end - begin);
+                assert_int_equal(hold_may_contain_create(exact, end - begin), there);
+                free(exact);
+                free(body);
+            }
+        }
+    }
+}
+
 static void the_endpoint_has_an_empty_second_segment(void **state)
 {
     static const struct {
@@ -937,6 +964,7 @@ int main(void)
         WORLD_TEST(nonsense_in_a_lookup_is_a_failed_lookup),
         WORLD_TEST(an_answer_without_its_list_is_a_failed_lookup),
         WORLD_TEST(a_lookup_counts_only_with_200),
+        cmocka_unit_test(a_create_is_not_overlooked),
         cmocka_unit_test(the_endpoint_has_an_empty_second_segment),
         cmocka_unit_test(the_sockets_second_segment_is_ws),
     };
