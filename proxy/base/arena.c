@@ -8,6 +8,12 @@
 
 /* One block holds what an ordinary exchange needs. */
 #define BLOCK_SIZE ((size_t)8192)
+/* Under a sanitizer none are kept, so that it sees every use of what has been given back. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SPARE_BLOCKS ((size_t)0)
+#else
+#define SPARE_BLOCKS ((size_t)64)
+#endif
 
 struct arena_block {
     struct arena_block *next;
@@ -15,6 +21,17 @@ struct arena_block {
     size_t size;
     _Alignas(max_align_t) char bytes[];
 };
+
+static struct arena_block *take_spare(struct arena_spares *spares)
+{
+    struct arena_block *block = spares == NULL ? NULL : spares->blocks;
+    if (block == NULL)
+        return NULL;
+    spares->blocks = block->next;
+    spares->count--;
+    block->used = 0;
+    return block;
+}
 
 static struct arena_block *block_create(size_t size)
 {
@@ -33,7 +50,9 @@ void *arena_alloc(struct arena *arena, size_t size)
     struct arena_block *block = arena->blocks;
     if (block == NULL || block->size - block->used < size) {
         size_t usual = BLOCK_SIZE - sizeof *block;
-        block = block_create(size > usual ? size : usual);
+        block = size > usual ? NULL : take_spare(arena->spares);
+        if (block == NULL)
+            block = block_create(size > usual ? size : usual);
         if (block == NULL)
             return NULL;
         block->next = arena->blocks;
@@ -79,6 +98,20 @@ void arena_clear(struct arena *arena)
     while (arena->blocks != NULL) {
         struct arena_block *block = arena->blocks;
         arena->blocks = block->next;
-        free(block);
+        if (arena->spares == NULL || arena->spares->count + 1 > SPARE_BLOCKS ||
+            block->size != BLOCK_SIZE - sizeof *block) {
+            free(block);
+            continue;
+        }
+        block->next = arena->spares->blocks;
+        arena->spares->blocks = block;
+        arena->spares->count++;
     }
+}
+
+void arena_spares_clear(struct arena_spares *spares)
+{
+    struct arena_block *block;
+    while ((block = take_spare(spares)) != NULL)
+        free(block);
 }

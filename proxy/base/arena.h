@@ -10,8 +10,15 @@
 
 struct arena_block;
 
+/* Blocks that one thread's arenas have given back, for the next ones. Zeroed at first. */
+struct arena_spares {
+    struct arena_block *blocks;
+    size_t count;
+};
+
 struct arena {
     struct arena_block *blocks;
+    struct arena_spares *spares; /* NULL: none are kept */
 };
 
 #define ARENA_EMPTY ((struct arena){0})
@@ -27,5 +34,8 @@ char *arena_format(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 void arena_clear(struct arena *arena);
+
+/* Once no arena is left that uses them. */
+void arena_spares_clear(struct arena_spares *spares);
 
 #endif

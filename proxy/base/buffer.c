@@ -8,6 +8,12 @@
 
 #define FIRST_CAPACITY ((size_t)4096)
 
+void buffer_lend(struct buffer *buffer, char *bytes, size_t capacity)
+{
+    if (bytes != NULL)
+        *buffer = (struct buffer){.bytes = bytes, .capacity = capacity, .lent = true};
+}
+
 const char *buffer_content(const struct buffer *buffer)
 {
     return buffer->bytes == NULL ? "" : buffer->bytes + buffer->start;
@@ -30,9 +36,12 @@ static bool make_room(struct buffer *buffer, size_t len)
         capacity *= 2;
     if (capacity == buffer->capacity)
         return true;
-    char *bytes = realloc(buffer->bytes, capacity);
+    char *bytes = realloc(buffer->lent ? NULL : buffer->bytes, capacity);
     if (bytes == NULL)
         return false;
+    if (buffer->lent)
+        memcpy(bytes, buffer->bytes, buffer->len);
+    buffer->lent = false;
     buffer->bytes = bytes;
     buffer->capacity = capacity;
     return true;
@@ -84,6 +93,7 @@ void buffer_drop(struct buffer *buffer, size_t len)
 
 void buffer_clear(struct buffer *buffer)
 {
-    free(buffer->bytes);
+    if (!buffer->lent)
+        free(buffer->bytes);
     *buffer = BUFFER_EMPTY;
 }

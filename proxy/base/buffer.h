@@ -13,9 +13,13 @@ struct buffer {
     size_t start;
     size_t len;
     size_t capacity;
+    bool lent; /* the bytes are another's */
 };
 
 #define BUFFER_EMPTY ((struct buffer){0})
+
+/* Lets an empty one begin with bytes that live longer than it; NULL is allowed. */
+void buffer_lend(struct buffer *buffer, char *bytes, size_t capacity);
 
 /* Where the content begins; not NULL even when empty. */
 const char *buffer_content(const struct buffer *buffer);
@@ -33,7 +37,7 @@ size_t buffer_take(struct buffer *buffer, char *into, size_t max);
 /* Drops `len` bytes, of those that are there, from the front. */
 void buffer_drop(struct buffer *buffer, size_t len);
 
-/* Empties it and gives its memory back. */
+/* Empties it and gives its memory back; what was lent is not used any more. */
 void buffer_clear(struct buffer *buffer);
 
 #endif

@@ -142,6 +142,7 @@ void downstream_destroy(struct downstream *downstream)
     MHD_run(downstream->daemon);
     upgrades_destroy_ended(downstream);
     MHD_stop_daemon(downstream->daemon);
+    arena_spares_clear(&downstream->spares);
     free(downstream);
 }
 

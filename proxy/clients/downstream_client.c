@@ -119,6 +119,7 @@ static struct client *client_create(struct downstream *downstream,
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (info != NULL && info->client_addr != NULL)
         format_peer(info->client_addr, client->peer);
+    client->is_trusted = forwarding_trusts(client->peer, downstream->trusted);
     if (downstream->keypairs != NULL)
         show_keypair(client);
     return client;

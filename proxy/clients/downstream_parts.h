@@ -47,6 +47,7 @@ struct downstream {
     struct metrics *metrics;
     struct incoming *requests;
     size_t request_count;
+    struct arena_spares spares; /* of requests' arenas */
     size_t upgraded_limit;
     size_t upgraded_count; /* requests with a file of their own */
     bool upgraded_ended;   /* one of them was aborted */
@@ -64,6 +65,7 @@ struct client {
     monotonic_time head_due; /* when it must have come, likewise */
     struct keypair *keypair; /* that its TLS uses; NULL without TLS */
     char peer[NETWORK_ADDRESS_TEXT_SIZE];
+    bool is_trusted; /* what it says of whom it speaks for is believed */
     char *target;
     size_t target_len;
     size_t target_capacity;

@@ -57,6 +57,7 @@ static bool read_origin(struct incoming *incoming, const struct client *client)
         .peer = client->peer,
         .scheme = downstream->keypairs == NULL ? "http" : "https",
         .version = incoming->arrival.version,
+        .is_trusted = client->is_trusted,
         .trusted = downstream->trusted,
     };
     struct arrival *arrival = &incoming->arrival;
@@ -99,6 +100,7 @@ static struct incoming *incoming_create(struct downstream *downstream,
     if (incoming == NULL)
         return NULL;
     incoming->downstream = downstream;
+    incoming->arena.spares = &downstream->spares;
     incoming->connection = connection;
     incoming->file = -1;
     incoming->pair = -1;

@@ -34,7 +34,8 @@ struct field field_of(const char *name, const char *value);
 static inline bool field_is(const struct field *field, const char *name)
 {
     size_t len = strlen(name);
-    return field->name_len == len && strncasecmp(field->name, name, len) == 0;
+    return field->name_len == len && ((field->name[0] ^ name[0]) & 0xdf) == 0 &&
+           strncasecmp(field->name, name, len) == 0;
 }
 
 /* Of ASCII, whatever the locale. */
@@ -47,6 +48,7 @@ static inline bool field_alphanumeric(char c)
 extern const unsigned char field_byte_kinds[256];
 #define FIELD_BYTE_IN_NAME 1
 #define FIELD_BYTE_IN_VALUE 2
+#define FIELD_BYTE_IN_HOST 4
 
 /* Of a token (RFC 9110, section 5.6.2). */
 static inline bool field_byte_in_name(char c)
@@ -58,6 +60,12 @@ static inline bool field_byte_in_name(char c)
 static inline bool field_byte_in_value(char c)
 {
     return (field_byte_kinds[(unsigned char)c] & FIELD_BYTE_IN_VALUE) != 0;
+}
+
+/* Of a host with its port (RFC 3986, section 3.2, without a user). */
+static inline bool field_byte_in_host(char c)
+{
+    return (field_byte_kinds[(unsigned char)c] & FIELD_BYTE_IN_HOST) != 0;
 }
 
 /* The first of that name, or NULL. */

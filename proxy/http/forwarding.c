@@ -214,39 +214,64 @@ static bool read_believed(const struct forwarding_source *source, const struct f
            set_host(first_value(received, "X-Forwarded-Host"), arena, out);
 }
 
+bool forwarding_trusts(const char *peer, const struct network_list *trusted)
+{
+    struct network_address address;
+    return network_address_read(peer, strlen(peer), &address) &&
+           network_list_has(trusted, &address);
+}
+
 bool forwarding_read(const struct forwarding_source *source, const struct field_list *received,
                      struct arena *arena, struct forwarding *out)
 {
-    struct network_address peer;
     *out = (struct forwarding){.client = source->peer,
                                .hops = source->peer,
                                .scheme = source->scheme,
                                .version = source->version};
     if (!set_host(first_value(received, "Host"), arena, out))
         return false;
-    if (!network_address_read(source->peer, strlen(source->peer), &peer) ||
-        !network_list_has(source->trusted, &peer))
+    if (!source->is_trusted)
         return true;
     return read_believed(source, received, arena, out);
+}
+
+static char *put(char *at, const char *text, size_t len)
+{
+    memcpy(at, text, len);
+    return at + len;
+}
+
+static char *put_text(char *at, const char *text)
+{
+    return put(at, text, strlen(text));
 }
 
 /* One element of Forwarded for each hop; the first tells what the client asked for as well. */
 static const char *forwarded_list(const struct forwarding *forwarding, struct arena *arena)
 {
-    const char *list = "";
-    for (const char *hop = forwarding->hops; hop != NULL;) {
+    /* Around a hop there are at most ', for="[]"' and around the rest ';host="";proto='. */
+    static const size_t around_hop = 11, around_rest = 16;
+    size_t size = strlen(forwarding->hops) + strlen(forwarding->scheme) + around_rest + 1;
+    size += forwarding->host == NULL ? 0 : strlen(forwarding->host);
+    for (const char *hop = forwarding->hops; hop != NULL; hop = strchr(hop + 1, ','))
+        size += around_hop;
+    char *list = arena_alloc(arena, size);
+    char *at = list;
+    for (const char *hop = list == NULL ? NULL : forwarding->hops; hop != NULL;) {
         size_t len = strcspn(hop, ",");
         bool six = memchr(hop, ':', len) != NULL;
-        bool first = hop == forwarding->hops;
-        bool told = first && forwarding->host != NULL;
-        list = arena_format(arena, "%s%sfor=%s%.*s%s%s%s%s%s%s", list, first ? "" : ", ",
-                            six ? "\"[" : "", (int)len, hop, six ? "]\"" : "",
-                            told ? ";host=\"" : "", told ? forwarding->host : "", told ? "\"" : "",
-                            first ? ";proto=" : "", first ? forwarding->scheme : "");
+        at = put_text(at, hop == forwarding->hops ? "for=" : ", for=");
+        at = put_text(at, six ? "\"[" : "");
+        at = put(at, hop, len);
+        at = put_text(at, six ? "]\"" : "");
+        if (hop == forwarding->hops && forwarding->host != NULL)
+            at = put_text(put_text(put_text(at, ";host=\""), forwarding->host), "\"");
+        if (hop == forwarding->hops)
+            at = put_text(put_text(at, ";proto="), forwarding->scheme);
         hop = hop[len] == '\0' ? NULL : hop + len + 2;
-        if (list == NULL)
-            return NULL;
     }
+    if (list != NULL)
+        *at = '\0';
     return list;
 }
 
@@ -262,10 +287,11 @@ bool forwarding_add_via(const char *version, const struct field_list *received, 
                         struct field_list *out)
 {
     const char *earlier;
-    return join(received, "Via", arena, &earlier) &&
-           add(out, "Via",
-               arena_format(arena, "%s%s%s renewgate", earlier == NULL ? "" : earlier,
-                            earlier == NULL ? "" : ", ", version));
+    if (!join(received, "Via", arena, &earlier))
+        return false;
+    if (earlier == NULL)
+        return add(out, "Via", strcmp(version, "1.0") == 0 ? "1.0 renewgate" : "1.1 renewgate");
+    return add(out, "Via", arena_format(arena, "%s, %s renewgate", earlier, version));
 }
 
 bool forwarding_add(const struct forwarding *forwarding, const struct field_list *received,

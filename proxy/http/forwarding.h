@@ -26,6 +26,7 @@ struct forwarding_source {
     const char *peer;    /* its address, "unknown" if it has none */
     const char *scheme;  /* "http" or "https" */
     const char *version; /* of HTTP, in which the client spoke */
+    bool is_trusted;     /* forwarding_trusts() its address */
     const struct network_list *trusted;
 };
 
@@ -37,6 +38,9 @@ struct forwarding {
     const char *version; /* of HTTP, in which it spoke */
     const char *host;    /* that the client asked for, NULL where it told none that can be one */
 };
+
+/* Whether what comes from there is believed. */
+bool forwarding_trusts(const char *peer, const struct network_list *trusted);
 
 /* `received` is what the client sent. False when memory runs out. */
 bool forwarding_read(const struct forwarding_source *source, const struct field_list *received,

@@ -28,10 +28,19 @@ void outgoing_drop_length(struct field_list *fields)
     fields->count = kept;
 }
 
+/* In the shortest form. */
+static bool tells_length(const struct field *field, size_t len)
+{
+    size_t told;
+    return field_read_length(field->value, &told) && told == len &&
+           (field->value_len == 1 || *field->value != '0');
+}
+
 bool outgoing_set_length(struct field_list *fields, size_t len, struct arena *arena)
 {
     for (size_t i = 0; i < fields->count; i++) {
-        if (!field_is(&fields->fields[i], "Content-Length"))
+        if (!field_is(&fields->fields[i], "Content-Length") ||
+            tells_length(&fields->fields[i], len))
             continue;
         const char *text = arena_format(arena, "%zu", len);
         if (text == NULL)

@@ -86,9 +86,9 @@ static const char *host_fault(const struct arrival *arrival)
         return NULL;
     if (field_count(&arrival->fields, "Host") > 1)
         return "Host is there more than once.";
-    size_t len =
-        strspn(host->value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                            "-._~!$&'()*+,;=%:[]");
+    size_t len = 0;
+    while (field_byte_in_host(host->value[len]))
+        len++;
     if (len != host->value_len)
         return "Host has a character that it must not have.";
     const char *authority = authority_of(arrival->target);

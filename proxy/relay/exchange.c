@@ -18,6 +18,7 @@
 
 /* Smaller bodies are sent on in one piece with their head. */
 #define SMALL_BODY ((size_t)65536)
+#define LENT_BODY ((size_t)4096)
 /* How much of a stream lies here at most, each way, before its sender has to wait. */
 #define STREAM_FULL ((size_t)131072)
 #define STREAM_LOW ((size_t)32768)
@@ -66,6 +67,13 @@ struct exchange {
 };
 
 /* ---- answers ---- */
+
+/* A small body of a known length lies with the rest of the exchange. */
+static void lend_room(struct exchange *exchange, struct buffer *buffer, size_t len)
+{
+    if (len > 0 && len <= LENT_BODY)
+        buffer_lend(buffer, arena_alloc(exchange->arena, len), len);
+}
 
 /* The answer is complete; it goes out once the client's body is in. */
 static void answer_with(struct exchange *exchange, bool made)
@@ -165,6 +173,10 @@ static bool on_relay_head(void *user, const struct upstream_head *head)
             outgoing_drop_length(&exchange->answer.fields);
         return true;
     }
+    const struct field *length = field_find(&exchange->answer.fields, "Content-Length");
+    size_t len;
+    if (length != NULL && field_read_length(length->value, &len))
+        lend_room(exchange, &exchange->received, len);
     if (rewritten)
         exchange->state = EXCHANGE_COLLECTING;
     else
@@ -497,10 +509,12 @@ static void begin(struct exchange *exchange)
         incoming_withhold_leave(exchange->incoming);
     bool gathered =
         exchange->is_call || (exchange->frame.len <= SMALL_BODY && !exchange->awaits_leave);
-    if (exchange->frame.present && gathered)
+    if (exchange->frame.present && gathered) {
+        lend_room(exchange, &exchange->upload, exchange->frame.len);
         exchange->state = EXCHANGE_GATHERING;
-    else
+    } else {
         relay(exchange);
+    }
 }
 
 static void *on_arrival(void *user, struct incoming *incoming, const struct arrival *arrival)

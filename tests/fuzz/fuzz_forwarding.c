@@ -28,8 +28,11 @@ static void check(const struct field_list *received, const struct network_list *
     struct field_list out = {.fields = written};
     struct arena arena = ARENA_EMPTY;
     struct forwarding from;
-    const struct forwarding_source source = {
-        .peer = "192.0.2.1", .scheme = "http", .version = "1.1", .trusted = trusted};
+    const struct forwarding_source source = {.peer = "192.0.2.1",
+                                             .scheme = "http",
+                                             .version = "1.1",
+                                             .is_trusted = forwarding_trusts("192.0.2.1", trusted),
+                                             .trusted = trusted};
 
     MUST(forwarding_read(&source, received, &arena, &from));
     MUST(trusted->count > 0 || strcmp(from.hops, "192.0.2.1") == 0);

@@ -42,7 +42,9 @@ static struct forwarding read(const struct request *request, struct arena *arena
     struct network_list trusted;
     struct forwarding out;
     assert_true(network_list_read(TRUSTED, &trusted));
-    const struct forwarding_source source = {.peer = request->peer == NULL ? PROXY : request->peer,
+    const char *peer = request->peer == NULL ? PROXY : request->peer;
+    const struct forwarding_source source = {.peer = peer,
+                                             .is_trusted = forwarding_trusts(peer, &trusted),
                                              .scheme = "http",
                                              .version = "1.1",
                                              .trusted = &trusted};
