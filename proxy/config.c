@@ -182,6 +182,11 @@ static const struct variable variables[] = {
     {"MAX_REQUEST", KIND_SIZE, MEMBER(max_request), .fallback = "10000000",
      .allowed = "bytes from 1024 to 1000000000", .least = 1024, .most = 1000000000,
      .help = "The largest JMAP request; other requests have no limit."},
+    {"MAX_BUFFERED", KIND_SIZE, MEMBER(max_buffered), .fallback = "268435456",
+     .allowed = "bytes from 1048576 to 1000000000000, and at least 8 times MAX_REQUEST",
+     .least = 1048576, .most = INT64_C(1000000000000),
+     .help = "The memory that JMAP requests may take, gathered and parsed, all together; more are "
+             "answered 503. One client gets half, requests above 64 KiB three quarters."},
     {"MAX_CONNECTIONS", KIND_COUNT, MEMBER(max_connections), .fallback = "8192",
      .allowed = "a number from 64 to 1000000", .least = 64, .most = 1000000,
      .help = "Clients' connections at one time; more have to wait."},
@@ -629,6 +634,13 @@ static bool check_together(const struct config *config, FILE *errors)
         fputs("renewgate: " PREFIX "TLS_CERT is not set, but " PREFIX
               "TLS_ALPN_UPSTREAM is; allowed is: both, or TLS_CERT alone\n",
               errors);
+        return false;
+    }
+    if (config->max_buffered / CONFIG_REQUESTS_BUFFERED < config->max_request) {
+        fprintf(errors,
+                "renewgate: " PREFIX "MAX_BUFFERED=\"%zu\" is not allowed with " PREFIX
+                "MAX_REQUEST=\"%zu\"; allowed is: at least %d times that\n",
+                config->max_buffered, config->max_request, CONFIG_REQUESTS_BUFFERED);
         return false;
     }
     if ((config->tls_cert == NULL) == (config->tls_key == NULL))

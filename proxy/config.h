@@ -24,6 +24,10 @@ struct listen_address {
     uint16_t port; /* 0: any */
 };
 
+/* How often the largest request must fit into what is buffered: parsed, it is several times its
+ * size, and one client gets half. */
+#define CONFIG_REQUESTS_BUFFERED 8
+
 struct config {
     char *upstream_url;      /* scheme and authority, without a trailing slash */
     char *upstream_ca;       /* path, or NULL for the system's */
@@ -53,6 +57,7 @@ struct config {
     unsigned max_connections;
     size_t max_head;            /* bytes, of a request and of its answer */
     size_t max_request;         /* bytes */
+    size_t max_buffered;        /* bytes; at least CONFIG_REQUESTS_BUFFERED * max_request */
     int64_t connect_timeout_ms; /* this and the others: milliseconds, above 0 */
     int64_t lookup_timeout_ms;
     int64_t header_timeout_ms;

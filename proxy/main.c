@@ -1,6 +1,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include "jmap/create/flight.h"
 #include "jmap/facts/memory.h"
 #include "jmap/facts/sighting.h"
+#include "proxy/base/budget.h"
 #include "proxy/admin/admin.h"
 #include "proxy/audit/audit_command.h"
 #include "proxy/jobs/check.h"
@@ -362,15 +364,25 @@ static int run_command(struct gate *gate, const struct command *command)
     return run(gate, &signals);
 }
 
+/* Large blocks are maps of their own, so that each is the system's again once it is freed. */
+static void give_memory_back(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
+}
+
 static int run_gate(const struct config *config, struct keypair_store *keypairs,
                     const struct command *command)
 {
     struct metrics metrics = {0};
     struct log log = config->log;
+    struct budget budget;
     struct gate gate = {
         .config = config,
         .log = &log,
         .metrics = &metrics,
+        .budget = &budget,
         .flights = flight_table_create(),
         .memory = task_memory_create(),
         .sightings = sightings_create(),
@@ -379,8 +391,10 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
         .keypairs = keypairs,
     };
     int status = EXIT_FAILURE;
-    if (gate.flights != NULL && gate.memory != NULL && gate.sightings != NULL &&
-        gate.history != NULL && (command->kind != COMMAND_SERVE || log_open(&log, &metrics)))
+    give_memory_back();
+    if (budget_init(&budget, config->max_buffered) && gate.flights != NULL && gate.memory != NULL &&
+        gate.sightings != NULL && gate.history != NULL &&
+        (command->kind != COMMAND_SERVE || log_open(&log, &metrics)))
         status = run_command(&gate, command);
     else
         fputs("renewgate: out of memory\n", stderr);

@@ -76,6 +76,23 @@ char *message_of_problem(const char *problem, size_t len, const json_t *id)
     return text;
 }
 
+char *message_not_held(bool too_much)
+{
+    json_t *error =
+        too_much ? json_pack("{s:s, s:s, s:s, s:i, s:s}", "@type", "RequestError", "type",
+                             "urn:ietf:params:jmap:error:limit", "limit", "maxSizeRequest",
+                             "status", 400, "detail",
+                             "The request has more values than one may have that can renew a "
+                             "certificate.")
+                 : json_pack("{s:s, s:s, s:i, s:s}", "@type", "RequestError", "type", "about:blank",
+                             "status", 503, "detail",
+                             "The gateway has no room for this request; try again later.");
+    char *text = error ? json_text_write(error, JSON_COMPACT) : NULL;
+
+    json_decref(error);
+    return text;
+}
+
 char *message_too_large(size_t limit)
 {
     json_t *error =

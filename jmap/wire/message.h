@@ -34,6 +34,10 @@ void message_clear(struct message *message);
 /* True where the message may be the answer to a request with that id (or NULL). */
 bool message_answers(const struct message *message, const json_t *id);
 
+/* For a request that is not read: the gate has no room, or it has too many values. NULL: no memory.
+ */
+char *message_not_held(bool too_much);
+
 /*
  * The gate's own RequestErrors, each the caller's to free(); NULL when memory ran out. `id` may be
  * NULL.

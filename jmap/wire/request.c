@@ -289,10 +289,15 @@ static enum request_kind read_calls(const char *body, size_t len, struct jmap_re
                                                                       : REQUEST_PASSES;
 }
 
+bool request_may_hold(const char *body, size_t len)
+{
+    return has_word(body, len, "AcmeRenewal") || has_word(body, len, FOLLOW_UP);
+}
+
 enum request_kind request_parse(const char *body, size_t len, struct jmap_request *out)
 {
     *out = (struct jmap_request){0};
-    if (!has_word(body, len, "AcmeRenewal") && !has_word(body, len, FOLLOW_UP))
+    if (!request_may_hold(body, len))
         return REQUEST_PASSES;
 
     enum request_kind kind = load(body, len, out);

@@ -55,6 +55,12 @@ enum request_kind {
 };
 
 /*
+ * Whether the text has the words of a create, or of a DNS task that ends with one, however they are
+ * spelled: else request_parse() lets it pass without parsing it. One pass over the text.
+ */
+bool request_may_hold(const char *body, size_t len);
+
+/*
  * Reads a request. `out` is empty but for REQUEST_HELD. Of a repeated key the last value counts
  * here, while the server makes both of two creates of one name: such a request is held even if no
  * create is left in it, and goes to the server only as it was read.

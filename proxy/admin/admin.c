@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proxy/base/budget.h"
 #include "proxy/admin/domain_metrics.h"
 #include "proxy/admin/probe.h"
 #include "proxy/admin/process.h"
@@ -139,10 +140,21 @@ static bool render_own_certificate(const struct gate *gate, struct buffer *out)
             buffer_format(out, "%s %" PRId64 "\n", name, keypair_store_expiry(gate->keypairs)));
 }
 
+static bool render_buffered(const struct gate *gate, struct buffer *out)
+{
+    return metrics_render_head(out, "renewgate_buffered_bytes", "gauge",
+                               "Memory counted against RENEWGATE_MAX_BUFFERED.") &&
+           buffer_format(out, "renewgate_buffered_bytes %zu\n", atomic_load(&gate->budget->used)) &&
+           metrics_render_head(out, "renewgate_buffered_bytes_limit", "gauge",
+                               "RENEWGATE_MAX_BUFFERED.") &&
+           buffer_format(out, "renewgate_buffered_bytes_limit %zu\n", gate->budget->limit);
+}
+
 static bool render_metrics(const struct gate *gate, struct buffer *out)
 {
-    return metrics_render(gate->metrics, out) && render_own_certificate(gate, out) &&
-           domain_metrics_render(gate, out) && process_render(gate->started, out);
+    return metrics_render(gate->metrics, out) && render_buffered(gate, out) &&
+           render_own_certificate(gate, out) && domain_metrics_render(gate, out) &&
+           process_render(gate->started, out);
 }
 
 static void render(struct admin *admin, const char *url, struct page *page)

@@ -19,21 +19,35 @@ const char *buffer_content(const struct buffer *buffer)
     return buffer->bytes == NULL ? "" : buffer->bytes + buffer->start;
 }
 
+/* Doubled until it fits; 0 where no size is large enough. */
+static size_t capacity_for(const struct buffer *buffer, size_t len)
+{
+    if (len > SIZE_MAX / 2 - buffer->len)
+        return 0;
+    size_t capacity = buffer->capacity == 0 ? FIRST_CAPACITY : buffer->capacity;
+    while (capacity < buffer->len + len)
+        capacity *= 2;
+    return capacity;
+}
+
+size_t buffer_growth(const struct buffer *buffer, size_t len)
+{
+    size_t capacity = capacity_for(buffer, len);
+    return capacity == 0 ? SIZE_MAX : capacity - buffer->capacity;
+}
+
 /* Room for `len` more bytes behind the content. */
 static bool make_room(struct buffer *buffer, size_t len)
 {
     if (buffer->capacity - buffer->start - buffer->len >= len)
         return true;
-    if (len > SIZE_MAX / 2 - buffer->len)
+    size_t capacity = capacity_for(buffer, len);
+    if (capacity == 0)
         return false;
     if (buffer->start > 0) {
         memmove(buffer->bytes, buffer->bytes + buffer->start, buffer->len);
         buffer->start = 0;
     }
-    size_t needed = buffer->len + len;
-    size_t capacity = buffer->capacity == 0 ? FIRST_CAPACITY : buffer->capacity;
-    while (capacity < needed)
-        capacity *= 2;
     if (capacity == buffer->capacity)
         return true;
     char *bytes = realloc(buffer->lent ? NULL : buffer->bytes, capacity);

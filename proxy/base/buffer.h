@@ -24,6 +24,9 @@ void buffer_lend(struct buffer *buffer, char *bytes, size_t capacity);
 /* Where the content begins; not NULL even when empty. */
 const char *buffer_content(const struct buffer *buffer);
 
+/* By how much the memory of it would grow if so many bytes were appended. */
+size_t buffer_growth(const struct buffer *buffer, size_t len);
+
 /* False, and nothing appended, when memory runs out. */
 bool buffer_append(struct buffer *buffer, const char *bytes, size_t len);
 

@@ -45,6 +45,20 @@ bool reply_too_large(size_t limit, struct arena *arena, struct answer *out)
     return body != NULL && reply_body(400, PROBLEM_TYPE, body, strlen(body), arena, out);
 }
 
+bool reply_no_room(struct arena *arena, struct answer *out)
+{
+    return reply_problem(503, "Service Unavailable",
+                         "The gateway has no room for this request; try again later.", arena, out);
+}
+
+bool reply_too_much(struct arena *arena, struct answer *out)
+{
+    static const char body[] = "{\"type\":\"urn:ietf:params:jmap:error:limit\",\"status\":400,"
+                               "\"detail\":\"The request has more values than one may have that "
+                               "can renew a certificate.\",\"limit\":\"maxSizeRequest\"}";
+    return reply_body(400, PROBLEM_TYPE, body, sizeof body - 1, arena, out);
+}
+
 bool reply_upstream_failure(enum upstream_failure failure, struct arena *arena, struct answer *out)
 {
     switch (failure) {

@@ -21,6 +21,12 @@ bool reply_problem(unsigned status, const char *title, const char *detail, struc
  */
 bool reply_too_large(size_t limit, struct arena *arena, struct answer *out);
 
+/* There is no room for the request: 503. */
+bool reply_no_room(struct arena *arena, struct answer *out);
+
+/* The request has more values than are parsed, in the words of the server's limits. */
+bool reply_too_much(struct arena *arena, struct answer *out);
+
 /* The server did not answer: 504 where it took too long, else 502. */
 bool reply_upstream_failure(enum upstream_failure failure, struct arena *arena, struct answer *out);
 

@@ -7,6 +7,7 @@
 #include "jmap/wire/message.h"
 #include "proxy/server/api_call.h"
 #include "proxy/relay/exchange.h"
+#include "proxy/telemetry/report.h"
 
 #define OUT_OF_MEMORY                                                                              \
     "{\"@type\":\"RequestError\",\"type\":\"about:blank\",\"status\":503,"                         \
@@ -22,6 +23,7 @@ void conversation_open(struct conversation *conversation, struct exchange_contex
                                           .server = server,
                                           .ready = ready,
                                           .user = user};
+    budget_open(&conversation->account, context->gate->budget, arrival->peer);
 }
 
 /* ---- the answer ---- */
@@ -54,6 +56,8 @@ static void end_request(struct conversation *conversation)
     buffer_clear(&conversation->answer);
     conversation->in_received = false;
     conversation->too_large = false;
+    conversation->reading = READING_NEEDLESS;
+    budget_keep(&conversation->account, 0);
     conversation->state = CONVERSATION_PASSING;
 }
 
@@ -126,11 +130,28 @@ static void pass_request(struct conversation *conversation)
     end_request(conversation);
 }
 
+/* Whether it is refused, unread. */
+static bool is_refused(const struct conversation *conversation)
+{
+    return conversation->too_large || conversation->reading == READING_NO_ROOM ||
+           conversation->reading == READING_TOO_MUCH;
+}
+
+static void answer_unread(struct conversation *conversation)
+{
+    bool too_much = conversation->reading == READING_TOO_MUCH;
+    report_refused_request(conversation->context->gate, conversation->arrival, too_much,
+                           reading_refusal(conversation->reading));
+    answer_with(conversation, message_not_held(too_much));
+}
+
 /* All earlier requests have been answered. */
 static void begin_request(struct conversation *conversation)
 {
     conversation->unsettled = false;
-    if (conversation->too_large)
+    if (!conversation->too_large && is_refused(conversation))
+        answer_unread(conversation);
+    else if (conversation->too_large)
         answer_with(conversation,
                     message_too_large(conversation->context->gate->config->max_request));
     else if (!hold(conversation))
@@ -157,8 +178,13 @@ static void settle(struct conversation *conversation)
 static bool may_hold(struct conversation *conversation)
 {
     const struct buffer *request = &conversation->request;
-    if (!hold_may_contain_create(buffer_content(request), request->len))
+    bool observed = conversation->context->gate->config->hold.observe;
+    conversation->reading =
+        reading_of(&conversation->account, buffer_content(request), request->len);
+    if (conversation->reading == READING_NEEDLESS)
         return false;
+    if (conversation->reading != READING_ALLOWED)
+        return !observed;
     struct message message = message_read(buffer_content(request), request->len);
     bool may = message.kind == MESSAGE_REQUEST || message.kind == MESSAGE_UNREADABLE;
     conversation->id = json_incref(message.id);
@@ -169,11 +195,17 @@ static bool may_hold(struct conversation *conversation)
 static void gather(struct conversation *conversation, const struct frame_piece *piece)
 {
     size_t limit = conversation->context->gate->config->max_request;
-    if (conversation->too_large)
+    if (is_refused(conversation))
         return;
     if (piece->len > limit - conversation->request.len) {
         conversation->too_large = true;
         buffer_clear(&conversation->request);
+        budget_keep(&conversation->account, 0);
+    } else if (!budget_take(&conversation->account,
+                            buffer_growth(&conversation->request, piece->len))) {
+        conversation->reading = READING_NO_ROOM;
+        buffer_clear(&conversation->request);
+        budget_keep(&conversation->account, 0);
     } else if (!buffer_append(&conversation->request, piece->bytes, piece->len)) {
         conversation->server->no_memory = true;
     }
@@ -191,7 +223,7 @@ bool conversation_take_from_client(struct conversation *conversation,
     gather(conversation, piece);
     if (!piece->last || !piece->final)
         return true;
-    if (conversation->too_large || may_hold(conversation))
+    if (is_refused(conversation) || may_hold(conversation))
         settle(conversation);
     else
         pass_request(conversation);
@@ -204,6 +236,11 @@ bool conversation_take_from_client(struct conversation *conversation,
 static void take_message(struct conversation *conversation)
 {
     struct buffer *received = &conversation->received;
+    size_t held_before = conversation->account.held - received->capacity;
+    if (!reading_takes_answer(&conversation->account, buffer_content(received), received->len)) {
+        conversation->client->no_memory = true;
+        return;
+    }
     struct message message = message_read(buffer_content(received), received->len);
     if (message_answers(&message, conversation->id)) {
         conversation->state = CONVERSATION_CONCLUDING;
@@ -213,6 +250,7 @@ static void take_message(struct conversation *conversation)
         frames_write_whole(conversation->client, WSLAY_TEXT_FRAME, buffer_content(received),
                            received->len);
         buffer_clear(received);
+        budget_keep(&conversation->account, held_before);
     }
     message_clear(&message);
 }
@@ -238,7 +276,8 @@ bool conversation_take_from_server(struct conversation *conversation,
             piece->opcode == WSLAY_TEXT_FRAME && conversation->state == CONVERSATION_ASKED;
     if (!conversation->in_received)
         return false;
-    if (api_call_take(&conversation->received, piece->bytes, piece->len) != DATA_TAKEN)
+    if (!budget_take(&conversation->account, buffer_growth(&conversation->received, piece->len)) ||
+        api_call_take(&conversation->received, piece->bytes, piece->len) != DATA_TAKEN)
         conversation->client->no_memory = true;
     else if (piece->last && piece->final) {
         conversation->in_received = false;
@@ -301,4 +340,5 @@ bool conversation_is_committed(const struct conversation *conversation)
 void conversation_close(struct conversation *conversation)
 {
     end_request(conversation);
+    budget_close(&conversation->account);
 }

@@ -22,6 +22,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/http/frames.h"
 #include "proxy/relay/holding.h"
+#include "proxy/relay/reading.h"
 
 /* Each state says what is waited for. */
 enum conversation_state {
@@ -48,6 +49,8 @@ struct conversation {
     struct buffer request; /* a text message of the client, as far as it has come */
     bool in_text;
     bool too_large;
+    enum reading reading;          /* READING_NO_ROOM while a message comes that has none */
+    struct budget_account account; /* what the request takes, and its tree and answer */
     bool unsettled; /* the server has got messages that it may not have answered yet */
     bool proving;   /* a ping has gone out */
     char proof[CONVERSATION_PROOF_SIZE]; /* the last one's content */

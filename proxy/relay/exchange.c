@@ -10,6 +10,7 @@
 #include "proxy/http/cors.h"
 #include "proxy/http/outgoing.h"
 #include "proxy/relay/public_session.h"
+#include "proxy/relay/reading.h"
 #include "proxy/http/reply.h"
 #include "proxy/telemetry/report.h"
 #include "proxy/http/upgrade.h"
@@ -49,9 +50,12 @@ struct exchange {
     bool is_session; /* asks for a session, whose URLs are to change */
     bool any_issuer; /* the server's certificate is bad, and this goes on all the same */
     struct body_frame frame;
-    struct buffer upload; /* of the client's body: all, or what is not sent on yet */
+    struct budget_account account; /* open for a call: what its body takes, and its tree */
+    struct buffer upload;          /* of the client's body: all, or what is not sent on yet */
     bool upload_ended;
     size_t unneeded; /* bytes of the body that nobody needed */
+
+    bool no_room; /* for the server's answer to a request that is held */
 
     struct transfer *transfer;     /* of the client's own request */
     struct buffer received;        /* of the server's body: all, or what is not passed on yet */
@@ -325,13 +329,31 @@ static bool on_own_head(void *user, const struct upstream_head *head)
 
 static enum data_result on_own_data(void *user, const char *bytes, size_t len)
 {
-    return api_call_take(&((struct exchange *)user)->received, bytes, len);
+    struct exchange *exchange = user;
+    exchange->no_room = !budget_take(&exchange->account, buffer_growth(&exchange->received, len));
+    return exchange->no_room ? DATA_FAIL : api_call_take(&exchange->received, bytes, len);
+}
+
+/* The answer cannot be held. What it says of a create is not known then. */
+static void give_up_answer(struct exchange *exchange)
+{
+    report_refused_request(exchange->context->gate, exchange->arrival, false,
+                           reading_refusal(READING_NO_ROOM));
+    exchange->failure = UPSTREAM_MEMORY;
+    holding_fail(&exchange->holding);
 }
 
 static void on_own_done(void *user, enum upstream_failure failure, const char *detail)
 {
     struct exchange *exchange = user;
     exchange->transfer = NULL;
+    if (exchange->no_room ||
+        (failure == UPSTREAM_FINE &&
+         !reading_takes_answer(&exchange->account, buffer_content(&exchange->received),
+                               exchange->received.len))) {
+        give_up_answer(exchange);
+        return;
+    }
     if (failure == UPSTREAM_FINE) {
         holding_feed(&exchange->holding, exchange->answer.status,
                      buffer_content(&exchange->received), exchange->received.len);
@@ -363,6 +385,7 @@ static bool send_own(void *user, const char *body, size_t len)
         .identity = !exchange->context->gate->config->hold.observe,
         .arena = exchange->arena,
     };
+    exchange->no_room = false;
     buffer_clear(&exchange->received);
     if (outgoing_relay_fields(exchange->arrival, len, false, exchange->arena, &request.fields))
         exchange->transfer =
@@ -397,6 +420,8 @@ static void answer_from_hold(void *user)
         made = replace_content(exchange, &answer);
     }
     holding_close(&exchange->holding);
+    buffer_clear(&exchange->upload);
+    budget_keep(&exchange->account, exchange->received.capacity);
     if (exchange->failure != UPSTREAM_FINE)
         answer_failure(exchange, exchange->failure);
     else if (!made)
@@ -433,6 +458,37 @@ static bool hold(struct exchange *exchange)
 
 /* ---- the client's side ---- */
 
+/* Makes the answer that there is no room for the request. */
+static bool refuse_room(struct exchange *exchange)
+{
+    report_refused_request(exchange->context->gate, exchange->arrival, false,
+                           reading_refusal(READING_NO_ROOM));
+    return reply_no_room(exchange->arena, &exchange->answer);
+}
+
+static bool refuse_values(struct exchange *exchange)
+{
+    report_refused_request(exchange->context->gate, exchange->arrival, true,
+                           reading_refusal(READING_TOO_MUCH));
+    return reply_too_much(exchange->arena, &exchange->answer);
+}
+
+/* A call is here, whole. Where it is not read, it goes on only if it is only observed anyway. */
+static void take_call(struct exchange *exchange)
+{
+    const char *body = buffer_content(&exchange->upload);
+    enum reading reading = reading_of(&exchange->account, body, exchange->upload.len);
+    bool observed = exchange->context->gate->config->hold.observe;
+    if (reading == READING_ALLOWED && hold(exchange))
+        return;
+    budget_keep(&exchange->account, exchange->upload.capacity);
+    if (reading == READING_NEEDLESS || reading == READING_ALLOWED || observed)
+        relay(exchange);
+    else
+        answer_with(exchange,
+                    reading == READING_TOO_MUCH ? refuse_values(exchange) : refuse_room(exchange));
+}
+
 static bool targets_api(const struct arrival *arrival)
 {
     struct target_path path = vetting_target_path(arrival);
@@ -450,6 +506,9 @@ static bool refuse_call(struct exchange *exchange)
                              &exchange->answer);
     else if (exchange->frame.len != LENGTH_UNKNOWN && exchange->frame.len > limit)
         made = reply_too_large(limit, exchange->arena, &exchange->answer);
+    else if (exchange->frame.len != LENGTH_UNKNOWN &&
+             !budget_fits(&exchange->account, exchange->frame.len))
+        made = refuse_room(exchange);
     else
         return false;
     /* Without leave to send, the client's bytes are on their way: they must be read. */
@@ -501,6 +560,8 @@ static void begin(struct exchange *exchange)
     exchange->is_call = targets_api(exchange->arrival);
     exchange->is_session = public_session_asked(exchange->arrival);
     exchange->asks_upgrade = !exchange->frame.present && upgrade_is_asked(exchange->arrival);
+    if (exchange->is_call)
+        budget_open(&exchange->account, exchange->context->gate->budget, exchange->arrival->peer);
     if (exchange->is_call && refuse_call(exchange))
         return;
     exchange->awaits_leave =
@@ -541,7 +602,13 @@ static size_t gather(struct exchange *exchange, const char *bytes, size_t len)
     size_t limit = exchange->is_call ? exchange->context->gate->config->max_request : SMALL_BODY;
     if (len > limit - exchange->upload.len) {
         buffer_clear(&exchange->upload);
+        budget_keep(&exchange->account, 0);
         answer_own(exchange, reply_too_large(limit, exchange->arena, &exchange->answer));
+    } else if (exchange->is_call &&
+               !budget_take(&exchange->account, buffer_growth(&exchange->upload, len))) {
+        buffer_clear(&exchange->upload);
+        budget_keep(&exchange->account, 0);
+        answer_own(exchange, refuse_room(exchange));
     } else if (!buffer_append(&exchange->upload, bytes, len)) {
         answer_failure(exchange, UPSTREAM_MEMORY);
     }
@@ -589,9 +656,9 @@ static void on_body_end(void *object)
     struct exchange *exchange = object;
     exchange->upload_ended = true;
     if (exchange->state == EXCHANGE_GATHERING) {
-        const char *body = buffer_content(&exchange->upload);
-        if (!exchange->is_call || !hold_may_contain_create(body, exchange->upload.len) ||
-            !hold(exchange))
+        if (exchange->is_call)
+            take_call(exchange);
+        else
             relay(exchange);
     } else if (exchange->state == EXCHANGE_ANSWERING) {
         incoming_ready(exchange->incoming);
@@ -686,6 +753,7 @@ static void on_closed(void *object)
     holding_close(&exchange->holding);
     buffer_clear(&exchange->upload);
     buffer_clear(&exchange->received);
+    budget_close(&exchange->account);
     bool whole = exchange->state == EXCHANGE_ANSWERING || exchange->state == EXCHANGE_UPGRADED;
     metrics_count_response(context->gate->metrics, exchange->arrival->method,
                            whole ? exchange->answer.status : 0);

@@ -12,6 +12,7 @@
 #include "proxy/telemetry/metrics.h"
 #include "proxy/server/server_clock.h"
 
+struct budget;        /* proxy/base/budget.h */
 struct flight_table;  /* jmap/create/flight.h */
 struct history;       /* proxy/telemetry/history.h */
 struct keypair_store; /* proxy/clients/keypair.h */
@@ -24,6 +25,7 @@ struct gate {
     const struct config *config;
     const struct log *log;
     struct metrics *metrics;
+    struct budget *budget; /* for requests that are needed whole */
     struct flight_table *flights;
     struct task_memory *memory;
     struct server_clock clock;

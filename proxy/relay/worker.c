@@ -8,6 +8,7 @@
 
 #include "proxy/clients/downstream.h"
 #include "proxy/relay/exchange.h"
+#include "proxy/base/budget.h"
 #include "proxy/base/loop.h"
 #include "proxy/http/cors.h"
 #include "proxy/base/mailbox.h"
@@ -57,6 +58,7 @@ static void tick(struct worker *worker)
     if (worker->challenges != NULL)
         downstream_tick(worker->challenges);
     turns_tick(worker->turns);
+    budget_trim(worker->gate->budget);
     websocket_set_tick(&worker->websockets);
 }
 

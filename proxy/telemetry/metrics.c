@@ -19,6 +19,11 @@ static const char *const change_names[METRICS_CHANGES] = {
     [METRICS_CLEARED] = "cleared",
 };
 
+static const char *const refusal_names[METRICS_REFUSALS] = {
+    [METRICS_NO_ROOM] = "no_room",
+    [METRICS_TOO_MUCH] = "too_much",
+};
+
 /* Methods are counted by name only where the set stays small: clients can invent any. */
 static const char *const method_names[METRICS_METHODS] = {
     "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "other",
@@ -87,6 +92,11 @@ void metrics_count_sweep(struct metrics *metrics, bool fine, int64_t nanoseconds
                               memory_order_relaxed);
     if (fine)
         atomic_store_explicit(&metrics->last_sweep, now.seconds, memory_order_relaxed);
+}
+
+void metrics_count_refusal(struct metrics *metrics, enum metrics_refusal refusal)
+{
+    count(&metrics->refused[refusal]);
 }
 
 static size_t method_index(const char *method)
@@ -320,6 +330,9 @@ bool metrics_render(const struct metrics *metrics, struct buffer *out)
            render_labelled(out, "renewgate_requests_total", "method", "Requests by method.",
                            method_names, metrics->requests, METRICS_METHODS) &&
            render_clients(metrics, out) &&
+           render_labelled(out, "renewgate_requests_refused_total", "reason",
+                           "Requests that the gate would not hold, by why.", refusal_names,
+                           metrics->refused, METRICS_REFUSALS) &&
            render_labelled(out, "renewgate_upstream_errors_total", "kind",
                            "Requests to the server that failed, by how.", failures,
                            metrics->upstream_errors, UPSTREAM_FAILURES) &&

@@ -40,6 +40,13 @@ enum metrics_change {
     METRICS_CHANGES,
 };
 
+/* Requests that the gate would not hold. */
+enum metrics_refusal {
+    METRICS_NO_ROOM,  /* for its bytes, or for what they are once parsed */
+    METRICS_TOO_MUCH, /* to be parsed at all */
+    METRICS_REFUSALS,
+};
+
 #define METRICS_METHODS 9 /* eight known ones and "other" */
 #define METRICS_CLASSES 6 /* of statuses: none, 1xx to 5xx */
 #define METRICS_BUCKETS 12
@@ -58,6 +65,7 @@ struct metrics {
     counter lookups;
     counter lookup_buckets[METRICS_BUCKETS + 1]; /* each for itself; the last for all above */
     counter lookup_nanoseconds;
+    counter refused[METRICS_REFUSALS];
     counter requests[METRICS_METHODS];
     counter responses[METRICS_METHODS][METRICS_CLASSES];
     counter received_bytes; /* of clients' bodies */
@@ -88,6 +96,8 @@ void metrics_count_skip(struct metrics *metrics);
 
 /* A sweep that ended at `now`. */
 void metrics_count_sweep(struct metrics *metrics, bool fine, int64_t nanoseconds, wall_time now);
+
+void metrics_count_refusal(struct metrics *metrics, enum metrics_refusal refusal);
 
 void metrics_count_request(struct metrics *metrics, const char *method);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "jmap/queue/queue_change.h"
+#include "proxy/base/budget.h"
 #include "proxy/telemetry/history.h"
 
 void report_failure(const struct gate *gate, const struct arrival *arrival,
@@ -12,6 +13,19 @@ void report_failure(const struct gate *gate, const struct arrival *arrival,
     log_event(gate->log, LOG_LEVEL_WARN, "request to the server failed",
               log_text("kind", upstream_failure_name(failure)), log_text("detail", detail),
               log_text("method", arrival->method), log_text("peer", arrival->peer));
+}
+
+void report_refused_request(const struct gate *gate, const struct arrival *arrival, bool too_much,
+                            const char *why)
+{
+    uint64_t count;
+    metrics_count_refusal(gate->metrics, too_much ? METRICS_TOO_MUCH : METRICS_NO_ROOM);
+    if (!budget_tells(gate->budget, clock_monotonic().nanoseconds / NANOSECONDS_PER_SECOND, &count))
+        return;
+    log_event(gate->log, LOG_LEVEL_WARN, "request not held", log_text("why", why),
+              log_number("requests", (int64_t)count),
+              log_number("buffered", (int64_t)atomic_load(&gate->budget->used)),
+              log_number("limit", (int64_t)gate->budget->limit), log_text("peer", arrival->peer));
 }
 
 void report_decision(const struct gate *gate, const struct arrival *arrival, monotonic_time began,

@@ -16,6 +16,13 @@
 void report_failure(const struct gate *gate, const struct arrival *arrival,
                     enum upstream_failure failure, const char *detail);
 
+/*
+ * A request was not held: there was no room for it, or too much in it. Counted each time, logged
+ * once a second.
+ */
+void report_refused_request(const struct gate *gate, const struct arrival *arrival, bool too_much,
+                            const char *why);
+
 /* A held create in what came with `arrival`, at `began`, has been decided. */
 void report_decision(const struct gate *gate, const struct arrival *arrival, monotonic_time began,
                      const struct hold_report *decision);

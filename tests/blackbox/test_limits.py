@@ -207,6 +207,7 @@ def test_a_session_that_stops_is_not_waited_for_for_ever():
 @pytest.mark.parametrize("name, value", [
     ("HEADER_TIMEOUT", "999ms"), ("IDLE_TIMEOUT", "0s"), ("DRAIN_TIMEOUT", "2d"),
     ("MAX_CONNECTIONS", "63"), ("MAX_REQUEST", "1023"), ("CONNECT_TIMEOUT", "2h"),
+    ("MAX_BUFFERED", "1048575"), ("MAX_BUFFERED", "79999999"),
 ])
 def test_limits_have_limits(name, value):
     from test_operator import run

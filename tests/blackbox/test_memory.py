@@ -1,0 +1,171 @@
+"""Requests that are needed whole share one budget; what has no room is refused, and nobody else is."""
+
+import contextlib
+import json
+import socket
+import time
+
+import pytest
+
+from frames import connect as connect_socket
+from gate import Gate, basic
+from standin import USING
+from test_gate import CREATE, FRESH, NO_OP, certificate, live_tasks, state
+
+LARGE = 10_000_000
+BUDGET = 8 * LARGE
+CALL = {"using": USING, "methodCalls": [["x:Task/set", {"create": {"k": CREATE}}, "c0"]]}
+
+
+def padded(piece, size=LARGE - 1000):
+    """A request with one create, and so many bytes of values beside it."""
+    values = (piece * (size // len(piece))).rstrip(",")
+    return json.dumps(CALL).replace('"using"', f'"x": [{values}], "using"', 1).encode()
+
+
+def head(length, *fields):
+    lines = ["POST /jmap/ HTTP/1.1", "Host: mail.test", f"Authorization: {basic('admin')}",
+             "Content-Type: application/json", f"Content-Length: {length}", *fields]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def connect(gate, address="127.0.0.1"):
+    return socket.create_connection(("127.0.0.1", gate.port), 30, (address, 0))
+
+
+def ask(client, data):
+    """The status and the body of the answer to one request."""
+    client.sendall(data)
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        piece = client.recv(65536)
+        assert piece, answer
+        answer += piece
+    top, body = answer.split(b"\r\n\r\n", 1)
+    length = next(int(line.split(b":")[1]) for line in top.lower().split(b"\r\n")
+                  if line.startswith(b"content-length"))
+    while len(body) < length:
+        body += client.recv(65536)
+    return int(top.split()[1]), body
+
+
+def call(gate, address="127.0.0.1", body=json.dumps(CALL).encode()):
+    with connect(gate, address) as client:
+        return ask(client, head(len(body)) + body)
+
+
+def metric(gate, name):
+    return next(int(line.rsplit(" ", 1)[1]) for line in gate.admin("/metrics")[1].splitlines()
+                if line.startswith(name + " ") or line.startswith(name + "{"))
+
+
+def wait_until(condition):
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come about")
+
+
+@pytest.fixture
+def small(standin):
+    standin.put_state(**state([certificate(FRESH)]))
+    with Gate(standin.port, MAX_BUFFERED=BUDGET) as gate:
+        yield gate
+
+
+def test_bodies_that_do_not_end(small):
+    """One client fills its half and no more; others go on, and it does too once it has let go."""
+    with contextlib.ExitStack() as open_clients:
+        refused = 0
+        for _ in range(20):
+            client = open_clients.enter_context(connect(small))
+            client.settimeout(1)
+            client.sendall(head(LARGE))
+            try:
+                client.sendall(b" " * (LARGE - 1))
+                assert b" 503 " in client.recv(100)
+                refused += 1
+            except TimeoutError:
+                pass
+            except OSError:
+                refused += 1
+        assert refused >= 16
+        assert metric(small, "renewgate_buffered_bytes") <= BUDGET // 2
+        status, body = call(small, "127.0.0.2")
+        assert status == 200 and NO_OP in body.decode()
+        line = small.logged("request not held")[0]
+        assert line["level"] == "warn" and line["limit"] == BUDGET and line["peer"] == "127.0.0.1"
+    wait_until(lambda: metric(small, "renewgate_buffered_bytes") == 0)
+    assert call(small)[0] == 200
+    assert metric(small, 'renewgate_requests_refused_total{reason="no_room"}') >= 16
+
+
+def test_a_body_without_room_is_refused_by_its_head(small):
+    with connect(small) as first, connect(small) as second:
+        first.sendall(head(LARGE) + b" " * (LARGE - 1))
+        wait_until(lambda: metric(small, "renewgate_buffered_bytes") > LARGE)
+        with connect(small) as third:
+            third.sendall(head(LARGE) + b" " * (LARGE - 1))
+            wait_until(lambda: metric(small, "renewgate_buffered_bytes") > 3 * LARGE)
+            status, body = ask(second, head(LARGE, "Expect: 100-continue"))
+            assert status == 503
+            assert json.loads(body) == {
+                "type": "about:blank", "status": 503, "title": "Service Unavailable",
+                "detail": "The gateway has no room for this request; try again later."}
+
+
+@pytest.mark.parametrize("piece", ["{},", "[],", "0,", '{"a":0},'])
+def test_values_that_multiply_are_not_parsed(standin, small, piece):
+    """Ten megabytes of them would be up to a gigabyte."""
+    status, body = call(small, body=padded(piece))
+    assert status == 400 and json.loads(body)["type"] == "urn:ietf:params:jmap:error:limit"
+    assert live_tasks(standin) == []
+    assert metric(small, 'renewgate_requests_refused_total{reason="too_much"}') == 1
+    wait_until(lambda: metric(small, "renewgate_buffered_bytes") == 0)
+
+
+def test_a_long_text_is_parsed(standin):
+    standin.put_state(**state([certificate(FRESH)]))
+    body = padded('"%s",' % ("x" * 900_000))
+    with Gate(standin.port) as gate:
+        status, answer = call(gate, body=body)
+        assert status == 200 and NO_OP in answer.decode()
+        wait_until(lambda: metric(gate, "renewgate_buffered_bytes") == 0)
+    assert live_tasks(standin) == []
+
+
+def test_values_without_a_create_go_on(standin, small):
+    body = padded("{},").replace(b"AcmeRenewal", b"DkimManagement")
+    assert json.loads(call(small, body=body)[1])["methodResponses"]
+
+
+def test_observing_lets_what_it_does_not_parse_pass(standin):
+    standin.put_state(**state([certificate(FRESH)]))
+    with Gate(standin.port, MODE="observe") as gate:
+        status, body = call(gate, body=padded("{},"))
+        assert status == 200 and b'"created"' in body
+
+
+def test_messages_of_a_websocket(standin, small):
+    message = {"@type": "Request", "id": "R1", **CALL}
+    many = json.dumps(message).replace('"using"', '"x": [' + "{}," * 3_300_000 + '0], "using"', 1)
+    with connect_socket(small.port) as peer:
+        peer.send(1, many.encode())
+        answer = peer.hear()
+        assert answer["@type"] == "RequestError" and answer["status"] == 400
+        answer = peer.ask(message)
+        assert NO_OP in json.dumps(answer)
+        with contextlib.ExitStack() as open_clients:
+            for _ in range(6):
+                client = open_clients.enter_context(connect(small))
+                client.settimeout(1)
+                with contextlib.suppress(OSError):
+                    client.sendall(head(LARGE) + b" " * (LARGE - 1))
+            wait_until(lambda: metric(small, "renewgate_buffered_bytes") > 3 * LARGE)
+            peer.send(1, json.dumps({**message, "x": " " * 9_000_000}).encode())
+            answer = peer.hear()
+            assert answer["@type"] == "RequestError" and answer["status"] == 503
+        wait_until(lambda: metric(small, "renewgate_buffered_bytes") == 0)
+        assert NO_OP in json.dumps(peer.ask(message))
+    assert live_tasks(standin) == []
