@@ -670,3 +670,40 @@ def test_many(standin):
         ids = list(pool.map(create, range(400)))
     assert len(set(ids)) == 400
     assert time.monotonic() - started < 30
+
+
+def test_failed_logins_ban_the_address(standin):
+    standin.put_state(bans=True)
+    with_field = lambda value: standin.request("POST", "/jmap/", b"{}", [("Authorization", value)])
+    assert [with_field(basic("nobody", "x")).status for _ in range(100)] == [401] * 100
+    answer = with_field(basic("nobody", "x"))
+    assert answer.status == 429 and answer.json()["title"] == "Too Many Authentication Attempts"
+    assert answer.header("Retry-After") == []
+    with pytest.raises(ConnectionError):
+        with_field(basic())
+
+
+def test_the_hundredth_failure_counts_for_the_name_too(standin):
+    """From then on one failure by that name bans whatever address it comes from."""
+    standin.put_state(bans=True, http={"useXForwarded": True})
+    fails = lambda *more: standin.request("GET", "/jmap/session", None, [
+        ("Authorization", basic("admin", "wrong")), *more]).status
+    assert [fails(("X-Forwarded-For", f"192.0.2.{i}")) for i in range(100)] == [401] * 100
+    assert fails() == 429
+    with pytest.raises(ConnectionError):
+        fails()
+
+
+def test_what_is_no_login_bans_nobody(standin):
+    standin.put_state(bans=True)
+    for value in ("Foo x", "Basic !", "Bearer garbage"):
+        for _ in range(60):
+            assert standin.request("POST", "/jmap/", b"{}", [("Authorization", value)]).status == 401
+    assert standin.counters()["failed_logins"] == 0
+
+
+def test_the_loopback_is_exempt_from_bans(standin):
+    for _ in range(110):
+        assert standin.request("GET", "/jmap/session", None,
+                               [("Authorization", basic("nobody", "x"))]).status == 401
+    assert standin.counters()["failed_logins"] == 110

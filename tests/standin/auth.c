@@ -10,19 +10,16 @@ static int sextet(char c)
     return at ? (int)(at - digits) : -1;
 }
 
-struct user *auth_user(const char *authorization)
+bool auth_basic(const char *authorization, char text[static AUTH_TEXT], char **password)
 {
-    char text[512];
     size_t len = 0;
     unsigned bits = 0, held = 0;
-    if (authorization && strncasecmp(authorization, "Bearer ", 7) == 0)
-        return store_user_by_token(authorization + 7);
-    if (!authorization || strncasecmp(authorization, "Basic ", 6) != 0)
-        return NULL;
-    for (const char *p = authorization + 6; *p && *p != '=' && len < sizeof text - 1; p++) {
+    if (strncasecmp(authorization, "Basic ", 6) != 0)
+        return false;
+    for (const char *p = authorization + 6; *p && *p != '=' && len < AUTH_TEXT - 1; p++) {
         int value = sextet(*p);
         if (value < 0)
-            return NULL;
+            return false;
         bits = bits << 6 | (unsigned)value;
         held += 6;
         if (held >= 8) {
@@ -33,7 +30,18 @@ struct user *auth_user(const char *authorization)
     text[len] = '\0';
     char *colon = strchr(text, ':');
     if (!colon)
-        return NULL;
+        return false;
     *colon = '\0';
-    return store_user(text, colon + 1);
+    *password = colon + 1;
+    return true;
+}
+
+struct user *auth_user(const char *authorization)
+{
+    char text[AUTH_TEXT];
+    char *password;
+    if (authorization && strncasecmp(authorization, "Bearer ", 7) == 0)
+        return store_user_by_token(authorization + 7);
+    return authorization && auth_basic(authorization, text, &password) ? store_user(text, password)
+                                                                       : NULL;
 }

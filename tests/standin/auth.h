@@ -6,7 +6,14 @@
 
 #include "tests/standin/store.h"
 
+/* The longest name and password of an Authorization field, together. */
+#define AUTH_TEXT 512
+
 /* The user that an Authorization field names, Basic or Bearer; store.lock is held. */
 struct user *auth_user(const char *authorization);
+
+/* The name in a Basic field, which begins `text`, and its password behind that. False where there
+ * is none. */
+bool auth_basic(const char *authorization, char text[static AUTH_TEXT], char **password);
 
 #endif

@@ -1,4 +1,5 @@
 #include "tests/standin/control.h"
+#include "tests/standin/bans.h"
 #include "tests/standin/ca.h"
 #include "tests/standin/clock.h"
 #include "tests/standin/events.h"
@@ -131,10 +132,11 @@ static json_t *get_counters(const json_t *body, const char **error)
     const struct counters *c = &store.counters;
     map_each(&store.sets, add_orders, orders);
     json_t *document =
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "orders", (json_int_t)c->orders,
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "orders", (json_int_t)c->orders,
                   "certificates", (json_int_t)c->certificates, "refusals", (json_int_t)c->refusals,
                   "tasks_created", (json_int_t)c->tasks_created, "creates_answered",
                   (json_int_t)c->creates_answered, "http_requests", (json_int_t)c->http_requests,
+                  "failed_logins", (json_int_t)bans_failures(),
                   "methods", json_deep_copy(c->methods), "orders_by_names", orders);
     pthread_mutex_unlock(&store.lock);
     return document;
@@ -153,6 +155,7 @@ static json_t *reset_counters(const json_t *body, const char **error)
     (void)body;
     (void)error;
     pthread_mutex_lock(&store.lock);
+    bans_forget_failures();
     json_decref(store.counters.methods);
     store.counters = (struct counters){.methods = json_object()};
     map_each(&store.sets, forget_orders, NULL);

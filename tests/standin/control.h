@@ -20,6 +20,7 @@
  *       "public_url": "https://mail.example.org",     what the session's URLs begin with
  *       "hostname": "mail.example.org",               the server's own name
  *       "max_concurrent_requests": 0,                 for a user; 0: any number
+ *       "bans": false,                                failed logins of the loopback count (bans.h)
  *       "query_max_results": 5000,                    ids that a query lists at most
  *       "now": "2026-11-23T21:35:28Z", "frozen": false,   default: the clock stays as it is
  *       "ca": {as POST /ca, "orders": {"a.test,b.test": ["2026-01-02T03:04:05Z"]}},
@@ -42,7 +43,7 @@
  * count_stored: the certificates that PUT /state brings have used up the CA's limit GET /counters,
  * POST /counters/reset
  *     {"orders", "certificates", "refusals", "tasks_created", "creates_answered", "http_requests",
- *      "methods": {"x:Task/get": 3}, "orders_by_names": {"a.test,b.test": 2}}
+ *      "failed_logins", "methods": {"x:Task/get": 3}, "orders_by_names": {"a.test,b.test": 2}}
  *     orders counts the refused ones too; tasks_created counts those the server made itself too
  * GET /faults, POST /faults {...}, DELETE /faults
  *     {"match": "substring of target or body", "times": 1, "delay_ms": 100, "hang": true,

@@ -1,5 +1,6 @@
 #include "tests/standin/http.h"
 #include "tests/standin/auth.h"
+#include "tests/standin/bans.h"
 #include "tests/standin/clock.h"
 #include "tests/standin/defaults.h"
 #include "tests/standin/events.h"
@@ -32,8 +33,24 @@ static void not_found(struct answer *answer)
                         "The requested resource does not exist on this server."));
 }
 
-static void unauthorized(struct answer *answer)
+/* The client's address where the server reads it from the field, else NULL. */
+static const char *forwarded_address(const struct request *request)
 {
+    return json_is_true(json_object_get(store.http, "useXForwarded"))
+               ? request_header(request, "X-Forwarded-For")
+               : NULL;
+}
+
+/* store.lock is held. */
+static void unauthorized(const struct request *request, struct answer *answer)
+{
+    if (bans_note(request_header(request, "Authorization"), forwarded_address(request))) {
+        answer_json(answer, 429, PROBLEM_TYPE,
+                    problem("about:blank", 429, "Too Many Authentication Attempts",
+                            "Your request has been rate limited. Please try again in a few "
+                            "minutes."));
+        return;
+    }
     answer_json(answer, 401, PROBLEM_TYPE,
                 problem("about:blank", 401, "Unauthorized", "You have to authenticate first."));
     answer->header_count = 0;
@@ -82,7 +99,7 @@ static char *let_in(const struct request *request, struct answer *answer)
     pthread_mutex_lock(&store.lock);
     struct user *user = auth_user(request_header(request, "Authorization"));
     if (!user) {
-        unauthorized(answer);
+        unauthorized(request, answer);
     } else if (store.max_concurrent && user->in_flight >= store.max_concurrent) {
         answer_json(answer, 400, PROBLEM_TYPE,
                     limit_problem("maxConcurrentRequests",
@@ -137,11 +154,11 @@ static void answer_api(const struct request *request, struct answer *answer,
     pthread_mutex_lock(&store.lock);
     const struct user *user = auth_user(request_header(request, "Authorization"));
     json_t *document = user ? api_run(&parsed, user, fault) : NULL;
-    pthread_mutex_unlock(&store.lock);
     if (document)
         answer_json(answer, 200, JSON_TYPE, document);
     else
-        unauthorized(answer);
+        unauthorized(request, answer);
+    pthread_mutex_unlock(&store.lock);
     api_request_clear(&parsed);
 }
 
@@ -152,11 +169,11 @@ static void answer_session(const struct request *request, struct answer *answer)
     const struct user *user = auth_user(request_header(request, "Authorization"));
     json_t *session =
         user || anonymous ? session_resource(store.version, user, store.public_url) : NULL;
-    pthread_mutex_unlock(&store.lock);
     if (session)
         answer_json(answer, 200, JSON_TYPE, session);
     else
-        unauthorized(answer);
+        unauthorized(request, answer);
+    pthread_mutex_unlock(&store.lock);
 }
 
 static void answer_account(const struct request *request, struct answer *answer)
@@ -168,11 +185,11 @@ static void answer_account(const struct request *request, struct answer *answer)
         document = json_pack("{s:o, s:s, s:s}", "permissions",
                              user->all ? defaults_permissions() : json_deep_copy(user->permissions),
                              "edition", "oss", "locale", "en_US");
-    pthread_mutex_unlock(&store.lock);
     if (document)
         answer_json(answer, 200, JSON_TYPE, document);
     else
-        unauthorized(answer);
+        unauthorized(request, answer);
+    pthread_mutex_unlock(&store.lock);
 }
 
 /* The value of a query parameter as a number; fallback where there is none. */

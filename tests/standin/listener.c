@@ -131,6 +131,14 @@ static enum MHD_Result handle(void *with, struct MHD_Connection *connection, con
     return result;
 }
 
+static enum MHD_Result admit(void *with, const struct sockaddr *address, socklen_t len)
+{
+    const struct listener *listener = with;
+    (void)address;
+    (void)len;
+    return !listener->admits || listener->admits() ? MHD_YES : MHD_NO;
+}
+
 bool listener_start(struct listener *listener, const char *address)
 {
     char host[64];
@@ -145,7 +153,7 @@ bool listener_start(struct listener *listener, const char *address)
     listener->daemon = MHD_start_daemon(
         MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
             MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG,
-        (uint16_t)port, NULL, NULL, handle, listener, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&in,
+        (uint16_t)port, admit, listener, handle, listener, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&in,
         MHD_OPTION_URI_LOG_CALLBACK, note_target, listener, MHD_OPTION_NOTIFY_COMPLETED,
         forget_request, NULL, MHD_OPTION_CONNECTION_LIMIT, 8192u,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(256 << 10), MHD_OPTION_LISTEN_BACKLOG_SIZE,

@@ -46,6 +46,7 @@ struct listener {
     unsigned port;
     size_t max_body; /* what of a body is kept; 0: all */
     void (*answer)(struct request *request, struct answer *answer);
+    bool (*admits)(void); /* or NULL: who connects is let in */
 };
 
 /* address: 127.0.0.1:8080; port 0 asks for any. false after a line on stderr. */

@@ -2,6 +2,7 @@
  * stalwart-standin: a Stalwart for tests. Two versions of its API, its task queue and the CA behind
  * it, with the defects that each version has.
  */
+#include "tests/standin/bans.h"
 #include "tests/standin/control.h"
 #include "tests/standin/http.h"
 #include "tests/standin/runner.h"
@@ -77,7 +78,7 @@ static bool load_file(const char *path)
 int main(int argc, char **argv)
 {
     struct options options;
-    struct listener api = {.max_body = LISTENER_BODY_MAX, .answer = http_answer};
+    struct listener api = {.max_body = LISTENER_BODY_MAX, .answer = http_answer, .admits = bans_admit};
     struct listener control = {.answer = control_answer};
     sigset_t signals;
     int caught;

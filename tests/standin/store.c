@@ -1,4 +1,5 @@
 #include "tests/standin/store.h"
+#include "tests/standin/bans.h"
 #include "tests/standin/ca.h"
 #include "tests/standin/clock.h"
 #include "tests/standin/defaults.h"
@@ -504,6 +505,7 @@ void store_init(enum version version)
 void store_free(void)
 {
     empty();
+    bans_free();
     json_decref(store.counters.methods);
     store.counters.methods = NULL;
 }
@@ -753,6 +755,7 @@ bool store_load(const json_t *state, const char **error)
     store.hostname = text_copy(json_string_value(json_object_get(whole, "hostname")));
     json_t *concurrent = json_object_get(whole, "max_concurrent_requests");
     store.max_concurrent = (unsigned)json_integer_value(concurrent);
+    bans_reset(json_is_true(json_object_get(whole, "bans")));
     json_t *query_max = json_object_get(whole, "query_max_results");
     if (json_is_integer(query_max))
         store.query_max = (unsigned)json_integer_value(query_max);

@@ -1,0 +1,27 @@
+/*
+ * What failed logins lead to: after 100 in a day of one address, or of one login name from anywhere,
+ * the next is answered 429 and bans the address it came from, without end. Connections of a banned
+ * address are closed as they are accepted. The loopback is exempt, unless the state's "bans" says
+ * that it is not.
+ */
+#ifndef STANDIN_BANS_H
+#define STANDIN_BANS_H
+
+#include <stdbool.h>
+
+/* Forgets all failures and bans. */
+void bans_reset(bool loopback_counts);
+void bans_free(void);
+
+/* A login that was really tried has failed, by an Authorization field as it came; `from` is the
+ * forwarded address where the server reads it, else NULL. True: it is answered 429. store.lock is
+ * held. */
+bool bans_note(const char *authorization, const char *from);
+
+/* Whether the loopback may connect. Safe without the lock. */
+bool bans_admit(void);
+
+unsigned bans_failures(void);
+void bans_forget_failures(void);
+
+#endif
