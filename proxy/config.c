@@ -8,8 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proxy/base/secret_file.h"
+#include "proxy/server/service_credential.h"
+
 #define PREFIX "RENEWGATE_"
-#define SECRET_LIMIT ((size_t)16384)
 
 enum kind {
     KIND_URL,           /* char * */
@@ -148,7 +150,7 @@ static const struct variable variables[] = {
     {"SERVICE_AUTHORIZATION", KIND_AUTHORIZATION, .secret = true, MEMBER(service_authorization),
      .allowed = "a whole Authorization value such as \"Bearer …\" or \"Basic …\"",
      .help = "The gate's own credential, for sweeps, and for look-ups where the caller may create "
-             "but not read."},
+             "but not read. The file is read again when it changes."},
     {"SWEEP_INTERVAL", KIND_INTERVAL, MEMBER(sweep_interval_ms), .fallback = "5m",
      .allowed = "a duration from 1s to 30d, or off", .least = 1000, .most = INT64_C(2592000000),
      .help = "How often the queue of all domains is tidied up, with the gate's own credential; "
@@ -346,16 +348,10 @@ static bool read_public_url(const char *text, char **out)
     return read_url(text, out);
 }
 
-/* A scheme, a space, a credential; nothing that could end a header field. */
 static bool read_authorization(const char *text, char **out)
 {
-    size_t scheme_len = strcspn(text, " ");
-    if (scheme_len == 0 || text[scheme_len] == '\0' || text[scheme_len + 1] == '\0')
+    if (!service_credential_is_valid(text))
         return false;
-    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
-        if (*at < ' ' || *at >= 0x7f)
-            return false;
-    }
     *out = strdup(text);
     return *out != NULL;
 }
@@ -484,30 +480,6 @@ static const char *look_up(char *const *environment, const char *name, const cha
     return NULL;
 }
 
-/* A file's content without the line feeds at its end; the caller's to free(). NULL with errno. */
-static char *read_secret(const char *path)
-{
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return NULL;
-    char *content = malloc(SECRET_LIMIT);
-    size_t len = content == NULL ? 0 : fread(content, 1, SECRET_LIMIT - 1, file);
-    if (content != NULL && ferror(file)) {
-        free(content);
-        content = NULL;
-    }
-    int error = errno;
-    fclose(file);
-    if (content == NULL) {
-        errno = error;
-        return NULL;
-    }
-    while (len > 0 && (content[len - 1] == '\n' || content[len - 1] == '\r'))
-        len--;
-    content[len] = '\0';
-    return content;
-}
-
 static bool complain(FILE *errors, const struct variable *variable, const char *value)
 {
     if (value == NULL)
@@ -526,7 +498,7 @@ static bool complain(FILE *errors, const struct variable *variable, const char *
 static bool read_from_file(struct config *config, const struct variable *variable, const char *path,
                            FILE *errors)
 {
-    char *content = read_secret(path);
+    char *content = secret_file_read(path);
     if (content == NULL) {
         fprintf(errors,
                 "renewgate: " PREFIX "%s_FILE=\"%s\" cannot be read (%s); allowed is: a "
@@ -653,6 +625,17 @@ static bool check_together(const struct config *config, FILE *errors)
     return false;
 }
 
+/* It is read again when it changes. */
+static bool note_service_file(struct config *config, char *const *environment, FILE *errors)
+{
+    const char *path = look_up(environment, "SERVICE_AUTHORIZATION", "_FILE");
+    config->service_authorization_file = path != NULL ? strdup(path) : NULL;
+    if (path == NULL || config->service_authorization_file != NULL)
+        return true;
+    fputs("renewgate: out of memory\n", errors);
+    return false;
+}
+
 bool config_read(struct config *config, char *const *environment, FILE *errors)
 {
     *config = (struct config){0};
@@ -661,6 +644,8 @@ bool config_read(struct config *config, char *const *environment, FILE *errors)
         fine = read_variable(config, &variables[i], environment, errors);
     fine = fine && check_together(config, errors);
     config->hold.has_service_credential = config->service_authorization != NULL;
+    if (fine)
+        fine = note_service_file(config, environment, errors);
     if (!fine)
         config_clear(config);
     return fine;
@@ -675,6 +660,7 @@ void config_clear(struct config *config)
     free(config->tls_cert);
     free(config->tls_key);
     free(config->service_authorization);
+    free(config->service_authorization_file);
     network_list_clear(&config->trusted_proxies);
     lock_server_clear(&config->lock_server);
     free(config->lock_ca);

@@ -43,7 +43,8 @@ struct config {
     struct network_list trusted_proxies;
     bool proxy_protocol; /* not without trusted proxies */
     char *public_url;    /* scheme and authority; "" for what the client used; NULL: left alone */
-    char *service_authorization; /* a whole Authorization value, or NULL */
+    char *service_authorization;      /* a whole Authorization value, or NULL */
+    char *service_authorization_file; /* where it was read from, or NULL */
     struct hold_settings hold;
     struct lock_server lock_server; /* address NULL: this replica is the only one */
     char *lock_ca;                  /* path, or NULL for the system's */

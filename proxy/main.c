@@ -28,12 +28,13 @@
 #include "proxy/jobs/sweep_command.h"
 #include "proxy/jobs/sweeper.h"
 #include "proxy/base/version.h"
+#include "proxy/server/service_credential.h"
 #include "proxy/relay/worker.h"
 
 #define WORKERS_LIMIT 64
 #define EXIT_CONFIGURATION 2
-/* How often it is looked whether the gate's own certificate has been renewed. */
-#define KEYPAIR_LOOK_MILLISECONDS 2000
+/* How often it is looked whether the gate's own certificate or credential has been renewed. */
+#define FILES_LOOK_MILLISECONDS 2000
 
 static void print_help(void)
 {
@@ -138,13 +139,10 @@ static void stop_workers(struct worker **workers, size_t count)
         worker_join(workers[i]);
 }
 
-static void reload(struct gate *gate)
+static void read_keypairs(struct gate *gate)
 {
     char error[KEYPAIR_ERROR_SIZE];
-    if (gate->keypairs == NULL)
-        log_event(gate->log, LOG_LEVEL_INFO, "nothing to read again: TLS is not configured",
-                  log_text("signal", strsignal(SIGHUP)));
-    else if (keypair_store_reload(gate->keypairs, error))
+    if (keypair_store_reload(gate->keypairs, error))
         log_event(gate->log, LOG_LEVEL_INFO, "certificate and key read again",
                   log_text("cert", gate->config->tls_cert));
     else
@@ -152,6 +150,20 @@ static void reload(struct gate *gate)
                   "the new certificate and key cannot be used, the old ones stay",
                   log_text("cert", gate->config->tls_cert), log_text("key", gate->config->tls_key),
                   log_text("error", error));
+}
+
+/* Asked for by SIGHUP. Whoever sends it may have mended the credential at the server. */
+static void reload(struct gate *gate)
+{
+    if (gate->keypairs != NULL)
+        read_keypairs(gate);
+    if (gate->credential != NULL) {
+        report_credential_read(gate);
+        service_credential_wake(gate->credential);
+    }
+    if (gate->keypairs == NULL && gate->credential == NULL)
+        log_event(gate->log, LOG_LEVEL_INFO, "nothing to read again: TLS is not configured",
+                  log_text("signal", strsignal(SIGHUP)));
 }
 
 /* What runs between the start and the stop. */
@@ -174,20 +186,23 @@ static void feed_watchdog(const struct service *service)
 }
 
 /* Files that nobody tells of: a renewal at night need not send SIGHUP. */
-static void follow_keypairs(struct gate *gate)
+static void follow_files(struct gate *gate)
 {
     if (gate->keypairs != NULL && keypair_store_is_stale(gate->keypairs))
-        reload(gate);
+        read_keypairs(gate);
+    if (gate->credential != NULL && service_credential_is_stale(gate->credential))
+        report_credential_read(gate);
 }
 
 /* -1: there is nothing to look at. */
 static int64_t look_interval_ms(const struct service *service)
 {
     int64_t interval_ms = notify_interval_ms(&service->notify);
-    if (service->gate->keypairs == NULL)
+    if (service->gate->keypairs == NULL &&
+        service->gate->config->service_authorization_file == NULL)
         return interval_ms;
-    return interval_ms < 0 || interval_ms > KEYPAIR_LOOK_MILLISECONDS ? KEYPAIR_LOOK_MILLISECONDS
-                                                                      : interval_ms;
+    return interval_ms < 0 || interval_ms > FILES_LOOK_MILLISECONDS ? FILES_LOOK_MILLISECONDS
+                                                                    : interval_ms;
 }
 
 /* The next signal, or 0 when it is time to look at the workers and the files. */
@@ -215,7 +230,7 @@ static int wait_for_stop(const struct service *service)
         } else if (number != 0) {
             return number;
         } else {
-            follow_keypairs(service->gate);
+            follow_files(service->gate);
         }
         feed_watchdog(service);
     }
@@ -390,14 +405,19 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
         .started = clock_wall(),
         .keypairs = keypairs,
     };
+    if (config->service_authorization != NULL)
+        gate.credential = service_credential_open(config->service_authorization,
+                                                  config->service_authorization_file);
     int status = EXIT_FAILURE;
     give_memory_back();
     if (budget_init(&budget, config->max_buffered) && gate.flights != NULL && gate.memory != NULL &&
         gate.sightings != NULL && gate.history != NULL &&
+        (gate.credential != NULL || config->service_authorization == NULL) &&
         (command->kind != COMMAND_SERVE || log_open(&log, &metrics)))
         status = run_command(&gate, command);
     else
         fputs("renewgate: out of memory\n", stderr);
+    service_credential_close(gate.credential);
     log_close(&log);
     history_destroy(gate.history);
     sightings_destroy(gate.sightings);

@@ -18,6 +18,7 @@
 #include "proxy/admin/status_style.h"
 #include "proxy/base/plain_text.h"
 #include "proxy/clients/keypair.h"
+#include "proxy/server/service_credential.h"
 
 #define MAX_CONNECTIONS 32U
 /* Nobody alone can keep the health checks of others out. */
@@ -61,6 +62,20 @@ static bool ask_server(struct admin *admin)
     return reachable;
 }
 
+/* Not being able to sweep is no reason to send clients elsewhere. */
+static void tell_credential(const struct gate *gate, struct buffer *out)
+{
+    if (gate->credential == NULL)
+        return;
+    struct service_credential_state state =
+        service_credential_state(gate->credential, clock_monotonic());
+    if (state.rests)
+        buffer_format(out,
+                      "the server refuses the gate's own credential (%u times in a row); it is "
+                      "tried again in %" PRId64 " s, or after SIGHUP\n",
+                      state.refusals, state.rest_left_ms / 1000);
+}
+
 static void render_ready(struct admin *admin, struct page *page)
 {
     if (atomic_load(&admin->gate->draining)) {
@@ -83,6 +98,7 @@ static void render_ready(struct admin *admin, struct page *page)
         buffer_format(&page->body, "\n");
     }
     pthread_mutex_unlock(&admin->lock);
+    tell_credential(admin->gate, &page->body);
 }
 
 /* In the browser's words. False where the page cannot be meant. */
@@ -150,11 +166,30 @@ static bool render_buffered(const struct gate *gate, struct buffer *out)
            buffer_format(out, "renewgate_buffered_bytes_limit %zu\n", gate->budget->limit);
 }
 
+/* Nothing where the gate has none of its own. */
+static bool render_credential(const struct gate *gate, struct buffer *out)
+{
+    static const char refused[] = "renewgate_service_credential_refused";
+    static const char refusals[] = "renewgate_service_credential_refusals_total";
+    if (gate->credential == NULL)
+        return true;
+    bool rests = service_credential_state(gate->credential, clock_monotonic()).rests;
+    return metrics_render_head(out, refused, "gauge",
+                               "Whether the server refuses the gate's own credential, which "
+                               "rests then.") &&
+           buffer_format(out, "%s %d\n", refused, (int)rests) &&
+           metrics_render_head(out, refusals, "counter",
+                               "Requests with the gate's own credential that the server did not "
+                               "know it for.") &&
+           buffer_format(out, "%s %" PRIuFAST64 "\n", refusals,
+                         atomic_load(&gate->metrics->credential_refusals));
+}
+
 static bool render_metrics(const struct gate *gate, struct buffer *out)
 {
     return metrics_render(gate->metrics, out) && render_buffered(gate, out) &&
-           render_own_certificate(gate, out) && domain_metrics_render(gate, out) &&
-           process_render(gate->started, out);
+           render_own_certificate(gate, out) && render_credential(gate, out) &&
+           domain_metrics_render(gate, out) && process_render(gate->started, out);
 }
 
 static void render(struct admin *admin, const char *url, struct page *page)

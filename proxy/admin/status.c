@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proxy/base/clock.h"
+#include "proxy/server/service_credential.h"
 
 /* A domain's place in a list. */
 struct pick {
@@ -120,6 +121,21 @@ static bool gather(struct status *status)
     return fine;
 }
 
+static void read_credential(struct status *status)
+{
+    status->credential_refused = status->credential_tried = WALL_TIME_NEVER;
+    if (status->gate->credential == NULL)
+        return;
+    struct service_credential_state state =
+        service_credential_state(status->gate->credential, clock_monotonic());
+    if (!state.rests)
+        return;
+    status->credential_rests = true;
+    status->credential_refusals = state.refusals;
+    status->credential_refused = wall_time_add(status->now, -(state.refused_for_ms / 1000));
+    status->credential_tried = wall_time_add(status->now, state.rest_left_ms / 1000);
+}
+
 struct status *status_read(const struct gate *gate, const struct status_query *query)
 {
     struct status *status = calloc(1, sizeof *status);
@@ -128,6 +144,7 @@ struct status *status_read(const struct gate *gate, const struct status_query *q
     status->gate = gate;
     status->query = *query;
     status->now = clock_wall();
+    read_credential(status);
     history_read(gate->history, status->now, &status->history);
     if (!gather(status)) {
         status_free(status);

@@ -40,6 +40,10 @@ struct status {
     const struct gate *gate;
     struct status_query query;
     wall_time now;
+    bool credential_rests;        /* the server refuses the gate's own */
+    unsigned credential_refusals; /* in a row, with credential_rests */
+    wall_time credential_refused; /* since then, with credential_rests; else WALL_TIME_NEVER */
+    wall_time credential_tried;   /* once more from then on; the same */
     struct history_view history;
     size_t standings[STANDINGS]; /* how many domains stand so */
     size_t domain_count;

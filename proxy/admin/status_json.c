@@ -23,12 +23,23 @@ static json_t *text_json(const char *text)
     return text[0] == '\0' ? json_null() : json_string(text);
 }
 
+static json_t *credential_json(const struct status *status)
+{
+    if (status->gate->credential == NULL)
+        return json_null();
+    return json_pack("{s:b,s:i,s:o,s:o}", "refused", (int)status->credential_rests, "refusals",
+                     (int)status->credential_refusals, "refused_since",
+                     time_json(status->credential_refused), "tried_again",
+                     time_json(status->credential_tried));
+}
+
 static json_t *gate_json(const struct status *status)
 {
     const struct config *config = status->gate->config;
-    return json_pack("{s:s,s:s,s:s,s:o,s:o}", "version", RENEWGATE_VERSION, "mode",
+    return json_pack("{s:s,s:s,s:s,s:o,s:o,s:o}", "version", RENEWGATE_VERSION, "mode",
                      config->hold.observe ? "observe" : "enforce", "upstream", config->upstream_url,
-                     "started", time_json(status->gate->started), "now", time_json(status->now));
+                     "started", time_json(status->gate->started), "now", time_json(status->now),
+                     "credential", credential_json(status));
 }
 
 /* NULL when memory runs out, as with all that follow. */

@@ -73,6 +73,20 @@ static void put_head(struct markup *markup, const struct status *status)
     markup_put(markup, "</style></head><body>\n");
 }
 
+/* Nothing while the server takes it. */
+static void put_credential(struct markup *markup, const struct status *status)
+{
+    if (!status->credential_rests)
+        return;
+    markup_put(markup, "<section aria-labelledby=\"credential\"><h2 id=\"credential\">The server "
+                       "refuses the gate&#39;s own credential</h2><p>Since ");
+    markup_time(markup, status->credential_refused);
+    markup_put(markup, ". Until it is accepted there are no sweeps and no surveys. It is tried "
+                       "again ");
+    markup_distance(markup, status->credential_tried, status->now);
+    markup_put(markup, ", when its file changes, or at once after SIGHUP.</p></section>\n");
+}
+
 static void put_header(struct markup *markup, const struct status *status)
 {
     const struct config *config = status->gate->config;
@@ -83,7 +97,9 @@ static void put_header(struct markup *markup, const struct status *status)
     markup_time(markup, status->now);
     markup_put(markup, ". Running since ");
     markup_time(markup, status->gate->started);
-    markup_put(markup, ".</p></header>\n<main><dl class=\"tiles\">");
+    markup_put(markup, ".</p></header>\n<main>");
+    put_credential(markup, status);
+    markup_put(markup, "<dl class=\"tiles\">");
     const uint64_t *totals = status->history.totals;
     put_tile(markup, "Creates in the last day", status->history.total);
     put_tile(markup, "Sent to the server", totals[METRICS_FORWARD] + totals[METRICS_SCHEDULE]);

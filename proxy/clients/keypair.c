@@ -5,8 +5,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
+
+#include "proxy/base/file_version.h"
 
 struct keypair {
     atomic_size_t holders;
@@ -14,14 +14,10 @@ struct keypair {
     gnutls_certificate_credentials_t credentials;
 };
 
-/* What tells one state of the files from another; all zero where there are none. */
+/* Of both files. */
 struct version {
-    struct {
-        dev_t device;
-        ino_t inode;
-        off_t size;
-        struct timespec modified, changed;
-    } files[2];
+    struct file_version certificate;
+    struct file_version key;
 };
 
 struct keypair_store {
@@ -108,29 +104,16 @@ static struct keypair *keypair_read(const char *certificate, const char *key,
     return NULL;
 }
 
-static void note_file(const char *path, struct version *version, size_t i)
-{
-    struct stat about;
-    if (stat(path, &about) != 0)
-        return;
-    version->files[i].device = about.st_dev;
-    version->files[i].inode = about.st_ino;
-    version->files[i].size = about.st_size;
-    version->files[i].modified = about.st_mtim;
-    version->files[i].changed = about.st_ctim;
-}
-
-/* Padding included, so that versions can be compared as bytes. */
 static void version_now(const char *certificate, const char *key, struct version *version)
 {
-    memset(version, 0, sizeof *version);
-    note_file(certificate, version, 0);
-    note_file(key, version, 1);
+    file_version_now(certificate, &version->certificate);
+    file_version_now(key, &version->key);
 }
 
 static bool is_same(const struct version *a, const struct version *b)
 {
-    return memcmp(a, b, sizeof *a) == 0;
+    return file_version_equal(&a->certificate, &b->certificate) &&
+           file_version_equal(&a->key, &b->key);
 }
 
 struct keypair_store *keypair_store_open(const char *certificate, const char *key,

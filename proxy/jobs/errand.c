@@ -7,6 +7,8 @@
 #include "proxy/server/api_call.h"
 #include "proxy/base/clock.h"
 #include "proxy/http/outgoing.h"
+#include "proxy/server/service_credential.h"
+#include "proxy/telemetry/report.h"
 
 #define TICK_MILLISECONDS 1000
 /* How long it stands back, doubled each time. */
@@ -38,6 +40,7 @@ static bool on_head(void *user, const struct upstream_head *head)
 {
     struct errand *errand = user;
     server_clock_note(&errand->gate->clock, &head->fields);
+    report_credential_answer(errand->gate, errand->credential, head->status);
     errand->status = head->status;
     errand->asked_pause = has_failed(errand) ? asked_pause(errand, &head->fields) : 0;
     return true;
@@ -113,6 +116,18 @@ static const struct transfer_handler transfer_handler = {
     .done = on_done,
 };
 
+/* While the credential rests, what was last answered is the answer to all. */
+static void start_transfer(struct errand *errand, struct upstream_request *request)
+{
+    enum service_credential_taken taken = service_credential_take(
+        errand->gate->credential, clock_monotonic(), &errand->arena, &errand->credential);
+    if (taken == SERVICE_CREDENTIAL_RESTS)
+        errand->status = 401;
+    if (taken == SERVICE_CREDENTIAL_TAKEN &&
+        outgoing_own_fields(errand->credential, &errand->arena, &request->fields))
+        errand->transfer = transfer_start(errand->upstream, request, &transfer_handler, errand);
+}
+
 static void ask(struct errand *errand)
 {
     const struct config *config = errand->gate->config;
@@ -128,8 +143,7 @@ static void ask(struct errand *errand)
     request.once = errand->order.once;
     request.timeout_ms = config->lookup_timeout_ms;
     request.arena = &errand->arena;
-    if (outgoing_own_fields(config->service_authorization, &errand->arena, &request.fields))
-        errand->transfer = transfer_start(errand->upstream, &request, &transfer_handler, errand);
+    start_transfer(errand, &request);
     if (errand->transfer == NULL)
         answered(errand);
 }

@@ -58,6 +58,7 @@ struct errand {
     int64_t asked_pause; /* milliseconds that this answer asks for, or 0 */
     struct buffer content;
     struct own_request_order order;
+    const char *credential; /* that the request went with; in the arena */
     monotonic_time may_ask; /* not before */
     unsigned tries;         /* of what is asked now, that came to nothing */
     monotonic_time tick;

@@ -12,14 +12,15 @@
 #include "proxy/telemetry/metrics.h"
 #include "proxy/server/server_clock.h"
 
-struct budget;        /* proxy/base/budget.h */
-struct flight_table;  /* jmap/create/flight.h */
-struct history;       /* proxy/telemetry/history.h */
-struct keypair_store; /* proxy/clients/keypair.h */
-struct passthrough;   /* proxy/clients/passthrough.h */
-struct replica_lock;  /* proxy/replicas/replica_lock.h */
-struct sightings;     /* jmap/facts/sighting.h */
-struct task_memory;   /* jmap/facts/memory.h */
+struct budget;             /* proxy/base/budget.h */
+struct flight_table;       /* jmap/create/flight.h */
+struct history;            /* proxy/telemetry/history.h */
+struct keypair_store;      /* proxy/clients/keypair.h */
+struct passthrough;        /* proxy/clients/passthrough.h */
+struct replica_lock;       /* proxy/replicas/replica_lock.h */
+struct sightings;          /* jmap/facts/sighting.h */
+struct task_memory;        /* jmap/facts/memory.h */
+struct service_credential; /* proxy/server/service_credential.h */
 
 struct gate {
     const struct config *config;
@@ -32,10 +33,11 @@ struct gate {
     struct sightings *sightings;
     struct history *history;
     wall_time started;
-    struct replica_lock *replicas;   /* NULL: this is the only one */
-    struct keypair_store *keypairs;  /* NULL: clients use plain HTTP */
-    struct passthrough *passthrough; /* NULL: a CA's challenges over TLS are nobody's */
-    atomic_bool draining;            /* the process is being stopped */
+    struct replica_lock *replicas;         /* NULL: this is the only one */
+    struct keypair_store *keypairs;        /* NULL: clients use plain HTTP */
+    struct passthrough *passthrough;       /* NULL: a CA's challenges over TLS are nobody's */
+    struct service_credential *credential; /* NULL: the gate has none of its own */
+    atomic_bool draining;                  /* the process is being stopped */
 };
 
 #endif

@@ -7,6 +7,7 @@
 #include "proxy/relay/exchange.h"
 #include "proxy/http/outgoing.h"
 #include "proxy/replicas/replica_lock.h"
+#include "proxy/server/service_credential.h"
 #include "proxy/telemetry/report.h"
 
 static void drive(struct holding *holding, enum hold_step step);
@@ -63,7 +64,10 @@ static void changed(void *user, const struct queue_change *change)
 static bool on_head(void *user, const struct upstream_head *head)
 {
     struct holding *holding = user;
-    server_clock_note(&holding->owner.context->gate->clock, &head->fields);
+    struct gate *gate = holding->owner.context->gate;
+    server_clock_note(&gate->clock, &head->fields);
+    if (holding->service != NULL)
+        report_credential_answer(gate, holding->service, head->status);
     holding->status = head->status;
     return true;
 }
@@ -109,15 +113,20 @@ static const struct transfer_handler transfer_handler = {
     .done = on_done,
 };
 
-/* The gate's own credential where it is to be used, else NULL. */
-static const char *service_authorization(const struct holding *holding)
+/* Takes the gate's own credential where it is to be used. False where it cannot be. */
+static bool take_credential(struct holding *holding)
 {
-    return holding->asked.credential == HOLD_AS_SERVICE
-               ? holding->owner.context->gate->config->service_authorization
-               : NULL;
+    const struct holding_owner *owner = &holding->owner;
+    holding->service = NULL;
+    if (holding->asked.credential != HOLD_AS_SERVICE)
+        return true;
+    enum service_credential_taken taken = service_credential_take(
+        owner->context->gate->credential, clock_monotonic(), owner->arena, &holding->service);
+    holding->credential_rests = taken == SERVICE_CREDENTIAL_RESTS;
+    return taken == SERVICE_CREDENTIAL_TAKEN;
 }
 
-/* False when memory runs out. */
+/* False when memory runs out, or the credential rests. */
 static bool ask_server(struct holding *holding)
 {
     const struct holding_owner *owner = &holding->owner;
@@ -131,8 +140,8 @@ static bool ask_server(struct holding *holding)
     request.arena = owner->arena;
     holding->asked_at = clock_monotonic();
     buffer_clear(&holding->content);
-    if (outgoing_lookup_fields(owner->arrival, service_authorization(holding), owner->arena,
-                               &request.fields))
+    if (take_credential(holding) &&
+        outgoing_lookup_fields(owner->arrival, holding->service, owner->arena, &request.fields))
         holding->transfer =
             transfer_start(owner->context->upstream, &request, &transfer_handler, holding);
     return holding->transfer != NULL;
@@ -151,13 +160,13 @@ static bool take_turn(struct holding *holding)
 {
     const struct holding_owner *owner = &holding->owner;
     const struct field *own = field_find(&owner->arrival->fields, "Authorization");
-    const char *credential = service_authorization(holding);
-    if (credential == NULL)
-        credential = own == NULL ? "" : own->value;
-    return turn_take(owner->context->turns, &holding->turn, credential);
+    const char *caller = own == NULL ? "" : own->value;
+    if (holding->asked.credential == HOLD_AS_SERVICE)
+        caller = service_credential_name(owner->context->gate->credential, owner->arena);
+    return turn_take(owner->context->turns, &holding->turn, caller == NULL ? "" : caller);
 }
 
-/* Sends what the hold asks for, now or when it is its turn; false when memory runs out. */
+/* Sends what the hold asks for, now or when it is its turn; false where that cannot be. */
 static bool ask(struct holding *holding)
 {
     holding->asked = hold_request(holding->hold);
@@ -167,11 +176,13 @@ static bool ask(struct holding *holding)
     return true;
 }
 
-/* What was asked gets no answer. */
+/* What was asked gets no answer. While the credential rests, it is the one it got last. */
 static enum hold_step asking_failed(struct holding *holding)
 {
+    bool rests = holding->credential_rests;
     turn_end(holding->owner.context->turns, &holding->turn);
-    return hold_feed_failure(holding->hold);
+    holding->credential_rests = false;
+    return rests ? hold_feed(holding->hold, 401, "", 0) : hold_feed_failure(holding->hold);
 }
 
 /* It is its turn, which may have come too late for a write. */

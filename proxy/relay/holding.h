@@ -62,6 +62,8 @@ struct holding {
     enum holding_wait waits;
     bool own_sent; /* the client's own request has gone out: others may wait for its outcome */
     struct hold_request asked;
+    const char *service;       /* the gate's own credential that it went with, or NULL */
+    bool credential_rests;     /* so that it could not go */
     struct transfer *transfer; /* of a request of the gate's own */
     unsigned status;           /* of its answer */
     struct buffer content;     /* the same's body */

@@ -160,6 +160,11 @@ void metrics_count_lost_line(struct metrics *metrics)
     count(&metrics->lost_log_lines);
 }
 
+void metrics_count_credential_refusal(struct metrics *metrics)
+{
+    count(&metrics->credential_refusals);
+}
+
 void metrics_count_lock_failure(struct metrics *metrics)
 {
     count(&metrics->lock_failures);

@@ -74,6 +74,7 @@ struct metrics {
     atomic_int_fast64_t open_connections;
     counter lost_log_lines;
     counter upstream_errors[UPSTREAM_FAILURES];
+    counter credential_refusals;
     counter lock_failures;
     counter lock_waits;
     atomic_int lock; /* enum metrics_lock */
@@ -114,6 +115,8 @@ void metrics_connection_closed(struct metrics *metrics);
 void metrics_count_lookup(struct metrics *metrics, int64_t nanoseconds);
 
 void metrics_count_upstream_failure(struct metrics *metrics, enum upstream_failure failure);
+
+void metrics_count_credential_refusal(struct metrics *metrics);
 
 /* What the lock server was asked and did not do; a domain that another replica has; whether it is
  * in use. */

@@ -4,6 +4,7 @@
 
 #include "jmap/queue/queue_change.h"
 #include "proxy/base/budget.h"
+#include "proxy/server/service_credential.h"
 #include "proxy/telemetry/history.h"
 
 void report_failure(const struct gate *gate, const struct arrival *arrival,
@@ -62,4 +63,41 @@ void report_change(const struct gate *gate, const char *peer, const struct queue
               log_text("survivor", change->survivor), log_text("old_state", change->old_state),
               log_time("old_due", change->old_due), log_text("old_reason", change->old_reason),
               log_text("peer", peer));
+}
+
+void report_credential_answer(const struct gate *gate, const char *credential, unsigned status)
+{
+    monotonic_time now = clock_monotonic();
+    enum service_credential_news news =
+        service_credential_answered(gate->credential, credential, status, now);
+    if (news == SERVICE_CREDENTIAL_ACCEPTED)
+        log_event(gate->log, LOG_LEVEL_INFO, "the server takes the gate's own credential again",
+                  log_number("status", status));
+    if (news != SERVICE_CREDENTIAL_REFUSED)
+        return;
+    struct service_credential_state state = service_credential_state(gate->credential, now);
+    metrics_count_credential_refusal(gate->metrics);
+    log_event(gate->log, LOG_LEVEL_WARN,
+              "the server refuses the gate's own credential, which rests",
+              log_number("status", status), log_number("refusals", state.refusals),
+              log_number("rest_milliseconds", state.rest_left_ms));
+}
+
+void report_credential_read(const struct gate *gate)
+{
+    char error[SERVICE_CREDENTIAL_ERROR_SIZE];
+    const char *path = gate->config->service_authorization_file;
+    switch (service_credential_read(gate->credential, error)) {
+    case SERVICE_CREDENTIAL_CHANGED:
+        log_event(gate->log, LOG_LEVEL_INFO, "the gate's own credential has changed",
+                  log_text("file", path));
+        break;
+    case SERVICE_CREDENTIAL_UNREADABLE:
+        log_event(gate->log, LOG_LEVEL_ERROR,
+                  "the gate's own credential cannot be read again, the old one stays",
+                  log_text("file", path), log_text("error", error));
+        break;
+    case SERVICE_CREDENTIAL_SAME:
+        break;
+    }
 }

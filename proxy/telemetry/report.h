@@ -30,6 +30,12 @@ void report_decision(const struct gate *gate, const struct arrival *arrival, mon
 /* A sweep has passed over a domain. */
 void report_skip(const struct gate *gate, const struct sweep_skip *skip);
 
+/* The status of the answer to a request with the gate's own credential; 0: there was none. */
+void report_credential_answer(const struct gate *gate, const char *credential, unsigned status);
+
+/* Reads the gate's own credential again from its file, if it has one. */
+void report_credential_read(const struct gate *gate);
+
 /* The server's queue of tasks was tidied up; `peer` is whose request led to it, or NULL. */
 void report_change(const struct gate *gate, const char *peer, const struct queue_change *change);
 

@@ -12,7 +12,7 @@ import pytest
 import frames
 from certificates import Authority
 from gate import Gate
-from standin import ROOT, Standin
+from standin import ROOT, Standin, basic
 from test_gate import DUE, certificate, days, retry, state
 from test_status import HOSTILE, fill
 
@@ -171,7 +171,7 @@ def all_metrics(standin, tmp_path):
     """Of a gate that has everything there is a metric of."""
     cert, key = Authority(tmp_path).issue("gate", "DNS:localhost")
     with Gate(standin.port, LOCK_URL="redis://127.0.0.1:1", METRICS_DOMAINS="on", TLS_CERT=cert,
-              TLS_KEY=key) as gate:
+              TLS_KEY=key, SERVICE_AUTHORIZATION=basic()) as gate:
         return re.findall(r"^# TYPE (\S+)", gate.admin("/metrics")[1], re.M)
 
 

@@ -1,8 +1,8 @@
 /*
- * What failed logins lead to: after 100 in a day of one address, or of one login name from anywhere,
- * the next is answered 429 and bans the address it came from, without end. Connections of a banned
- * address are closed as they are accepted. The loopback is exempt, unless the state's "bans" says
- * that it is not.
+ * What failed logins lead to: after 100 in a day of one address, or of one login name from
+ * anywhere, the next is answered 429 and bans the address it came from, without end. Connections of
+ * a banned address are closed as they are accepted. The loopback is exempt, unless the state's
+ * "bans" says that it is not.
  */
 #ifndef STANDIN_BANS_H
 #define STANDIN_BANS_H

@@ -136,8 +136,8 @@ static json_t *get_counters(const json_t *body, const char **error)
                   "certificates", (json_int_t)c->certificates, "refusals", (json_int_t)c->refusals,
                   "tasks_created", (json_int_t)c->tasks_created, "creates_answered",
                   (json_int_t)c->creates_answered, "http_requests", (json_int_t)c->http_requests,
-                  "failed_logins", (json_int_t)bans_failures(),
-                  "methods", json_deep_copy(c->methods), "orders_by_names", orders);
+                  "failed_logins", (json_int_t)bans_failures(), "methods",
+                  json_deep_copy(c->methods), "orders_by_names", orders);
     pthread_mutex_unlock(&store.lock);
     return document;
 }

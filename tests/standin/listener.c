@@ -153,9 +153,9 @@ bool listener_start(struct listener *listener, const char *address)
     listener->daemon = MHD_start_daemon(
         MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
             MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG,
-        (uint16_t)port, admit, listener, handle, listener, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&in,
-        MHD_OPTION_URI_LOG_CALLBACK, note_target, listener, MHD_OPTION_NOTIFY_COMPLETED,
-        forget_request, NULL, MHD_OPTION_CONNECTION_LIMIT, 8192u,
+        (uint16_t)port, admit, listener, handle, listener, MHD_OPTION_SOCK_ADDR,
+        (struct sockaddr *)&in, MHD_OPTION_URI_LOG_CALLBACK, note_target, listener,
+        MHD_OPTION_NOTIFY_COMPLETED, forget_request, NULL, MHD_OPTION_CONNECTION_LIMIT, 8192u,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(256 << 10), MHD_OPTION_LISTEN_BACKLOG_SIZE,
         4096u, MHD_OPTION_THREAD_STACK_SIZE, (size_t)(1 << 20), MHD_OPTION_END);
     if (!listener->daemon) {

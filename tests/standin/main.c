@@ -78,7 +78,8 @@ static bool load_file(const char *path)
 int main(int argc, char **argv)
 {
     struct options options;
-    struct listener api = {.max_body = LISTENER_BODY_MAX, .answer = http_answer, .admits = bans_admit};
+    struct listener api = {
+        .max_body = LISTENER_BODY_MAX, .answer = http_answer, .admits = bans_admit};
     struct listener control = {.answer = control_answer};
     sigset_t signals;
     int caught;
