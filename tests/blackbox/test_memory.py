@@ -169,3 +169,17 @@ def test_messages_of_a_websocket(standin, small):
         wait_until(lambda: metric(small, "renewgate_buffered_bytes") == 0)
         assert NO_OP in json.dumps(peer.ask(message))
     assert live_tasks(standin) == []
+
+
+def test_an_answer_without_room(standin):
+    """The server has answered, and nobody is told a guess."""
+    standin.put_state(**state([certificate(FRESH)]))
+    echo = ["Core/echo", {"text": "x" * 400_000}, "c1"]
+    body = json.dumps({**CALL, "methodCalls": [*CALL["methodCalls"], echo]}).encode()
+    with Gate(standin.port, MAX_REQUEST=1_000_000, MAX_BUFFERED=8_000_000) as gate:
+        status, answer = call(gate, body=body)
+        assert status == 503 and json.loads(answer)["status"] == 503
+        assert gate.logged("request not held")
+        wait_until(lambda: metric(gate, "renewgate_buffered_bytes") == 0)
+        assert call(gate)[0] == 200
+    assert live_tasks(standin) == []
