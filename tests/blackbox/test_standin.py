@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from certificates import Authority
 from standin import PROVIDER, VERSIONS, Standin, basic
 
 RECORDINGS = Path(__file__).resolve().parents[1] / "recordings"
@@ -555,6 +556,58 @@ def test_dns_task_renews_on_success(standin):
     standin.post([["x:Task/set", {"create": {"k": task}}, "0"]])
     assert standin.run() == 2
     assert standin.counters()["certificates"] == 1
+
+
+# From the server's source, crates/jmap-proto/src/references, the same in v0.16.5 and v0.16.19.
+@pytest.mark.parametrize("domains, error", [
+    ({"k": "#k"}, ["invalidArguments", "Cyclical references are not allowed."]),
+    ({"a": "#k", "k": "#k"}, ["invalidArguments", "Cyclical references are not allowed."]),
+    ({"a": "#b", "b": "#c", "c": "#a", "d": "b"},
+     ["invalidArguments", "Cyclical references are not allowed."]),
+    ({"a": "#e", "k": "b"},
+     ["invalidResultReference", 'Invalid reference to non-existing object "e" from "a"']),
+])
+def test_references_that_no_call_is_run_with(standin, domains, error):
+    standin.put_state(domains=[standin.domain("b", "example.org")])
+    creates = {key: {"@type": "AcmeRenewal", "domainId": id} for key, id in domains.items()}
+    (name, answer, _), = standin.post([["x:Task/set", {"create": creates}, "c"]])
+    assert name == "error" and [answer["type"], answer["description"]] == error
+    assert standin.tasks() == []
+
+
+def test_only_sets_give_keys_a_meaning(standin):
+    echo = ["Core/echo", {"created": {"d": {"id": "b"}}}, "e"]
+    answer = standin.batch([echo, ["x:Domain/get", {"ids": ["#d"]}, "g"]], created_ids={})
+    assert answer["methodResponses"][1][0] == "error" and "createdIds" not in answer
+
+
+def test_what_a_renewal_rests_on_can_be_set(standin, tmp_path):
+    standin.put_state(domains=[standin.domain("b", "example.org")], certificates=[
+        standin.certificate(["mail.example.org"], "2026-01-01T00:00:00Z", "2026-04-01T00:00:00Z")],
+        providers=[{"id": PROVIDER}], settings={"defaultHostname": ""})
+    old = standin.state()["certificates"][0]["id"]
+    pem, _ = Authority(tmp_path).issue("mail.example.org", "DNS:mail.example.org")
+    text = {"certificate": {"@type": "Text", "value": pem.read_text()}}
+    made, changed, provider, settings = (response[1] for response in standin.post([
+        ["x:Certificate/set", {"create": {"k": text, "l": {}}}, "0"],
+        ["x:Certificate/set", {"update": {old: text}, "destroy": ["333"]}, "1"],
+        ["x:AcmeProvider/set", {"update": {PROVIDER: {"renewBefore": "R45"}}}, "2"],
+        ["x:SystemSettings/set", {"update": {"singleton": {"defaultHostname": "h.test"}}}, "3"]]))
+    assert list(made["created"]) == ["k"] and list(made["notCreated"]) == ["l"]
+    assert changed["updated"] == {old: None} and "333" in changed["notDestroyed"]
+    assert len({(cert["notValidBefore"], cert["notValidAfter"])
+                for cert in standin.state()["certificates"]}) == 1
+    assert provider["updated"] and standin.state()["providers"][0]["renewBefore"] == "R45"
+    assert settings["updated"] and standin.state()["settings"]["defaultHostname"] == "h.test"
+    (_, gone, _), = standin.post([["x:Certificate/set", {"destroy": [old]}, "4"]])
+    assert gone["destroyed"] == [old] and len(standin.state()["certificates"]) == 1
+
+
+@pytest.mark.parametrize("target, status", [("http://h/jmap/", 200), ("http://h#/jmap/", 404)])
+def test_a_fragment_is_no_path(standin, target, status):
+    fields = [("Content-Type", "application/json"), ("Authorization", basic())]
+    body = json.dumps({"using": [], "methodCalls": []}).encode()
+    assert standin.request("POST", target, body, fields).status == status
 
 
 def test_reading_json(standin):

@@ -2,6 +2,7 @@
 #include "tests/standin/defaults.h"
 #include "tests/standin/ids.h"
 #include "tests/standin/patch.h"
+#include "tests/standin/references.h"
 #include "tests/standin/render.h"
 #include "tests/standin/scan.h"
 
@@ -28,11 +29,14 @@ static const struct method {
     {"x:Domain/set", domain_set, "Domain", VERB_SET},
     {"x:AcmeProvider/get", provider_get, "AcmeProvider", VERB_GET},
     {"x:AcmeProvider/query", provider_query, "AcmeProvider", VERB_QUERY},
+    {"x:AcmeProvider/set", provider_set, "AcmeProvider", VERB_SET},
     {"x:SystemSettings/get", settings_get, "SystemSettings", VERB_GET},
+    {"x:SystemSettings/set", settings_set, "SystemSettings", VERB_SET},
     {"x:Http/get", http_get, "Http", VERB_GET},
     {"x:ClusterNode/get", node_get, "ClusterNode", VERB_GET},
     {"x:Certificate/get", certificate_get, "Certificate", VERB_GET},
     {"x:Certificate/query", certificate_query, "Certificate", VERB_QUERY},
+    {"x:Certificate/set", certificate_set, "Certificate", VERB_SET},
 };
 
 json_t *api_error(const char *type, const char *description)
@@ -176,6 +180,32 @@ static bool good_created_ids(const json_t *ids)
     return true;
 }
 
+/* A text with a NUL in it is none that the server knows, but C would see one end there. */
+static void disfigure_nuls(json_t *value)
+{
+    const char *key, *text = json_string_value(value);
+    json_t *member;
+    size_t i;
+    json_array_foreach(value, i, member)
+    {
+        disfigure_nuls(member);
+    }
+    json_object_foreach(value, key, member)
+    {
+        disfigure_nuls(member);
+    }
+    if (!text || strlen(text) == json_string_length(value))
+        return;
+    char *copy = malloc(json_string_length(value) + 1);
+    if (!copy)
+        abort();
+    memcpy(copy, text, json_string_length(value) + 1);
+    for (size_t at = 0; at < json_string_length(value); at++)
+        copy[at] = copy[at] ? copy[at] : '\x7f';
+    json_string_setn(value, copy, json_string_length(value));
+    free(copy);
+}
+
 enum api_refusal api_parse(enum version version, const char *body, size_t len,
                            struct api_request *request)
 {
@@ -197,6 +227,7 @@ enum api_refusal api_parse(enum version version, const char *body, size_t len,
     refusal = API_TOO_MANY_CALLS;
     if (json_array_size(calls) > MAX_CALLS)
         goto done;
+    disfigure_nuls(calls);
     request->calls = calls ? json_incref(calls) : json_array();
     request->created_ids = json_is_object(created_ids) ? json_incref(created_ids) : NULL;
     refusal = API_GOOD;
@@ -209,192 +240,6 @@ void api_request_clear(struct api_request *request)
 {
     json_decref(request->calls);
     json_decref(request->created_ids);
-}
-
-/* References */
-
-/* Ids are told apart from other texts by the property that holds them. */
-static bool holds_id(const char *key)
-{
-    size_t len = strlen(key);
-    return strcmp(key, "id") == 0 || (len > 2 && strcmp(key + len - 2, "Id") == 0);
-}
-
-static void collect_id(const json_t *value, bool is_id, json_t *ids)
-{
-    uint64_t id;
-    if (is_id && json_is_string(value) && id_parse(json_string_value(value), &id))
-        json_array_append_new(ids, render_id(id));
-}
-
-static void collect(const json_t *value, char *path, bool is_id, json_t *ids)
-{
-    char *segment = path ? strsep(&path, "/") : NULL;
-    size_t i;
-    const char *key;
-    json_t *item;
-    if (!segment || !*segment) {
-        collect_id(value, is_id, ids);
-        json_array_foreach(value, i, item)
-        {
-            collect_id(item, is_id, ids);
-        }
-        return;
-    }
-    if (strcmp(segment, "*") == 0) {
-        json_array_foreach(value, i, item)
-        {
-            char *rest = path ? text_copy(path) : NULL;
-            collect(item, rest, is_id, ids);
-            free(rest);
-        }
-        json_object_foreach((json_t *)value, key, item)
-        {
-            char *rest = path ? text_copy(path) : NULL;
-            collect(item, rest, holds_id(key), ids);
-            free(rest);
-        }
-        return;
-    }
-    if (json_is_array(value)) {
-        char *end;
-        unsigned long at = strtoul(segment, &end, 10);
-        if (end != segment && !*end && json_array_get(value, at))
-            collect(json_array_get(value, at), path, is_id, ids);
-        return;
-    }
-    item = json_object_get(value, segment);
-    if (item)
-        collect(item, path, holds_id(segment), ids);
-}
-
-/* A new array, or NULL with the error set. */
-static json_t *resolve_result(struct api_call *call, const json_t *reference,
-                              const json_t *responses)
-{
-    const char *of = json_string_value(json_object_get(reference, "resultOf"));
-    const char *name = json_string_value(json_object_get(reference, "name"));
-    const char *path = json_string_value(json_object_get(reference, "path"));
-    size_t i;
-    json_t *response;
-    if (of && name && path && path[0] == '/') {
-        const char *verb = strchr(name, '/');
-        const char *root = verb && strcmp(verb, "/get") == 0     ? "list"
-                           : verb && strcmp(verb, "/query") == 0 ? "ids"
-                                                                 : NULL;
-        size_t len = root ? strlen(root) : 0;
-        bool fits =
-            root && strncmp(path + 1, root, len) == 0 && (path[len + 1] == '/' || !path[len + 1]);
-        json_array_foreach(responses, i, response)
-        {
-            if (!fits || strcmp(json_string_value(json_array_get(response, 0)), name) != 0 ||
-                strcmp(json_string_value(json_array_get(response, 2)), of) != 0)
-                continue;
-            json_t *ids = json_array();
-            char *copy = text_copy(path[len + 1] ? path + len + 2 : "");
-            json_t *from = json_object_get(json_array_get(response, 1), root);
-            collect(from, copy, strcmp(root, "ids") == 0, ids);
-            free(copy);
-            return ids;
-        }
-    }
-    char text[256];
-    snprintf(text, sizeof text, "Result reference to %.100s#%.100s not found.", of ? of : "",
-             name ? name : "");
-    return api_fail(call, "invalidResultReference", text);
-}
-
-__attribute__((format(printf, 2, 3))) static bool fail_reference(struct api_call *call,
-                                                                 const char *format, ...)
-{
-    char text[512];
-    va_list words;
-    va_start(words, format);
-    vsnprintf(text, sizeof text, format, words);
-    va_end(words);
-    api_fail(call, "invalidResultReference", text);
-    return false;
-}
-
-/* Replaces "#k" in properties that hold ids. create: the creates of the same call, which may be
- * meant instead; NULL in an update. */
-static bool resolve_object(struct api_call *call, json_t *object, const json_t *created_ids,
-                           const json_t *create, const char *from, int depth)
-{
-    const char *key;
-    json_t *value;
-    void *safe;
-    if (depth >= 5)
-        return true;
-    json_object_foreach_safe(object, safe, key, value)
-    {
-        const char *text = json_string_value(value);
-        if (json_is_object(value) &&
-            !resolve_object(call, value, created_ids, create, from, depth + 1))
-            return false;
-        if (!text || text[0] != '#' || !holds_id(key))
-            continue;
-        json_t *id = json_object_get(created_ids, text + 1);
-        if (id)
-            json_object_set(object, key, id);
-        else if (!create)
-            return fail_reference(call, "Id reference \"%s\" not found.", text + 1);
-        else if (!json_object_get(create, text + 1))
-            return fail_reference(call,
-                                  "Invalid reference to non-existing object \"%s\" from \"%s\"",
-                                  text + 1, from);
-    }
-    return true;
-}
-
-static bool resolve_set(struct api_call *call, const json_t *created_ids, const json_t *responses)
-{
-    const char *key;
-    json_t *value;
-    json_t *create = json_object_get(call->args, "create");
-    json_object_foreach(create, key, value)
-    {
-        if (!resolve_object(call, value, created_ids, create, key, 0))
-            return false;
-    }
-    json_object_foreach(json_object_get(call->args, "update"), key, value)
-    {
-        if (!resolve_object(call, value, created_ids, NULL, key, 0))
-            return false;
-    }
-    json_t *reference = json_object_get(call->args, "#destroy");
-    if (!reference)
-        return true;
-    json_t *ids = resolve_result(call, reference, responses);
-    if (ids)
-        json_object_set_new(call->args, "destroy", ids);
-    return ids != NULL;
-}
-
-static bool resolve_get(struct api_call *call, const json_t *created_ids, const json_t *responses)
-{
-    json_t *reference = json_object_get(call->args, "#ids");
-    if (reference) {
-        json_t *ids = resolve_result(call, reference, responses);
-        if (ids)
-            json_object_set_new(call->args, "ids", ids);
-        return ids != NULL;
-    }
-    json_t *ids = json_object_get(call->args, "ids");
-    size_t i;
-    json_t *value;
-    json_array_foreach(ids, i, value)
-    {
-        const char *text = json_string_value(value);
-        if (!text || text[0] != '#')
-            continue;
-        json_t *id = json_object_get(created_ids, text + 1);
-        if (!id)
-            return fail_reference(call, "Id reference \"%s\" does not exist or is invalid.",
-                                  text + 1);
-        json_array_set(ids, i, id);
-    }
-    return true;
 }
 
 /* Permissions */
@@ -481,8 +326,8 @@ static json_t *run_call(const struct api_request *request, const char *name, str
     if (!json_is_object(call->args))
         return api_fail(call, "invalidArguments",
                         "invalid type: null, expected a JMAP request object");
-    if (method->verb == VERB_SET   ? !resolve_set(call, created_ids, responses)
-        : method->verb == VERB_GET ? !resolve_get(call, created_ids, responses)
+    if (method->verb == VERB_SET   ? !references_resolve_set(call, created_ids, responses)
+        : method->verb == VERB_GET ? !references_resolve_get(call, created_ids, responses)
                                    : false)
         return NULL;
     if (!may_call(call, method) || !own_account(call))
@@ -530,7 +375,7 @@ json_t *api_run(const struct api_request *request, const struct user *user,
             response = api_fail(&call, fault->method_error, fault->method_error_description);
         else
             response = run_call(request, name, &call, created_ids, responses);
-        if (response)
+        if (response && strstr(name, "/set"))
             note_created(created_ids, response);
         json_array_append_new(responses,
                               json_pack("[s,o,O]", response ? name : "error",

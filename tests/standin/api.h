@@ -87,10 +87,13 @@ json_t *domain_query(struct api_call *call);
 json_t *domain_set(struct api_call *call);
 json_t *provider_get(struct api_call *call);
 json_t *provider_query(struct api_call *call);
+json_t *provider_set(struct api_call *call);
 json_t *settings_get(struct api_call *call);
+json_t *settings_set(struct api_call *call);
 json_t *http_get(struct api_call *call);
 json_t *node_get(struct api_call *call);
 json_t *certificate_get(struct api_call *call);
 json_t *certificate_query(struct api_call *call);
+json_t *certificate_set(struct api_call *call);
 
 #endif

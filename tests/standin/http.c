@@ -304,8 +304,10 @@ static void route(const struct request *request, struct answer *answer, const st
     if (query)
         *query++ = '\0';
     char *authority = path[0] == '/' ? NULL : strstr(path, "://");
-    if (authority)
-        path = strchr(authority + 3, '/');
+    if (authority) {
+        /* What follows a number sign is no path. */
+        path = strpbrk(authority + 3, "/#");
+    }
     const char *first = "";
     if (path && *path == '/') {
         path++;

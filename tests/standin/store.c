@@ -318,7 +318,7 @@ static void cert_free(void *value)
     free(cert);
 }
 
-static void cert_remove(struct cert *cert)
+void store_cert_remove(struct cert *cert)
 {
     struct san_set *set = cert->set;
     for (size_t i = 0; i < set->name_count; i++)
@@ -361,7 +361,7 @@ struct cert *store_cert_add(uint64_t id, const char *const *names, size_t count,
     /* A renewal makes the server read its certificates anew, and the expired ones go. */
     for (size_t i = set->cert_count; i-- > 0;)
         if (!id && set->certs[i] != cert && set->certs[i]->not_after <= clock_now())
-            cert_remove(set->certs[i]);
+            store_cert_remove(set->certs[i]);
     return cert;
 }
 

@@ -179,6 +179,7 @@ struct cert *store_cert(uint64_t id);
 /* names need not be sorted; nothing is taken over. id 0 asks for a new one. */
 struct cert *store_cert_add(uint64_t id, const char *const *names, size_t count, int64_t not_before,
                             int64_t not_after, const char *issuer);
+void store_cert_remove(struct cert *cert);
 /* Finds or makes the set. */
 struct san_set *store_set(const char *const *names, size_t count);
 /* The word search of the registry, ids ascending; free() the result. */
