@@ -47,6 +47,8 @@ UNIT_LDFLAGS_test_session := -Wl,--wrap=malloc
 UNIT_LDFLAGS_test_hold_memory := \
     -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
 UNIT_LDFLAGS_test_batch_memory := $(UNIT_LDFLAGS_test_hold_memory)
+UNIT_LDFLAGS_test_hold_steps := -Wl,--wrap=json_object_get,--wrap=json_array_get \
+    -Wl,--wrap=json_object_iter_next,--wrap=json_string_value,--wrap=json_equal,--wrap=strcmp
 UNIT_LDFLAGS_test_sweep_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_audit_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_memory := $(UNIT_LDFLAGS_test_hold_memory)

@@ -644,6 +644,7 @@ bool config_read(struct config *config, char *const *environment, FILE *errors)
         fine = read_variable(config, &variables[i], environment, errors);
     fine = fine && check_together(config, errors);
     config->hold.has_service_credential = config->service_authorization != NULL;
+    config->hold.max_request = config->max_request;
     if (fine)
         fine = note_service_file(config, environment, errors);
     if (!fine)

@@ -4,9 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A request may name as many domains as the server's limits let it: 16 calls, 500 creates each. */
-#define DOMAINS_MAX 8000
-
 static enum hold_step decide_all(struct hold *hold);
 
 enum hold_step hold_enter(struct hold *hold, enum phase phase, enum hold_step step)
@@ -53,7 +50,7 @@ static wall_time lookup_asked(const struct hold *hold, const struct domain *doma
 }
 
 /* Creates that name no time, or one in the past, ask for a renewal now; and now has moved on. */
-static void note_asked(struct hold *hold)
+void hold_note_time(struct hold *hold)
 {
     hold->now = hold->context->now(hold->context->user);
     for (size_t i = 0; i < hold->domain_count; i++)
@@ -90,9 +87,12 @@ static bool list_domains(struct hold *hold)
             hold->domains[kept++] = hold->domains[i];
     }
     hold->domain_count = kept;
-    for (size_t i = request->count; i-- > 0;)
-        hold_domain_of(hold, request->creates[i].domain)->first = i;
-    note_asked(hold);
+    for (size_t i = request->count; i-- > 0;) {
+        struct domain *domain = hold_domain_of(hold, request->creates[i].domain);
+        hold->verdicts[i].next = domain->first;
+        domain->first = i;
+    }
+    hold_note_time(hold);
     return true;
 }
 
@@ -110,7 +110,7 @@ bool hold_domain_is_reference(const struct domain *domain)
 
 bool hold_removes(const struct hold *hold, const char *task_id)
 {
-    return hold->request.removes_unknown || json_object_get(hold->request.removed, task_id);
+    return batch_removes(&hold->batch, task_id);
 }
 
 /* Whether what another request settled answers all of this one's creates for the domain too. */
@@ -119,12 +119,11 @@ static bool result_serves(const struct hold *hold, const struct domain *domain)
     const struct flight_result *result = &domain->place.result;
 
     if (!result->settled || hold_removes(hold, result->id) ||
+        batch_changes_after(&hold->batch, hold->request.creates[domain->first].call) ||
         (hold->context->forced && hold->context->settings->force_allowed && !result->forced))
         return false;
-    for (size_t i = 0; i < hold->request.count; i++) {
+    for (size_t i = domain->first; i < hold->request.count; i = hold->verdicts[i].next) {
         const struct held_create *create = &hold->request.creates[i];
-        if (strcmp(create->domain, domain->id) != 0)
-            continue;
         if (create->asked_now != result->asked_now ||
             (!create->asked_now && !wall_time_equal(create->asked, result->asked)))
             return false;
@@ -158,7 +157,7 @@ enum hold_step hold_woken(struct hold *hold)
         return hold_wake_rest(hold);
 
     /* A task that the other had made is due now, which is later than when this hold was opened. */
-    note_asked(hold);
+    hold_note_time(hold);
     if (hold->phase == PHASE_LEASES)
         return hold_lease_woken(hold);
 
@@ -171,6 +170,15 @@ enum hold_step hold_woken(struct hold *hold)
 }
 
 /* Look-ups. */
+
+struct lookup_domain hold_unknown(const struct hold *hold, const struct domain *domain)
+{
+    return (struct lookup_domain){
+        .id = domain->id,
+        .asked = lookup_asked(hold, domain),
+        .scheduled = hold->context->settings->not_due == NOT_DUE_SCHEDULE,
+    };
+}
 
 static bool list_facts(struct hold *hold)
 {
@@ -186,11 +194,7 @@ static bool list_facts(struct hold *hold)
         domain->refused_until = WALL_TIME_NEVER;
         domain->failure = NULL;
         domain->facts = &hold->facts[hold->fact_count++];
-        *domain->facts = (struct lookup_domain){
-            .id = domain->id,
-            .asked = lookup_asked(hold, domain),
-            .scheduled = hold->context->settings->not_due == NOT_DUE_SCHEDULE,
-        };
+        *domain->facts = hold_unknown(hold, domain);
     }
     return true;
 }
@@ -216,7 +220,7 @@ enum hold_step hold_start_lookup(struct hold *hold)
         return hold_lookup_exhausted(hold);
     if (hold->fact_count == 0)
         return hold_lookup_ended(hold, NULL);
-    if (hold->fact_count > DOMAINS_MAX)
+    if (hold->fact_count > HOLD_DOMAINS_MAX)
         return hold_lookup_ended(hold, "more domains than a request can have creates for");
     hold->lookup = lookup_create(hold->facts, hold->fact_count, hold->context->memory, hold->now);
     if (!hold->lookup)
@@ -227,7 +231,7 @@ enum hold_step hold_start_lookup(struct hold *hold)
 static enum hold_step feed_lookup(struct hold *hold, unsigned status, const char *body, size_t len)
 {
     /* The answer has told the server's time, perhaps for the first time. */
-    note_asked(hold);
+    hold_note_time(hold);
     lookup_set_now(hold->lookup, hold->now);
 
     enum lookup_state state = lookup_feed(hold->lookup, status, body, len);
@@ -312,7 +316,7 @@ static enum hold_step feed_main(struct hold *hold, unsigned status, const char *
         verdict_judge(hold, i);
     if (hold->context->settings->observe)
         return hold_finish(hold);
-    return hold_send_moves(hold);
+    return hold_send_late(hold);
 }
 
 static void release(struct hold *hold, struct domain *domain)
@@ -350,6 +354,8 @@ enum hold_step hold_finish(struct hold *hold)
     }
     for (size_t i = 0; i < hold->request.count; i++)
         hold_report_verdict(hold, i);
+    for (size_t i = 0; i < hold->request.dns_count; i++)
+        hold_report_dns(hold, i);
     return hold->rest_calls && hold->text && hold->has_answer
                ? hold_begin_rest(hold)
                : hold_enter(hold, PHASE_DONE, HOLD_DONE);
@@ -377,7 +383,8 @@ static enum hold_step send_unreadable(struct hold *hold)
 static bool start(struct hold *hold, enum request_kind kind)
 {
     hold->verdicts = calloc(hold->request.count + 1, sizeof *hold->verdicts);
-    if (!hold->verdicts || !hold_cut(hold) || !list_domains(hold))
+    hold->dns_verdicts = calloc(hold->request.dns_count + 1, sizeof *hold->dns_verdicts);
+    if (!hold->verdicts || !hold->dns_verdicts || !hold_cut(hold) || !list_domains(hold))
         return false;
     if (kind == REQUEST_UNREADABLE)
         send_unreadable(hold);
@@ -438,11 +445,11 @@ struct hold_request hold_request(const struct hold *hold)
     case PHASE_PROBE:
         request.is_lookup = true;
         break;
-    case PHASE_EXPECTED:
-    case PHASE_BIRTH:
+    case PHASE_LATE:
+        request.credential = hold->credential;
         request.is_lookup = true;
-        request.is_session = lookup_state(hold->birth) == LOOKUP_SEND_SESSION;
-        request.body = lookup_body(hold->birth, &request.len);
+        request.is_session = lookup_state(hold->late) == LOOKUP_SEND_SESSION;
+        request.body = lookup_body(hold->late, &request.len);
         break;
     case PHASE_COLLAPSE:
         request.is_lookup = true;
@@ -481,14 +488,12 @@ enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, s
         return hold_feed_probe(hold, status, body, len);
     case PHASE_MAIN:
         return feed_main(hold, status, body, len);
+    case PHASE_LATE:
+        return hold_feed_late(hold, status, body, len);
     case PHASE_MOVE:
         return hold_feed_moves(hold, status, body, len);
-    case PHASE_EXPECTED:
-        return hold_feed_births(hold, status, body, len);
     case PHASE_RESEND:
         return hold_feed_resends(hold, status, body, len);
-    case PHASE_BIRTH:
-        return hold_feed_birth(hold, status, body, len);
     case PHASE_COLLAPSE:
         return hold_feed_collapse(hold, status, body, len);
     case PHASE_REST:
@@ -533,17 +538,20 @@ void hold_close(struct hold *hold)
     }
     hold_close(hold->rest);
     lookup_destroy(hold->lookup);
-    lookup_destroy(hold->birth);
+    lookup_destroy(hold->late);
     collapse_destroy(hold->collapse);
     answer_clear(&hold->answer);
     answer_clear(&hold->resent);
     request_clear(&hold->request);
     json_decref(hold->sent);
-    json_decref(hold->destroyed);
     json_decref(hold->rest_calls);
+    json_decref(hold->meanings);
+    batch_clear(&hold->batch);
+    free(hold->late_facts);
     free(hold->facts);
     free(hold->domains);
     free(hold->verdicts);
+    free(hold->dns_verdicts);
     free(hold->text);
     free(hold->out);
     free(hold);

@@ -87,6 +87,7 @@ struct hold_settings {
     struct issue_limit account_limit;
     struct issue_limit validation_limit;
     struct failure_backoff failure_backoff;
+    size_t max_request; /* bytes of a client's request, and of what the gate makes of one */
 };
 
 static inline struct held_limits hold_limits(const struct hold_settings *settings)

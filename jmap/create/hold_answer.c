@@ -17,13 +17,15 @@ static json_t *unavailable(void)
                      "Whether the renewal is due could not be looked up; try again later.");
 }
 
+/* What the server said when the domain's first create was sent again. */
 static json_t *resent_error(const struct hold *hold, const struct held_create *create)
 {
     size_t first = hold_domain_of(hold, create->domain)->first;
     const struct held_create *resent = &hold->request.creates[first];
     json_t *set = hold->resent.sets ? hold->resent.sets[resent->call] : NULL;
+    json_t *error = json_object_get(json_object_get(set, "notCreated"), resent->key);
 
-    return json_incref(json_object_get(json_object_get(set, "notCreated"), resent->key));
+    return error ? json_incref(error) : unavailable();
 }
 
 static bool write_answer_of(struct hold *hold, size_t i)
@@ -43,13 +45,19 @@ static bool write_answer_of(struct hold *hold, size_t i)
     return done;
 }
 
-/* As the server: what was made last under a key is what it means. */
-static bool write_created_id(struct hold *hold, const char *key)
+/* The server's createdIds lack what is answered in its place. */
+static bool write_created_ids(struct hold *hold)
 {
-    const char *id = hold_made_id(hold, key);
+    json_t *made = answer_made(&hold->answer);
+    bool done = made != NULL;
 
-    return (!id && request_has_own_id(&hold->request, key)) ||
-           answer_set_created_id(&hold->answer, key, id);
+    for (size_t i = 0; done && i < hold->request.count; i++) {
+        const char *key = hold->request.creates[i].key;
+        json_t *id = json_object_get(made, key);
+        done = !id || answer_set_created_id(&hold->answer, key, id);
+    }
+    json_decref(made);
+    return done;
 }
 
 void hold_write_answer(struct hold *hold)
@@ -58,8 +66,10 @@ void hold_write_answer(struct hold *hold)
 
     for (size_t i = 0; done && i < hold->request.count; i++)
         done = write_answer_of(hold, i);
-    for (size_t i = 0; done && hold->request.wants_created_ids && i < hold->request.count; i++)
-        done = write_created_id(hold, hold->request.creates[i].key);
+    if (hold->request.wants_created_ids || hold->rest_calls)
+        done = done && write_created_ids(hold);
+    if (hold->rest_calls)
+        hold->meanings = json_incref((json_t *)answer_created_ids(&hold->answer));
     if (!hold->request.wants_created_ids)
         answer_drop_created_ids(&hold->answer);
     if (done)
@@ -87,7 +97,7 @@ void hold_settle_twins(struct hold *hold)
         if (verdict->state != VERDICT_TWIN)
             continue;
         verdict->state = first->state;
-        verdict->error = first->error;
+        memcpy(verdict->error, first->error, ERROR_TYPE_SIZE);
         memcpy(verdict->id, first->id, OBJECT_ID_SIZE);
     }
 }

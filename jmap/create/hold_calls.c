@@ -103,7 +103,7 @@ static void fail_resends(struct hold *hold)
 enum hold_step hold_send_moves(struct hold *hold)
 {
     if (!any_move(hold))
-        return hold_send_births(hold);
+        return hold_send_resends(hold);
     if (!hold_owns_domains(hold) || !write_calls(hold, "update", put_move))
         return hold_feed_moves(hold, 0, NULL, 0);
     return hold_enter(hold, PHASE_MOVE, HOLD_SEND);
@@ -153,25 +153,10 @@ enum hold_step hold_feed_moves(struct hold *hold, unsigned status, const char *b
             verdict->state = VERDICT_UNAVAILABLE;
     }
     answer_clear(&moved);
-    return hold_send_births(hold);
+    return hold_send_resends(hold);
 }
 
 /* Creates that are forwarded after all. */
-
-const char *hold_made_id(const struct hold *hold, const char *key)
-{
-    size_t i;
-    json_t *call;
-    const char *id = NULL;
-
-    json_array_foreach(json_object_get(hold->answer.root, "methodResponses"), i, call)
-    {
-        const json_t *created = json_object_get(json_array_get(call, 1), "created");
-        const char *own = json_string_value(json_object_get(json_object_get(created, key), "id"));
-        id = own ? own : id;
-    }
-    return id;
-}
 
 static bool put_resend(const struct hold *hold, size_t i, json_t *creates)
 {
@@ -182,10 +167,8 @@ static bool put_resend(const struct hold *hold, size_t i, json_t *creates)
         return true;
     struct held_create again = {.object = json_text_copy(create->original)};
     /* "#key" means nothing in a request of the gate's own. */
-    bool known = create->domain[0] != '#';
     bool done = again.object &&
-                (!known ||
-                 json_object_set_new(again.object, "domainId", json_string(create->domain)) == 0) &&
+                json_object_set_new(again.object, "domainId", json_string(create->domain)) == 0 &&
                 (verdict->decision.outcome != OUTCOME_SCHEDULE ||
                  request_set_due(&again, verdict->decision.due)) &&
                 json_object_set(creates, create->key, again.object) == 0;
@@ -216,10 +199,8 @@ static void judge_resent(struct hold *hold, size_t i)
         verdict->state = VERDICT_ANSWERED;
         return;
     }
-    verdict->error = answer_error_type(&hold->resent, create->call, create->key);
-    if (create->domain[0] == '#' && answer_take_error(&hold->answer, &hold->resent, create->call))
-        verdict->error = "invalidResultReference";
-    verdict->state = verdict->error ? VERDICT_REJECTED : VERDICT_UNAVAILABLE;
+    verdict_note_error(verdict, answer_error_type(&hold->resent, create->call, create->key));
+    verdict->state = verdict->error[0] ? VERDICT_REJECTED : VERDICT_UNAVAILABLE;
 }
 
 enum hold_step hold_feed_resends(struct hold *hold, unsigned status, const char *body, size_t len)

@@ -31,7 +31,7 @@ static wall_time created_due(const struct hold *hold, const struct domain *domai
 /* Live when it was read, and not destroyed by the client's own request since. */
 static bool is_left(const struct hold *hold, const struct renewal_task *task)
 {
-    return task->state != TASK_FAILED && !json_object_get(hold->destroyed, task->id);
+    return task->state != TASK_FAILED && !answer_has_destroyed(&hold->answer, task->id);
 }
 
 static bool list_ids(const struct hold *hold, const struct domain *domain,
@@ -92,8 +92,8 @@ static void tell_change(void *user, const struct collapse_change *change)
 {
     struct hold *hold = user;
     struct domain *domain = &hold->domains[hold->next_collapse];
-    const struct lookup_domain *facts = domain->facts ? domain->facts : &hold->newborn;
-    const struct queue_change told = queue_change_of_collapse(change, facts->id, facts->name);
+    const struct queue_change told =
+        queue_change_of_collapse(change, domain->id, domain->facts->name);
 
     if (change->survivor)
         strncpy(domain->survivor, change->survivor, OBJECT_ID_SIZE - 1);
@@ -109,7 +109,7 @@ static wall_time time_now(void *user)
 }
 
 static bool begin_collapse(struct hold *hold, const struct domain *domain,
-                           const struct lookup_domain *facts, const char *newborn)
+                           const struct lookup_domain *facts)
 {
     struct id_list list;
 
@@ -122,7 +122,6 @@ static bool begin_collapse(struct hold *hold, const struct domain *domain,
         .refused_until = domain->refused_until,
         .renewal_due = renewal_due(hold, facts),
         .blind_hold_seconds = hold->context->settings->blind_hold_seconds,
-        .newborn = newborn,
         .now = time_now,
         .changed = tell_change,
         .user = hold,
@@ -131,26 +130,14 @@ static bool begin_collapse(struct hold *hold, const struct domain *domain,
     return hold->collapse != NULL && collapse_body(hold->collapse, &(size_t){0}) != NULL;
 }
 
-/* The newborn domain beside whose own task the client's was made; or NULL. */
-static const char *born_domain(const struct hold *hold, const struct domain *domain)
-{
-    return created_id(hold, domain) && hold_may_be_born(hold, domain) ? domain->id : NULL;
-}
-
 /* Whether something is to be sent for the domain. */
 static bool begin(struct hold *hold, struct domain *domain)
 {
-    const char *born = born_domain(hold, domain);
-
     if (hold->verdicts[domain->first].state != VERDICT_ANSWERED || domain->shared)
         return false;
-    if (born && hold_begin_birth(hold, born)) {
-        hold_enter(hold, PHASE_BIRTH, HOLD_SEND);
-        return true;
-    }
     if (!domain->facts || hold->lookup_error || !domain->facts->renewable ||
         !needs_collapse(hold, domain, domain->facts) ||
-        !begin_collapse(hold, domain, domain->facts, NULL))
+        !begin_collapse(hold, domain, domain->facts))
         return false;
     hold_enter(hold, PHASE_COLLAPSE, HOLD_SEND);
     return true;
@@ -159,10 +146,6 @@ static bool begin(struct hold *hold, struct domain *domain)
 enum hold_step hold_collapse(struct hold *hold)
 {
     hold_settle_twins(hold);
-    if (!hold->destroyed)
-        hold->destroyed = answer_destroyed_ids(&hold->answer);
-    if (!hold->destroyed)
-        return hold_finish(hold);
     for (; hold_owns_domains(hold) && hold->next_collapse < hold->domain_count;
          hold->next_collapse++) {
         collapse_destroy(hold->collapse);
@@ -177,19 +160,6 @@ static enum hold_step next(struct hold *hold)
 {
     hold->next_collapse++;
     return hold_collapse(hold);
-}
-
-enum hold_step hold_feed_birth(struct hold *hold, unsigned status, const char *body, size_t len)
-{
-    struct domain *domain = &hold->domains[hold->next_collapse];
-    enum lookup_state state = lookup_feed(hold->birth, status, body, len);
-
-    if (state == LOOKUP_SEND_API || state == LOOKUP_SEND_SESSION)
-        return hold->step = HOLD_SEND;
-    if (state != LOOKUP_DONE || !hold->newborn.renewable ||
-        !begin_collapse(hold, domain, &hold->newborn, created_id(hold, domain)))
-        return next(hold);
-    return hold_enter(hold, PHASE_COLLAPSE, HOLD_SEND);
 }
 
 enum hold_step hold_feed_collapse(struct hold *hold, unsigned status, const char *body, size_t len)

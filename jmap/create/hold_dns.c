@@ -3,25 +3,6 @@
 /* Row 1 to 5 of the table: no renewal is due, or one is on its way. */
 #define LAST_ROW_WITHOUT_NEED 5
 
-static void report_dropped(const struct hold *hold, const struct domain *domain,
-                           const struct decision *decision)
-{
-    const struct lookup_domain *facts = domain->facts;
-
-    hold->context->report(hold->context->user,
-                          &(struct hold_report){
-                              .domain_id = domain->id,
-                              .domain_name = facts ? facts->name : NULL,
-                              .outcome = "dns_only",
-                              .why = decision->why,
-                              .row = decision->row,
-                              .due = decision->due,
-                              .renewal_due = facts ? facts->renewal_due : WALL_TIME_NEVER,
-                              .refused_until = domain->refused_until,
-                              .failure = domain->failure,
-                          });
-}
-
 /* Whether the task is to end without a renewal; row 0 where the table was not asked. */
 static bool needs_no_renewal(const struct hold *hold, struct domain *domain,
                              struct decision *decision)
@@ -42,7 +23,7 @@ static bool needs_no_renewal(const struct hold *hold, struct domain *domain,
     if (!facts.looked_up)
         return false;
     if (hold_domain_has_create(hold, domain))
-        return domain->facts->renewable;
+        return domain->late || domain->facts->renewable;
     verdict_take_facts(hold, domain, &facts);
     *decision = decide(&facts);
     return decision->row <= LAST_ROW_WITHOUT_NEED;
@@ -52,14 +33,38 @@ bool hold_write_dns(struct hold *hold)
 {
     for (size_t i = 0; i < hold->request.dns_count; i++) {
         struct dns_create *create = &hold->request.dns_creates[i];
-        struct domain *domain = hold_domain_of(hold, create->domain);
-        struct decision decision;
-        if (!needs_no_renewal(hold, domain, &decision))
+        struct dns_verdict *verdict = &hold->dns_verdicts[i];
+        if (!needs_no_renewal(hold, hold_domain_of(hold, create->domain), &verdict->decision))
             continue;
         if (!request_drop_renewal(create))
             return false;
-        hold->changed = true;
-        report_dropped(hold, domain, &decision);
+        hold->changed = verdict->dropped = true;
     }
     return true;
+}
+
+void hold_report_dns(const struct hold *hold, size_t i)
+{
+    const struct dns_create *create = &hold->request.dns_creates[i];
+    const struct dns_verdict *verdict = &hold->dns_verdicts[i];
+    const struct domain *domain = hold_domain_of(hold, create->domain);
+    const struct lookup_domain *facts = domain->facts;
+    bool made = answer_created_id(&hold->answer, create->call, create->key) != NULL;
+    const char *error = answer_error_type(&hold->answer, create->call, create->key);
+
+    if (!verdict->dropped)
+        return;
+    hold->context->report(hold->context->user,
+                          &(struct hold_report){
+                              .domain_id = domain->id,
+                              .domain_name = facts ? facts->name : NULL,
+                              .outcome = made ? "dns_only" : "rejected",
+                              .why = made    ? verdict->decision.why
+                                     : error ? error
+                                             : "the server refused the request",
+                              .row = verdict->decision.row,
+                              .due = verdict->decision.due,
+                              .renewal_due = facts ? facts->renewal_due : WALL_TIME_NEVER,
+                              .refused_until = domain->refused_until,
+                          });
 }

@@ -10,7 +10,7 @@
  *     hold_verdict.c  what becomes of each create: decided before, judged after the server's answer
  *     hold_dns.c      DnsManagement tasks that would end with a renewal
  *     hold_calls.c    what the gate asks for afterwards: moves, and creates forwarded after all
- *     hold_birth.c    domains that the client's request switches after it has asked for a renewal
+ *     hold_late.c     creates of which the client's request itself may change what they rest on
  *     hold_collapse.c one retry for each domain that was looked at
  *     hold_rest.c     calls that wait for the answer to those before them
  *     hold_answer.c   the answer to the client
@@ -20,6 +20,7 @@
 #include <jansson.h>
 
 #include "jmap/wire/answer.h"
+#include "jmap/wire/batch.h"
 #include "jmap/queue/collapse.h"
 #include "jmap/create/flight.h"
 #include "jmap/create/hold.h"
@@ -34,12 +35,11 @@ enum phase {
     PHASE_FLIGHTS, /* another request's decision on one of its domains */
     PHASE_LEASES,  /* another replica's */
     PHASE_LOOKUP,
-    PHASE_PROBE,    /* whether the caller may create, before the gate reads in its own name */
-    PHASE_MAIN,     /* the client's request */
-    PHASE_MOVE,     /* tasks moved to another time */
-    PHASE_EXPECTED, /* the task that the server may have made by itself, in place of a create */
-    PHASE_RESEND,   /* creates that must be forwarded after all */
-    PHASE_BIRTH,    /* the tasks of a domain that the client's request has made */
+    PHASE_PROBE,  /* whether the caller may create, before the gate reads in its own name */
+    PHASE_MAIN,   /* the client's request */
+    PHASE_LATE,   /* what that has left of the domains that are decided after it */
+    PHASE_MOVE,   /* tasks moved to another time */
+    PHASE_RESEND, /* creates that must be forwarded after all */
     PHASE_COLLAPSE,
     PHASE_REST, /* a hold of its own on the calls that were cut off */
     PHASE_DONE,
@@ -50,18 +50,29 @@ enum verdict_state {
     VERDICT_ANSWERED,    /* `id` is the answer */
     VERDICT_REJECTED,    /* the server's error is the answer */
     VERDICT_UNAVAILABLE, /* the gate's own error is the answer */
+    VERDICT_LATE,        /* the server lets it pass; to be decided now */
     VERDICT_RESEND,
     VERDICT_TWIN, /* what the first create for the domain gets is the answer */
 };
+
+/* The types of errors are words (RFC 8620, section 5.3); what is longer is cut. */
+#define ERROR_TYPE_SIZE 64
 
 /* What becomes of one held create. */
 struct verdict {
     struct decision decision;
     enum verdict_state state;
     bool masked;
-    bool barred;             /* the caller may not create it, so nothing was read for it */
-    char id[OBJECT_ID_SIZE]; /* known before or after; or "" */
-    const char *error;       /* with VERDICT_REJECTED; borrowed from an answer */
+    bool barred;                 /* the caller may not create it, so nothing was read for it */
+    char id[OBJECT_ID_SIZE];     /* known before or after; or "" */
+    char error[ERROR_TYPE_SIZE]; /* the type of the server's, with VERDICT_REJECTED; or "" */
+    size_t next; /* the next create for the same domain; request.count where there is none */
+};
+
+/* What becomes of one task that would end with a renewal. */
+struct dns_verdict {
+    struct decision decision;
+    bool dropped; /* no renewal is to follow */
 };
 
 struct domain {
@@ -72,10 +83,12 @@ struct domain {
     struct lease *lease; /* NULL: not taken, or there is no lock */
     bool barred;         /* the caller may create nothing for it */
     bool shared;         /* another request settled it: place.result */
+    bool late;           /* decided after the client's request, which may change what it rests on */
     /* Its first create; once judged, the first that the server did not reject. request.count where
      * there is none: that verdict stays open. */
     size_t first;
     wall_time refused_until;       /* H, once decided; else WALL_TIME_NEVER */
+    bool held_by_ca;               /* what that comes from */
     const char *failure;           /* see struct held; borrowed from the look-up */
     char survivor[OBJECT_ID_SIZE]; /* the task that a collapse has left, or "" */
 };
@@ -85,8 +98,10 @@ struct hold {
     const char *body;
     size_t len;
     struct jmap_request request;
-    struct verdict *verdicts; /* one for each of request.creates */
-    struct domain *domains;   /* ascending by id */
+    struct batch batch;
+    struct verdict *verdicts;         /* one for each of request.creates */
+    struct dns_verdict *dns_verdicts; /* one for each of request.dns_creates */
+    struct domain *domains;           /* ascending by id */
     size_t domain_count;
     size_t next_flight;
     size_t next_lease;
@@ -108,13 +123,13 @@ struct hold {
     bool has_answer;
     json_t *sent; /* the calls of the gate's own that are being sent */
     struct jmap_answer resent;
-    json_t *destroyed;    /* object: the ids that the client's request has destroyed, or NULL */
     size_t next_collapse; /* the domain that is being collapsed */
-    size_t next_birth;    /* the domain whose own task is expected */
-    struct lookup *birth; /* of a domain that the client's request has changed */
-    struct lookup_domain newborn;
+    struct lookup *late;  /* of the domains that are decided late */
+    struct lookup_domain *late_facts;
     struct collapse *collapse;
     json_t *rest_calls; /* the calls that wait for the answer to those before them, or NULL */
+    json_t *meanings;   /* what "#key" means to them, beside the client's createdIds; or NULL */
+    unsigned cuts;      /* how many requests it is the rest of */
     struct hold *rest;  /* on these; NULL until then, and where there is nothing to decide */
     char *text;         /* the answer in the gate's words, or NULL */
     size_t text_len;
@@ -133,6 +148,15 @@ enum hold_step hold_start_lookup(struct hold *hold);
 enum hold_step hold_lookup_ended(struct hold *hold, const char *error);
 enum hold_step hold_lookup_exhausted(struct hold *hold);
 
+/* A request may name as many domains as the server's limits let it: 16 calls, 500 creates each. */
+#define HOLD_DOMAINS_MAX 8000
+
+/* What a look-up is to find out about a domain. */
+struct lookup_domain hold_unknown(const struct hold *hold, const struct domain *domain);
+
+/* Takes the time from the server's latest answer. */
+void hold_note_time(struct hold *hold);
+
 /* All is settled: writes the answer, tells what came of it and gives the flights back. */
 enum hold_step hold_finish(struct hold *hold);
 
@@ -144,7 +168,7 @@ bool hold_domain_has_create(const struct hold *hold, const struct domain *domain
 
 bool hold_domain_is_reference(const struct domain *domain);
 
-/* Whether the request itself destroys or rewrites that task. */
+/* Whether the request itself may destroy or rewrite that task. */
 bool hold_removes(const struct hold *hold, const char *task_id);
 
 bool hold_is_forced(const struct hold *hold);
@@ -181,11 +205,17 @@ enum hold_step hold_feed_probe(struct hold *hold, unsigned status, const char *b
 
 void verdict_decide(struct hold *hold, size_t i);
 
+/* Decides the domain's creates anew, by what the client's request has left. */
+void verdict_decide_late(struct hold *hold, struct domain *domain);
+
 /* Puts the decision into the request. False when memory ran out. */
 bool verdict_write(struct hold *hold, size_t i);
 
 /* What the server's answer to the client's request makes of the create. */
 void verdict_judge(struct hold *hold, size_t i);
+
+/* Keeps the type of the server's error, which outlives the answer; NULL: there is none. */
+void verdict_note_error(struct verdict *verdict, const char *type);
 
 /* What is known of the domain that a decision needs, if it was looked up. */
 void verdict_take_facts(const struct hold *hold, struct domain *domain, struct decision_facts *out);
@@ -194,6 +224,8 @@ void verdict_take_facts(const struct hold *hold, struct domain *domain, struct d
 
 /* No renewal follows where none is due, or one is on its way. False when memory ran out. */
 bool hold_write_dns(struct hold *hold);
+
+void hold_report_dns(const struct hold *hold, size_t i);
 
 /* hold_calls.c */
 
@@ -204,45 +236,35 @@ enum hold_step hold_feed_resends(struct hold *hold, unsigned status, const char 
 
 enum hold_step hold_send_resends(struct hold *hold);
 
-/* The id that the client's request gave to what it made under a key, or NULL. Borrowed. */
-const char *hold_made_id(const struct hold *hold, const char *key);
-
-/* hold_birth.c */
+/* hold_late.c */
 
 /*
- * Whether the client's request may itself put the domain's certificates into the server's hands,
- * which then queues a renewal beside the one that was asked for before.
+ * The client's request may itself change what the decision about its creates rests on, in the call
+ * of the create or in one behind it: the domain, its certificates, their provider, the settings, or
+ * the tasks that wait. Whether it has done so only its answer tells. Such creates wait, pointed at
+ * no domain, and are decided by what is there afterwards; so too if the server has queued a renewal
+ * by itself meanwhile.
  */
-bool hold_may_be_born(const struct hold *hold, const struct domain *domain);
-bool hold_begin_birth(struct hold *hold, const char *domain_id);
 
-/*
- * Whether a create for the domain can wait until the server's own task has been looked for. Not
- * where the request goes on to speak of what it makes: no id is known then.
- */
-bool hold_awaits_birth(const struct hold *hold, const struct domain *domain);
-
-/* Looks for these tasks and answers with them, then forwards what is left. */
-enum hold_step hold_send_births(struct hold *hold);
-enum hold_step hold_feed_births(struct hold *hold, unsigned status, const char *body, size_t len);
+/* Looks these domains up, all together, and decides; then sends what there is to move. */
+enum hold_step hold_send_late(struct hold *hold);
+enum hold_step hold_feed_late(struct hold *hold, unsigned status, const char *body, size_t len);
 
 /* hold_collapse.c */
 
 /* Collapses the domains one after another, then finishes. What fails there is left as it is. */
 enum hold_step hold_collapse(struct hold *hold);
-enum hold_step hold_feed_birth(struct hold *hold, unsigned status, const char *body, size_t len);
 enum hold_step hold_feed_collapse(struct hold *hold, unsigned status, const char *body, size_t len);
 
 /* hold_rest.c */
 
 /*
- * A create behind an x:Domain/set cannot be decided before that is answered: it may make the
- * domain, change what its certificate must have, and make the server queue a renewal by itself. So
- * the request is cut before the first such create. What comes before is sent in the client's
- * request, what comes after as a request of the gate's own, with a hold of its own.
+ * Some calls mean nothing certain before those in front of them have been answered
+ * (jmap/wire/batch.h). So the request is cut before the first of them. What comes before is sent in
+ * the client's request, what comes after as a request of the gate's own, with a hold of its own.
  */
 
-/* False when memory ran out. */
+/* Reads what the calls do to one another, and cuts. False when memory ran out. */
 bool hold_cut(struct hold *hold);
 
 /* What comes before has been answered, and its domains are others' again. */

@@ -90,7 +90,7 @@ void hold_report_verdict(const struct hold *hold, size_t i)
 
     if (rejected && !report.observed) {
         report.outcome = "rejected";
-        report.why = verdict->error ? verdict->error : "the server refused the request";
+        report.why = verdict->error[0] ? verdict->error : "the server refused the request";
         report.id = NULL;
     }
     hold->context->report(hold->context->user, &report);

@@ -6,34 +6,19 @@
 #include "jmap/wire/json_text.h"
 #include "jmap/wire/result_reference.h"
 
+/* As many calls as a request may have by the server's default: each part is read anew. */
+#define CUTS_MAX 16
+
 /* Cutting. */
-
-/* The first call with a create behind one that sets domains; the number of calls where none is. */
-static size_t find_cut(const struct jmap_request *request)
-{
-    size_t count = json_array_size(request->calls), cut = count, first = 0;
-
-    while (first < count && !request_call_sets_domains(json_array_get(request->calls, first)))
-        first++;
-    for (size_t i = 0; i < request->count; i++) {
-        size_t call = request->creates[i].call;
-        cut = call > first && call < cut ? call : cut;
-    }
-    for (size_t i = 0; i < request->dns_count; i++) {
-        size_t call = request->dns_creates[i].call;
-        cut = call > first && call < cut ? call : cut;
-    }
-    return cut;
-}
 
 bool hold_cut(struct hold *hold)
 {
-    size_t cut = find_cut(&hold->request);
-
-    if (hold->context->settings->observe || cut == json_array_size(hold->request.calls))
+    if (!batch_read(&hold->request, !hold->context->settings->observe, &hold->batch))
+        return false;
+    if (hold->batch.cut == json_array_size(hold->request.calls))
         return true;
     hold->changed = true;
-    hold->rest_calls = request_cut(&hold->request, cut);
+    hold->rest_calls = request_cut(&hold->request, hold->batch.cut);
     return hold->rest_calls != NULL;
 }
 
@@ -52,39 +37,32 @@ static json_t *responses_of(const json_t *root)
 /* What "#key" means by now, for all keys; NULL when memory ran out. */
 static json_t *created_ids(const struct hold *hold)
 {
-    const json_t *own = hold->request.own_ids;
-    json_t *ids = own ? json_text_copy(own) : json_object(), *response, *object;
-    bool done = ids != NULL;
-    const char *key;
-    size_t i;
+    json_t *ids = json_object_get(hold->request.root, "createdIds");
 
-    json_array_foreach(responses_of(hold->answer.root), i, response)
-    {
-        json_object_foreach(json_object_get(json_array_get(response, 1), "created"), key, object)
-        {
-            json_t *id = json_object_get(object, "id");
-            done = done && (!json_is_string(id) || json_object_set(ids, key, id) == 0);
-        }
-    }
-    if (done)
+    ids = json_is_object(ids) ? json_text_copy(ids) : json_object();
+    if (ids && (!hold->meanings || json_object_update(ids, hold->meanings) == 0))
         return ids;
     json_decref(ids);
     return NULL;
 }
 
-/* The calls that wait, in their places: the server's limits hold for them as for the client's. */
+/*
+ * The calls that wait, in their places: the server's limits hold for them as for the client's. What
+ * they refer to makes them no longer than a client's request may be.
+ */
 static json_t *calls_left(const struct hold *hold)
 {
+    size_t most = hold->context->settings->max_request, i;
+    size_t room = most > hold->len ? most - hold->len : 0;
     json_t *calls = json_array(), *call;
     bool done = calls != NULL;
-    size_t i;
 
     for (i = 0; done && i < calls_before(hold); i++)
         done = json_array_append_new(
                    calls, request_empty_call(json_array_get(hold->request.calls, i))) == 0;
     json_array_foreach(hold->rest_calls, i, call)
     {
-        result_references_resolve(json_array_get(call, 1), responses_of(hold->answer.root));
+        result_references_resolve(json_array_get(call, 1), responses_of(hold->answer.root), &room);
         done = done && json_array_append(calls, call) == 0;
     }
     if (done)
@@ -148,7 +126,7 @@ static bool join_created_ids(struct hold *hold, const json_t *answer)
         return true;
     json_object_foreach(json_object_get(answer, "createdIds"), key, id)
     {
-        done = done && answer_set_created_id(&hold->answer, key, json_string_value(id));
+        done = done && answer_set_created_id(&hold->answer, key, id);
     }
     return done;
 }
@@ -184,9 +162,11 @@ static enum hold_step follow(struct hold *hold, enum hold_step step)
 
 enum hold_step hold_begin_rest(struct hold *hold)
 {
-    if (!write_rest(hold))
+    if (hold->cuts == CUTS_MAX || !write_rest(hold))
         return join(hold, NULL);
     hold->rest = hold_open(hold->context, hold->out, hold->out_len);
+    if (hold->rest && hold_step(hold->rest) != HOLD_DONE)
+        hold->rest->cuts = hold->cuts + 1;
     hold_enter(hold, PHASE_REST, HOLD_SEND);
     return hold->rest ? follow(hold, hold_step(hold->rest)) : hold->step;
 }

@@ -23,6 +23,16 @@ static size_t tasks_left(const struct hold *hold, struct lookup_domain *facts)
     return facts->task_count = kept;
 }
 
+/* Whether one of those behind the others would have been a renewal on its way. */
+static bool has_removed_live(const struct lookup_domain *facts)
+{
+    for (size_t i = 0; i < facts->removed_count; i++) {
+        if (facts->tasks[facts->task_count + i].state != TASK_FAILED)
+            return true;
+    }
+    return false;
+}
+
 static void recall_blind(const struct hold *hold, const char *domain_id,
                          struct domain_memory *known)
 {
@@ -30,7 +40,7 @@ static void recall_blind(const struct hold *hold, const char *domain_id,
 
     memory_recall(hold->context->memory, domain_id, known);
     wall_time until = wall_time_add(known->forwarded_at, settings->blind_interval_seconds);
-    if (!wall_time_before(hold->now, until) || hold_removes(hold, known->forwarded_id))
+    if (!wall_time_before(hold->now, until))
         known->forwarded_id[0] = '\0';
 }
 
@@ -50,14 +60,37 @@ void verdict_take_facts(const struct hold *hold, struct domain *domain, struct d
     if (!out->looked_up)
         return;
     struct held held = held_of(hold, found);
+    /* What the request has taken away was refused, or issued, all the same. */
+    if (domain->late && domain->held_by_ca && wall_time_before(held.until, domain->refused_until))
+        held = (struct held){.until = domain->refused_until, .by = HELD_BY_CA};
+    domain->held_by_ca = held.by == HELD_BY_CA;
     domain->refused_until = held.until;
     domain->failure = held.reason;
     out->held_by = held.by;
     out->renewable = found->renewable;
     out->renewal_due = found->renewal_due;
     out->refused_until = domain->refused_until;
-    out->task_count = tasks_left(hold, found);
+    out->task_count = domain->late ? found->task_count : tasks_left(hold, found);
     out->tasks = found->tasks;
+}
+
+/* Whether nothing has been forwarded of late, or it is taken away again. */
+static bool is_gone(const struct hold *hold, const struct domain *domain, const char *forwarded_id)
+{
+    return !forwarded_id[0] || (domain->late ? answer_has_destroyed(&hold->answer, forwarded_id)
+                                             : hold_removes(hold, forwarded_id));
+}
+
+/* Whether what a first decision rests on may be another once the request has been answered. */
+static bool may_change(const struct hold *hold, const struct held_create *create,
+                       const struct domain *domain, const struct decision_facts *facts,
+                       const char *forwarded_id)
+{
+    if (hold->context->settings->observe)
+        return false;
+    return batch_changes_after(&hold->batch, create->call) ||
+           (facts->looked_up ? has_removed_live(domain->facts)
+                             : forwarded_id[0] && hold_removes(hold, forwarded_id));
 }
 
 static struct decision decide_create(struct hold *hold, const struct held_create *create,
@@ -69,7 +102,7 @@ static struct decision decide_create(struct hold *hold, const struct held_create
         .now = hold->now,
         .asked = hold_asked_time(hold, create),
         .forced = hold_is_forced(hold),
-        .looked_up = !hold->lookup_error && domain->facts,
+        .looked_up = domain->facts && (domain->late || !hold->lookup_error),
         .renewal_due = WALL_TIME_NEVER,
         .refused_until = WALL_TIME_NEVER,
         .not_due = settings->not_due,
@@ -79,7 +112,8 @@ static struct decision decide_create(struct hold *hold, const struct held_create
     verdict_take_facts(hold, domain, &facts);
     if (!facts.looked_up)
         recall_blind(hold, domain->id, &known);
-    facts.blind_id = known.forwarded_id[0] ? known.forwarded_id : NULL;
+    facts.blind_id = is_gone(hold, domain, known.forwarded_id) ? NULL : known.forwarded_id;
+    domain->late = domain->late || may_change(hold, create, domain, &facts, known.forwarded_id);
 
     struct decision decision = decide(&facts);
     struct verdict *verdict = &hold->verdicts[create - hold->request.creates];
@@ -87,6 +121,16 @@ static struct decision decide_create(struct hold *hold, const struct held_create
         strncpy(verdict->id, decision.id, OBJECT_ID_SIZE - 1);
     decision.id = NULL; /* it does not outlive the facts */
     return decision;
+}
+
+static void decide_domain(struct hold *hold, size_t i, struct domain *domain)
+{
+    struct verdict *verdict = &hold->verdicts[i];
+
+    verdict->decision = decide_create(hold, &hold->request.creates[i], domain);
+    if (verdict->decision.outcome == OUTCOME_NO_OP)
+        no_op_id(domain->id, domain->facts->certificate_id ? domain->facts->certificate_id : "",
+                 verdict->id);
 }
 
 static struct decision shared_decision(const struct domain *domain, struct verdict *verdict)
@@ -113,6 +157,12 @@ void verdict_decide(struct hold *hold, size_t i)
                                               .row = 10,
                                               .due = WALL_TIME_NEVER,
                                               .why = "the caller may not create it"};
+    } else if (hold_domain_is_reference(domain)) {
+        /* It means nothing, or what the same call makes, which is no domain. */
+        verdict->decision = (struct decision){.outcome = OUTCOME_FORWARD,
+                                              .row = 8,
+                                              .due = WALL_TIME_NEVER,
+                                              .why = "the reference to the domain means none"};
     } else if (domain->first != i) {
         verdict->decision = (struct decision){.outcome = OUTCOME_EXISTING,
                                               .row = 2,
@@ -121,54 +171,27 @@ void verdict_decide(struct hold *hold, size_t i)
         memcpy(verdict->id, hold->verdicts[domain->first].id, OBJECT_ID_SIZE);
     } else if (domain->shared) {
         verdict->decision = shared_decision(domain, verdict);
-    } else if (hold_domain_is_reference(domain)) {
-        verdict->decision = (struct decision){.outcome = OUTCOME_FORWARD,
-                                              .row = 8,
-                                              .due = WALL_TIME_NEVER,
-                                              .why = "the domain is made in the same request"};
     } else {
-        verdict->decision = decide_create(hold, create, domain);
-        if (verdict->decision.outcome == OUTCOME_NO_OP)
-            no_op_id(domain->id, domain->facts->certificate_id ? domain->facts->certificate_id : "",
-                     verdict->id);
+        domain->late = false;
+        decide_domain(hold, i, domain);
     }
 }
 
 /* The client's request. */
 
-static bool mask(struct hold *hold, size_t i)
+bool verdict_write(struct hold *hold, size_t i)
 {
     struct held_create *create = &hold->request.creates[i];
     struct verdict *verdict = &hold->verdicts[i];
-    size_t first = hold_domain_of(hold, create->domain)->first;
+    bool late = hold_domain_of(hold, create->domain)->late;
 
-    verdict->masked = hold->masked = hold->changed = true;
-    if (!request_mask(create))
-        return false;
-    if (verdict->barred)
+    if (!late && verdict->decision.outcome == OUTCOME_FORWARD)
         return true;
-    if (verdict->id[0])
-        return request_seed(&hold->request, create->call, create->key, verdict->id);
-    if (first != i)
-        return request_alias(&hold->request, create->call, create->key,
-                             hold->request.creates[first].key);
-    return true;
-}
-
-bool verdict_write(struct hold *hold, size_t i)
-{
-    const struct decision *decision = &hold->verdicts[i].decision;
-
-    switch (decision->outcome) {
-    case OUTCOME_FORWARD:
-        return !hold_awaits_birth(hold, hold_domain_of(hold, hold->request.creates[i].domain)) ||
-               mask(hold, i);
-    case OUTCOME_SCHEDULE:
-        hold->changed = true;
-        return request_set_due(&hold->request.creates[i], decision->due);
-    default:
-        return mask(hold, i);
-    }
+    hold->changed = true;
+    if (!late && verdict->decision.outcome == OUTCOME_SCHEDULE)
+        return request_set_due(create, verdict->decision.due);
+    verdict->masked = hold->masked = true;
+    return request_mask(create);
 }
 
 /* Judging. */
@@ -202,7 +225,7 @@ static void judge_masked(struct hold *hold, size_t i)
         memcpy(verdict->id, first->id, OBJECT_ID_SIZE);
         domain->first = i;
     }
-    verdict->state = accepted_state(verdict);
+    verdict->state = domain->late ? VERDICT_LATE : accepted_state(verdict);
 }
 
 void verdict_judge(struct hold *hold, size_t i)
@@ -218,6 +241,20 @@ void verdict_judge(struct hold *hold, size_t i)
         judge_masked(hold, i);
     } else {
         verdict->state = VERDICT_REJECTED;
-        verdict->error = answer_error_type(&hold->answer, create->call, create->key);
+        verdict_note_error(verdict, answer_error_type(&hold->answer, create->call, create->key));
     }
+}
+
+void verdict_note_error(struct verdict *verdict, const char *type)
+{
+    snprintf(verdict->error, sizeof verdict->error, "%s", type ? type : "");
+}
+
+void verdict_decide_late(struct hold *hold, struct domain *domain)
+{
+    struct verdict *verdict = &hold->verdicts[domain->first];
+
+    verdict->id[0] = '\0';
+    decide_domain(hold, domain->first, domain);
+    verdict->state = accepted_state(verdict);
 }

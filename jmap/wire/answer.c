@@ -18,7 +18,8 @@ static bool call_is_answered_by(const json_t *call, const json_t *response)
 
 /*
  * Pairs calls with responses in their order. A call can have more than one response (RFC 8620,
- * section 3.4), and several calls can have one id; a call's own response has its name.
+ * section 3.4), and several calls can have one id; a call's own response has its name. Every call
+ * has one: behind a call without, no response can be told to be whose.
  */
 static void pair_calls(struct jmap_answer *answer, const json_t *calls, const json_t *responses)
 {
@@ -26,17 +27,31 @@ static void pair_calls(struct jmap_answer *answer, const json_t *calls, const js
 
     for (size_t i = 0; i < answer->call_count; i++) {
         const json_t *call = json_array_get(calls, i);
-        size_t at = next;
-        while (at < json_array_size(responses) &&
-               !call_is_answered_by(call, json_array_get(responses, at)))
-            at++;
-        json_t *response = json_array_get(responses, at);
+        while (next < json_array_size(responses) &&
+               !call_is_answered_by(call, json_array_get(responses, next)))
+            next++;
+        json_t *response = json_array_get(responses, next++);
         const char *name = json_string_value(json_array_get(response, 0));
-        if (response)
-            next = at + 1;
         if (name && strcmp(name, "x:Task/set") == 0 && json_is_object(json_array_get(response, 1)))
             answer->sets[i] = json_array_get(response, 1);
     }
+}
+
+static bool list_destroyed(struct jmap_answer *answer)
+{
+    bool done = answer->destroyed != NULL;
+    json_t *id;
+    size_t n;
+
+    for (size_t i = 0; i < answer->call_count; i++) {
+        json_array_foreach(json_object_get(answer->sets[i], "destroyed"), n, id)
+        {
+            const char *text = json_text_value(id);
+            done =
+                done && (!text || json_object_set_new(answer->destroyed, text, json_true()) == 0);
+        }
+    }
+    return done;
 }
 
 bool answer_parse(const char *body, size_t len, const json_t *calls, struct jmap_answer *out)
@@ -49,17 +64,20 @@ bool answer_parse(const char *body, size_t len, const json_t *calls, struct jmap
     };
     json_t *responses = json_object_get(out->root, "methodResponses");
     out->sets = calloc(out->call_count + 1, sizeof *out->sets);
-    if (!out->sets || !json_is_array(responses)) {
-        answer_clear(out);
-        return false;
+    out->destroyed = json_object();
+    if (out->sets && json_is_array(responses)) {
+        pair_calls(out, calls, responses);
+        if (list_destroyed(out))
+            return true;
     }
-    pair_calls(out, calls, responses);
-    return true;
+    answer_clear(out);
+    return false;
 }
 
 void answer_clear(struct jmap_answer *answer)
 {
     free(answer->sets);
+    json_decref(answer->destroyed);
     json_decref(answer->root);
     *answer = (struct jmap_answer){0};
 }
@@ -82,23 +100,9 @@ const char *answer_error_type(const struct jmap_answer *answer, size_t call, con
     return json_string_value(json_object_get(entry(answer, call, "notCreated", key), "type"));
 }
 
-json_t *answer_destroyed_ids(const struct jmap_answer *answer)
+bool answer_has_destroyed(const struct jmap_answer *answer, const char *id)
 {
-    json_t *ids = json_object(), *id;
-    bool done = ids != NULL;
-
-    for (size_t i = 0; i < answer->call_count; i++) {
-        size_t n;
-        json_array_foreach(json_object_get(answer->sets[i], "destroyed"), n, id)
-        {
-            done = done &&
-                   (!json_is_string(id) || json_object_set(ids, json_string_value(id), id) == 0);
-        }
-    }
-    if (done)
-        return ids;
-    json_decref(ids);
-    return NULL;
+    return json_object_get(answer->destroyed, id) != NULL;
 }
 
 bool answer_is_masked(const struct jmap_answer *answer, size_t call, const char *key)
@@ -128,6 +132,7 @@ static bool put_in_order(json_t *set)
     return true;
 }
 
+/* The value is taken over. */
 static bool set_entry(json_t *set, const char *member, const char *key, json_t *value)
 {
     json_t *entries = json_object_get(set, member);
@@ -172,35 +177,55 @@ static const char *created_ids_name(const struct jmap_answer *answer)
     return misnamed ? "created_ids" : "createdIds";
 }
 
-/* The server's createdIds are the last member, and left out when they are empty. */
-bool answer_take_error(struct jmap_answer *answer, const struct jmap_answer *other, size_t call)
+/* The kinds of responses of which the server takes what they made under a key for its meaning. */
+static bool gives_keys_a_meaning(const char *name)
 {
-    json_t *response = json_array_get(json_object_get(other->root, "methodResponses"), call);
-    const char *name = json_string_value(json_array_get(response, 0));
+    const char *verb = name ? strrchr(name, '/') : NULL;
 
-    if (!name || strcmp(name, "error") != 0 ||
-        json_array_set(json_object_get(answer->root, "methodResponses"), call, response) != 0)
-        return false;
-    answer->sets[call] = NULL;
-    return true;
+    return verb && (strcmp(verb, "/set") == 0 || strcmp(name, "Email/import") == 0 ||
+                    strcmp(name, "Blob/upload") == 0);
 }
 
-bool answer_set_created_id(struct jmap_answer *answer, const char *key, const char *id)
+json_t *answer_made(const struct jmap_answer *answer)
+{
+    json_t *made = json_object(), *response, *object;
+    bool done = made != NULL;
+    const char *key;
+    size_t i;
+
+    json_array_foreach(json_object_get(answer->root, "methodResponses"), i, response)
+    {
+        if (!gives_keys_a_meaning(json_string_value(json_array_get(response, 0))))
+            continue;
+        json_object_foreach(json_object_get(json_array_get(response, 1), "created"), key, object)
+        {
+            json_t *id = json_object_get(object, "id");
+            done = done && (!json_is_string(id) || json_object_set(made, key, id) == 0);
+        }
+    }
+    if (done)
+        return made;
+    json_decref(made);
+    return NULL;
+}
+
+const json_t *answer_created_ids(const struct jmap_answer *answer)
+{
+    return json_object_get(answer->root, created_ids_name(answer));
+}
+
+/* The server's createdIds are the last member, and left out when they are empty. */
+bool answer_set_created_id(struct jmap_answer *answer, const char *key, json_t *id)
 {
     const char *name = created_ids_name(answer);
     json_t *ids = json_object_get(answer->root, name);
 
-    if (id && !json_is_object(ids)) {
+    if (!json_is_object(ids)) {
         ids = json_object();
         if (json_object_set_new(answer->root, name, ids) != 0)
             return false;
     }
-    if (id)
-        return json_object_set_new(ids, key, json_string(id)) == 0;
-    json_object_del(ids, key);
-    if (json_object_size(ids) == 0)
-        json_object_del(answer->root, name);
-    return true;
+    return json_object_set(ids, key, id) == 0;
 }
 
 void answer_drop_created_ids(struct jmap_answer *answer)

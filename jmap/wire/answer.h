@@ -12,8 +12,9 @@
 #include <stddef.h>
 
 struct jmap_answer {
-    json_t *root;  /* changed in place */
-    json_t **sets; /* for each method call: the arguments of its x:Task/set answer, or NULL */
+    json_t *root;      /* changed in place */
+    json_t **sets;     /* for each method call: the arguments of its x:Task/set answer, or NULL */
+    json_t *destroyed; /* object: ids of the tasks that they say are destroyed */
     size_t call_count;
 };
 
@@ -28,8 +29,8 @@ const char *answer_created_id(const struct jmap_answer *answer, size_t call, con
 /* The type of the error that the server gave a create, or NULL. Borrowed. */
 const char *answer_error_type(const struct jmap_answer *answer, size_t call, const char *key);
 
-/* A new object whose keys are all that the request has destroyed; NULL when memory ran out. */
-json_t *answer_destroyed_ids(const struct jmap_answer *answer);
+/* Whether any call of the request has destroyed that task. */
+bool answer_has_destroyed(const struct jmap_answer *answer, const char *id);
 
 /* True when the create got as far as its domain: shape and permission are in order. */
 bool answer_is_masked(const struct jmap_answer *answer, size_t call, const char *key);
@@ -41,12 +42,18 @@ bool answer_set_created(struct jmap_answer *answer, size_t call, const char *key
 bool answer_set_error(struct jmap_answer *answer, size_t call, const char *key, json_t *error);
 
 /*
- * Takes the other's response to a call where that is an error of the call's own. True where it was.
+ * What the calls of the request have made, by key: an object of ids, the caller's. As to the
+ * server, a key means what was made under it last, by a call that can make something. NULL when
+ * memory ran out.
  */
-bool answer_take_error(struct jmap_answer *answer, const struct jmap_answer *other, size_t call);
+json_t *answer_made(const struct jmap_answer *answer);
 
-/* What the answer's createdIds say of a key; NULL takes it out. False when memory ran out. */
-bool answer_set_created_id(struct jmap_answer *answer, const char *key, const char *id);
+/* What the server says that keys mean; NULL where it does not, or no key means anything. Borrowed.
+ */
+const json_t *answer_created_ids(const struct jmap_answer *answer);
+
+/* What the answer's createdIds say of a key. False when memory ran out. */
+bool answer_set_created_id(struct jmap_answer *answer, const char *key, json_t *id);
 
 /* Takes the createdIds out. */
 void answer_drop_created_ids(struct jmap_answer *answer);

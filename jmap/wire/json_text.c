@@ -44,6 +44,13 @@ json_t *json_text_copy(const json_t *value)
     return NULL;
 }
 
+const char *json_text_value(const json_t *value)
+{
+    const char *text = json_string_value(value);
+
+    return text && strlen(text) == json_string_length(value) ? text : NULL;
+}
+
 char *json_text_write(const json_t *value, size_t flags)
 {
     ran_out = false;

@@ -17,6 +17,10 @@ json_t *json_text_read(const char *text, size_t len, size_t flags, json_error_t 
 /* A deep copy, whole; NULL when memory ran out. jansson leaves out what it has no memory for. */
 json_t *json_text_copy(const json_t *value);
 
+/* A string's text; NULL for what is none, and for one with a NUL in it, which equals none of ours.
+ */
+const char *json_text_value(const json_t *value);
+
 /* The text, whole, the caller's to free(); NULL when memory ran out. */
 char *json_text_write(const json_t *value, size_t flags);
 

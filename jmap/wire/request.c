@@ -6,23 +6,16 @@
 #include <strings.h>
 
 #include "jmap/wire/json_text.h"
+#include "jmap/wire/method.h"
 #include "jmap/wire/object_id.h"
 #include "policy/no_op_id.h"
 
 #define TASK_SET "x:Task/set"
 #define FOLLOW_UP "onSuccessRenewCertificate"
 
-/* NULL for what is no string and for one with a NUL in it, which equals no text of ours. */
-static const char *text_of(const json_t *value)
-{
-    const char *text = json_string_value(value);
-
-    return text && strlen(text) == json_string_length(value) ? text : NULL;
-}
-
 static bool string_is(const json_t *value, const char *text)
 {
-    const char *own = text_of(value);
+    const char *own = json_text_value(value);
 
     return own && strcmp(own, text) == 0;
 }
@@ -45,24 +38,16 @@ static bool is_renewal(const json_t *create)
            !string_is(json_object_get(status, "@type"), "Failed");
 }
 
-/* Whether one of the calls in [first, last) makes something under the key. */
-static bool made_in_batch(const json_t *calls, size_t first, size_t last, const char *key)
+/*
+ * Follows "#key" through the client's createdIds. Where a call before may have given keys another
+ * meaning, only its answer tells.
+ */
+static const char *resolve(const struct jmap_request *request, const char *id)
 {
-    for (size_t i = first; i < last; i++) {
-        json_t *arguments = json_array_get(json_array_get(calls, i), 1);
-        if (json_object_get(json_object_get(arguments, "create"), key))
-            return true;
-    }
-    return false;
-}
-
-/* Follows "#key" through the client's createdIds, unless this batch makes `key` itself. */
-static const char *resolve(const struct jmap_request *request, size_t call, const char *id)
-{
-    if (id[0] != '#' || made_in_batch(request->calls, 0, call, id + 1))
+    if (id[0] != '#' || request->makes)
         return id;
     const char *known =
-        text_of(json_object_get(json_object_get(request->root, "createdIds"), id + 1));
+        json_text_value(json_object_get(json_object_get(request->root, "createdIds"), id + 1));
     return known ? known : id;
 }
 
@@ -70,16 +55,15 @@ static const char *resolve(const struct jmap_request *request, size_t call, cons
  * Brings a domain id into the one spelling that all others are compared with. `key` is NULL where
  * the server would not read it: the create then passes. False when memory ran out.
  */
-static bool domain_key(struct jmap_request *request, size_t call, const json_t *domain_id,
-                       const char **key)
+static bool domain_key(struct jmap_request *request, const json_t *domain_id, const char **key)
 {
     char canonical[OBJECT_ID_SIZE];
-    const char *text = text_of(domain_id);
+    const char *text = json_text_value(domain_id);
 
     *key = NULL;
     if (!text)
         return true;
-    text = resolve(request, call, text);
+    text = resolve(request, text);
     if (text[0] != '#') {
         if (!object_id_parse(text, canonical))
             return true;
@@ -92,17 +76,24 @@ static bool domain_key(struct jmap_request *request, size_t call, const json_t *
     return true;
 }
 
+/* Room for one more, doubled each time that it is full; NULL when memory ran out. */
+static void *grow(void *array, size_t count, size_t size)
+{
+    bool full = (count & (count - 1)) == 0;
+
+    return full ? realloc(array, (count ? 2 * count : 1) * size) : array;
+}
+
 static bool add_create(struct jmap_request *request, size_t call, const char *key, json_t *object)
 {
     const char *domain;
 
-    if (!domain_key(request, call, json_object_get(object, "domainId"), &domain))
+    if (!domain_key(request, json_object_get(object, "domainId"), &domain))
         return false;
     if (!domain)
         return true;
 
-    struct held_create *grown =
-        realloc(request->creates, (request->count + 1) * sizeof *request->creates);
+    struct held_create *grown = grow(request->creates, request->count, sizeof *request->creates);
     if (!grown)
         return false;
     request->creates = grown;
@@ -119,8 +110,8 @@ static bool add_create(struct jmap_request *request, size_t call, const char *ke
     };
     if (!create->original)
         return false;
-    if (text_of(due))
-        create->asked_now = !wall_time_parse(text_of(due), &create->asked);
+    if (json_text_value(due))
+        create->asked_now = !wall_time_parse(json_text_value(due), &create->asked);
     request->count++;
     return true;
 }
@@ -130,13 +121,13 @@ static bool add_dns_create(struct jmap_request *request, size_t call, const char
 {
     const char *domain;
 
-    if (!domain_key(request, call, json_object_get(object, "domainId"), &domain))
+    if (!domain_key(request, json_object_get(object, "domainId"), &domain))
         return false;
     if (!domain)
         return true;
 
     struct dns_create *grown =
-        realloc(request->dns_creates, (request->dns_count + 1) * sizeof *request->dns_creates);
+        grow(request->dns_creates, request->dns_count, sizeof *request->dns_creates);
     if (!grown)
         return false;
     request->dns_creates = grown;
@@ -167,40 +158,7 @@ static bool find_creates(struct jmap_request *request)
             if (is_followed_by_renewal(object) && !add_dns_create(request, i, key, object))
                 return false;
         }
-    }
-    return true;
-}
-
-static bool note_removed(struct jmap_request *request, size_t call, const char *id)
-{
-    char canonical[OBJECT_ID_SIZE];
-
-    if (!object_id_parse(resolve(request, call, id), canonical))
-        return true;
-    return json_object_set_new(request->removed, canonical, json_true()) == 0;
-}
-
-static bool find_removed(struct jmap_request *request)
-{
-    size_t i, j;
-    json_t *call, *id, *patch;
-    const char *key;
-
-    json_array_foreach(request->calls, i, call)
-    {
-        json_t *arguments = task_set_arguments(call);
-        if (json_object_get(arguments, "#destroy"))
-            request->removes_unknown = true;
-        json_array_foreach(json_object_get(arguments, "destroy"), j, id)
-        {
-            if (text_of(id) && !note_removed(request, i, text_of(id)))
-                return false;
-        }
-        json_object_foreach(json_object_get(arguments, "update"), key, patch)
-        {
-            if (!note_removed(request, i, key))
-                return false;
-        }
+        request->makes = request->makes || method_kind(call) > METHOD_READS;
     }
     return true;
 }
@@ -271,18 +229,12 @@ static enum request_kind load(const char *body, size_t len, struct jmap_request 
 
 static enum request_kind read_calls(const char *body, size_t len, struct jmap_request *out)
 {
-    json_t *own_ids = json_object_get(out->root, "createdIds");
-
     out->calls = json_object_get(out->root, "methodCalls");
     if (!json_is_array(out->calls))
         return out->repeated_keys ? REQUEST_HELD : REQUEST_PASSES;
     out->strings = json_array();
-    out->removed = json_object();
-    out->aliases = json_array();
-    out->wants_created_ids = json_is_object(own_ids);
-    out->own_ids = out->wants_created_ids ? json_text_copy(own_ids) : NULL;
-    if (!out->strings || !out->removed || !out->aliases ||
-        (out->wants_created_ids && !out->own_ids) || !find_creates(out) || !find_removed(out))
+    out->wants_created_ids = json_is_object(json_object_get(out->root, "createdIds"));
+    if (!out->strings || !find_creates(out))
         return REQUEST_NO_MEMORY;
     out->escaped_names = has_escaped_names(body, len, out->calls);
     return out->count > 0 || out->dns_count > 0 || out->repeated_keys ? REQUEST_HELD
@@ -314,9 +266,6 @@ void request_clear(struct jmap_request *request)
         json_decref(request->creates[i].original);
     free(request->creates);
     free(request->dns_creates);
-    json_decref(request->aliases);
-    json_decref(request->own_ids);
-    json_decref(request->removed);
     json_decref(request->strings);
     json_decref(request->root);
     *request = (struct jmap_request){0};
@@ -341,141 +290,37 @@ bool request_set_due(struct held_create *create, wall_time due)
                                json_pack("{s:s, s:s}", "@type", "Pending", "due", text)) == 0;
 }
 
-static bool note_alias(struct jmap_request *request, size_t call, const char *key, json_t *meaning)
-{
-    return json_array_append_new(request->aliases,
-                                 json_pack("[I, s, o]", (json_int_t)call, key, meaning)) == 0;
-}
-
-bool request_has_own_id(const struct jmap_request *request, const char *key)
-{
-    return json_object_get(request->own_ids, key) != NULL;
-}
-
-/* Whether another call makes something under the key too: what it means changes on the way. */
-static bool is_made_elsewhere(const struct jmap_request *request, size_t call, const char *key)
-{
-    return made_in_batch(request->calls, 0, call, key) ||
-           made_in_batch(request->calls, call + 1, json_array_size(request->calls), key);
-}
-
-bool request_seed(struct jmap_request *request, size_t call, const char *key, const char *id)
-{
-    json_t *seeded = json_object_get(request->root, "createdIds");
-
-    if (request_has_own_id(request, key) || is_made_elsewhere(request, call, key))
-        return note_alias(request, call, key, json_string(id));
-    if (!seeded || json_is_null(seeded)) {
-        seeded = json_object();
-        if (json_object_set_new(request->root, "createdIds", seeded) != 0)
-            return false;
-    }
-    /* What is neither is left for the server to refuse. */
-    return !json_is_object(seeded) || json_object_set_new(seeded, key, json_string(id)) == 0;
-}
-
-bool request_alias(struct jmap_request *request, size_t call, const char *key, const char *other)
-{
-    return note_alias(request, call, key, json_sprintf("#%s", other));
-}
-
-static bool is_reference_to(const char *text, const char *key)
-{
-    return text && text[0] == '#' && strcmp(text + 1, key) == 0;
-}
-
-static bool refers_to(const json_t *value, const char *key, const json_t *call_id)
-{
-    const json_t *result_of = json_object_get(value, "resultOf");
-    const char *name;
-    json_t *member;
-    size_t i;
-
-    if (is_reference_to(text_of(value), key) || (result_of && json_equal(result_of, call_id)))
-        return true;
-    json_array_foreach(value, i, member)
-    {
-        if (refers_to(member, key, call_id))
-            return true;
-    }
-    json_object_foreach((json_t *)value, name, member)
-    {
-        if (is_reference_to(name, key) || refers_to(member, key, call_id))
-            return true;
-    }
-    return false;
-}
-
-bool request_refers_to(const struct jmap_request *request, size_t call, const char *key)
-{
-    const json_t *call_id = json_array_get(json_array_get(request->calls, call), 2);
-
-    return refers_to(request->calls, key, call_id);
-}
-
-/* The server reads references to tasks in lists of ids; those in `destroy` it passes over. */
-static bool resolve_ids(json_t *ids, const json_t *meanings)
-{
-    for (size_t i = 0; i < json_array_size(ids); i++) {
-        const char *id = text_of(json_array_get(ids, i));
-        json_t *meaning = id && id[0] == '#' ? json_object_get(meanings, id + 1) : NULL;
-        if (meaning && json_array_set(ids, i, meaning) != 0)
-            return false;
-    }
-    return true;
-}
-
-/* One pass over the calls, however many aliases there are: a key means what it was given last. */
-static bool resolve_aliases(struct jmap_request *request)
-{
-    json_t *meanings = json_object(), *call, *value;
-    size_t next = 0, i;
-    const char *key;
-    bool done = meanings != NULL;
-
-    json_array_foreach(request->calls, i, call)
-    {
-        const char *name = text_of(json_array_get(call, 0));
-        json_t *arguments = json_array_get(call, 1);
-        if (done && name && strncmp(name, "x:Task/", 7) == 0)
-            done = resolve_ids(json_object_get(arguments, "ids"), meanings);
-        json_object_foreach(json_object_get(arguments, "create"), key, value)
-        {
-            json_object_del(meanings, key);
-        }
-        for (; done && next < json_array_size(request->aliases); next++) {
-            const json_t *alias = json_array_get(request->aliases, next);
-            if ((size_t)json_integer_value(json_array_get(alias, 0)) != i)
-                break;
-            done = json_object_set(meanings, json_string_value(json_array_get(alias, 1)),
-                                   json_array_get(alias, 2)) == 0;
-        }
-    }
-    json_decref(meanings);
-    return done;
-}
-
-bool request_call_sets_domains(const json_t *call)
-{
-    const char *name = json_string_value(json_array_get(call, 0));
-
-    return name && strcmp(name, "x:Domain/set") == 0;
-}
-
 json_t *request_empty_call(const json_t *call)
 {
     return json_pack("[s, {}, O?]", "Core/echo", json_array_get(call, 2));
 }
 
+/* Whether the server could read it as a call at all; if not, it refuses the request as a whole. */
+static bool is_call(const json_t *call)
+{
+    return json_array_size(call) == 3 && json_is_string(json_array_get(call, 0)) &&
+           json_is_string(json_array_get(call, 2));
+}
+
+/* The server says what its keys mean in the end only to who says what they mean at first. */
+static bool ask_for_created_ids(struct jmap_request *request)
+{
+    const json_t *own = json_object_get(request->root, "createdIds");
+
+    return (own && !json_is_null(own)) ||
+           json_object_set_new(request->root, "createdIds", json_object()) == 0;
+}
+
 json_t *request_cut(struct jmap_request *request, size_t cut)
 {
     json_t *rest = json_array();
-    bool done = rest != NULL;
+    bool done = rest != NULL && ask_for_created_ids(request);
 
     for (size_t i = cut; done && i < json_array_size(request->calls); i++) {
         json_t *call = json_array_get(request->calls, i);
         done = json_array_append(rest, call) == 0 &&
-               json_array_set_new(request->calls, i, request_empty_call(call)) == 0;
+               (!is_call(call) ||
+                json_array_set_new(request->calls, i, request_empty_call(call)) == 0);
     }
     while (request->count > 0 && request->creates[request->count - 1].call >= cut)
         json_decref(request->creates[--request->count].original);
@@ -487,11 +332,10 @@ json_t *request_cut(struct jmap_request *request, size_t cut)
     return NULL;
 }
 
-char *request_text(struct jmap_request *request, size_t *len)
+char *request_text(const struct jmap_request *request, size_t *len)
 {
     size_t flags = JSON_COMPACT | (request->escaped_names ? JSON_ESCAPE_SLASH : 0);
-    bool resolved = json_array_size(request->aliases) == 0 || resolve_aliases(request);
-    char *text = resolved ? json_text_write(request->root, flags) : NULL;
+    char *text = json_text_write(request->root, flags);
 
     *len = text ? strlen(text) : 0;
     return text;

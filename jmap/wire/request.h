@@ -15,7 +15,7 @@
 struct held_create {
     size_t call;        /* its place in methodCalls */
     const char *key;    /* creation id; borrowed from the request */
-    const char *domain; /* canonical domain id, or "#key" made in this batch; the request's own */
+    const char *domain; /* canonical domain id, or a "#key" that means none so far; the request's */
     json_t *object;     /* the create as it goes to the server; borrowed */
     json_t *original;   /* a copy of the create as the client wrote it; owned */
     bool asked_now;     /* no due time, or one that cannot be read */
@@ -25,21 +25,18 @@ struct held_create {
 /* The create of a DnsManagement task that is to be followed by a renewal. */
 struct dns_create {
     size_t call;        /* its place in methodCalls */
-    const char *key;    /* creation id; borrowed from the request */
-    const char *domain; /* as in a held create */
+    const char *key;    /* as in a held create */
+    const char *domain; /* likewise */
     json_t *object;     /* borrowed */
 };
 
 struct jmap_request {
-    json_t *root;         /* changed in place by request_mask() and its like */
-    json_t *calls;        /* root's methodCalls; borrowed */
-    json_t *strings;      /* owns the creates' domain ids */
-    json_t *removed;      /* object: ids of tasks that this request destroys or rewrites */
-    json_t *own_ids;      /* the client's createdIds before the first seed, or NULL */
-    json_t *aliases;      /* array of [call, key, meaning], ascending by call */
-    bool removes_unknown; /* it destroys by a result reference */
-    bool escaped_names;   /* a method name was spelled with a JSON escape */
-    bool repeated_keys;   /* an object names a key twice: to be written anew, see request_parse() */
+    json_t *root;       /* changed in place by request_mask() and its like */
+    json_t *calls;      /* root's methodCalls; borrowed */
+    json_t *strings;    /* owns the creates' domain ids */
+    bool escaped_names; /* a method name was spelled with a JSON escape */
+    bool repeated_keys; /* an object names a key twice: to be written anew, see request_parse() */
+    bool makes;         /* one of its calls may give keys a meaning */
     bool wants_created_ids;
     struct held_create *creates;
     size_t count;
@@ -79,34 +76,16 @@ bool request_drop_renewal(struct dns_create *create);
 bool request_set_due(struct held_create *create, wall_time due);
 
 /*
- * Lets "#key" mean `id` in the whole batch; in the calls after `call` only, where the key has
- * another meaning too: the client gave it one, or another call makes something under it. False when
- * memory ran out.
- */
-bool request_seed(struct jmap_request *request, size_t call, const char *key, const char *id);
-
-/* Lets "#key" mean "#other" in the calls after `call`. False when memory ran out. */
-bool request_alias(struct jmap_request *request, size_t call, const char *key, const char *other);
-
-/* Whether the client itself said what "#key" means. */
-bool request_has_own_id(const struct jmap_request *request, const char *key);
-
-/* Whether it goes on to speak of what that call makes under the key, or of the call's answer. */
-bool request_refers_to(const struct jmap_request *request, size_t call, const char *key);
-
-/*
  * Takes the calls from `cut` on, and their creates, out of the request, with calls that do nothing
- * in their places. An array, the caller's; NULL when memory ran out.
+ * in their places, and asks for the createdIds. What is no call stays, for the server to refuse. An
+ * array, the caller's; NULL when memory ran out.
  */
 json_t *request_cut(struct jmap_request *request, size_t cut);
-
-/* A call that makes or changes domains, for which the server may queue renewals by itself. */
-bool request_call_sets_domains(const json_t *call);
 
 /* A call with the id of another that does nothing, or NULL. */
 json_t *request_empty_call(const json_t *call);
 
-/* The request as text, the caller's to free(), aliases resolved; NULL when memory ran out. */
-char *request_text(struct jmap_request *request, size_t *len);
+/* The request as text, the caller's to free(), NULL when memory ran out. */
+char *request_text(const struct jmap_request *request, size_t *len);
 
 #endif

@@ -1,22 +1,58 @@
 #include "jmap/wire/result_reference.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *evaluate(json_t *value, const char *path);
+#include "jmap/wire/json_text.h"
 
-/* The server takes none to what a call has changed. */
-static bool may_be_referred_to(const char *name)
+/* What a path has found so far. */
+struct findings {
+    json_t *texts;
+    size_t room;
+    bool failed; /* there is no room for more, or no memory */
+};
+
+static bool starts_with_segment(const char *path, const char *segment)
 {
-    static const char *const verbs[] = {"/get", "/query", "/changes", "/queryChanges"};
+    size_t len = strlen(segment);
+
+    return strncmp(path, segment, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+/* Whether the server looks there: at what a call has found, never at what it has changed. */
+static bool may_be_referred_to(const char *name, const char *path)
+{
+    static const struct {
+        const char *verb, *root;
+    } rows[] = {
+        {"/get", "/list"},        {"/query", "/ids"},          {"/changes", "/created"},
+        {"/changes", "/updated"}, {"/queryChanges", "/added"}, {"/changes", "/updatedProperties"},
+    };
     const char *verb = strchr(name, '/');
 
-    for (size_t i = 0; verb && i < sizeof verbs / sizeof *verbs; i++) {
-        if (strcmp(verb, verbs[i]) == 0)
+    for (size_t i = 0; verb && i < sizeof rows / sizeof *rows; i++) {
+        if (strcmp(verb, rows[i].verb) == 0 && starts_with_segment(path, rows[i].root))
             return true;
     }
     return false;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t len = strlen(text), end_len = strlen(end);
+
+    return len >= end_len && strcmp(text + len - end_len, end) == 0;
+}
+
+static bool holds_ids(const char *name)
+{
+    static const char *const lists[] = {"ids", "created", "updated", "updatedProperties"};
+
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        if (strcmp(name, lists[i]) == 0)
+            return true;
+    }
+    return strcmp(name, "id") == 0 || ends_with(name, "Id") || ends_with(name, "Ids");
 }
 
 /* RFC 6901, section 4: "~1" is a slash and "~0" a tilde. */
@@ -40,85 +76,138 @@ static json_t *element(const json_t *array, const char *text)
     return *text >= '0' && *text <= '9' && !*end ? json_array_get(array, at) : NULL;
 }
 
-static json_t *member(const json_t *value, const char *segment, size_t len)
+static void take(struct findings *findings, json_t *value)
 {
-    char *name = strndup(segment, len);
-    json_t *found = NULL;
+    size_t len = json_string_length(value) + sizeof "\"\"," - 1;
 
-    if (name) {
-        unescape(name);
-        found = json_is_array(value) ? element(value, name) : json_object_get(value, name);
-    }
-    free(name);
-    return found;
+    if (!json_is_string(value) || findings->failed)
+        return;
+    findings->failed = len > findings->room || json_array_append(findings->texts, value) != 0;
+    findings->room -= findings->failed ? 0 : len;
 }
 
-/* What the path finds in each, in one array. */
-static json_t *evaluate_each(const json_t *values, const char *path)
+static void take_all(struct findings *findings, json_t *value)
 {
-    json_t *all = json_array(), *value;
-    bool done = all != NULL;
+    json_t *member;
+    size_t i;
+
+    take(findings, value);
+    json_array_foreach(value, i, member)
+    {
+        take(findings, member);
+    }
+}
+
+static void evaluate(struct findings *findings, json_t *value, bool is_id, const char *path);
+
+static void evaluate_each(struct findings *findings, json_t *values, bool is_id, const char *path)
+{
+    const char *name;
+    json_t *value;
     size_t i;
 
     json_array_foreach(values, i, value)
     {
-        json_t *found = done ? evaluate(value, path) : NULL;
-        done = found && (json_is_array(found) ? json_array_extend(all, found)
-                                              : json_array_append(all, found)) == 0;
-        json_decref(found);
+        evaluate(findings, value, is_id, path);
     }
-    if (done)
-        return all;
-    json_decref(all);
-    return NULL;
+    json_object_foreach(values, name, value)
+    {
+        evaluate(findings, value, holds_ids(name), path);
+    }
 }
 
-/* NULL where the path leads nowhere. It goes no deeper than the value. */
-static json_t *evaluate(json_t *value, const char *path)
+static void evaluate_member(struct findings *findings, json_t *value, bool is_id,
+                            const char *segment, size_t len)
 {
-    if (!value || !*path)
-        return json_incref(value);
-    if (*path != '/')
-        return NULL;
+    char *name = strndup(segment, len);
 
+    if (!name) {
+        findings->failed = true;
+        return;
+    }
+    unescape(name);
+    if (json_is_array(value))
+        evaluate(findings, element(value, name), is_id, segment + len);
+    else
+        evaluate(findings, json_object_get(value, name), holds_ids(name), segment + len);
+    free(name);
+}
+
+/* It goes no deeper than the value. */
+static void evaluate(struct findings *findings, json_t *value, bool is_id, const char *path)
+{
+    if (!value || findings->failed)
+        return;
+    if (*path != '/') {
+        if (is_id)
+            take_all(findings, value);
+        return;
+    }
     const char *segment = path + 1;
     size_t len = strcspn(segment, "/");
-    if (json_is_array(value) && len == 1 && *segment == '*')
-        return evaluate_each(value, segment + len);
-    return evaluate(member(value, segment, len), segment + len);
+    if (len == 1 && *segment == '*')
+        evaluate_each(findings, value, is_id, segment + len);
+    else
+        evaluate_member(findings, value, is_id, segment, len);
 }
 
-static json_t *resolve(const json_t *reference, const json_t *responses)
+/* NULL where it leads nowhere, or to more than there is room for. */
+static json_t *resolve(const json_t *reference, const json_t *responses, size_t *room)
 {
-    const char *name = json_string_value(json_object_get(reference, "name"));
-    const char *path = json_string_value(json_object_get(reference, "path"));
+    const char *name = json_text_value(json_object_get(reference, "name"));
+    const char *path = json_text_value(json_object_get(reference, "path"));
     const json_t *call_id = json_object_get(reference, "resultOf");
-    json_t *response, *found = NULL;
+    json_t *response;
     size_t i;
 
-    if (!name || !path || !may_be_referred_to(name))
+    if (!name || !path || !may_be_referred_to(name, path))
         return NULL;
     json_array_foreach(responses, i, response)
     {
-        const char *own = json_string_value(json_array_get(response, 0));
-        if (!found && own && strcmp(own, name) == 0 &&
-            json_equal(json_array_get(response, 2), call_id))
-            found = evaluate(json_array_get(response, 1), path);
+        const char *own = json_text_value(json_array_get(response, 0));
+        if (!own || strcmp(own, name) != 0 || !json_equal(json_array_get(response, 2), call_id))
+            continue;
+        struct findings findings = {.texts = json_array(), .room = *room};
+        findings.failed = !findings.texts;
+        evaluate(&findings, json_array_get(response, 1), false, path);
+        if (!findings.failed) {
+            *room = findings.room;
+            return findings.texts;
+        }
+        json_decref(findings.texts);
+        return NULL;
     }
-    return found;
+    return NULL;
 }
 
-void result_references_resolve(json_t *arguments, const json_t *responses)
+/* Of a value and a reference the server takes what comes last. */
+static bool is_overridden(json_t *arguments, const char *referring)
 {
     const char *name;
-    json_t *reference;
-    void *next;
+    json_t *value;
+    bool seen = false;
 
-    json_object_foreach_safe(arguments, next, name, reference)
+    json_object_foreach(arguments, name, value)
     {
-        json_t *found = name[0] == '#' ? resolve(reference, responses) : NULL;
-        if (found && json_object_set(arguments, name + 1, found) == 0)
-            json_object_del(arguments, name);
+        if (strcmp(name, referring) == 0)
+            seen = true;
+        else if (seen && strcmp(name, referring + 1) == 0)
+            return true;
+    }
+    return false;
+}
+
+void result_references_resolve(json_t *arguments, const json_t *responses, size_t *room)
+{
+    static const char *const referring[] = {"#ids", "#properties", "#destroy"};
+
+    for (size_t i = 0; i < sizeof referring / sizeof *referring; i++) {
+        const json_t *reference = json_object_get(arguments, referring[i]);
+        json_t *found = reference && !is_overridden(arguments, referring[i])
+                            ? resolve(reference, responses, room)
+                            : NULL;
+        if (found && json_object_set(arguments, referring[i] + 1, found) == 0)
+            json_object_del(arguments, referring[i]);
         json_decref(found);
     }
 }

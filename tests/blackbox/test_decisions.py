@@ -217,26 +217,77 @@ def test_a_mixed_batch(standin, gate):
     assert due["jp173xlcamqc"] == days(30) and due[OTHER] < LATER
 
 
-def test_a_task_that_the_request_rewrites_is_no_answer(standin, gate):
+def destroys(standin):
+    return standin.version != "v0.16.5"
+
+
+def assert_one_task(standin, id):
+    """What the request has left of the task that was there is what counts."""
+    assert [task["id"] for task in live_tasks(standin)] == [id]
+    assert (id != TASK) == destroys(standin)
+
+
+@pytest.mark.parametrize("patch", [{}, {"status/due": days(30)}], ids=["as it was", "later"])
+def test_a_task_that_the_request_rewrites_is_what_it_becomes(standin, gate, patch):
     standin.put_state(**state([certificate(DUE)], [task(LATER)]))
-    (_, answer), = gate.call(["x:Task/set", {
-        "create": {"k": CREATE}, "update": {TASK: {"status/due": days(30)}}}])
-    assert answer["created"]["k"]["id"] != TASK
+    for _ in range(2):
+        (_, answer), = gate.call(["x:Task/set", {"create": {"k": CREATE},
+                                                 "update": {TASK: patch}}])
+        assert answer["created"]["k"]["id"] == TASK
+    only, = live_tasks(standin)
+    assert only["status"]["due"] < days(1)
 
 
-@pytest.mark.parametrize("how", [
-    lambda id: {"destroy": [id]}, lambda id: {"update": {id: {"status/due": days(30)}}}],
-    ids=["destroyed", "rewritten"])
-def test_every_spelling_of_a_removed_tasks_id(standin, gate, how):
+@pytest.mark.parametrize("id", [TASK, "a" + TASK], ids=["as it is", "with a leading zero"])
+@pytest.mark.parametrize("apart", [False, True], ids=["in one call", "in the next"])
+def test_a_task_that_the_request_destroys(standin, gate, id, apart):
     standin.put_state(**state([certificate(DUE)], [task(LATER)]))
-    (_, answer), = gate.call(["x:Task/set", {"create": {"k": CREATE}, **how("a" + TASK)}])
-    assert answer["created"]["k"]["id"] != TASK
+    create, destroy = {"create": {"k": CREATE}}, {"destroy": [id]}
+    answers = gate.call(*[["x:Task/set", arguments] for arguments in
+                          ([create, destroy] if apart else [{**create, **destroy}])])
+    assert_one_task(standin, answers[0][1]["created"]["k"]["id"])
 
 
-def test_a_task_that_the_batch_destroys_by_reference_is_no_answer(standin, gate):
+def test_a_task_that_the_request_has_destroyed(standin, gate):
     standin.put_state(**state([certificate(DUE)], [task(LATER)]))
-    answers = gate.call(
-        ["x:Task/query", {"filter": {"@type": "AcmeRenewal"}}],
-        ["x:Task/set", {"create": {"k": CREATE}, "#destroy": {
-            "resultOf": "c0", "name": "x:Task/query", "path": "/ids"}}])
-    assert answers[1][1]["created"]["k"]["id"] != TASK
+    _, (_, answer) = gate.call(["x:Task/set", {"destroy": [TASK]}],
+                               ["x:Task/set", {"create": {"k": CREATE}}])
+    assert_one_task(standin, answer["created"]["k"]["id"])
+
+
+@pytest.mark.parametrize("how", [{"destroy": ["#t"]}, {"update": {"#t": {}}}])
+def test_what_is_no_id_removes_nothing(standin, gate, how):
+    """The server resolves no reference there, and passes over it."""
+    standin.put_state(**state([certificate(DUE)], [task(LATER)]))
+    (_, answer), = gate.call(["x:Task/set", {"create": {"k": CREATE}, **how}],
+                             createdIds={"t": TASK})
+    assert answer["created"]["k"]["id"] == TASK
+    assert len(live_tasks(standin)) == 1
+
+
+@pytest.mark.parametrize("where", ["before", "after", "there"])
+def test_a_task_that_the_batch_destroys_by_reference(standin, gate, where):
+    standin.put_state(**state([certificate(DUE)], [task(LATER)]))
+    found = {"#destroy": {"resultOf": "q", "name": "x:Task/query", "path": "/ids"}}
+    query = ["x:Task/query", {"filter": {"@type": "AcmeRenewal"}}, "q"]
+    create = {"create": {"k": CREATE}}
+    rest = {"before": [found, create], "after": [create, found], "there": [{**create, **found}]}
+    _, answer = gate.post({"using": [], "methodCalls": [
+        query, *[["x:Task/set", arguments, "s"] for arguments in rest[where]]]})
+    answers = [response[1] for response in answer["methodResponses"]]
+    id, = [answer["created"]["k"]["id"] for answer in answers if "created" in answer]
+    assert_one_task(standin, id)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["found first", "found later"])
+def test_a_reference_that_finds_nothing_removes_nothing(standin, gate, first):
+    standin.put_state(**state([certificate(DUE)], [task(LATER)]))
+    query = ["x:Task/query", {"filter": {"@type": "AcmeRenewal", "status": "Failed"}}, "q"]
+    found = {"#destroy": {"resultOf": "q", "name": "x:Task/query", "path": "/ids"}}
+    create = ["x:Task/set", {"create": {"k": CREATE}, **(found if first else {})}, "k"]
+    calls = [query, create] if first else [create, query, ["x:Task/set", found, "d"]]
+    _, answer = gate.post({"using": [], "methodCalls": calls})
+    made, = [response[1]["created"] for response in answer["methodResponses"]
+             if "created" in response[1]]
+    assert made["k"]["id"] == TASK
+    assert len(live_tasks(standin)) == 1

@@ -425,7 +425,8 @@ def test_every_error_is_the_servers_own(standin, gate):
 def test_destroy_and_create_in_one_call(standin, gate):
     standin.put_state(**state([certificate(DUE)], [task(SOON)]))
     (_, answer), = gate.call(["x:Task/set", {"destroy": [TASK], "create": {"k": CREATE}}])
-    assert answer["created"]["k"]["id"] != TASK
+    assert (answer["created"]["k"]["id"] == TASK) == ("notDestroyed" in answer)
+    assert len(live_tasks(standin)) == 1
 
 
 def test_references_and_created_ids(standin, gate):

@@ -29,9 +29,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             if (answer.sets[i] != NULL)
                 change(&answer, i);
         }
-        json_decref(answer_destroyed_ids(&answer));
-        MUST(answer_set_created_id(&answer, "k", "jp1"));
-        MUST(answer_set_created_id(&answer, "k", NULL));
+        json_t *made = answer_made(&answer), *id = json_string("jp1");
+        MUST(made != NULL && answer_set_created_id(&answer, "k", id));
+        MUST(json_object_get(answer_created_ids(&answer), "k") == id);
+        json_decref(made);
+        json_decref(id);
         answer_drop_created_ids(&answer);
         char *written = answer_text(&answer, &len);
         MUST(written != NULL);

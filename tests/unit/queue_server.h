@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "policy/no_op_id.h"
+#include "tests/unit/created_ids.h"
 
 struct queue_server {
     json_t *tasks;          /* object: id -> task */
@@ -233,6 +234,9 @@ static char *queue_serve(struct queue_server *server, const char *body, size_t l
         json_array_append_new(responses, queue_call(server, call, responses));
     }
     json_t *answer = json_pack("{s:o}", "methodResponses", responses);
+    json_t *ids = serve_created_ids(request, responses);
+    if (ids)
+        json_object_set_new(answer, "createdIds", ids);
     char *text = json_dumps(answer, JSON_COMPACT);
     json_decref(answer);
     json_decref(request);

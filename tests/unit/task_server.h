@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "policy/no_op_id.h"
+#include "tests/unit/created_ids.h"
 
 struct server {
     const char *task;       /* a task object as JSON, or NULL */
@@ -23,7 +24,8 @@ struct server {
     bool refuses_moves;
     const char *move_refusal; /* a set error as JSON, or NULL */
     unsigned lookups, creates, moves;
-    char last_request[4096];
+    char last_request[4096]; /* the client's */
+    char last_own[4096];     /* the gate's own that was no look-up */
 };
 
 /* The one certificate is asked for by its id, or by a query's result. */
@@ -84,6 +86,7 @@ static json_t *answer_set(struct server *server, const json_t *arguments)
     json_t *answer = json_pack("{s:s}", "accountId", "d"), *value;
     json_t *created = json_object(), *not_created = json_object();
     const char *key;
+    size_t i;
 
     json_object_foreach(json_object_get(arguments, "create"), key, value)
     {
@@ -92,6 +95,11 @@ static json_t *answer_set(struct server *server, const json_t *arguments)
             json_object_set_new(not_created, key, error);
         else
             json_object_set_new(created, key, json_pack("{s:s}", "id", "jpnew"));
+    }
+    json_array_foreach(json_object_get(arguments, "destroy"), i, value)
+    {
+        if (server->task && strstr(server->task, json_string_value(value)))
+            server->task = NULL;
     }
     json_object_foreach(json_object_get(arguments, "update"), key, value)
     {
@@ -121,6 +129,8 @@ static json_t *answer_call(struct server *server, const json_t *call)
         return json_pack("[s, {s:s}, s]", "error", "type", "forbidden", call_id);
     if (server->without_list && strcmp(name, server->without_list) == 0)
         answer = json_pack("{s:s}", "accountId", "d");
+    else if (strcmp(name, "Core/echo") == 0)
+        answer = json_incref(arguments);
     else if (strcmp(name, "x:Task/set") == 0)
         answer = answer_set(server, arguments);
     else if (strstr(name, "/query"))
@@ -143,9 +153,9 @@ static char *serve(struct server *server, const char *body, size_t len)
         json_array_append_new(responses, answer_call(server, call));
     }
     json_t *answer = json_pack("{s:o, s:s}", "methodResponses", responses, "sessionState", "s");
-    json_t *ids = json_object_get(request, "createdIds");
+    json_t *ids = serve_created_ids(request, responses);
     if (ids)
-        json_object_set(answer, "createdIds", ids);
+        json_object_set_new(answer, "createdIds", ids);
     char *text = json_dumps(answer, JSON_COMPACT);
     json_decref(answer);
     json_decref(request);

@@ -199,7 +199,8 @@ static void assert_one_in_the_end(struct queue_server *server, const struct hold
 static bool run(const struct scenario *scenario, int allocations, bool persistent)
 {
     struct queue_server server;
-    struct hold_settings settings = {.blind_interval_seconds = 3600, .blind_hold_seconds = 3600};
+    struct hold_settings settings = {
+        .blind_interval_seconds = 3600, .blind_hold_seconds = 3600, .max_request = 10000000};
     struct hold_context context = {.settings = &settings,
                                    .flights = flight_table_create(),
                                    .memory = task_memory_create(),

@@ -172,6 +172,7 @@ static bool run(const struct scenario *scenario, enum remembered remembered, int
 {
     struct server server = scenario->server;
     struct hold_settings settings = {.observe = scenario->observe,
+                                     .max_request = 10000000,
                                      .has_service_credential = scenario->service,
                                      .not_due = scenario->not_due,
                                      .blind_interval_seconds = 3600};

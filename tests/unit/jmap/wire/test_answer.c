@@ -71,16 +71,50 @@ static void created_ids_have_the_servers_name(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct jmap_answer answer = parse("[]", rows[i][0]);
-        assert_true(answer_set_created_id(&answer, "k", "jp2"));
+        json_t *id = json_string("jp2");
+        assert_true(answer_set_created_id(&answer, "k", id));
+        json_decref(id);
         json_t *ids = json_object_get(answer.root, rows[i][1]);
         assert_string_equal(json_string_value(json_object_get(ids, "k")), "jp2");
-        assert_true(answer_set_created_id(&answer, "l", "jp3"));
-        assert_true(answer_set_created_id(&answer, "l", NULL));
+        assert_ptr_equal(answer_created_ids(&answer), ids);
         answer_drop_created_ids(&answer);
         assert_null(json_object_get(answer.root, "createdIds"));
         assert_null(json_object_get(answer.root, "created_ids"));
         answer_clear(&answer);
     }
+}
+
+/* Only what can make something gives a key its meaning, and the last one does. */
+static void a_key_means_what_was_made_last(void **state)
+{
+    struct jmap_answer answer = parse(
+        "[]", "{\"methodResponses\":["
+              "[\"x:Domain/set\",{\"created\":{\"a\":{\"id\":\"b\"},\"k\":{\"id\":\"c\"}}},\"0\"],"
+              "[\"x:Task/set\",{\"created\":{\"k\":{\"id\":\"jp1\"},\"l\":7}},\"1\"],"
+              "[\"Core/echo\",{\"created\":{\"k\":{\"id\":\"d\"},\"e\":{\"id\":\"e\"}}},\"2\"],"
+              "[\"Email/copy\",{\"created\":{\"k\":{\"id\":\"f\"}}},\"3\"],"
+              "[\"Email/changes\",{\"created\":[\"k\"]},\"4\"],7,[7],[]]}");
+    json_t *made = answer_made(&answer), *expected = json_pack("{s:s, s:s}", "a", "b", "k", "jp1");
+
+    (void)state;
+    assert_true(json_equal(made, expected));
+    json_decref(expected);
+    json_decref(made);
+    answer_clear(&answer);
+}
+
+static void no_response_belongs_to_a_call_behind_one_without(void **state)
+{
+    struct jmap_answer answer = parse(
+        "[[\"x:Task/set\",{},\"a\"],[\"x:Task/set\",{},\"b\"],[\"x:Task/set\",{},\"c\"]]",
+        "{\"methodResponses\":[[\"error\",{},\"a\"],[\"x:Task/set\",{\"destroyed\":[\"jp1\"]},"
+        "\"c\"]]}");
+
+    (void)state;
+    assert_null(answer.sets[0]);
+    assert_null(answer.sets[1]);
+    assert_null(answer.sets[2]);
+    answer_clear(&answer);
 }
 
 int main(void)
@@ -89,6 +123,8 @@ int main(void)
         cmocka_unit_test(a_call_may_have_more_than_one_response),
         cmocka_unit_test(members_stand_where_the_server_puts_them),
         cmocka_unit_test(created_ids_have_the_servers_name),
+        cmocka_unit_test(a_key_means_what_was_made_last),
+        cmocka_unit_test(no_response_belongs_to_a_call_behind_one_without),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
