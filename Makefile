@@ -74,7 +74,7 @@ PROGRAMS := $(if $(MAIN),$(OUT)/renewgate) \
 
 .DEFAULT_GOAL := all
 .PHONY: all programs unit-tests test unit blackbox format format-check analyse bench \
-        bench-programs soak fuzz fuzz-server fuzz-programs docs install uninstall dist deb run clean help libraries
+        bench-programs soak fuzz fuzz-server fuzz-programs docs install uninstall dist sbom deb run clean help libraries
 
 all: programs ## build the gate, build/renewgate, and the stand-in server of the tests
 	@$(if $(MAIN),ln -sfn $(BUILD)/renewgate build/renewgate)
@@ -208,6 +208,9 @@ dist: ## the same tarball from the same commit on every machine, in build/
 	git -c tar.umask=0022 archive --format=tar --prefix=renewgate-$(VERSION)/ HEAD | gzip -9n \
 	    > build/renewgate-$(VERSION).tar.gz
 	@cd build && sha256sum renewgate-$(VERSION).tar.gz
+
+sbom: $(OUT)/renewgate ## a CycloneDX list of what the gate is linked with, in build/
+	deploy/sbom.py $< > build/renewgate-$(VERSION).cdx.json
 
 deb: ## build the Debian package and look it over with lintian
 	deploy/build-deb.sh

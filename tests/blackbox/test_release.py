@@ -1,0 +1,68 @@
+"""What a release is made of: the same bytes from the same commit, and a list of what is linked."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from standin import ROOT, binary
+
+VERSION = (ROOT / "VERSION").read_text().strip()
+
+
+def make(*targets):
+    done = subprocess.run(["make", "--no-print-directory", *targets], cwd=ROOT, capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_tarball_is_the_same_each_time():
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no clone, and a tarball is made of a commit")
+    sums = []
+    for _ in range(2):
+        make("dist")
+        sums.append(hashlib.sha256((ROOT / f"build/renewgate-{VERSION}.tar.gz").read_bytes()).digest())
+    assert sums[0] == sums[1]
+
+
+def test_the_list_of_what_is_linked_is_whole():
+    program = str(binary("renewgate").resolve())
+    bill = json.loads(subprocess.run([ROOT / "deploy/sbom.py", program], check=True,
+                                     capture_output=True).stdout)
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.5")
+    assert re.fullmatch(r"urn:uuid:[0-9a-f-]{36}", bill["serialNumber"])
+    assert bill["metadata"]["component"]["version"] == VERSION
+    names = [component["name"] for component in bill["components"]]
+    for library in ("libcurl", "libjansson", "libssl", "libgnutls", "libhiredis", "libmicrohttpd", "libc6"):
+        assert any(name.startswith(library) for name in names), library
+    assert all(re.fullmatch(r"pkg:deb/debian/\S+@\S+\?arch=\w+&distro=\w+", component["purl"])
+               for component in bill["components"])
+    assert bill["dependencies"][0]["dependsOn"] == [each["bom-ref"] for each in bill["components"]]
+
+
+def by_kind(text):
+    yaml = pytest.importorskip("yaml")
+    documents = {document["kind"]: document for document in yaml.safe_load_all(text) if document}
+    container = documents["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    container["env"].sort(key=lambda variable: variable["name"])
+    return documents
+
+
+def test_the_chart_gives_the_plain_manifests():
+    if not shutil.which("helm"):
+        pytest.skip("helm is not installed")
+    chart = ROOT / "deploy/helm/renewgate"
+    subprocess.run(["helm", "lint", "--strict", chart], check=True, capture_output=True)
+    rendered = subprocess.run(["helm", "template", "renewgate", chart], check=True, text=True,
+                              capture_output=True).stdout
+    assert by_kind(rendered) == by_kind((ROOT / "deploy/kubernetes/service.yaml").read_text())
+
+
+def test_the_charts_version_is_the_gates():
+    chart = (ROOT / "deploy/helm/renewgate/Chart.yaml").read_text()
+    assert re.search(r"^version: (.*)$", chart, re.M)[1] == VERSION
+    assert re.search(r'^appVersion: "(.*)"$', chart, re.M)[1] == VERSION
