@@ -47,7 +47,7 @@ static void print_help(void)
         "  renewgate audit             read all domains and tell what is wrong, changing nothing;\n"
         "                              --domain NAME, --all, --json, --probe HOST:PORT (over TLS)\n"
         "  renewgate --check           try the configuration, the servers and the credential\n"
-        "  renewgate --help            this text\n"
+        "  renewgate --help            this text; audit and sweep have one of their own\n"
         "  renewgate --help-markdown   the variables as a table\n"
         "  renewgate --version         of the gate, and of what it is linked with\n\n"
         "Environment variables (durations: 500ms, 30s, 5m, 1h, 7d; empty counts as not set):\n");
@@ -352,6 +352,7 @@ enum command_kind {
     COMMAND_CHECK,
     COMMAND_SWEEP,
     COMMAND_AUDIT,
+    COMMAND_USAGE,
 };
 
 /* What the command line asks for. */
@@ -359,6 +360,7 @@ struct command {
     enum command_kind kind;
     struct sweep_options sweep;
     struct audit_options audit;
+    const char *usage; /* what is to be printed, and nothing done */
 };
 
 static int run_command(struct gate *gate, const struct command *command)
@@ -373,6 +375,7 @@ static int run_command(struct gate *gate, const struct command *command)
         signal(SIGPIPE, SIG_IGN);
         return audit_command(gate, &command->audit, stdout, stderr);
     case COMMAND_SERVE:
+    case COMMAND_USAGE:
         break;
     }
     block_signals(&signals);
@@ -496,16 +499,22 @@ static bool read_command(struct command *command, int count, char **arguments)
         const char *name;
         enum command_kind kind;
         bool (*read)(struct command *command, int count, char **arguments); /* what follows it */
+        const char *usage;
     } all[] = {
-        {"--check", COMMAND_CHECK, read_none},
-        {"audit", COMMAND_AUDIT, read_audit},
-        {"sweep", COMMAND_SWEEP, read_sweep},
+        {"--check", COMMAND_CHECK, read_none, NULL},
+        {"audit", COMMAND_AUDIT, read_audit, audit_usage},
+        {"sweep", COMMAND_SWEEP, read_sweep, sweep_usage},
     };
     *command = (struct command){.kind = COMMAND_SERVE};
     for (size_t i = 0; count > 1 && i < sizeof all / sizeof *all; i++) {
         if (strcmp(arguments[1], all[i].name) != 0)
             continue;
         command->kind = all[i].kind;
+        if (count == 3 && all[i].usage != NULL && strcmp(arguments[2], "--help") == 0) {
+            command->kind = COMMAND_USAGE;
+            command->usage = all[i].usage;
+            return true;
+        }
         return all[i].read(command, count - 2, arguments + 2);
     }
     return count < 2;
@@ -542,6 +551,10 @@ int main(int count, char **arguments)
     if (!read_command(&command, count, arguments)) {
         print_not_understood(count, arguments);
         return EXIT_CONFIGURATION;
+    }
+    if (command.kind == COMMAND_USAGE) {
+        fputs(command.usage, stdout);
+        return EXIT_SUCCESS;
     }
     struct config config;
     if (!config_read(&config, environ, stderr))

@@ -18,6 +18,9 @@ struct audit_options {
     const char *listener; /* "host:port" to ask for every name over TLS, or NULL */
 };
 
+/* What "renewgate audit --help" prints. */
+extern const char audit_usage[];
+
 /* Reads what follows "audit" on the command line; false for anything else. */
 bool audit_options_read(struct audit_options *options, int count, char **arguments);
 

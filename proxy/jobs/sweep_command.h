@@ -13,6 +13,9 @@ struct sweep_options {
     bool json;    /* an object a line */
 };
 
+/* What "renewgate sweep --help" prints. */
+extern const char sweep_usage[];
+
 /* Reads what follows "sweep" on the command line; false for anything else. */
 bool sweep_options_read(struct sweep_options *options, int count, char **arguments);
 

@@ -91,8 +91,23 @@ def test_a_file_with_a_wrong_secret_is_named_and_its_content_is_not(tmp_path):
     assert f'RENEWGATE_SERVICE_AUTHORIZATION_FILE="{file}"' in line and "allowed is" in line
 
 
+@pytest.mark.parametrize("command, options", [
+    ("audit", ["--all", "--domain NAME", "--json", "--probe HOST:PORT"]),
+    ("sweep", ["--dry-run", "--json"]),
+])
+def test_commands_tell_how_they_are_used(command, options):
+    """Without any configuration."""
+    told = run(command, "--help")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith(f"renewgate {command}: ")
+    assert all(f"\n  {option} " in told.stdout for option in options)
+    assert max(map(len, told.stdout.splitlines())) <= 100
+    assert set(re.findall(r"--[a-z-]+", told.stdout)) == {option.split()[0] for option in options}
+
+
 @pytest.mark.parametrize("arguments", [
     ["--chek"], ["check"], ["sweep", "--quickly"], ["audit", "--domain"], ["--check", "now"],
+    ["sweep", "--help", "--json"], ["--check", "--help"],
 ])
 def test_a_command_line_that_is_not_understood_is_repeated(arguments):
     ended = run(*arguments, UPSTREAM_URL="http://127.0.0.1:1")
