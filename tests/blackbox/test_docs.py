@@ -116,8 +116,11 @@ def test_the_man_page_is_well_formed(tmp_path):
 def logged_messages():
     """What the code says in its log: the first words after a level, on both sides of a choice."""
     for source in sorted((ROOT / "proxy").rglob("*.c")):
-        for call in re.findall(r"log_event\((.*?)(?:log_(?:text|number|flag|time)\(|\);)",
-                               source.read_text(), re.S):
+        calls = re.findall(r"log_event\((.*?)(?:log_(?:text|number|flag|time)\(|\);)",
+                           source.read_text(), re.S)
+        # The log's own line is composed where it is written.
+        calls += re.findall(r"compose\(&line, log, LOG_LEVEL_\w+, (\"[^\"]+\"),", source.read_text())
+        for call in calls:
             yield from re.findall(r'"([^"]+)"', call)
 
 
