@@ -55,6 +55,7 @@ void hold_note_sighting(const struct hold *hold, const struct domain *domain)
         return;
     if (!facts->renewable) {
         sightings_forget(hold->context->sightings, domain->id);
+        memory_forget(hold->context->memory, domain->id);
         return;
     }
     struct sighting sighting = sighting_of(facts, domain->refused_until, hold->now);

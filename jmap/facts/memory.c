@@ -9,9 +9,23 @@
 /* 65,536 buckets of 16: 42 MiB at most. */
 #define CERTIFICATE_BUCKETS ((size_t)1 << 16)
 
+/*
+ * Of the domains that were of no use for the longest time so many are looked at for one that has no
+ * forwarded id: that is no hint, it is what stands between a domain and a second order.
+ */
+#define LOOKED_AT 16
+
+/* The list has them by use, the latest first. */
+struct record {
+    struct domain_memory domain; /* first: what the tree compares */
+    struct record *newer, *older;
+};
+
 struct task_memory {
     pthread_mutex_t lock;
-    void *domains; /* tsearch(3) tree of struct domain_memory */
+    void *domains; /* tsearch(3) tree of struct record */
+    struct record *newest, *oldest;
+    size_t count;
     struct certificate_index certificates;
     char hostname[HOSTNAME_SIZE];
 };
@@ -46,37 +60,96 @@ void task_memory_destroy(struct task_memory *memory)
     free(memory);
 }
 
+static void unlink_record(struct task_memory *memory, struct record *record)
+{
+    *(record->newer ? &record->newer->older : &memory->newest) = record->older;
+    *(record->older ? &record->older->newer : &memory->oldest) = record->newer;
+}
+
+static void link_record(struct task_memory *memory, struct record *record)
+{
+    record->newer = NULL;
+    record->older = memory->newest;
+    *(memory->newest ? &memory->newest->newer : &memory->oldest) = record;
+    memory->newest = record;
+}
+
+/* With the lock held: what is remembered of a domain, which counts as a use. */
+static struct record *find(struct task_memory *memory, const char *domain_id)
+{
+    struct domain_memory key = {0};
+
+    strncpy(key.domain_id, domain_id, OBJECT_ID_SIZE - 1);
+    struct record **found = tfind(&key, &memory->domains, domain_compare);
+    if (!found)
+        return NULL;
+    unlink_record(memory, *found);
+    link_record(memory, *found);
+    return *found;
+}
+
+static void drop(struct task_memory *memory, struct record *record)
+{
+    tdelete(record, &memory->domains, domain_compare);
+    unlink_record(memory, record);
+    memory->count--;
+    free(record);
+}
+
+static void make_room(struct task_memory *memory)
+{
+    struct record *victim = memory->oldest;
+    int looked_at = 0;
+
+    if (memory->count < MEMORY_DOMAINS)
+        return;
+    while (victim && victim->domain.forwarded_id[0] && ++looked_at < LOOKED_AT)
+        victim = victim->newer;
+    if (!victim || victim->domain.forwarded_id[0])
+        victim = memory->oldest;
+    drop(memory, victim);
+}
+
 void memory_recall(struct task_memory *memory, const char *domain_id, struct domain_memory *out)
 {
     memset(out, 0, sizeof *out);
     strncpy(out->domain_id, domain_id, sizeof out->domain_id - 1);
 
     pthread_mutex_lock(&memory->lock);
-    struct domain_memory **found = tfind(out, &memory->domains, domain_compare);
-    if (found)
-        *out = **found;
+    const struct record *record = find(memory, domain_id);
+    if (record)
+        *out = record->domain;
     pthread_mutex_unlock(&memory->lock);
 }
 
 /* With the lock held: what is remembered of a domain, empty where nothing was. NULL: no memory. */
 static struct domain_memory *place_of(struct task_memory *memory, const char *domain_id)
 {
-    struct domain_memory key = {0};
+    struct record *record = find(memory, domain_id);
 
-    strncpy(key.domain_id, domain_id, OBJECT_ID_SIZE - 1);
-    struct domain_memory **found = tfind(&key, &memory->domains, domain_compare);
-    if (found)
-        return *found;
-
-    struct domain_memory *place = malloc(sizeof *place);
-    if (!place)
+    if (record)
+        return &record->domain;
+    record = calloc(1, sizeof *record);
+    if (!record)
         return NULL;
-    *place = key;
-    if (!tsearch(place, &memory->domains, domain_compare)) {
-        free(place);
+    make_room(memory);
+    strncpy(record->domain.domain_id, domain_id, OBJECT_ID_SIZE - 1);
+    if (!tsearch(record, &memory->domains, domain_compare)) {
+        free(record);
         return NULL;
     }
-    return place;
+    link_record(memory, record);
+    memory->count++;
+    return &record->domain;
+}
+
+void memory_forget(struct task_memory *memory, const char *domain_id)
+{
+    pthread_mutex_lock(&memory->lock);
+    struct record *record = find(memory, domain_id);
+    if (record)
+        drop(memory, record);
+    pthread_mutex_unlock(&memory->lock);
 }
 
 void memory_store(struct task_memory *memory, const struct domain_memory *domain)

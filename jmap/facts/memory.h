@@ -6,8 +6,9 @@
  * less. Hints only: every one is verified with the server before it counts, but for the last
  * forwarded id, which counts where the server cannot be asked.
  *
- * Shared by all threads; some 250 bytes a domain, and 50 to 110 for each of the million
- * certificates that last longest of all that were seen.
+ * Shared by all threads; some 270 bytes for each of 131,072 domains, and 50 to 110 for each
+ * of the million certificates that last longest of all that were seen. Beyond that many domains,
+ * the one that was of no use for the longest time is forgotten.
  */
 
 #include <stdbool.h>
@@ -20,6 +21,7 @@
 
 struct task_memory;
 
+#define MEMORY_DOMAINS ((size_t)1 << 17)
 #define MEMORY_TASKS 2
 #define HOSTNAME_SIZE 256
 
@@ -47,6 +49,9 @@ void memory_recall(struct task_memory *memory, const char *domain_id, struct dom
 
 /* Replaces what is remembered of `domain->domain_id`. Forgets silently when memory runs out. */
 void memory_store(struct task_memory *memory, const struct domain_memory *domain);
+
+/* The domain is gone, or its certificates are not the server's business any more. */
+void memory_forget(struct task_memory *memory, const char *domain_id);
 
 /*
  * A live task of a domain that was seen on the way to something else, as by who reads the whole

@@ -96,6 +96,7 @@ static void note_sighting(const struct sweep_context *context, const struct inve
         return;
     if (!found->renewable) {
         sightings_forget(sightings, found->id);
+        memory_forget(context->memory, found->id);
         return;
     }
     struct sighting sighting = sighting_of(found, until, context->now(context->user));

@@ -230,6 +230,83 @@ static void what_is_noted_of_a_domain_leaves_the_rest_alone(void **state)
     task_memory_destroy(memory);
 }
 
+static void note_domain(struct task_memory *memory, size_t number)
+{
+    char id[OBJECT_ID_SIZE];
+    snprintf(id, sizeof id, "d%zu", number);
+    memory_note_task(memory, id, "jpt");
+}
+
+static bool is_known(struct task_memory *memory, size_t number)
+{
+    char id[OBJECT_ID_SIZE];
+    struct domain_memory known;
+    snprintf(id, sizeof id, "d%zu", number);
+    memory_recall(memory, id, &known);
+    return known.task_ids[0][0] != '\0';
+}
+
+static void at_their_limit_the_least_used_domain_makes_room(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+    struct domain_memory forwarded = {.domain_id = "f", .forwarded_id = "jpa"};
+
+    memory_store(memory, &forwarded);
+    for (size_t i = 1; i < MEMORY_DOMAINS; i++)
+        note_domain(memory, i);
+    assert_true(is_known(memory, 1)); /* a use: "d2" is the next to go */
+    for (size_t i = 0; i < 3; i++)
+        note_domain(memory, MEMORY_DOMAINS + i);
+    assert_true(is_known(memory, 1));
+    for (size_t i = 2; i < 5; i++)
+        assert_false(is_known(memory, i));
+    assert_true(is_known(memory, 5));
+    assert_true(is_known(memory, MEMORY_DOMAINS + 2));
+    memory_recall(memory, "f", &forwarded);
+    assert_string_equal(forwarded.forwarded_id, "jpa");
+    task_memory_destroy(memory);
+}
+
+/* As they were forwarded nothing but age decides. */
+static void a_limit_is_a_limit_for_those_that_were_forwarded(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+    struct domain_memory known;
+
+    for (size_t i = 0; i <= MEMORY_DOMAINS; i++) {
+        struct domain_memory forwarded = {.forwarded_id = "jpa"};
+        snprintf(forwarded.domain_id, sizeof forwarded.domain_id, "d%zu", i);
+        memory_store(memory, &forwarded);
+    }
+    memory_recall(memory, "d0", &known);
+    assert_string_equal(known.forwarded_id, "");
+    memory_recall(memory, "d1", &known);
+    assert_string_equal(known.forwarded_id, "jpa");
+    task_memory_destroy(memory);
+}
+
+static void a_domain_is_forgotten(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+
+    memory_forget(memory, "d1");
+    for (size_t i = 0; i < 3; i++)
+        note_domain(memory, i);
+    memory_forget(memory, "d1");
+    memory_forget(memory, "d1");
+    assert_true(is_known(memory, 0));
+    assert_false(is_known(memory, 1));
+    assert_true(is_known(memory, 2));
+    memory_forget(memory, "d2");
+    memory_forget(memory, "d0");
+    note_domain(memory, 3);
+    assert_true(is_known(memory, 3));
+    task_memory_destroy(memory);
+}
+
 static void without_memory_nothing_is_remembered_of_a_new_domain(void **state)
 {
     (void)state;
@@ -259,6 +336,9 @@ int main(void)
         cmocka_unit_test(without_memory_an_index_keeps_its_size),
         cmocka_unit_test(a_certificate_is_recalled_by_its_names),
         cmocka_unit_test(what_is_noted_of_a_domain_leaves_the_rest_alone),
+        cmocka_unit_test(at_their_limit_the_least_used_domain_makes_room),
+        cmocka_unit_test(a_limit_is_a_limit_for_those_that_were_forwarded),
+        cmocka_unit_test(a_domain_is_forgotten),
         cmocka_unit_test(without_memory_nothing_is_remembered_of_a_new_domain),
     };
 
