@@ -8,28 +8,40 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+/* Empty, and false, where memory runs out: whoever closes the request still reads it. */
 static bool keep_text(struct arena *arena, const char **text)
 {
-    if (*text != NULL)
-        *text = arena_copy(arena, *text, strlen(*text));
-    return *text != NULL;
+    const char *kept = arena_copy(arena, *text, strlen(*text));
+    *text = kept != NULL ? kept : "";
+    return kept != NULL;
 }
 
-/* The request's strings are libmicrohttpd's until now. */
+static bool keep_field(struct arena *arena, struct field *field)
+{
+    field->name = arena_copy(arena, field->name, field->name_len);
+    field->value = arena_copy(arena, field->value, field->value_len);
+    return field->name != NULL && field->value != NULL;
+}
+
+/*
+ * The request's strings are libmicrohttpd's until now. False where not all of them can be kept;
+ * what is lost is then empty, or left out.
+ */
 static bool keep_arrival(struct incoming *incoming)
 {
     struct arrival *arrival = &incoming->arrival;
     struct arena *arena = &incoming->arena;
-    bool kept = keep_text(arena, &arrival->method) && keep_text(arena, &arrival->from.client) &&
-                keep_text(arena, &arrival->from.hops) && keep_text(arena, &arrival->from.scheme) &&
-                (arrival->from.host == NULL || keep_text(arena, &arrival->from.host));
+    const char **texts[] = {&arrival->method, &arrival->from.client, &arrival->from.hops,
+                            &arrival->from.scheme, &arrival->from.host};
+    bool kept = true;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        kept = (*texts[i] == NULL || keep_text(arena, texts[i])) && kept;
     arrival->peer = arrival->from.client;
-    for (size_t i = 0; kept && i < arrival->fields.count; i++) {
-        struct field *field = &arrival->fields.fields[i];
-        field->name = arena_copy(arena, field->name, field->name_len);
-        field->value = arena_copy(arena, field->value, field->value_len);
-        kept = field->name != NULL && field->value != NULL;
-    }
+    size_t count = 0;
+    while (count < arrival->fields.count && keep_field(arena, &arrival->fields.fields[count]))
+        count++;
+    kept = kept && count == arrival->fields.count;
+    arrival->fields.count = count;
     return kept;
 }
 
