@@ -69,11 +69,21 @@ static bool add_fields(struct MHD_Response *response, const struct answer *answe
     return !answer->close || MHD_add_response_header(response, "Connection", "close") == MHD_YES;
 }
 
+/* Content of another length than the fields promise would become a part of the next answer, or lack
+ * it. */
+static bool tells_length(const struct answer *answer)
+{
+    size_t promised;
+    const struct field *told = field_find(&answer->fields, "Content-Length");
+    return told == NULL || answer->kind != ANSWER_WHOLE ||
+           (field_read_length(told->value, &promised) && promised == answer->len);
+}
+
 enum MHD_Result incoming_queue_answer(struct incoming *incoming)
 {
     struct answer answer = {0};
     incoming->downstream->busy = true;
-    if (!incoming->downstream->handler->answer(incoming->object, &answer))
+    if (!incoming->downstream->handler->answer(incoming->object, &answer) || !tells_length(&answer))
         return MHD_NO;
     if (answer.kind == ANSWER_UPGRADE &&
         incoming->downstream->upgraded_count >= incoming->downstream->upgraded_limit)
@@ -104,7 +114,8 @@ static enum raw_result write_past_library(struct incoming *incoming, const struc
     void *session = connection_tls_session(incoming->connection);
     if (file < 0)
         return RAW_UNSENT;
-    return session == NULL ? raw_answer_send(file, bytes) : raw_answer_send_tls(session, bytes);
+    return session == NULL ? raw_answer_send(file, bytes)
+                           : raw_answer_send_tls(file, session, bytes);
 }
 
 void incoming_interim(struct incoming *incoming, unsigned status, const struct field_list *fields)
@@ -128,7 +139,8 @@ static void answer_early(struct incoming *incoming)
     struct buffer bytes = BUFFER_EMPTY;
     if (incoming->downstream->handler->answer(incoming->object, &answer) &&
         answer.kind != ANSWER_STREAM && answer.kind != ANSWER_UPGRADE &&
-        answer.len <= EARLY_LIMIT && raw_answer_last(&answer, reason_of(answer.status), &bytes)) {
+        answer.len <= EARLY_LIMIT && tells_length(&answer) &&
+        raw_answer_last(&answer, reason_of(answer.status), &bytes)) {
         enum raw_result result = write_past_library(incoming, &bytes);
         incoming->answered = result == RAW_SENT;
         if (result == RAW_SENT)

@@ -1,6 +1,8 @@
 #include "proxy/http/raw_answer.h"
 
 #include <gnutls/gnutls.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 static bool append_head(unsigned status, const char *reason, const struct field_list *fields,
@@ -32,18 +34,40 @@ bool raw_answer_last(const struct answer *answer, const char *reason, struct buf
            (!content || buffer_append(out, answer->body, answer->len));
 }
 
+/*
+ * The kernel counts what it needs to keep bytes, too, so of a socket's buffer only half is relied
+ * on.
+ */
+static bool has_room(int socket, size_t len)
+{
+    int size = 0;
+    int unsent = 0;
+    socklen_t option_len = sizeof size;
+    if (getsockopt(socket, SOL_SOCKET, SO_SNDBUF, &size, &option_len) != 0 ||
+        ioctl(socket, SIOCOUTQ, &unsent) != 0)
+        return false;
+    return size / 2 > unsent && len <= (size_t)(size / 2 - unsent);
+}
+
 enum raw_result raw_answer_send(int socket, const struct buffer *bytes)
 {
+    if (!has_room(socket, bytes->len))
+        return RAW_UNSENT;
     ssize_t sent = send(socket, buffer_content(bytes), bytes->len, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent <= 0)
         return RAW_UNSENT;
     return (size_t)sent == bytes->len ? RAW_SENT : RAW_BROKEN;
 }
 
-/* What GnuTLS has begun to send it must end, so less than all of it is of no use. */
-enum raw_result raw_answer_send_tls(void *session, const struct buffer *bytes)
+/*
+ * What GnuTLS has begun to send it must end, so less than all of it is of no use. Its records need
+ * less than the other half of the buffer.
+ */
+enum raw_result raw_answer_send_tls(int socket, void *session, const struct buffer *bytes)
 {
     size_t sent = 0;
+    if (!has_room(socket, bytes->len))
+        return RAW_UNSENT;
     while (sent < bytes->len) {
         ssize_t len = gnutls_record_send(session, buffer_content(bytes) + sent, bytes->len - sent);
         if (len <= 0)

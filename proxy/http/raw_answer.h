@@ -25,11 +25,11 @@ enum raw_result {
     RAW_BROKEN, /* a part went out: the connection is of no more use */
 };
 
-/* Without waiting. */
+/* All of it or, where the socket has no room for that now, nothing. */
 enum raw_result raw_answer_send(int socket, const struct buffer *bytes);
 
 /* The same through a gnutls_session_t. */
-enum raw_result raw_answer_send_tls(void *session, const struct buffer *bytes);
+enum raw_result raw_answer_send_tls(int socket, void *session, const struct buffer *bytes);
 
 /* Tells the client that nothing more comes. `session` is NULL without TLS. */
 void raw_answer_end(int socket, void *session);

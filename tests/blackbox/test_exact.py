@@ -5,13 +5,16 @@ is of one connection only, in how bodies are framed, in the gate's forwarding fi
 server, and in Via.
 """
 
+import contextlib
 import itertools
 import random
+import socket
+import time
 
 import pytest
 
 from gate import Gate
-from wire import ask, connect, gate, last_answer, read_answer, takes_body, upstream  # noqa: F401
+from wire import Line, ask, connect, gate, last_answer, read_answer, takes_body, upstream  # noqa: F401
 
 ONE_HOP = {b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade",
            b"proxy-connection", b"proxy-authenticate", b"proxy-authorization"}
@@ -361,6 +364,33 @@ def test_an_answer_while_the_client_still_sends(upstream, gate, status, framing)
     answer = last_answer(line)
     assert answer.status == int(status[:3]) and answer.body == b"no"
     assert answer.value(b"Connection") == b"close" and answer.value(b"X-Empty") == b""
+    line.close()
+
+
+@pytest.mark.parametrize("size", [2_000, 120_000])
+def test_an_answer_while_the_client_still_sends_is_not_cut(upstream, gate, size):
+    """However little of it the client's connection takes at once."""
+    @takes_body
+    def refuse(line, request):
+        line.exactly(1000)
+        line.send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: %d\r\n"
+                  b"Connection: close\r\n\r\n" % size + b"n" * size)
+        return False
+
+    upstream.answer = refuse
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+    client.connect(("127.0.0.1", gate.port))
+    line = Line(client)
+    body = b"x" * 200_000
+    line.send(request_of(b"PUT / HTTP/1.1", b"Host: h", b"Content-Length: %d" % len(body)))
+    line.send(body[:1000])
+    time.sleep(0.5)  # the answer comes, and nobody reads it
+    with contextlib.suppress(ConnectionError):
+        line.send(body[1000:])
+    answer = last_answer(line)
+    assert answer.status == 413 and answer.whole and answer.body == b"n" * size
     line.close()
 
 

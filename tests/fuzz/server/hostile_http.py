@@ -274,6 +274,7 @@ def hostile(chance, honest):
     """
     kind = chance.choice(KINDS)
     steps = kind(chance, honest)
-    if steps[-1] == KEEP and kind is not interim and len(steps[0]) > AT_ONCE:
+    size = sum(len(step) for step in steps[:-1] if isinstance(step, bytes))
+    if steps[-1] == KEEP and kind is not interim and size > AT_ONCE:
         steps[-1] = CLOSE
     return kind.__name__, steps
