@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,19 +64,21 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* A relayed request needs a file on each side. */
-static void raise_file_limit(const struct gate *gate)
+static void share_open_files(struct gate *gate)
 {
-    struct rlimit limit;
-    rlim_t wanted = (rlim_t)gate->config->max_connections * 2 + 256;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= wanted)
-        return;
-    log_event(gate->log, LOG_LEVEL_WARN, "fewer open files are allowed than connections may need",
-              log_number("allowed", (int64_t)limit.rlim_cur),
-              log_number("wanted", (int64_t)wanted));
+    const struct config *config = gate->config;
+    const struct open_files_wish wish = {
+        .workers = config->workers,
+        .clients = config->max_connections,
+        .challenges = config->http_listen.set ? WORKER_CHALLENGES * config->workers : 0,
+    };
+    gate->files = open_files_share(&wish);
+    if (gate->files.clients < config->max_connections)
+        log_event(gate->log, LOG_LEVEL_WARN,
+                  "fewer open files are allowed than connections may need",
+                  log_number("allowed", (int64_t)gate->files.allowed),
+                  log_number("wanted", (int64_t)gate->files.wanted),
+                  log_number("connections", gate->files.clients));
 }
 
 /* Where clients reach the gate, as text; "" where they do not. */
@@ -316,7 +317,7 @@ static int run(struct gate *gate, const sigset_t *signals)
 {
     struct listen_texts texts = {0};
     struct worker *workers[WORKERS_LIMIT];
-    raise_file_limit(gate);
+    share_open_files(gate);
     struct admin *admin = admin_start(gate, texts.admin);
     if (admin == NULL)
         return EXIT_FAILURE;

@@ -111,7 +111,7 @@ struct downstream *downstream_create(const struct downstream_settings *settings,
                                       .handler = handler,
                                       .user = user,
                                       .needs_run = true,
-                                      .upgraded_limit = settings->max_connections,
+                                      .upgraded_limit = settings->max_upgraded,
                                       .due = MONOTONIC_NEVER};
     if (!start(downstream, settings, listener)) {
         downstream_destroy(downstream);

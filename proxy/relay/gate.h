@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "proxy/base/open_files.h"
 #include "proxy/config.h"
 #include "proxy/telemetry/metrics.h"
 #include "proxy/server/server_clock.h"
@@ -33,6 +34,7 @@ struct gate {
     struct sightings *sightings;
     struct history *history;
     wall_time started;
+    struct open_files files;
     struct replica_lock *replicas;         /* NULL: this is the only one */
     struct keypair_store *keypairs;        /* NULL: clients use plain HTTP */
     struct passthrough *passthrough;       /* NULL: a CA's challenges over TLS are nobody's */

@@ -17,8 +17,6 @@
 #define TICK_MILLISECONDS 1000
 /* How often one side is run for the other's sake before files are looked at again. */
 #define ROUNDS 8
-/* Challenges are fetched from a handful of places, and a redirect takes no time. */
-#define CHALLENGE_CONNECTIONS 64
 
 struct worker {
     struct gate *gate;
@@ -140,12 +138,20 @@ static void *run(void *user)
     return NULL;
 }
 
+/* Every worker's of what all may have. */
+static unsigned share_of(const struct worker *worker, unsigned number)
+{
+    unsigned workers = worker->gate->config->workers;
+    return (number + workers - 1) / workers;
+}
+
 /* Takes the sockets over, in whatever case. */
 static bool create_clients(struct worker *worker, struct worker_sockets sockets)
 {
     const struct config *config = worker->gate->config;
     struct downstream_settings settings = {
-        .max_connections = (config->max_connections + config->workers - 1) / config->workers,
+        .max_connections = share_of(worker, worker->gate->files.clients),
+        .max_upgraded = share_of(worker, worker->gate->files.upgraded),
         .header_timeout_ms = config->header_timeout_ms,
         .idle_timeout_ms = config->idle_timeout_ms,
         .max_head = config->max_head,
@@ -160,7 +166,7 @@ static bool create_clients(struct worker *worker, struct worker_sockets sockets)
                                         &exchange_handler, &worker->context);
     if (sockets.challenges < 0)
         return worker->clients != NULL;
-    settings.max_connections = CHALLENGE_CONNECTIONS;
+    settings.max_connections = share_of(worker, worker->gate->files.challenges);
     settings.keypairs = NULL;
     settings.passthrough = NULL;
     worker->challenges = downstream_create(&settings, sockets.challenges, &worker->loop,

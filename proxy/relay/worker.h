@@ -10,6 +10,10 @@
 
 struct worker;
 
+/* Connections of a worker's for challenges: they come from a handful of places, and a redirect
+ * takes no time. */
+#define WORKER_CHALLENGES 64U
+
 /* Listening sockets; -1 where there is none. */
 struct worker_sockets {
     int clients;

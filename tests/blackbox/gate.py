@@ -14,7 +14,7 @@ from standin import SANITIZERS, USING, basic, binary
 class Gate:
     """Starts on construction; use as a context manager, or stop() it."""
 
-    def __init__(self, upstream_port, program=None, **settings):
+    def __init__(self, upstream_port, program=None, wrapper=(), **settings):
         environment = {key: value for key, value in os.environ.items()
                        if not key.startswith("RENEWGATE_")}
         environment.update({
@@ -25,7 +25,7 @@ class Gate:
             **SANITIZERS,
         })
         environment.update({"RENEWGATE_" + key: str(value) for key, value in settings.items()})
-        self.process = subprocess.Popen([program or binary("renewgate")], env=environment,
+        self.process = subprocess.Popen([*wrapper, program or binary("renewgate")], env=environment,
                                         stderr=subprocess.PIPE, text=True)
         self.lines = []
         ready = self._wait_until_ready()
