@@ -1,11 +1,16 @@
-/* Requests: no create of a renewal passes, and what is written anew is read as the same. */
+/*
+ * Requests: no create of a renewal passes, what is cut off is whole, and what is written anew is
+ * read as the same.
+ */
 
 #include <jansson.h>
 
 #include "jmap/create/hold.h"
+#include "jmap/wire/batch.h"
 #include "jmap/wire/json_text.h"
 #include "jmap/wire/object_id.h"
 #include "jmap/wire/request.h"
+#include "jmap/wire/result_reference.h"
 #include "tests/fuzz/fuzz.h"
 
 static bool string_is(const json_t *value, const char *text)
@@ -51,7 +56,6 @@ static void check_written(struct jmap_request *request)
 
     for (size_t i = 0; i < count; i++) {
         MUST(request_set_due(&request->creates[i], (wall_time){(int64_t)i}));
-        MUST(request_seed(request, request->creates[i].call, request->creates[i].key, "b"));
         MUST(request_mask(&request->creates[i]));
     }
     for (size_t i = 0; i < request->dns_count; i++)
@@ -67,6 +71,29 @@ static void check_written(struct jmap_request *request)
     free(text);
 }
 
+/* Cuts as the hold does. The calls stand in for the answers to them. */
+static void check_cut(struct jmap_request *request)
+{
+    size_t calls = json_array_size(request->calls), room = 100, i;
+    struct batch batch;
+    json_t *call;
+
+    MUST(batch_read(request, true, &batch));
+    MUST(batch.cut <= calls && batch.changing <= batch.cut && (batch.cut > 0 || calls == 0));
+    json_t *rest = batch.cut < calls ? request_cut(request, batch.cut) : NULL;
+    MUST(json_array_size(request->calls) == calls);
+    MUST(json_array_size(rest) == calls - batch.cut);
+    json_array_foreach(rest, i, call)
+    {
+        result_references_resolve(json_array_get(call, 1), rest, &room);
+    }
+    MUST(room <= 100);
+    for (i = 0; i < request->count; i++)
+        MUST(request->creates[i].call < batch.cut);
+    batch_clear(&batch);
+    json_decref(rest);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *text = (const char *)data;
@@ -77,8 +104,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST(kind != REQUEST_NO_MEMORY);
     MUST(renewals == 0 || (kind == REQUEST_HELD && hold_may_contain_create(text, size)));
     MUST(request.count >= renewals);
-    if (kind == REQUEST_HELD && json_is_array(request.calls))
+    if (kind == REQUEST_HELD && json_is_array(request.calls)) {
+        check_cut(&request);
         check_written(&request);
+    }
     request_clear(&request);
     return 0;
 }

@@ -10,8 +10,53 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # String literals with nothing but blanks between them are one text.
 LITERALS = re.compile(r'"(?:[^"\\\n]|\\.)*"(?:\s*"(?:[^"\\\n]|\\.)*")*')
 # Where a target's texts are in the tables of another one's test, or of several.
-TABLES = {"hold": ["hold", "hold_memory", "answer"], "request": ["hold", "hold_memory"],
+TABLES = {"hold": ["hold", "hold_memory", "batch_memory", "answer"],
+          "request": ["hold", "hold_memory", "batch_memory", "result_reference"],
           "answer": ["answer", "hold"]}
+# Batches whose calls change what the others mean, and answers that say so, or something else.
+BATCHES = {
+    "in a circle": [["x:Task/set", {"create": {"a": "#k", "k": "#a"}}]],
+    "to nothing, twice": [["x:Task/set", {"create": {"k": "#e"}}],
+                          ["x:Task/set", {"create": {"l": "#e"}}]],
+    "to an echo": [["Core/echo", {"create": {"d": 1}}], ["x:Task/set", {"create": {"k": "#d"}}]],
+    "to a domain": [["x:Domain/set", {"create": {"d": {"name": "new.test"}}}],
+                    ["x:Task/set", {"create": {"k": "#d"}}], ["x:Task/get", {"ids": ["#k"]}]],
+    "behind a certificate": [["x:Certificate/set", {"destroy": ["jpcert"]}],
+                             ["x:Task/set", {"create": {"k": "b"}}]],
+    "before a certificate": [["x:Task/set", {"create": {"k": "b", "l": "b"}}],
+                             ["x:Certificate/set", {"#destroy": {
+                                 "resultOf": "c0", "name": "x:Task/query", "path": "/ids"}}]],
+    "to what was found": [["x:Task/query", {}], ["x:Task/set", {
+        "create": {"k": "b"}, "#destroy": {"resultOf": "c0", "name": "x:Task/query",
+                                           "path": "/ids/*"}}]],
+}
+SAID = [
+    [["error", {"type": "invalidArguments"}], ["error", {"type": "invalidResultReference"}]],
+    [["x:Task/set", {"created": {"k": {"id": "jpnew"}}}], ["error", {"type": "forbidden"}]],
+    [["x:Task/set", {"notCreated": {"k": {"type": "x" * 200}}}],
+     ["x:Task/set", {"created": {"k": {"id": "jpnew"}}}], ["x:Task/set", {"destroyed": [7]}]],
+    [["x:Domain/set", {"created": {"d": {"id": "b"}}}], ["Core/echo", {}], ["Core/echo", {}]],
+    [["x:Task/query", {"ids": ["jpold", "jpnew"]}], ["Core/echo", {}]],
+    [],
+]
+
+
+def batches():
+    """Requests, each with every answer to it, and with what was said to the second part."""
+    for calls in BATCHES.values():
+        numbered = []
+        for i, (name, arguments) in enumerate(calls):
+            creates = {key: {"@type": "AcmeRenewal", "domainId": id} if isinstance(id, str) else id
+                       for key, id in arguments.get("create", {}).items()}
+            numbered.append([name, {**arguments, "create": creates} if creates else arguments,
+                             f"c{i}"])
+        request = {"using": [], "createdIds": {"d": "b"}, "methodCalls": numbered}
+        for said in SAID:
+            answer = {"methodResponses": [[*each, f"c{i}"] for i, each in enumerate(said)],
+                      "createdIds": {"d": "c"}}
+            yield [json.dumps(each, separators=(",", ":")).encode() for each in (request, answer)]
+
+
 # Bytes that a text cannot hold, and what no table has as it is read.
 OTHERS = {
     "proxy_header": [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x01\0\x50\x1f\x90",
@@ -55,12 +100,16 @@ def seeds(target):
     found += OTHERS.get(target, [])
     pairs = [[text.encode() for text in pair] for pair in recordings()]
     if target == "answer":
-        found += [request + b"\n" + answer for request, answer in pairs]
-    elif target in ("request", "session", "message"):
+        found += [request + b"\n" + answer for request, answer in [*pairs, *batches()]]
+    if target == "request":
+        found += [request for request, _ in batches()]
+    if target in ("request", "session", "message"):
         found += [text for pair in pairs for text in pair]
     elif target == "hold":
         found = [bytes([48 + i % 16]) + text.replace(b"\n", b" ") for i, text in enumerate(found)]
         found += [b"8" + request + b"\n\n" + answer for request, answer in pairs]
+        found += [variant + request + before + answer for request, answer in batches()
+                  for variant in (b"0", b"8") for before in (b"\n", b"\n\n", b"\n\n\n", b"\n" * 5)]
     return found
 
 

@@ -98,7 +98,7 @@ static json_t *answer_set(struct server *server, const json_t *arguments)
     }
     json_array_foreach(json_object_get(arguments, "destroy"), i, value)
     {
-        if (server->task && strstr(server->task, json_string_value(value)))
+        if (server->task && json_is_string(value) && strstr(server->task, json_string_value(value)))
             server->task = NULL;
     }
     json_object_foreach(json_object_get(arguments, "update"), key, value)
