@@ -182,6 +182,10 @@ class Standin:
     def runner(self, **settings):
         return self.control("POST", "/runner", settings)
 
+    def kill(self, lock_seconds=3600):
+        """The server dies in the middle of its work; its locks outlive it."""
+        return self.control("POST", "/kill", {"lock_seconds": lock_seconds})
+
     def ca(self, **settings):
         return self.control("POST", "/ca", settings)
 

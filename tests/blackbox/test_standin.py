@@ -517,6 +517,24 @@ def test_running_task(standin):
     assert statuses(standin) == ["Pending"]
 
 
+def test_a_server_that_is_killed_while_it_orders_leaves_its_locks(standin):
+    standin.put_state(**one_domain(runner={"enabled": True, "order_seconds": 600}))
+    made = [standin.create("b") for _ in range(2)]
+    deadline = time.monotonic() + 5
+    while not any(task["running"] for task in standin.tasks()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    standin.runner(enabled=False)
+    standin.kill()
+    assert standin.run() == 0 and standin.state()["certificates"] == []
+    answer = standin.post([["x:Task/set", {"update": {
+        id: {"status/due": later(NOW, DAY)} for id in made}}, "0"]])[0][1]
+    assert {why["description"] for why in answer["notUpdated"].values()} == \
+        {"Task is currently being processed and cannot be updated"}
+    standin.clock(advance=3601)
+    assert standin.run() == 2
+
+
 def test_ten_tasks_are_locked_ahead_of_the_one_that_runs(standin):
     """They cannot be updated, and one that is gone by its turn is passed over."""
     standin.put_state(**one_domain(runner={"enabled": True, "order_seconds": 600}))

@@ -98,6 +98,17 @@ static json_t *post_runner(const json_t *body, const char **error)
     return done();
 }
 
+static json_t *post_kill(const json_t *body, const char **error)
+{
+    const json_t *seconds = json_object_get(body, "lock_seconds");
+    (void)error;
+    pthread_mutex_lock(&store.lock);
+    runner_kill(json_is_number(seconds) ? (int64_t)json_number_value(seconds) : 3600);
+    pthread_cond_broadcast(&store.changed);
+    pthread_mutex_unlock(&store.lock);
+    return done();
+}
+
 static json_t *get_ca(const json_t *body, const char **error)
 {
     (void)body;
@@ -220,6 +231,7 @@ static const struct route {
     {"POST", "/clock", post_clock, true},
     {"POST", "/run", post_run, false},
     {"POST", "/runner", post_runner, true},
+    {"POST", "/kill", post_kill, true},
     {"GET", "/ca", get_ca, false},
     {"POST", "/ca", post_ca, true},
     {"GET", "/counters", get_counters, false},

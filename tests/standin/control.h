@@ -13,10 +13,10 @@
  *           default: one, jp173noyaiqa, Http01, R23, 10
  *       "certificates": [{"id", "subjectAlternativeNames": {name: true} or [name],
  * "notValidBefore", "notValidAfter", "issuer"}], "tasks": [{"id", "@type": "AcmeRenewal",
- * "domainId": "b", "status": {...}}], "settings": {...}, "http": {...},             laid over the
- * server's defaults "users": [{"name", "password", "token", "accountId", "permissions": [...] or
- * "all"}], default: admin (all), reader (reads, may not renew), blind (may renew, reads nothing),
- *           each with the password "secret"
+ * "domainId": "b", "status": {...}, "lockedUntil": "2026-..Z", by a server that is dead}],
+ * "settings": {...}, "http": {...},             laid over the server's defaults "users": [{"name",
+ * "password", "token", "accountId", "permissions": [...] or "all"}], default: admin (all), reader
+ * (reads, may not renew), blind (may renew, reads nothing), each with the password "secret"
  *       "public_url": "https://mail.example.org",     what the session's URLs begin with
  *       "hostname": "mail.example.org",               the server's own name
  *       "max_concurrent_requests": 0,                 for a user; 0: any number
@@ -35,6 +35,9 @@
  * POST /run                    runs what is due now until nothing is: {"ran": 3}
  * POST /runner {"enabled": true, "order_seconds": 0.5, "gap_seconds": 0}
  *     the thread that runs due tasks as they come; gap: between the certificate and the task's end
+ * POST /kill {"lock_seconds": 3600}
+ *     the server is killed in the middle of its work, and starts anew: what ran is not done, and is
+ *     locked for so long, as is what was to run next
  * POST /ca {"retry_after": "seconds" | "date" | "absent", "limit": "5/168h" | "off", "refuse":
  * true, "refuse_seconds": 3600, "lifetime_days": 90, "lifetime_seconds", "backdate_seconds": 0,
  * "count_stored": true, "fail": "words" | null, "invalid": "words" | null, "common_name": "words" |

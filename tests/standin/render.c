@@ -1,4 +1,5 @@
 #include "tests/standin/render.h"
+#include "tests/standin/runner.h"
 #include "tests/standin/ca.h"
 #include "tests/standin/clock.h"
 #include "tests/standin/defaults.h"
@@ -171,7 +172,7 @@ json_t *render_state(void)
         const struct task *task = n->value;
         json_t *json = render_task(task);
         json_object_set_new(json, "running", json_boolean(task->running));
-        json_object_set_new(json, "locked", json_boolean(task->locked));
+        json_object_set_new(json, "locked", json_boolean(runner_has_locked(task)));
         json_array_append_new(tasks, json);
     }
     for (struct ordered_node *n = store.domains_by_id.head[0]; n; n = n->next[0])

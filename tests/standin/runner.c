@@ -29,6 +29,11 @@ static pthread_t thread;
 static uint64_t channel[CHANNEL_ROOM]; /* the locked tasks that wait for their turn */
 static size_t channel_count;
 
+bool runner_has_locked(const struct task *task)
+{
+    return task->locked || task->dead_lock_until > clock_now();
+}
+
 static struct task *pick_due(void)
 {
     uint64_t now = (uint64_t)clock_now();
@@ -37,7 +42,7 @@ static struct task *pick_due(void)
     for (struct ordered_node *node = store.tasks_by_due.head[0];
          node && node->due <= now && count < MAX_CANDIDATES; node = node->next[0]) {
         struct task *task = node->value;
-        if (!task->locked && random() % (long)++count == 0)
+        if (!runner_has_locked(task) && random() % (long)++count == 0)
             picked = task;
     }
     return picked;
@@ -349,6 +354,18 @@ size_t runner_run_due(void)
     pthread_mutex_unlock(&store.lock);
     pthread_mutex_unlock(&run_lock);
     return count;
+}
+
+void runner_kill(int64_t lock_seconds)
+{
+    for (struct ordered_node *node = store.tasks_by_due.head[0]; node; node = node->next[0]) {
+        struct task *task = node->value;
+        if (!task->locked)
+            continue;
+        task->running = task->locked = false;
+        task->dead_lock_until = clock_now() + lock_seconds;
+    }
+    runner_forget();
 }
 
 void runner_forget(void)

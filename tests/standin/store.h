@@ -37,8 +37,9 @@ struct task {
     struct status status;
     bool locked; /* by the dispatcher: it runs, or will as soon as those before it are done */
     bool running;
-    bool renew_on_success;  /* DnsManagement */
-    json_t *update_records; /* DnsManagement */
+    int64_t dead_lock_until; /* the lock of a server that was killed ends then; 0: there is none */
+    bool renew_on_success;   /* DnsManagement */
+    json_t *update_records;  /* DnsManagement */
 };
 
 struct domain {

@@ -293,7 +293,7 @@ static json_t *update(const struct user *user, uint64_t id, const json_t *value)
     json_t *error = refuse_permission(user, task->type, "update");
     if (error)
         return error;
-    if (task->locked)
+    if (runner_has_locked(task))
         return api_error("forbidden", "Task is currently being processed and cannot be updated");
     struct status status = task->status;
     status.reason = text_copy(task->status.reason);
