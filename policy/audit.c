@@ -5,14 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/collapse.h"
+#include "policy/upkeep.h"
 
 #define HOUR INT64_C(3600)
 #define DAY (24 * HOUR)
 /* CAs date certificates back a little, so one that came in its time seems to have come too soon. */
 #define EARLY_SECONDS DAY
-/* The server runs tasks one after another: a while behind the due time is nothing unusual. */
-#define STUCK_SECONDS HOUR
 
 /* ---- facts counted ---- */
 
@@ -86,11 +84,14 @@ static void count_failure(const struct renewal_task *task, wall_time since, wall
 static void count_tasks(const struct audit_facts *facts, struct audit_verdict *verdict)
 {
     wall_time since = last_issue(facts), latest = WALL_TIME_NEVER, next = WALL_TIME_FOREVER;
+    int64_t stuck_after =
+        facts->stuck_after_seconds > 0 ? facts->stuck_after_seconds : RENEWAL_TASK_STUCK_SECONDS;
 
     for (size_t i = 0; i < facts->task_count; i++) {
         const struct renewal_task *task = &facts->tasks[i];
         if (task->state != TASK_FAILED) {
             verdict->live++;
+            verdict->stuck += renewal_task_stuck(task, facts->now, stuck_after);
             next = wall_time_before(task->due, next) ? task->due : next;
         } else if (refusal_is_not_due(task->failure_reason)) {
             verdict->not_due++;
@@ -126,24 +127,28 @@ static bool find_refusal(const struct audit_facts *facts, struct audit_verdict *
 static bool plan_sweep(const struct audit_facts *facts, struct audit_verdict *verdict)
 {
     enum collapse_fate *fates = calloc(facts->task_count + 1, sizeof *fates);
-    struct audit_sweep *sweep = &verdict->sweep;
+    wall_time until = wall_time_later(verdict->refused_until, facts->held_until);
 
     if (!fates)
         return false;
-    struct collapse_plan plan =
-        collapse_plan(&(struct collapse_facts){.now = facts->now,
-                                               .refused_until = verdict->refused_until,
-                                               .tasks = facts->tasks,
-                                               .task_count = facts->task_count},
-                      fates);
-    for (size_t i = 0; facts->has_provider && i < facts->task_count; i++) {
-        sweep->removed += fates[i] == COLLAPSE_REMOVED;
-        sweep->postponed |= fates[i] == COLLAPSE_REWRITTEN;
-    }
+    const struct upkeep_plan plan =
+        upkeep_plan(&(struct upkeep_facts){.now = facts->now,
+                                           .renewable = facts->has_provider,
+                                           .renewal_due = verdict->renewal_due,
+                                           .expires = verdict->newest_expiry,
+                                           .refused_until = until,
+                                           .not_before = facts->not_before,
+                                           .tasks = facts->tasks,
+                                           .task_count = facts->task_count,
+                                           .stuck_after_seconds = facts->stuck_after_seconds},
+                    fates);
     free(fates);
-    sweep->cleared = verdict->not_due;
-    sweep->scheduled = facts->has_provider && verdict->live == 0 && is_fresh(verdict);
-    sweep->due = sweep->scheduled ? verdict->renewal_due : plan.due;
+    verdict->sweep = (struct audit_sweep){.removed = plan.removed,
+                                          .twins = plan.removed - plan.stuck,
+                                          .cleared = verdict->not_due,
+                                          .moved = plan.moves,
+                                          .scheduled = plan.makes,
+                                          .due = plan.due};
     return true;
 }
 
@@ -164,12 +169,6 @@ static bool is_on_its_way(const struct audit_verdict *verdict)
            wall_time_before(verdict->next_due, wall_time_add(verdict->now, HOUR));
 }
 
-static bool is_stuck(const struct audit_verdict *verdict)
-{
-    return verdict->live > 0 &&
-           wall_time_before(wall_time_add(verdict->next_due, STUCK_SECONDS), verdict->now);
-}
-
 /* When something is tried next; FOREVER where nothing will be. */
 static wall_time next_try(const struct audit_verdict *verdict)
 {
@@ -182,7 +181,7 @@ static void judge_certificates(struct audit_verdict *verdict)
 {
     if (verdict->stored == 0)
         add(verdict, AUDIT_NONE,
-            is_on_its_way(verdict) && !is_stuck(verdict) ? AUDIT_NOTE : AUDIT_URGENT);
+            is_on_its_way(verdict) && verdict->stuck < verdict->live ? AUDIT_NOTE : AUDIT_URGENT);
     else if (!wall_time_before(verdict->now, verdict->newest_expiry))
         add(verdict, AUDIT_EXPIRED, AUDIT_URGENT);
     else if (verdict->live > 0 && !wall_time_before(next_try(verdict), verdict->newest_expiry))
@@ -206,9 +205,9 @@ static void judge_tasks(struct audit_verdict *verdict)
         add(verdict, AUDIT_REFUSED, trouble);
     if (verdict->failures > 0)
         add(verdict, AUDIT_FAILING, trouble);
-    if (is_stuck(verdict))
+    if (verdict->stuck > 0)
         add(verdict, AUDIT_STUCK, AUDIT_ATTENTION);
-    if (verdict->sweep.removed > 0)
+    if (verdict->sweep.twins > 0)
         add(verdict, AUDIT_TWINS, AUDIT_ATTENTION);
     if (!fresh && waits && !refused && verdict->failures == 0)
         add(verdict, AUDIT_LATE, AUDIT_NOTE);
@@ -229,15 +228,17 @@ bool audit_judge(const struct audit_facts *facts, struct audit_verdict *verdict)
     count_tasks(facts, verdict);
     if (!find_refusal(facts, verdict) || !plan_sweep(facts, verdict))
         return false;
-    verdict->decision = decide(&(struct decision_facts){.now = facts->now,
-                                                        .asked = facts->now,
-                                                        .looked_up = true,
-                                                        .renewable = facts->has_provider,
-                                                        .renewal_due = verdict->renewal_due,
-                                                        .refused_until = verdict->refused_until,
-                                                        .tasks = facts->tasks,
-                                                        .task_count = facts->task_count,
-                                                        .not_due = facts->not_due});
+    verdict->decision = decide(&(struct decision_facts){
+        .now = facts->now,
+        .asked = facts->now,
+        .looked_up = true,
+        .renewable = facts->has_provider,
+        .renewal_due = verdict->renewal_due,
+        .refused_until = wall_time_later(verdict->refused_until, facts->held_until),
+        .tasks = facts->tasks,
+        .task_count = facts->task_count,
+        .stuck_after_seconds = facts->stuck_after_seconds,
+        .not_due = facts->not_due});
     if (!facts->has_provider)
         add(verdict, AUDIT_NO_PROVIDER, AUDIT_URGENT);
     judge_certificates(verdict);
@@ -434,8 +435,8 @@ void audit_sweep_words(const struct audit_verdict *verdict, char words[static AU
     if (sweep->cleared > 0)
         snprintf(cleared, sizeof cleared, "clear %zu failed task%s, ", sweep->cleared,
                  plural(sweep->cleared));
-    if (sweep->postponed)
-        snprintf(written, sizeof written, "let one wait until %s, ", at);
+    if (sweep->moved)
+        snprintf(written, sizeof written, "move one to %s, ", at);
     else if (sweep->scheduled)
         snprintf(written, sizeof written, "queue one for %s, ", at);
     snprintf(words, AUDIT_WORDS_SIZE, "%s%s%s", removed, cleared, written);

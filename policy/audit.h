@@ -54,15 +54,19 @@ struct audit_facts {
     struct issue_limit issue_limit;
     int64_t blind_hold_seconds;
     enum not_due_mode not_due;
+    int64_t stuck_after_seconds; /* 0: no task counts as stuck, and yet it is told */
+    wall_time held_until;        /* H where it is later than the CA's; else anything before */
+    wall_time not_before;        /* the account's pace: see policy/upkeep.h */
 };
 
 /* What a sweep would change. */
 struct audit_sweep {
-    size_t removed; /* tasks that wait beside another */
+    size_t removed; /* tasks that wait or are due beside another, or are stuck */
+    size_t twins;   /* of those, without the stuck ones */
     size_t cleared; /* Failed tasks that only say that no renewal was due */
-    bool postponed; /* the one that stays is written anew */
+    bool moved;     /* the one that stays is written anew */
     bool scheduled; /* a renewal that was lost is queued again */
-    wall_time due;  /* with `postponed` and `scheduled`: for when */
+    wall_time due;  /* with `moved` and `scheduled`: for when */
 };
 
 struct audit_verdict {
@@ -74,6 +78,7 @@ struct audit_verdict {
     size_t recent;                             /* issued within the CA's window */
     struct issue_limit issue_limit;
     size_t live, failed, not_due; /* tasks: failed without those that only say not due */
+    size_t stuck;                 /* of the live ones */
     size_t failures;              /* for other reasons than a refusal, since the last success */
     const char *reason;           /* the latest of these, borrowed from its task; or NULL */
     wall_time newest_expiry;      /* the four: WALL_TIME_NEVER where there is none */

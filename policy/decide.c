@@ -2,6 +2,11 @@
 
 #include "policy/collapse.h"
 
+static bool is_stuck(const struct decision_facts *facts, const struct renewal_task *task)
+{
+    return renewal_task_stuck(task, facts->now, facts->stuck_after_seconds);
+}
+
 /* The latest: before that time the CA refuses whatever the others say. */
 static const struct renewal_task *find_rate_limited(const struct decision_facts *facts)
 {
@@ -10,7 +15,7 @@ static const struct renewal_task *find_rate_limited(const struct decision_facts 
     for (size_t i = 0; i < facts->task_count; i++) {
         const struct renewal_task *task = &facts->tasks[i];
 
-        if (!renewal_task_rate_limited(task))
+        if (!renewal_task_rate_limited(task) || is_stuck(facts, task))
             continue;
         if (!best || renewal_task_waits_longer(task, best))
             best = task;
@@ -25,7 +30,7 @@ static bool is_under_way(const struct decision_facts *facts, wall_time wanted)
         const struct renewal_task *task = &facts->tasks[i];
         bool in_time = task->state == TASK_PENDING && !wall_time_before(wanted, task->due);
 
-        if (in_time || task->state == TASK_RETRY)
+        if ((in_time || task->state == TASK_RETRY) && !is_stuck(facts, task))
             return true;
     }
     return false;
@@ -45,6 +50,7 @@ static const struct renewal_task *find_staying(const struct decision_facts *fact
         .renewal_due = renewal_due(facts),
         .tasks = facts->tasks,
         .task_count = facts->task_count,
+        .stuck_after_seconds = facts->stuck_after_seconds,
     });
 }
 
@@ -55,7 +61,8 @@ static const struct renewal_task *find_earliest(const struct decision_facts *fac
     for (size_t i = 0; i < facts->task_count; i++) {
         const struct renewal_task *task = &facts->tasks[i];
 
-        if (task->state != TASK_FAILED && (!best || renewal_task_sooner(task, best)))
+        if (task->state != TASK_FAILED && !is_stuck(facts, task) &&
+            (!best || renewal_task_sooner(task, best)))
             best = task;
     }
     return best;

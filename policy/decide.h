@@ -34,7 +34,8 @@ struct decision_facts {
     wall_time refused_until;          /* H; WALL_TIME_NEVER where nothing says so */
     enum held_by held_by;             /* what H comes from */
     const struct renewal_task *tasks; /* less those that the same request destroys or rewrites */
-    size_t task_count;                /* Failed ones are passed over */
+    size_t task_count;                /* Failed ones are passed over, as are stuck ones */
+    int64_t stuck_after_seconds;      /* 0: none is stuck */
     const char *blind_id; /* a task this gate forwarded blindly within the interval, or NULL */
     enum not_due_mode not_due;
     enum lookup_failure_mode on_lookup_failure;

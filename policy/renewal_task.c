@@ -35,6 +35,12 @@ wall_time renewal_task_due(const struct renewal_task *task, wall_time now)
     return unwritable ? latest : wall_time_earlier(task->due, latest);
 }
 
+bool renewal_task_stuck(const struct renewal_task *task, wall_time now, int64_t stuck_after_seconds)
+{
+    return task->state != TASK_FAILED && stuck_after_seconds > 0 &&
+           !wall_time_before(now, wall_time_add(task->due, stuck_after_seconds));
+}
+
 bool renewal_task_rate_limited(const struct renewal_task *task)
 {
     return task->state == TASK_RETRY && refusal_parse(task->failure_reason).kind != REFUSAL_NONE;

@@ -13,6 +13,12 @@ enum task_state {
     TASK_FAILED,
 };
 
+/*
+ * How long a task is due before it counts as stuck where nothing else is said: the server's lock on
+ * one that runs lasts for an hour, and it runs tasks one after another.
+ */
+#define RENEWAL_TASK_STUCK_SECONDS (3 * INT64_C(3600))
+
 /* Strings are borrowed from whoever read them. */
 struct renewal_task {
     const char *id;
@@ -40,6 +46,13 @@ wall_time renewal_task_tried(const struct renewal_task *task, int64_t max_attemp
  * the CA has named a time beyond what the server can write, what it tells is another time.
  */
 wall_time renewal_task_due(const struct renewal_task *task, wall_time now);
+
+/*
+ * It has been due for so long that it cannot be on its way any more: the server that took it is
+ * dead, and its lock is not, or nobody runs it. 0 seconds: none ever is.
+ */
+bool renewal_task_stuck(const struct renewal_task *task, wall_time now,
+                        int64_t stuck_after_seconds);
 
 /* It waits because the CA has refused. */
 bool renewal_task_rate_limited(const struct renewal_task *task);

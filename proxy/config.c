@@ -27,6 +27,7 @@ enum kind {
     KIND_CHOICE,        /* an enum: the index of the word */
     KIND_SWITCH,        /* bool: the index of the word */
     KIND_SECONDS,       /* int64_t, seconds */
+    KIND_PERIOD,        /* the same, or "off": 0 */
     KIND_MILLISECONDS,  /* int64_t, milliseconds */
     KIND_INTERVAL,      /* the same, or "off": 0 */
     KIND_SIZE,          /* size_t */
@@ -147,6 +148,10 @@ static const struct variable variables[] = {
      .help =
          "How long nothing is asked for a domain whose order has failed: the first wait, doubled "
          "with each failure, up to the longest."},
+    {"STUCK_AFTER", KIND_PERIOD, MEMBER(hold.stuck_after_seconds), .fallback = "3h",
+     .allowed = "a duration from 1h to 366d, or off", .least = 3600, .most = 366 * DAY_SECONDS,
+     .help = "How long a task is due before it no longer counts as on its way: a new one then goes "
+             "out, and it is taken out of the queue."},
     {"SERVICE_AUTHORIZATION", KIND_AUTHORIZATION, .secret = true, MEMBER(service_authorization),
      .allowed = "a whole Authorization value such as \"Bearer …\" or \"Basic …\"",
      .help = "The gate's own credential, for sweeps, and for look-ups where the caller may create "
@@ -438,6 +443,9 @@ static bool read_value(const struct variable *variable, const char *text, struct
         return word >= 0;
     case KIND_SECONDS:
         return read_seconds(variable, text, member);
+    case KIND_PERIOD:
+        *(int64_t *)member = 0;
+        return strcmp(text, "off") == 0 || read_seconds(variable, text, member);
     case KIND_MILLISECONDS:
         return read_milliseconds(variable, text, member);
     case KIND_INTERVAL:

@@ -88,6 +88,7 @@ struct hold_settings {
     struct issue_limit validation_limit;
     struct failure_backoff failure_backoff;
     size_t max_request; /* bytes of a client's request, and of what the gate makes of one */
+    int64_t stuck_after_seconds; /* 0: no task ever is */
 };
 
 static inline struct held_limits hold_limits(const struct hold_settings *settings)

@@ -61,6 +61,12 @@ static wall_time renewal_due(const struct hold *hold, const struct lookup_domain
     return hold_is_forced(hold) ? WALL_TIME_NEVER : facts->renewal_due;
 }
 
+/* Answered with the next renewal, which is not to be later than the certificate needs it. */
+static bool is_fresh(const struct hold *hold, const struct domain *domain)
+{
+    return hold->verdicts[domain->first].decision.row == 3;
+}
+
 /* Whether the tasks, as they were read, are more than one or not as they should be. */
 static bool needs_collapse(const struct hold *hold, const struct domain *domain,
                            const struct lookup_domain *facts)
@@ -68,6 +74,7 @@ static bool needs_collapse(const struct hold *hold, const struct domain *domain,
     size_t count = facts->task_count + facts->removed_count, left = 0;
     struct renewal_task *tasks = calloc(count + 1, sizeof *tasks);
     const char *created = created_id(hold, domain);
+    int64_t stuck_after = hold->context->settings->stuck_after_seconds;
 
     if (!tasks)
         return false;
@@ -80,6 +87,9 @@ static bool needs_collapse(const struct hold *hold, const struct domain *domain,
     bool needed = collapse_plan(&(struct collapse_facts){.now = hold->now,
                                                          .refused_until = domain->refused_until,
                                                          .renewal_due = renewal_due(hold, facts),
+                                                         .expires = facts->newest_expiry,
+                                                         .upkeep = is_fresh(hold, domain),
+                                                         .stuck_after_seconds = stuck_after,
                                                          .tasks = tasks,
                                                          .task_count = left},
                                 NULL)
@@ -121,6 +131,9 @@ static bool begin_collapse(struct hold *hold, const struct domain *domain,
         .task_count = list.count,
         .refused_until = domain->refused_until,
         .renewal_due = renewal_due(hold, facts),
+        .expires = facts->newest_expiry,
+        .upkeep = is_fresh(hold, domain),
+        .stuck_after_seconds = hold->context->settings->stuck_after_seconds,
         .blind_hold_seconds = hold->context->settings->blind_hold_seconds,
         .now = time_now,
         .changed = tell_change,

@@ -106,6 +106,7 @@ static struct decision decide_create(struct hold *hold, const struct held_create
         .renewal_due = WALL_TIME_NEVER,
         .refused_until = WALL_TIME_NEVER,
         .not_due = settings->not_due,
+        .stuck_after_seconds = settings->stuck_after_seconds,
         .on_lookup_failure = settings->on_lookup_failure,
     };
 

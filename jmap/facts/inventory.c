@@ -122,9 +122,14 @@ static bool add_task(struct inventory *inventory, const json_t *object)
     return true;
 }
 
+/* `management` is its certificateManagement; NULL where it was not listed. */
 static bool add_domain(struct inventory *inventory, const char *id, const char *name,
-                       bool automatic)
+                       const json_t *management)
 {
+    const char *type = own_request_string(management, "@type");
+    const char *provider = own_request_string(management, "acmeProviderId");
+    bool automatic = type && strcmp(type, "Automatic") == 0;
+
     if (!id || strlen(id) >= OBJECT_ID_SIZE)
         return true;
     if (!grow((void **)&inventory->domains, inventory->domain_count, &inventory->domain_room,
@@ -134,6 +139,9 @@ static bool add_domain(struct inventory *inventory, const char *id, const char *
     struct inventory_domain *added = &inventory->domains[inventory->domain_count++];
     *added = (struct inventory_domain){.name = name ? strdup(name) : NULL, .automatic = automatic};
     strncpy(added->id, id, OBJECT_ID_SIZE - 1);
+    if (provider)
+        strncpy(added->provider_id, provider, OBJECT_ID_SIZE - 1);
+    inventory->manual_count += name && !automatic;
     return !name || added->name;
 }
 
@@ -145,11 +153,8 @@ static bool add_object(struct inventory *inventory, const json_t *object)
     const char *name = own_request_string(object, "name");
     if (inventory->only && (!name || strcasecmp(name, inventory->only) != 0))
         return true;
-    const char *type =
-        own_request_string(json_object_get(object, "certificateManagement"), "@type");
-    bool automatic = type && strcmp(type, "Automatic") == 0;
-    inventory->manual_count += !automatic;
-    return add_domain(inventory, own_request_string(object, "id"), name, automatic);
+    return add_domain(inventory, own_request_string(object, "id"), name,
+                      json_object_get(object, "certificateManagement"));
 }
 
 /* When the last task of this page that is not Failed is due; NEVER where all are. */
@@ -237,7 +242,7 @@ static bool enter_task_domains(struct inventory *inventory)
     for (size_t i = 0; i < inventory->task_count; i++) {
         if ((i == 0 ||
              strcmp(inventory->tasks[i - 1].domain_id, inventory->tasks[i].domain_id) != 0) &&
-            !add_domain(inventory, inventory->tasks[i].domain_id, NULL, false))
+            !add_domain(inventory, inventory->tasks[i].domain_id, NULL, NULL))
             return false;
     }
     return true;

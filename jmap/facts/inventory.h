@@ -25,8 +25,9 @@ struct inventory_task {
 /* One domain and its tasks: [first, first + count) of the inventory's. */
 struct inventory_domain {
     char id[OBJECT_ID_SIZE];
-    char *name;     /* NULL where it was not listed; the inventory's */
-    bool automatic; /* its certificates are managed by the server */
+    char *name;                       /* NULL where it was not listed; the inventory's */
+    bool automatic;                   /* its certificates are managed by the server */
+    char provider_id[OBJECT_ID_SIZE]; /* the ACME provider that does; or "" */
     size_t first, count;
 };
 

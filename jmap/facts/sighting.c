@@ -81,6 +81,14 @@ void sighting_set_task(struct sighting *sighting, const char *task_id, wall_time
     sighting->task_retries = false;
 }
 
+bool sighting_is_stuck(const struct sighting *sighting, int64_t stuck_after_seconds)
+{
+    return sighting->task_count > 0 &&
+           renewal_task_stuck(&(struct renewal_task){.due = sighting->task_due}, sighting->seen,
+                              stuck_after_seconds > 0 ? stuck_after_seconds
+                                                      : RENEWAL_TASK_STUCK_SECONDS);
+}
+
 enum standing sighting_standing(const struct sighting *sighting, wall_time now)
 {
     return standing_of(&(struct standing_facts){.not_after = sighting->not_after,

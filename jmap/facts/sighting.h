@@ -49,6 +49,12 @@ void sighting_add_task(struct sighting *sighting, const struct renewal_task *tas
 void sighting_keep_task(struct sighting *sighting, const struct lookup_domain *found,
                         const char *task_id);
 
+/*
+ * Whether that task was stuck when it was seen: what has become of it since is not known. 0 seconds
+ * stand for the usual time, since it is told even where nothing is done about it.
+ */
+bool sighting_is_stuck(const struct sighting *sighting, int64_t stuck_after_seconds);
+
 enum standing sighting_standing(const struct sighting *sighting, wall_time now);
 
 /* NULL when memory runs out. */

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "jmap/facts/inventory.h"
+#include "jmap/queue/outlook.h"
+#include "jmap/queue/pace.h"
 
 enum {
     TEXTS_A_REQUEST = 40, /* some five kilobytes each */
@@ -25,6 +27,7 @@ struct wanted_text {
 struct audit {
     const struct audit_context *context;
     struct inventory inventory;
+    struct pace pace;
     size_t next; /* the first of the inventory's domains that has not been looked at */
     struct lookup *lookup;
     struct lookup_domain found[LOOKUP_AT_A_TIME];
@@ -94,34 +97,6 @@ static enum audit_step look_at_some(struct audit *audit)
 
 /* One domain. */
 
-/* What the look-up has seen, as it came last, and what was listed beside it. NULL: no memory. */
-static struct renewal_task *all_tasks(const struct audit *audit, size_t which, size_t *count)
-{
-    const struct lookup_domain *found = &audit->found[which];
-    const struct inventory_domain *listed = audit->listed[which];
-    const struct inventory_task *of_domain = audit->inventory.tasks + listed->first, *same;
-    struct renewal_task *tasks = calloc(found->task_count + listed->count + 1, sizeof *tasks);
-    bool *is_found = calloc(listed->count + 1, sizeof *is_found);
-
-    *count = 0;
-    for (size_t i = 0; tasks && is_found && i < found->task_count; i++) {
-        tasks[(*count)++] = found->tasks[i];
-        same = inventory_task_of(&audit->inventory, listed, found->tasks[i].id);
-        if (same)
-            is_found[same - of_domain] = true;
-    }
-    for (size_t i = 0; tasks && is_found && i < listed->count; i++) {
-        if (!is_found[i])
-            tasks[(*count)++] = of_domain[i].task;
-    }
-    if (!is_found) {
-        free(tasks);
-        tasks = NULL;
-    }
-    free(is_found);
-    return tasks;
-}
-
 static struct audit_certificate *all_certificates(const struct lookup_domain *found)
 {
     struct audit_certificate *all = calloc(found->issued_count + 1, sizeof *all);
@@ -133,30 +108,47 @@ static struct audit_certificate *all_certificates(const struct lookup_domain *fo
     return all;
 }
 
-static bool judge(struct audit *audit, size_t which)
+static bool judge_by(struct audit *audit, const struct lookup_domain *found,
+                     const struct outlook *outlook, wall_time not_before)
 {
     const struct hold_settings *settings = audit->context->settings;
-    const struct lookup_domain *found = &audit->found[which];
-    struct audit_domain domain = {.found = found};
-    struct renewal_task *tasks = all_tasks(audit, which, &domain.task_count);
+    struct audit_domain domain = {
+        .found = found, .tasks = outlook->tasks, .task_count = outlook->task_count};
     struct audit_certificate *certificates = all_certificates(found);
     const struct audit_facts facts = {
         .now = now(audit),
         .has_provider = found->renewable,
         .certificates = certificates,
         .certificate_count = found->issued_count,
-        .tasks = tasks,
-        .task_count = domain.task_count,
+        .tasks = outlook->tasks,
+        .task_count = outlook->task_count,
         .issue_limit = settings->issue_limit,
         .blind_hold_seconds = settings->blind_hold_seconds,
         .not_due = settings->not_due,
+        .stuck_after_seconds = settings->stuck_after_seconds,
+        .held_until = outlook->refused_until,
+        .not_before = not_before,
     };
-
-    domain.tasks = tasks;
-    bool done = tasks && certificates && audit_judge(&facts, &domain.verdict) &&
+    bool done = certificates && audit_judge(&facts, &domain.verdict) &&
                 audit->context->judged(audit->context->user, &domain);
-    free(tasks);
+
     free(certificates);
+    return done;
+}
+
+static bool judge(struct audit *audit, size_t which)
+{
+    const struct lookup_domain *found = &audit->found[which];
+    const struct inventory_domain *listed = audit->listed[which];
+    struct outlook outlook;
+    wall_time not_before;
+
+    if (!outlook_open(&outlook, &audit->inventory, listed, found, audit->context->settings,
+                      now(audit)))
+        return false;
+    bool done = pace_place(&audit->pace, listed, found, &outlook, &not_before) &&
+                judge_by(audit, found, &outlook, not_before);
+    outlook_clear(&outlook);
     return done;
 }
 
@@ -269,8 +261,12 @@ static enum audit_step feed_list(struct audit *audit, unsigned status, const cha
     inventory_feed(&audit->inventory, status, body, len);
     if (audit->inventory.error)
         return end(audit, audit->inventory.error);
-    return inventory_body(&audit->inventory, &len) ? enter(audit, STAGE_LIST, AUDIT_SEND)
-                                                   : look_at_some(audit);
+    if (inventory_body(&audit->inventory, &len))
+        return enter(audit, STAGE_LIST, AUDIT_SEND);
+    if (!pace_open(&audit->pace, &audit->inventory, audit->context->settings->account_limit,
+                   now(audit)))
+        return end(audit, "out of memory");
+    return look_at_some(audit);
 }
 
 /* The driver's side. */
@@ -298,6 +294,7 @@ void audit_destroy(struct audit *audit)
         return;
     forget_some(audit);
     own_request_clear(&audit->request);
+    pace_close(&audit->pace);
     inventory_clear(&audit->inventory);
     free(audit);
 }

@@ -32,13 +32,13 @@ struct collapse {
     struct renewal_task *tasks;
     enum collapse_fate *fates; /* set to COLLAPSE_LEFT as each is dealt with */
     size_t task_count;
-    const char *survivor;
-    wall_time due; /* the survivor's */
-    size_t survivor_at;
-    size_t next_at;      /* the due one that stays, or task_count */
-    bool next_waits;     /* it was seen not to run */
-    const char *running; /* another that does, and orders first; or NULL */
-    json_t *yielded;     /* array: written as Failed, to be destroyed */
+    const char *survivor; /* of those that wait; where none does, of those that are due */
+    wall_time due;        /* the survivor's */
+    size_t survivor_at;   /* task_count where none waits */
+    size_t next_at;       /* the due one that stays, or task_count */
+    bool next_waits;      /* it was seen not to run */
+    const char *running;  /* another that does, and orders first; or NULL */
+    json_t *yielded;      /* array: written as Failed, to be destroyed */
     enum stage stage;
     unsigned rounds;
     bool changed_meanwhile;
@@ -51,11 +51,18 @@ struct collapse {
 static void send_read(struct collapse *collapse);
 static void send_removals(struct collapse *collapse);
 
+enum collapse_action collapse_action_of_move(const struct renewal_task *task, wall_time due)
+{
+    return wall_time_before(due, task->due) ? COLLAPSE_ADVANCED : COLLAPSE_POSTPONED;
+}
+
 const char *collapse_action_name(enum collapse_action action)
 {
     switch (action) {
     case COLLAPSE_POSTPONED:
         return "postponed";
+    case COLLAPSE_ADVANCED:
+        return "advanced";
     case COLLAPSE_DESTROYED:
         return "destroyed";
     case COLLAPSE_SUPERSEDED:
@@ -98,10 +105,15 @@ static void tell_all(struct collapse *collapse, enum collapse_action action, siz
     collapse->order.changed(collapse->order.user, &change);
 }
 
-static void tell(struct collapse *collapse, enum collapse_action action, size_t i)
+static void tell_removed(struct collapse *collapse, enum collapse_action action, size_t i)
 {
-    tell_all(collapse, action, i, action == COLLAPSE_POSTPONED ? collapse->due : WALL_TIME_NEVER,
-             collapse->survivor);
+    tell_all(collapse, action, i, WALL_TIME_NEVER, collapse->survivor);
+}
+
+static void tell_moved(struct collapse *collapse, size_t i)
+{
+    tell_all(collapse, collapse_action_of_move(&collapse->tasks[i], collapse->due), i,
+             collapse->due, collapse->tasks[i].id);
 }
 
 static const char *next_id(const struct collapse *collapse)
@@ -159,31 +171,23 @@ static struct collapse_plan plan(struct collapse *collapse)
         &(struct collapse_facts){.now = now,
                                  .refused_until = wall_time_later(order->refused_until, until),
                                  .renewal_due = order->renewal_due,
+                                 .expires = order->expires,
+                                 .not_before = order->not_before,
+                                 .upkeep = order->upkeep,
+                                 .stuck_after_seconds = order->stuck_after_seconds,
                                  .tasks = collapse->tasks,
                                  .task_count = collapse->task_count,
                                  .newborn = collapse->newborn[0] ? collapse->newborn : NULL},
         collapse->fates);
 
+    size_t stays = plan.survivor < collapse->task_count ? plan.survivor : plan.next;
     collapse->survivor_at = plan.survivor;
-    collapse->survivor =
-        plan.survivor < collapse->task_count ? collapse->tasks[plan.survivor].id : NULL;
+    collapse->survivor = stays < collapse->task_count ? collapse->tasks[stays].id : NULL;
     collapse->next_at = plan.next;
     collapse->next_waits = false;
     collapse->running = NULL;
     collapse->due = plan.due;
     return plan;
-}
-
-static void tell_plan(struct collapse *collapse)
-{
-    for (size_t i = 0; i < collapse->task_count; i++) {
-        if (collapse->fates[i] == COLLAPSE_REWRITTEN)
-            tell(collapse, COLLAPSE_POSTPONED, i);
-        else if (collapse->fates[i] == COLLAPSE_REMOVED)
-            tell(collapse, COLLAPSE_DESTROYED, i);
-        else if (collapse->fates[i] == COLLAPSE_YIELDS)
-            tell_yielded(collapse, i);
-    }
 }
 
 /* Writing the one that stays. */
@@ -228,10 +232,8 @@ static void feed_read(struct collapse *collapse)
                       json_object_get(own_request_answer(&collapse->request, call_id), "list"));
 
     struct collapse_plan made = plan(collapse);
-    if (made.changes == 0) {
-        end(collapse, NULL);
-    } else if (collapse->order.dry_run) {
-        tell_plan(collapse);
+    /* What a sweep has to make it makes before; it has run since, or was removed. */
+    if (made.changes == 0 || made.makes) {
         end(collapse, NULL);
     } else if (made.survivor < collapse->task_count &&
                collapse->fates[made.survivor] == COLLAPSE_REWRITTEN) {
@@ -297,7 +299,7 @@ static void feed_write(struct collapse *collapse)
         start_again(collapse);
         return;
     }
-    tell(collapse, COLLAPSE_POSTPONED, collapse->survivor_at);
+    tell_moved(collapse, collapse->survivor_at);
     collapse->fates[collapse->survivor_at] = COLLAPSE_KEPT;
     send_removals(collapse);
 }
@@ -434,7 +436,7 @@ static bool note_destroyed(struct collapse *collapse, const json_t *set)
         if (!refusal && !json_object_get(destroyed, id))
             continue;
         if (!refusal)
-            tell(collapse, COLLAPSE_DESTROYED, i);
+            tell_removed(collapse, COLLAPSE_DESTROYED, i);
         deal_with(collapse, i);
     }
     json_decref(destroyed);
@@ -493,7 +495,7 @@ static bool note_failed(struct collapse *collapse, const json_t *set, size_t i)
         collapse->request.incomplete |=
             json_array_append_new(collapse->yielded, json_string(id)) != 0;
     } else if (updated) {
-        tell(collapse, COLLAPSE_SUPERSEDED, i);
+        tell_removed(collapse, COLLAPSE_SUPERSEDED, i);
     } else if (is_running(refusal)) {
         collapse->running = yields ? id : collapse->running;
     } else if (is_forbidden(refusal)) {
@@ -574,7 +576,7 @@ static void feed_put_off(struct collapse *collapse)
         tell_all(collapse, COLLAPSE_SUPERSEDED, collapse->next_at, WALL_TIME_NEVER,
                  collapse->running);
     else
-        tell_all(collapse, COLLAPSE_POSTPONED, collapse->next_at, collapse->due, next_id(collapse));
+        tell_moved(collapse, collapse->next_at);
     send_removals(collapse);
 }
 

@@ -26,9 +26,13 @@ struct collapse;
 
 enum collapse_action {
     COLLAPSE_POSTPONED, /* the one that stays: given its due time; if refused, attempts forgotten */
+    COLLAPSE_ADVANCED,  /* the same, where that is earlier than it was */
     COLLAPSE_DESTROYED, /* it was there twice */
     COLLAPSE_SUPERSEDED, /* the same, written as Failed */
 };
+
+/* What becomes of the one that stays, when it is given another due time. */
+enum collapse_action collapse_action_of_move(const struct renewal_task *task, wall_time due);
 
 /* "postponed" and so on. */
 const char *collapse_action_name(enum collapse_action action);
@@ -37,7 +41,7 @@ const char *collapse_action_name(enum collapse_action action);
 struct collapse_change {
     enum collapse_action action;
     const struct renewal_task *task; /* as it was */
-    wall_time due;                   /* with COLLAPSE_POSTPONED */
+    wall_time due;                   /* with COLLAPSE_POSTPONED and COLLAPSE_ADVANCED */
     const char *survivor;            /* the id of the one that stays */
 };
 
@@ -49,8 +53,10 @@ struct collapse_order {
     wall_time refused_until; /* H from all but these tasks */
     wall_time renewal_due;   /* R, or WALL_TIME_NEVER */
     int64_t blind_hold_seconds;
-    const char *newborn; /* see policy/collapse.h; or NULL */
-    bool dry_run;        /* reads, plans and tells, and writes nothing */
+    const char *newborn; /* the five: see policy/collapse.h */
+    wall_time expires, not_before;
+    bool upkeep;
+    int64_t stuck_after_seconds;
     wall_time (*now)(void *user);
     void (*changed)(void *user, const struct collapse_change *change);
     void *user;

@@ -5,9 +5,10 @@
 
 #include "jmap/facts/inventory.h"
 #include "jmap/facts/lookup.h"
+#include "jmap/queue/outlook.h"
+#include "jmap/queue/pace.h"
 #include "jmap/queue/queue_change.h"
 #include "jmap/queue/upkeep.h"
-#include "policy/collapse.h"
 
 enum {
     /* So many domains in a row passed over: it is not the domains. */
@@ -34,7 +35,9 @@ struct sweep {
     struct lookup_domain some[LOOKUP_AT_A_TIME];
     const struct inventory_domain *listed[LOOKUP_AT_A_TIME]; /* first the same, then those of
                                                                  them that need a change */
+    wall_time not_before[LOOKUP_AT_A_TIME];                  /* the account's pace for those */
     size_t count, at;                                        /* of these, and the one at hand */
+    struct pace pace;
     struct lookup *lookup;
     struct upkeep upkeep;
     struct own_request request;
@@ -125,56 +128,10 @@ static bool skip(struct sweep *sweep, const struct inventory_domain *domain, con
     return ++sweep->skipped < (turned_away ? TURNED_AWAY_MAX : SKIPPED_MAX);
 }
 
-/* Which domains need a look. */
-
 static const struct inventory_task *tasks_of(const struct sweep *sweep,
                                              const struct inventory_domain *domain)
 {
     return sweep->inventory.tasks + domain->first;
-}
-
-static bool has_live_task(const struct sweep *sweep, const struct inventory_domain *domain)
-{
-    for (size_t i = 0; i < domain->count; i++) {
-        if (tasks_of(sweep, domain)[i].task.state != TASK_FAILED)
-            return true;
-    }
-    return false;
-}
-
-/* By what was listed; -1 when memory ran out. */
-static int needs_collapse(const struct sweep *sweep, const struct inventory_domain *domain)
-{
-    size_t count = domain->count;
-    struct renewal_task *tasks = calloc(count + 1, sizeof *tasks);
-    int needed = -1;
-
-    if (tasks) {
-        for (size_t i = 0; i < count; i++)
-            tasks[i] = tasks_of(sweep, domain)[i].task;
-        wall_time until = refused_until(tasks, count, (struct issue_limit){0}, NULL, 0,
-                                        sweep->context->settings->blind_hold_seconds, now(sweep));
-        needed = collapse_plan(&(struct collapse_facts){.now = now(sweep),
-                                                        .refused_until = until,
-                                                        .renewal_due = WALL_TIME_NEVER,
-                                                        .tasks = tasks,
-                                                        .task_count = count},
-                               NULL)
-                     .changes > 0;
-    }
-    free(tasks);
-    return needed;
-}
-
-/* By what was looked up as well: it has tasks that may be too many, or has lost its renewal. */
-static bool needs_change(const struct sweep *sweep, const struct inventory_domain *domain,
-                         const struct lookup_domain *found)
-{
-    bool live = has_live_task(sweep, domain);
-
-    for (size_t i = 0; i < found->task_count; i++)
-        live |= found->tasks[i].state != TASK_FAILED;
-    return found->renewable && (live || wall_time_before(now(sweep), found->renewal_due));
 }
 
 /* Creates to come then need not search for them. */
@@ -292,10 +249,10 @@ static enum sweep_step change_one(struct sweep *sweep)
 {
     if (sweep->at == sweep->count)
         return look_over(sweep);
-    return after_upkeep(
-        sweep,
-        upkeep_begin(&sweep->upkeep, sweep->context, &sweep->inventory, sweep->listed[sweep->at]),
-        200);
+    return after_upkeep(sweep,
+                        upkeep_begin(&sweep->upkeep, sweep->context, &sweep->inventory,
+                                     sweep->listed[sweep->at], sweep->not_before[sweep->at]),
+                        200);
 }
 
 enum sweep_step sweep_woken(struct sweep *sweep)
@@ -312,11 +269,8 @@ static enum sweep_step finish(struct sweep *sweep)
     return end(sweep, NULL);
 }
 
-/*
- * The next domains that need a look, by what was listed; false when memory ran out. They ascend, so
- * none of them stands behind the end of the list.
- */
-static bool choose_some(struct sweep *sweep)
+/* The next ones. They ascend, so none of them stands behind the end of the list. */
+static void choose_some(struct sweep *sweep)
 {
     size_t all = sweep->inventory.domain_count;
 
@@ -325,25 +279,20 @@ static bool choose_some(struct sweep *sweep)
         const struct inventory_domain *domain = domain_at(sweep, sweep->next);
         if (sweep->count > 0 && domain == sweep->inventory.domains)
             break;
-        int needed = needs_collapse(sweep, domain);
-        if (needed < 0)
-            return false;
-        if (!needed && (!domain->automatic || has_live_task(sweep, domain)))
+        if (!domain->automatic)
             continue;
         sweep->listed[sweep->count] = domain;
         sweep->some[sweep->count++] = (struct lookup_domain){.id = domain->id, .asked = now(sweep)};
     }
-    return true;
 }
 
 /*
  * Many at a time and in no flight, so that no create waits. Nothing is changed by it: it only shows
- * which domains are worth being looked at again, alone.
+ * which domains are to be looked at again, alone.
  */
 static enum sweep_step look_over(struct sweep *sweep)
 {
-    if (!choose_some(sweep))
-        return end(sweep, "out of memory");
+    choose_some(sweep);
     if (sweep->count == 0)
         return finish(sweep);
     /* The list has been read, to its end. */
@@ -360,17 +309,43 @@ static void forget_overview(struct sweep *sweep)
     sweep->lookup = NULL;
 }
 
+/* Whether it is to be changed, which in a dry run is told instead. False when memory ran out. */
+static bool look_at(struct sweep *sweep, size_t i, wall_time *not_before, bool *changes)
+{
+    const struct lookup_domain *found = &sweep->some[i];
+    struct outlook outlook;
+
+    if (!outlook_open(&outlook, &sweep->inventory, sweep->listed[i], found,
+                      sweep->context->settings, now(sweep)))
+        return false;
+    bool placed = pace_place(&sweep->pace, sweep->listed[i], found, &outlook, not_before);
+    if (placed) {
+        outlook_plan(&outlook, found, *not_before, now(sweep));
+        upkeep_note_found(sweep->context, found, &outlook);
+        *changes = outlook.plan.changes > 0 && !sweep->context->dry_run;
+        if (sweep->context->dry_run)
+            upkeep_tell_plan(sweep->context, found, &outlook);
+    }
+    outlook_clear(&outlook);
+    return placed;
+}
+
 static enum sweep_step change_some(struct sweep *sweep)
 {
     size_t kept = 0;
+    bool fine = true, changes;
+    wall_time not_before;
 
-    for (size_t i = 0; i < sweep->count; i++) {
-        const struct inventory_domain *domain = sweep->listed[i];
-        upkeep_note_found(sweep->context, &sweep->inventory, domain, &sweep->some[i]);
-        if (needs_change(sweep, domain, &sweep->some[i]))
-            sweep->listed[kept++] = domain;
+    for (size_t i = 0; fine && i < sweep->count; i++) {
+        fine = look_at(sweep, i, &not_before, &changes);
+        if (!fine || !changes)
+            continue;
+        sweep->not_before[kept] = not_before;
+        sweep->listed[kept++] = sweep->listed[i];
     }
     forget_overview(sweep);
+    if (!fine)
+        return end(sweep, "out of memory");
     sweep->count = kept;
     sweep->at = 0;
     sweep->skipped = 0;
@@ -427,6 +402,9 @@ static enum sweep_step feed_list(struct sweep *sweep, unsigned status, const cha
         return end(sweep, sweep->inventory.error);
     if (inventory_body(&sweep->inventory, &len))
         return enter(sweep, STAGE_LIST, SWEEP_SEND);
+    if (!pace_open(&sweep->pace, &sweep->inventory, sweep->context->settings->account_limit,
+                   now(sweep)))
+        return end(sweep, "out of memory");
     note_listed_tasks(sweep);
     find_start(sweep);
     return look_over(sweep);
@@ -459,6 +437,7 @@ void sweep_destroy(struct sweep *sweep)
     upkeep_end(&sweep->upkeep);
     forget_overview(sweep);
     own_request_clear(&sweep->request);
+    pace_close(&sweep->pace);
     inventory_clear(&sweep->inventory);
     free(sweep);
 }

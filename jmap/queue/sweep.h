@@ -4,9 +4,9 @@
 /*
  * One sweep over all domains, without I/O, with the gate's own credential:
  *
- * - All tasks and domains are listed (jmap/facts/inventory.h), which shows the domains that need a
- * look.
- * - These are looked over, many at a time, which shows those that need a change.
+ * - All tasks and domains are listed (jmap/facts/inventory.h).
+ * - Those with automatic certificates are looked over, many at a time, which shows those that need
+ * a change (policy/upkeep.h).
  * - Each of these is looked at again alone (jmap/queue/upkeep.h), and changed.
  * - Failed tasks that say nothing but that no renewal was due are removed,
  *

@@ -43,6 +43,7 @@ void upkeep_end(struct upkeep *upkeep)
     collapse_destroy(upkeep->collapse);
     lookup_destroy(upkeep->lookup);
     own_request_clear(&upkeep->request);
+    outlook_clear(&upkeep->outlook);
     upkeep->collapse = NULL;
     upkeep->lookup = NULL;
 }
@@ -61,12 +62,6 @@ static enum upkeep_step give_up(struct upkeep *upkeep, const char *error)
     return end(upkeep, error);
 }
 
-static const struct inventory_task *tasks_of(const struct inventory *inventory,
-                                             const struct inventory_domain *domain)
-{
-    return inventory->tasks + domain->first;
-}
-
 /* What creates to come, and the next look at the domain, then need not search for. */
 
 static void note_task(const struct upkeep *upkeep, const char *id)
@@ -75,20 +70,9 @@ static void note_task(const struct upkeep *upkeep, const char *id)
         memory_note_task(upkeep->context->memory, upkeep->domain->id, id);
 }
 
-/* H, by all that was looked up. */
-static wall_time refusal_of(const struct sweep_context *context, const struct lookup_domain *found)
-{
-    const struct hold_settings *settings = context->settings;
-
-    return refused_until(found->tasks, found->task_count, settings->issue_limit, found->issued,
-                         found->issued_count, settings->blind_hold_seconds,
-                         context->now(context->user));
-}
-
-/* What was looked up, and what is about to be left of its tasks: one. */
-static void note_sighting(const struct sweep_context *context, const struct inventory *inventory,
-                          const struct inventory_domain *domain, const struct lookup_domain *found,
-                          wall_time until)
+/* What was seen, and what is about to be left of its tasks: one. */
+static void note_sighting(const struct sweep_context *context, const struct lookup_domain *found,
+                          const struct outlook *outlook)
 {
     struct sightings *sightings = context->sightings;
 
@@ -99,23 +83,72 @@ static void note_sighting(const struct sweep_context *context, const struct inve
         memory_forget(context->memory, found->id);
         return;
     }
-    struct sighting sighting = sighting_of(found, until, context->now(context->user));
-    for (size_t i = 0; i < domain->count; i++)
-        sighting_add_task(&sighting, &tasks_of(inventory, domain)[i].task);
+    struct sighting sighting =
+        sighting_of(found, outlook->refused_until, context->now(context->user));
+    for (size_t i = found->task_count; i < outlook->task_count; i++)
+        sighting_add_task(&sighting, &outlook->tasks[i]);
     if (sighting.task_count > 0)
         sighting_keep_task(&sighting, found, sighting.task_id);
     sightings_store(sightings, &sighting);
 }
 
-void upkeep_note_found(const struct sweep_context *context, const struct inventory *inventory,
-                       const struct inventory_domain *domain, const struct lookup_domain *found)
+void upkeep_note_found(const struct sweep_context *context, const struct lookup_domain *found,
+                       const struct outlook *outlook)
 {
-    wall_time until = refusal_of(context, found);
-
-    note_sighting(context, inventory, domain, found, until);
+    note_sighting(context, found, outlook);
     /* By one certificate alone the next look would not see that the CA has had enough. */
-    if (!wall_time_equal(until, WALL_TIME_NEVER))
+    if (!wall_time_equal(outlook->refused_until, WALL_TIME_NEVER))
         lookup_forget_certificate(context->memory, found);
+}
+
+static const char *stays(const struct outlook *outlook)
+{
+    return outlook->plan.stays ? outlook->plan.stays->id : NULL;
+}
+
+static void tell_task(const struct sweep_context *context, const struct lookup_domain *found,
+                      const struct outlook *outlook, size_t i)
+{
+    const struct renewal_task *task = &outlook->tasks[i];
+    struct collapse_change change = {
+        .task = task, .due = WALL_TIME_NEVER, .survivor = stays(outlook)};
+
+    switch (outlook->fates[i]) {
+    case COLLAPSE_REWRITTEN:
+        change.due = outlook->plan.due;
+        change.action = collapse_action_of_move(task, change.due);
+        break;
+    case COLLAPSE_REMOVED:
+        change.action = COLLAPSE_DESTROYED;
+        break;
+    case COLLAPSE_YIELDS:
+        change.action = COLLAPSE_SUPERSEDED;
+        break;
+    default:
+        return;
+    }
+    const struct queue_change told = queue_change_of_collapse(&change, found->id, found->name);
+    context->changed(context->user, &told);
+}
+
+static void tell_made(const struct sweep_context *context, const struct lookup_domain *found,
+                      wall_time due, const char *id)
+{
+    context->changed(context->user, &(struct queue_change){.domain_id = found->id,
+                                                           .domain_name = found->name,
+                                                           .action = "scheduled",
+                                                           .id = id,
+                                                           .due = due,
+                                                           .old_due = WALL_TIME_NEVER});
+}
+
+void upkeep_tell_plan(const struct sweep_context *context, const struct lookup_domain *found,
+                      const struct outlook *outlook)
+{
+    if (outlook->plan.makes)
+        tell_made(context, found, outlook->plan.due, NULL);
+    for (size_t i = 0; i < outlook->task_count; i++)
+        tell_task(context, found, outlook, i);
 }
 
 /* Flight, lease, look-up. */
@@ -189,71 +222,49 @@ static wall_time collapse_now(void *user)
     return upkeep_now(user);
 }
 
-static bool is_listed(const struct upkeep *upkeep, const char *id)
+/* Of all live tasks, and of one that was just made, or NULL. */
+static enum upkeep_step start_collapse(struct upkeep *upkeep, const char *made)
 {
-    return inventory_task_of(upkeep->inventory, upkeep->domain, id) != NULL;
-}
-
-/* The live tasks of the list, and what the look-up has found beside them; how many. */
-static size_t list_ids(const struct upkeep *upkeep, const char **ids)
-{
+    const struct hold_settings *settings = upkeep->context->settings;
+    const struct lookup_domain *found = &upkeep->found;
+    const struct outlook *outlook = &upkeep->outlook;
+    const char **ids = calloc(outlook->task_count + 1, sizeof *ids);
     size_t count = 0;
 
-    for (size_t i = 0; i < upkeep->domain->count; i++) {
-        const struct inventory_task *task = &tasks_of(upkeep->inventory, upkeep->domain)[i];
-        if (task->task.state != TASK_FAILED)
-            ids[count++] = task->id;
+    for (size_t i = 0; ids && i < outlook->task_count; i++) {
+        if (outlook->tasks[i].state != TASK_FAILED)
+            ids[count++] = outlook->tasks[i].id;
     }
-    for (size_t i = 0; i < upkeep->found.task_count; i++) {
-        const struct renewal_task *task = &upkeep->found.tasks[i];
-        if (task->state != TASK_FAILED && !is_listed(upkeep, task->id))
-            ids[count++] = task->id;
-    }
-    return count;
-}
-
-static enum upkeep_step start_collapse(struct upkeep *upkeep, const char **ids, size_t count)
-{
-    const struct lookup_domain *found = &upkeep->found;
-
-    upkeep->collapse = collapse_create(&(struct collapse_order){
-        .domain_id = found->id,
-        .task_ids = ids,
-        .task_count = count,
-        .refused_until = refusal_of(upkeep->context, found),
-        .renewal_due = found->renewal_due,
-        .blind_hold_seconds = upkeep->context->settings->blind_hold_seconds,
-        .dry_run = upkeep->context->dry_run,
-        .now = collapse_now,
-        .changed = collapsed,
-        .user = upkeep,
-    });
+    if (ids && made)
+        ids[count++] = made;
+    if (ids)
+        upkeep->collapse = collapse_create(&(struct collapse_order){
+            .domain_id = found->id,
+            .task_ids = ids,
+            .task_count = count,
+            .refused_until = outlook->refused_until,
+            .renewal_due = found->renewal_due,
+            .expires = found->newest_expiry,
+            .not_before = upkeep->not_before,
+            .upkeep = true,
+            .stuck_after_seconds = settings->stuck_after_seconds,
+            .blind_hold_seconds = settings->blind_hold_seconds,
+            .now = collapse_now,
+            .changed = collapsed,
+            .user = upkeep,
+        });
+    free(ids);
     bool sends = upkeep->collapse && collapse_body(upkeep->collapse, &count);
     return sends ? enter(upkeep, UPKEEP_COLLAPSE, UPKEEP_SEND) : give_up(upkeep, "out of memory");
 }
 
-/* The future renewal that a domain has lost. */
+/* A task for a domain that has none. */
 
-static void tell_scheduled(struct upkeep *upkeep, const char *id)
-{
-    upkeep->context->changed(upkeep->context->user,
-                             &(struct queue_change){.domain_id = upkeep->found.id,
-                                                    .domain_name = upkeep->found.name,
-                                                    .action = "scheduled",
-                                                    .id = id,
-                                                    .due = upkeep->found.renewal_due,
-                                                    .old_due = WALL_TIME_NEVER});
-}
-
-static enum upkeep_step schedule(struct upkeep *upkeep)
+static enum upkeep_step make(struct upkeep *upkeep)
 {
     char due[WALL_TIME_TEXT_SIZE];
 
-    if (upkeep->context->dry_run) {
-        tell_scheduled(upkeep, NULL);
-        return end(upkeep, NULL);
-    }
-    wall_time_format(upkeep->found.renewal_due, due);
+    wall_time_format(upkeep->outlook.plan.due, due);
     own_request_begin(&upkeep->request);
     own_request_add(&upkeep->request, "x:Task/set",
                     json_pack("{s:{s:{s:s, s:s, s:{s:s, s:s}}}}", "create", "r", "@type",
@@ -262,18 +273,19 @@ static enum upkeep_step schedule(struct upkeep *upkeep)
                     "s");
     if (!own_request_finish(&upkeep->request))
         return give_up(upkeep, "out of memory");
-    return enter(upkeep, UPKEEP_SCHEDULE, UPKEEP_SEND);
+    return enter(upkeep, UPKEEP_MAKE, UPKEEP_SEND);
 }
 
-static void note_scheduled(const struct upkeep *upkeep, const char *id)
+static void note_made(const struct upkeep *upkeep, const char *id)
 {
     struct sightings *sightings = upkeep->context->sightings;
     char name[SIGHTING_NAME_SIZE];
     struct sighting sighting;
 
+    note_task(upkeep, id);
     if (!sightings || !sightings_find(sightings, upkeep->found.id, &sighting, name))
         return;
-    sighting_set_task(&sighting, id, upkeep->found.renewal_due);
+    sighting_set_task(&sighting, id, upkeep->outlook.plan.due);
     sightings_store(sightings, &sighting);
 }
 
@@ -282,7 +294,7 @@ static bool is_forbidden(const char *type)
     return type && strcmp(type, "forbidden") == 0;
 }
 
-static enum upkeep_step not_scheduled(struct upkeep *upkeep)
+static enum upkeep_step not_made(struct upkeep *upkeep)
 {
     const json_t *refusals =
         json_object_get(own_request_answer(&upkeep->request, "s"), "notCreated");
@@ -293,8 +305,8 @@ static enum upkeep_step not_scheduled(struct upkeep *upkeep)
     return end(upkeep, "the server did not take its renewal");
 }
 
-static enum upkeep_step feed_schedule(struct upkeep *upkeep, unsigned status, const char *body,
-                                      size_t len)
+static enum upkeep_step feed_make(struct upkeep *upkeep, unsigned status, const char *body,
+                                  size_t len)
 {
     const char *error = own_request_read(&upkeep->request, status, body, len);
     const json_t *created = json_object_get(own_request_answer(&upkeep->request, "s"), "created");
@@ -303,34 +315,24 @@ static enum upkeep_step feed_schedule(struct upkeep *upkeep, unsigned status, co
     if (error)
         return end(upkeep, error);
     if (!id)
-        return not_scheduled(upkeep);
-    tell_scheduled(upkeep, id);
-    note_scheduled(upkeep, id);
-    note_task(upkeep, id);
-    return end(upkeep, NULL);
+        return not_made(upkeep);
+    tell_made(upkeep->context, &upkeep->found, upkeep->outlook.plan.due, id);
+    note_made(upkeep, id);
+    return upkeep->outlook.plan.removed > 0 ? start_collapse(upkeep, id) : end(upkeep, NULL);
 }
 
-/* A task is at work for the domain, or one that it has lost is queued again. */
 static enum upkeep_step look_further(struct upkeep *upkeep)
 {
-    size_t listed = upkeep->domain->count;
-    const char **ids = calloc(listed + upkeep->found.task_count + 1, sizeof *ids);
-    if (!ids)
-        return give_up(upkeep, "out of memory");
+    const struct sweep_context *context = upkeep->context;
 
-    size_t count = list_ids(upkeep, ids);
-    bool fresh = wall_time_before(upkeep_now(upkeep), upkeep->found.renewal_due);
-    enum upkeep_step step;
-    if (!upkeep->found.renewable)
-        step = end(upkeep, NULL);
-    else if (count > 0)
-        step = start_collapse(upkeep, ids, count);
-    else if (fresh && lease_state(upkeep) != LEASE_OTHERS)
-        step = schedule(upkeep);
-    else
-        step = end(upkeep, NULL);
-    free(ids);
-    return step;
+    if (!outlook_open(&upkeep->outlook, upkeep->inventory, upkeep->domain, &upkeep->found,
+                      context->settings, upkeep_now(upkeep)))
+        return give_up(upkeep, "out of memory");
+    outlook_plan(&upkeep->outlook, &upkeep->found, upkeep->not_before, upkeep_now(upkeep));
+    upkeep_note_found(context, &upkeep->found, &upkeep->outlook);
+    if (upkeep->outlook.plan.changes == 0 || lease_state(upkeep) == LEASE_OTHERS)
+        return end(upkeep, NULL);
+    return upkeep->outlook.plan.makes ? make(upkeep) : start_collapse(upkeep, NULL);
 }
 
 static enum upkeep_step feed_lookup(struct upkeep *upkeep, unsigned status, const char *body,
@@ -341,7 +343,6 @@ static enum upkeep_step feed_lookup(struct upkeep *upkeep, unsigned status, cons
     case LOOKUP_SEND_SESSION:
         return enter(upkeep, UPKEEP_LOOKUP, UPKEEP_SEND);
     case LOOKUP_DONE:
-        upkeep_note_found(upkeep->context, upkeep->inventory, upkeep->domain, &upkeep->found);
         return look_further(upkeep);
     case LOOKUP_FAILED:
         return end(upkeep, lookup_error(upkeep->lookup));
@@ -367,13 +368,14 @@ static enum upkeep_step feed_collapse(struct upkeep *upkeep, unsigned status, co
 
 enum upkeep_step upkeep_begin(struct upkeep *upkeep, const struct sweep_context *context,
                               const struct inventory *inventory,
-                              const struct inventory_domain *domain)
+                              const struct inventory_domain *domain, wall_time not_before)
 {
     if (upkeep->domain != domain)
         upkeep->interruptions = 0;
     upkeep->context = context;
     upkeep->inventory = inventory;
     upkeep->domain = domain;
+    upkeep->not_before = not_before;
     upkeep->error = NULL;
     upkeep->is_over = false;
     return take_flight(upkeep);
@@ -382,7 +384,7 @@ enum upkeep_step upkeep_begin(struct upkeep *upkeep, const struct sweep_context 
 struct own_request_order upkeep_request(const struct upkeep *upkeep)
 {
     struct own_request_order order = {
-        .once = upkeep->stage == UPKEEP_SCHEDULE,
+        .once = upkeep->stage == UPKEEP_MAKE,
         .is_awaited = upkeep->place.leading,
         .body = upkeep->request.body,
         .len = upkeep->request.len,
@@ -400,7 +402,7 @@ struct own_request_order upkeep_request(const struct upkeep *upkeep)
 /* It may be asked again, later. A create may be made although its answer is a failure. */
 static bool is_turned_away(const struct upkeep *upkeep, unsigned status)
 {
-    return status == 429 || (status >= 500 && upkeep->stage != UPKEEP_SCHEDULE);
+    return status == 429 || (status >= 500 && upkeep->stage != UPKEEP_MAKE);
 }
 
 static enum upkeep_step feed(struct upkeep *upkeep, unsigned status, const char *body, size_t len)
@@ -410,8 +412,8 @@ static enum upkeep_step feed(struct upkeep *upkeep, unsigned status, const char 
         return feed_lookup(upkeep, status, body, len);
     case UPKEEP_COLLAPSE:
         return feed_collapse(upkeep, status, body, len);
-    case UPKEEP_SCHEDULE:
-        return feed_schedule(upkeep, status, body, len);
+    case UPKEEP_MAKE:
+        return feed_make(upkeep, status, body, len);
     default:
         return upkeep->step;
     }

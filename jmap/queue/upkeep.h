@@ -14,6 +14,7 @@
 #include "jmap/create/flight.h"
 #include "jmap/facts/inventory.h"
 #include "jmap/facts/lookup.h"
+#include "jmap/queue/outlook.h"
 #include "jmap/wire/own_request.h"
 
 struct collapse;
@@ -34,17 +35,19 @@ struct upkeep {
     const struct inventory *inventory;
     const struct inventory_domain *domain; /* the one at hand */
     unsigned interruptions;                /* of that one */
+    wall_time not_before;
     struct flight_place place;
     struct lease *lease; /* NULL: not taken, or there is no lock */
     struct lookup_domain found;
     struct lookup *lookup;
+    struct outlook outlook;
     struct collapse *collapse;
     struct own_request request;
     enum {
         UPKEEP_FLIGHT,
         UPKEEP_LEASE,
         UPKEEP_LOOKUP,
-        UPKEEP_SCHEDULE,
+        UPKEEP_MAKE,
         UPKEEP_COLLAPSE,
         UPKEEP_END,
     } stage;
@@ -57,10 +60,13 @@ struct upkeep {
 /* Whether an answer of that status says that whatever is asked next comes to nothing as well. */
 bool upkeep_is_over(unsigned status);
 
-/* Begins with a domain of the inventory. All is borrowed until it ends. */
+/*
+ * Begins with a domain of the inventory; `not_before` is the account's pace. All is borrowed until
+ * it ends.
+ */
 enum upkeep_step upkeep_begin(struct upkeep *upkeep, const struct sweep_context *context,
                               const struct inventory *inventory,
-                              const struct inventory_domain *domain);
+                              const struct inventory_domain *domain, wall_time not_before);
 
 /* UPKEEP_SEND only; valid until the next feed. */
 struct own_request_order upkeep_request(const struct upkeep *upkeep);
@@ -74,8 +80,12 @@ enum upkeep_step upkeep_woken(struct upkeep *upkeep);
 /* Ends it in any state and gives its flight to whoever waits. */
 void upkeep_end(struct upkeep *upkeep);
 
-/* What was looked up of a listed domain, for people and for looks to come. */
-void upkeep_note_found(const struct sweep_context *context, const struct inventory *inventory,
-                       const struct inventory_domain *domain, const struct lookup_domain *found);
+/* What is known of a domain, for people and for looks to come. */
+void upkeep_note_found(const struct sweep_context *context, const struct lookup_domain *found,
+                       const struct outlook *outlook);
+
+/* What would be done for it, without doing it. */
+void upkeep_tell_plan(const struct sweep_context *context, const struct lookup_domain *found,
+                      const struct outlook *outlook);
 
 #endif

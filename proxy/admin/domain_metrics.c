@@ -12,6 +12,8 @@ struct summary {
     size_t standings[STANDINGS];
     size_t held;
     size_t tasks;
+    int64_t stuck_after_seconds;
+    size_t stuck;
 };
 
 static void summarise(void *user, const struct sighting *sighting)
@@ -20,12 +22,14 @@ static void summarise(void *user, const struct sighting *sighting)
     summary->standings[sighting_standing(sighting, summary->now)]++;
     summary->held += wall_time_before(summary->now, sighting->refused_until);
     summary->tasks += sighting->task_count;
+    summary->stuck += sighting_is_stuck(sighting, summary->stuck_after_seconds);
 }
 
-static bool render_summary(struct sightings *sightings, struct buffer *out)
+static bool render_summary(const struct gate *gate, struct buffer *out)
 {
-    struct summary summary = {.now = clock_wall()};
-    sightings_each(sightings, summarise, &summary);
+    struct summary summary = {.stuck_after_seconds = gate->config->hold.stuck_after_seconds,
+                              .now = clock_wall()};
+    sightings_each(gate->sightings, summarise, &summary);
     bool fine =
         metrics_render_head(out, "renewgate_domains", "gauge",
                             "Domains that were looked up, by how their certificate stands.");
@@ -38,7 +42,10 @@ static bool render_summary(struct sightings *sightings, struct buffer *out)
            buffer_format(out, "renewgate_held_domains %zu\n", summary.held) &&
            metrics_render_head(out, "renewgate_queued_tasks", "gauge",
                                "Live renewal tasks of those domains when they were last seen.") &&
-           buffer_format(out, "renewgate_queued_tasks %zu\n", summary.tasks);
+           buffer_format(out, "renewgate_queued_tasks %zu\n", summary.tasks) &&
+           metrics_render_head(out, "renewgate_stuck_domains", "gauge",
+                               "Those of the domains whose task should have run long ago.") &&
+           buffer_format(out, "renewgate_stuck_domains %zu\n", summary.stuck);
 }
 
 /* One metric with a series a domain. */
@@ -121,6 +128,6 @@ static bool render_series(struct sightings *sightings, struct buffer *out)
 
 bool domain_metrics_render(const struct gate *gate, struct buffer *out)
 {
-    return render_summary(gate->sightings, out) &&
+    return render_summary(gate, out) &&
            (!gate->config->metrics_domains || render_series(gate->sightings, out));
 }

@@ -96,25 +96,29 @@ static json_t *decisions_json(const struct history_view *history)
     return NULL;
 }
 
-static json_t *domain_json(const struct sighting *sighting, wall_time now)
+static json_t *domain_json(const struct sighting *sighting, const struct status *status)
 {
-    json_t *task = sighting->task_count == 0 ? json_null()
-                                             : json_pack("{s:s,s:o,s:b}", "id", sighting->task_id,
-                                                         "due", time_json(sighting->task_due),
-                                                         "retries", (int)sighting->task_retries);
-    return json_pack(
-        "{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:i,s:o}", "id", sighting->domain_id, "name",
-        sighting->name, "standing", standing_name(sighting_standing(sighting, now)), "not_before",
-        time_json(sighting->not_before), "not_after", time_json(sighting->not_after), "renewal_due",
-        time_json(sighting->renewal_due), "refused_until", time_json(sighting->refused_until),
-        "task", task, "tasks", (int)sighting->task_count, "seen", time_json(sighting->seen));
+    int64_t stuck_after = status->gate->config->hold.stuck_after_seconds;
+    json_t *task =
+        sighting->task_count == 0
+            ? json_null()
+            : json_pack("{s:s,s:o,s:b,s:b}", "id", sighting->task_id, "due",
+                        time_json(sighting->task_due), "retries", (int)sighting->task_retries,
+                        "stuck", (int)sighting_is_stuck(sighting, stuck_after));
+    return json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:i,s:o}", "id", sighting->domain_id, "name",
+                     sighting->name, "standing",
+                     standing_name(sighting_standing(sighting, status->now)), "not_before",
+                     time_json(sighting->not_before), "not_after", time_json(sighting->not_after),
+                     "renewal_due", time_json(sighting->renewal_due), "refused_until",
+                     time_json(sighting->refused_until), "task", task, "tasks",
+                     (int)sighting->task_count, "seen", time_json(sighting->seen));
 }
 
-static json_t *list_json(const struct status_list *list, wall_time now)
+static json_t *list_json(const struct status_list *list, const struct status *status)
 {
     json_t *items = json_array();
     for (size_t i = 0; i < list->count; i++) {
-        if (json_array_append_new(items, domain_json(&list->domains[i].sighting, now)) != 0) {
+        if (json_array_append_new(items, domain_json(&list->domains[i].sighting, status)) != 0) {
             json_decref(items);
             return NULL;
         }
@@ -137,7 +141,7 @@ static json_t *standings_json(const struct status *status)
 
 static json_t *status_json(const struct status *status)
 {
-    json_t *domains = list_json(&status->matching, status->now);
+    json_t *domains = list_json(&status->matching, status);
     json_t *about =
         json_pack("{s:I,s:o,s:s,s:I,s:I}", "known", (json_int_t)status->domain_count, "standings",
                   standings_json(status), "filter", status->query.domain, "page",
@@ -148,9 +152,8 @@ static json_t *status_json(const struct status *status)
     }
     json_decref(about);
     return json_pack("{s:o,s:o,s:o,s:o,s:o}", "gate", gate_json(status), "decisions",
-                     decisions_json(&status->history), "held",
-                     list_json(&status->held, status->now), "queue",
-                     list_json(&status->queue, status->now), "domains", domains);
+                     decisions_json(&status->history), "held", list_json(&status->held, status),
+                     "queue", list_json(&status->queue, status), "domains", domains);
 }
 
 bool status_json_render(const struct status *status, struct buffer *out)

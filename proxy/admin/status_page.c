@@ -227,13 +227,16 @@ static void put_held(struct markup *markup, const struct status *status)
 }
 
 /* Due in the past means that it is running, or about to. */
-static void put_task(struct markup *markup, const struct sighting *sighting, wall_time now)
+static void put_task(struct markup *markup, const struct sighting *sighting,
+                     const struct status *status)
 {
     if (sighting->task_count == 0) {
         markup_put(markup, "none");
         return;
     }
-    put_when(markup, sighting->task_due, now);
+    put_when(markup, sighting->task_due, status->now);
+    if (sighting_is_stuck(sighting, status->gate->config->hold.stuck_after_seconds))
+        markup_put(markup, "<small class=\"muted\"> and has not run: stuck</small>");
     if (sighting->task_retries)
         markup_put(markup, "<small class=\"muted\"> after a failure</small>");
     if (sighting->task_count > 1)
@@ -258,7 +261,7 @@ static void put_queue(struct markup *markup, const struct status *status)
         markup_put(markup, "<tr><th scope=\"row\">");
         markup_name(markup, sighting->name);
         markup_put(markup, "</th><td>");
-        put_task(markup, sighting, status->now);
+        put_task(markup, sighting, status);
         markup_put(markup, "</td></tr>");
     }
     put_rest(markup, &status->queue);
@@ -267,8 +270,10 @@ static void put_queue(struct markup *markup, const struct status *status)
 
 /* ---- the domains ---- */
 
-static void put_domain(struct markup *markup, const struct sighting *sighting, wall_time now)
+static void put_domain(struct markup *markup, const struct sighting *sighting,
+                       const struct status *status)
 {
+    wall_time now = status->now;
     enum standing standing = sighting_standing(sighting, now);
     markup_put(markup, "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">");
     markup_name(markup, sighting->name);
@@ -287,7 +292,7 @@ static void put_domain(struct markup *markup, const struct sighting *sighting, w
     if (is_known(sighting->not_after))
         put_day_of(markup, sighting->not_after, now);
     markup_put(markup, "</td><td role=\"cell\" data-of=\"Task\">");
-    put_task(markup, sighting, now);
+    put_task(markup, sighting, status);
     markup_put(markup, "</td></tr>\n");
 }
 
@@ -322,7 +327,7 @@ static void put_table(struct markup *markup, const struct status *status)
         markup_put(markup, "<th role=\"columnheader\" scope=\"col\">%s</th>", columns[i]);
     markup_put(markup, "</tr></thead><tbody role=\"rowgroup\">\n");
     for (size_t i = 0; i < status->matching.count; i++)
-        put_domain(markup, &status->matching.domains[i].sighting, status->now);
+        put_domain(markup, &status->matching.domains[i].sighting, status);
     markup_put(markup, "</tbody></table>");
 }
 

@@ -73,9 +73,9 @@ static json_t *create_of(const struct decision *decision)
 
 static json_t *sweep_of(const struct audit_sweep *sweep)
 {
-    bool written = sweep->postponed || sweep->scheduled;
+    bool written = sweep->moved || sweep->scheduled;
     return json_pack("{s:I, s:I, s:b, s:b, s:o}", "removed", (json_int_t)sweep->removed, "cleared",
-                     (json_int_t)sweep->cleared, "postponed", sweep->postponed, "scheduled",
+                     (json_int_t)sweep->cleared, "moved", sweep->moved, "scheduled",
                      sweep->scheduled, "due", time_value(written ? sweep->due : WALL_TIME_NEVER));
 }
 

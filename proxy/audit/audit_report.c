@@ -157,7 +157,7 @@ struct audit_totals audit_report_totals(const struct audit_report *report)
         totals.refused += verdict->findings[AUDIT_REFUSED] != AUDIT_FINE;
         totals.refused_until = wall_time_later(totals.refused_until, verdict->refused_until);
         totals.duplicates += verdict->duplicates;
-        totals.changes += sweep->removed + sweep->cleared + sweep->postponed + sweep->scheduled;
+        totals.changes += sweep->removed + sweep->cleared + sweep->moved + sweep->scheduled;
     }
     return totals;
 }

@@ -14,9 +14,9 @@ static const char *const outcome_names[METRICS_OUTCOMES] = {
 };
 
 static const char *const change_names[METRICS_CHANGES] = {
-    [METRICS_POSTPONED] = "postponed",   [METRICS_DESTROYED] = "destroyed",
-    [METRICS_SUPERSEDED] = "superseded", [METRICS_SCHEDULED] = "scheduled",
-    [METRICS_CLEARED] = "cleared",
+    [METRICS_POSTPONED] = "postponed", [METRICS_ADVANCED] = "advanced",
+    [METRICS_DESTROYED] = "destroyed", [METRICS_SUPERSEDED] = "superseded",
+    [METRICS_SCHEDULED] = "scheduled", [METRICS_CLEARED] = "cleared",
 };
 
 static const char *const refusal_names[METRICS_REFUSALS] = {

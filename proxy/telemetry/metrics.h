@@ -33,6 +33,7 @@ enum metrics_lock {
 /* Changes that tidying up makes to the queue. */
 enum metrics_change {
     METRICS_POSTPONED,
+    METRICS_ADVANCED,
     METRICS_DESTROYED,
     METRICS_SUPERSEDED,
     METRICS_SCHEDULED,

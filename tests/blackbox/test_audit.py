@@ -120,7 +120,7 @@ def test_all_of_a_domain_is_in_the_json(standin):
         "refused_until": days(6),
         "create": {"row": 1, "outcome": "existing", "due": days(6),
                    "why": "the CA has refused and a task waits until it no longer does"},
-        "sweep": {"removed": 2, "cleared": 0, "postponed": True, "scheduled": False,
+        "sweep": {"removed": 2, "cleared": 0, "moved": True, "scheduled": False,
                   "due": days(6)}}
 
 
@@ -150,20 +150,22 @@ def test_the_worst_comes_first_and_what_is_well_is_one_line(standin):
 def test_it_foretells_what_a_sweep_changes(standin):
     standin.put_state(**mixed())
     told = {}
+    words = {"destroyed": "removed", "superseded": "removed", "postponed": "moved",
+             "advanced": "moved"}
     for change in changes(standin.port, "--dry-run"):
         own = told.setdefault(change["domain_id"], [])
-        own.append({"destroyed": "removed"}.get(change["action"], change["action"]))
+        own.append(words.get(change["action"], change["action"]))
     foretold = {}
     for found in report(standin.port, status=1)["domains"]:
         sweep = found["sweep"]
-        actions = [name for name in ("removed", "cleared", "postponed", "scheduled")
+        actions = [name for name in ("removed", "cleared", "moved", "scheduled")
                    for _ in range(sweep[name])]
         if actions:
             foretold[found["id"]] = actions
-    assert foretold == {id: sorted(actions, key=["removed", "cleared", "postponed",
+    assert foretold == {id: sorted(actions, key=["removed", "cleared", "moved",
                                                  "scheduled"].index)
                         for id, actions in told.items()}
-    assert len(foretold) == 2
+    assert len(foretold) == 3
 
 
 def test_nothing_is_changed(standin):

@@ -115,20 +115,26 @@ def test_the_rate_limited_one_that_is_due_last_stays(standin, gate):
 
 
 def test_else_the_earliest(standin, gate):
-    queue = [task(days(70), id=numbered(0)), task(days(60), id=numbered(1)),
+    queue = [task(days(70), id=numbered(0)), task(days(57.5), id=numbered(1)),
              task(days(80), id=numbered(2))]
     standin.put_state(**state([certificate(FRESH)], queue))
     assert gate.renew() == numbered(1)
-    assert only_task(standin)["status"]["due"] == days(60)
+    assert only_task(standin)["status"]["due"] == days(57.5)
+
+
+def test_it_comes_back_from_after_the_certificate_is_due(standin, gate):
+    standin.put_state(**state([certificate(FRESH)], [task(days(900), id=numbered(0))]))
+    assert gate.renew() == numbered(0)
+    assert only_task(standin)["status"]["due"] == days(57)
 
 
 def test_none_is_kept_for_before_the_certificate_is_due(standin, gate):
-    queue = [task(days(2), id=numbered(0)), task(days(60), id=numbered(1)),
+    queue = [task(days(2), id=numbered(0)), task(days(57), id=numbered(1)),
              task(days(70), id=numbered(2))]
     standin.put_state(**state([certificate(FRESH)], queue))
     assert gate.renew() == numbered(1)
     assert only_task(standin)["id"] == numbered(1)
-    assert only_task(standin)["status"]["due"] == days(60)
+    assert only_task(standin)["status"]["due"] == days(57)
 
 
 @pytest.mark.parametrize("queue", [
@@ -193,7 +199,7 @@ def of_domain(standin, id="b"):
 
 def test_those_that_run_are_left_and_what_would_follow_them_is_put_off(standin, gate):
     fill_the_dispatcher(standin, [task(id=numbered(10)), task(id=numbered(11))])
-    standin.add(tasks=[task(days(-1), id=numbered(0))] +
+    standin.add(tasks=[task(days(-0.1), id=numbered(0))] +
                 [task(id=numbered(20 + i)) for i in range(5)])
     assert gate.renew() == numbered(0)
     left = of_domain(standin)
@@ -207,7 +213,7 @@ def test_those_that_run_are_left_and_what_would_follow_them_is_put_off(standin, 
 
 def test_what_was_put_off_goes_when_the_other_has_left_a_renewal(standin, gate):
     fill_the_dispatcher(standin, [task(id=numbered(10))])
-    standin.add(tasks=[task(days(-1), id=numbered(0))])
+    standin.add(tasks=[task(days(-0.1), id=numbered(0))])
     gate.renew()
     standin.runner(enabled=False)
     standin.put_state(**state([certificate(FRESH)], tasks=[
@@ -219,11 +225,11 @@ def test_what_was_put_off_goes_when_the_other_has_left_a_renewal(standin, gate):
 
 def test_what_was_put_off_is_pulled_when_the_other_has_failed(standin, gate):
     fill_the_dispatcher(standin, [task(id=numbered(10))])
-    standin.add(tasks=[task(days(-1), id=numbered(0))])
+    standin.add(tasks=[task(days(-0.1), id=numbered(0))])
     gate.renew()
     standin.put_state(**state(tasks=[
         task(of_domain(standin)[numbered(0)]["due"], id=numbered(0)),
-        failed("Order invalid", id=numbered(10))]))
+        failed("Order invalid", at=days(-0.1), id=numbered(10))]))
     assert gate.renew() == numbered(0)
     assert only_task(standin)["status"]["due"] < days(0.01)
 

@@ -17,7 +17,7 @@ from gate import Gate
 from lock_server import Redis
 from standin import basic, binary
 from test_collapse import DIGITS, LIMITED, failed, numbered, only_task, refused
-from test_gate import (DUE, FRESH, NOW, SOON, certificate, days, domain, live_tasks, retry, stamp,
+from test_gate import (DUE, EXPIRED, FRESH, NOW, SOON, certificate, days, domain, live_tasks, retry, stamp,
                        state, task)
 
 DAY = 86400
@@ -109,11 +109,11 @@ def test_many_domains_and_more_tasks_than_a_page(standin):
     queue = [task(days(20 + i), domain=id, id="jp173xlc" + id + "aa" + "abc"[i])
              for id in ids for i in range(3)]
     queue += [retry(days(6), domain="zz", id=numbered(i) + "a") for i in range(900)]
-    standin.put_state(**state(tasks=queue, domains=[
+    standin.put_state(**state([certificate(FRESH, [f"mail.{id}.test"]) for id in ids], queue, [
         domain(id, f"{id}.test") for id in ids + ["zz"]]))
     sweep(standin.port)
     assert sorted(task["domainId"] for task in live_tasks(standin)) == sorted(ids + ["zz"])
-    assert all(task["status"]["due"] in (days(20), days(6)) for task in live_tasks(standin))
+    assert all(task["status"]["due"] in (days(57), days(6)) for task in live_tasks(standin))
 
 
 def test_more_domains_than_a_page(standin):
@@ -153,16 +153,18 @@ def healthy(count):
     """As many domains, each with a fresh certificate and its next renewal queued."""
     return state() | {"domains": [], "generate": {
         "domains": count, "suffix": "test", "subjectAlternativeNames": {"mail": True},
-        "certificate_age_days": 3, "task_due_days": 60}}
+        "certificate_age_days": 3, "task_due_days": 57}}
 
 
 def test_domains_without_anything_to_change_are_read_together(standin):
     standin.put_state(**healthy(700))
-    standin.add(domains=[domain(f"zz{letter}", f"due{letter}.test") for letter in DIGITS])
+    standin.add(domains=[domain(f"zz{letter}", f"due{letter}.test") for letter in DIGITS],
+                tasks=[task(domain=f"zz{letter}", id=numbered(i))
+                       for i, letter in enumerate(DIGITS)])
     standin.reset_counters()
     assert changes(standin.port) == []
-    pages_of_the_list, facts, searches = 2 + 2 + 1, 1, len(DIGITS) // 8
-    assert standin.counters()["http_requests"] <= pages_of_the_list + facts + searches
+    pages_of_the_list, facts, certificates = 2 + 2 + 1, 4, 2
+    assert standin.counters()["http_requests"] <= pages_of_the_list + facts + certificates
 
 
 def test_a_server_that_lists_less_than_a_page_is_read_to_its_end(standin):
@@ -241,19 +243,170 @@ def test_a_lost_renewal_is_given_back(standin):
 
 
 @pytest.mark.parametrize("certificates, tasks, kind", [
-    ([certificate(DUE)], [], "Automatic"),
-    ([], [], "Automatic"),
+    ([certificate(DUE)], [task(SOON)], "Automatic"),
+    ([], [task(SOON)], "Automatic"),
     ([certificate(FRESH)], [task(SOON)], "Automatic"),
-    ([certificate(FRESH)], [task(days(80))], "Automatic"),
-    ([certificate(FRESH)], [retry(days(3), "DNS error: timeout")], "Automatic"),
+    ([certificate(FRESH)], [task(days(57))], "Automatic"),
+    ([certificate(DUE)], [retry(days(0.2), "DNS error: timeout")], "Automatic"),
     ([certificate(FRESH)], [], "Manual"),
-    ([certificate(FRESH, ["www.example.org"])], [], "Automatic"),
-], ids=["due", "no certificate", "running", "queued", "retried", "manual", "other names"])
+    ([], [], "Manual"),
+], ids=["due", "no certificate", "running", "queued", "retried", "manual", "manual, none"])
 def test_nothing_else_is_made_or_changed(standin, certificates, tasks, kind):
     standin.put_state(**state(certificates, tasks, domains=[domain(kind=kind)]))
     before = standin.state()["tasks"]
     assert changes(standin.port) == []
     assert standin.state()["tasks"] == before
+
+
+# Every domain has its one task, due at the right time.
+
+LONG_LIVED = {"notValidBefore": days(-3), "notValidAfter": days(3650)}
+
+
+def only_change(standin):
+    """What a dry run and the audit foretell, and then the sweep does; what it tells."""
+    foretold, = changes(standin.port, "--dry-run")
+    change, = changes(standin.port)
+    assert {key: foretold[key] for key in foretold if key != "due"} == \
+        {key: change[key] for key in foretold if key != "due"}
+    assert changes(standin.port) == []
+    return change
+
+
+@pytest.mark.parametrize("stored", [[], [certificate(DUE)], [certificate(EXPIRED)],
+                                    [certificate(FRESH, ["www.example.org"])]],
+                         ids=["removed", "due", "expired", "other names"])
+def test_a_domain_without_its_certificate_gets_it_back(standin, stored):
+    standin.put_state(**state(stored))
+    change = only_change(standin)
+    assert (change["action"], change["id"]) == ("scheduled", only_task(standin)["id"])
+    assert standin.run() == 1
+    assert changes(standin.port) == []
+    assert standin.counters()["certificates"] == 1
+    assert len(live_tasks(standin)) == 1
+
+
+@pytest.mark.parametrize("stored", [[], [certificate(DUE)]], ids=["removed", "due"])
+def test_nor_does_it_wait_for_a_task_that_is_queued_for_later(standin, stored):
+    standin.put_state(**state(stored, [task(days(59))]))
+    change = only_change(standin)
+    assert (change["action"], change["id"], change["old_due"]) == \
+        ("advanced", only_task(standin)["id"], days(59))
+    assert standin.run() == 1
+    assert standin.counters()["certificates"] == 1
+    assert changes(standin.port) == []
+
+
+def test_a_renewal_comes_back_from_after_the_certificate_is_due(standin):
+    """It was put off beside a certificate of ten years that has gone."""
+    standin.put_state(**state([certificate(FRESH), certificate(LONG_LIVED)], [task(days(57))]))
+    assert only_change(standin)["action"] == "postponed"
+    assert only_task(standin)["status"]["due"] > days(2400)
+    standin.put_state(**state([certificate(FRESH)], live_tasks(standin)))
+    assert only_change(standin)["action"] == "advanced"
+    assert only_task(standin)["status"]["due"] == days(57)
+
+
+def test_what_the_ca_would_refuse_waits_for_it(standin):
+    standin.put_state(**state([certificate(DUE)], [
+        task(days(59)), failed("Rate limited. Retry after 777600 seconds")]))
+    change = only_change(standin)
+    until = stamp(NOW - datetime.timedelta(minutes=10) + datetime.timedelta(days=9))
+    assert (change["action"], only_task(standin)["status"]["due"]) == ("advanced", until)
+
+
+def test_one_that_is_made_waits_for_it_too(standin):
+    standin.put_state(**state([certificate(DUE)],
+                              [failed("Rate limited. Retry after 777600 seconds")]))
+    only_change(standin)
+    until = stamp(NOW - datetime.timedelta(minutes=10) + datetime.timedelta(days=9))
+    assert only_task(standin)["status"]["due"] == until
+
+
+def parse(time):
+    return datetime.datetime.strptime(time, "%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_what_is_due_at_once_is_spread_over_the_accounts_limit(standin):
+    """As on the first sweep of a server whose renewals were all lost."""
+    standin.put_state(**state() | {"domains": [], "generate": {
+        "domains": 120, "suffix": "test", "subjectAlternativeNames": {"mail": True}}})
+    limit = {"ACCOUNT_LIMIT": "100/1h"}
+    foretold = changes(standin.port, "--dry-run", **limit)
+    changes(standin.port, **limit)
+    for dues in ([change["due"] for change in foretold],
+                 [task["status"]["due"] for task in live_tasks(standin)]):
+        began, *_ = dues = [parse(due) for due in sorted(dues)]
+        waits = [(due - began).total_seconds() for due in dues]
+        assert len(dues) == 120
+        assert waits[99] < 30
+        assert all(abs(wait - 36 * (i + 1)) < 30 for i, wait in enumerate(waits[100:]))
+    assert standin.run() == 100
+    assert changes(standin.port, **limit) == []
+
+
+# A task that never runs.
+
+LONG_AGO = days(-30)
+LOCKED = {"lockedUntil": days(30)}
+
+
+def test_a_task_that_never_runs_is_replaced(standin):
+    stuck = task(LONG_AGO, **{}) | LOCKED
+    standin.put_state(**state([certificate(EXPIRED)], [stuck]))
+    assert standin.run() == 0
+    told = changes(standin.port)
+    made = told[0]["id"]
+    assert told[0]["action"] == "scheduled"
+    if standin.version == "v0.16.5":  # which neither destroys it nor writes it while it is locked
+        assert {task["id"] for task in live_tasks(standin)} == {stuck["id"], made}
+        assert len(told) == 1
+    else:
+        assert [(change["action"], change["id"], change["survivor"]) for change in told[1:]] == \
+            [("destroyed", stuck["id"], made)]
+        assert only_task(standin)["id"] == made
+    assert standin.run() == 1
+    assert standin.counters()["certificates"] == 1
+    assert changes(standin.port) == []
+
+
+def test_one_that_is_not_locked_any_more_is_written_as_failed_where_it_is_not_destroyed(standin):
+    standin.put_state(**state([certificate(EXPIRED)], [task(LONG_AGO)]))
+    changes(standin.port)
+    made = only_task(standin)
+    assert made["id"] != task()["id"]
+    if standin.version == "v0.16.5":
+        stuck, = [task for task in standin.state()["tasks"] if task["id"] != made["id"]]
+        assert stuck["status"]["failureReason"] == f"superseded by {made['id']}"
+
+
+def test_after_a_server_was_killed_while_it_ordered(standin):
+    standin.put_state(**state([certificate(EXPIRED)], [task(SOON)]))
+    standin.runner(enabled=True, order_seconds=600)
+    until(lambda: any(task["running"] for task in standin.state()["tasks"]))
+    standin.runner(enabled=False)
+    standin.kill(lock_seconds=10 * 3600)
+    assert changes(standin.port) == []
+    standin.clock(advance=3 * 3600)
+    assert changes(standin.port)[0]["action"] == "scheduled"
+    assert standin.run() == 1
+    assert standin.counters()["certificates"] == 1
+
+
+def test_none_is_stuck_where_that_is_off(standin):
+    standin.put_state(**state([certificate(EXPIRED)], [task(LONG_AGO) | LOCKED]))
+    assert changes(standin.port, STUCK_AFTER="off") == []
+    assert changes(standin.port, STUCK_AFTER="721h") == []
+
+
+def test_a_create_does_not_wait_for_it_either(standin):
+    stuck = task(LONG_AGO) | LOCKED
+    standin.put_state(**state([certificate(EXPIRED)], [stuck]))
+    with Gate(standin.port) as gate:
+        ids = {gate.renew() for _ in range(3)}
+    assert len(ids) == 1 and stuck["id"] not in ids
+    left = {task["id"] for task in live_tasks(standin)}
+    assert left == (ids | {stuck["id"]} if standin.version == "v0.16.5" else ids)
 
 
 def test_a_failed_refusal_moves_the_one_that_stays(standin):
@@ -523,8 +676,9 @@ def sweep_until_killed(server, fatal, before):
 
 
 def summary(server):
-    """All but the ids of tasks made anew, and when."""
-    return sorted((task["domainId"], task["status"]["@type"], task["status"].get("due"),
+    """All but the ids of tasks made anew, and when; and when exactly what is due now."""
+    soon = stamp(NOW + datetime.timedelta(hours=1))
+    return sorted((task["domainId"], task["status"]["@type"], max(task["status"]["due"], soon),
                    task["status"].get("attemptNumber")) for task in live_tasks(server))
 
 
@@ -540,7 +694,7 @@ def test_killed_at_any_write_the_next_sweep_ends_in_the_same_state(standin, befo
     standin.put_state(**beginning)
     sweep(standin.port)
     expected = summary(standin)
-    assert len(expected) == 4
+    assert len(expected) == 5
     for fatal in range(1, 20):
         standin.put_state(**beginning)
         ended = sweep_until_killed(standin, fatal, before)

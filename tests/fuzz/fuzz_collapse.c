@@ -25,6 +25,11 @@ static void read_task(const uint8_t *data, struct renewal_task *task, char id[st
     };
 }
 
+static bool is_stuck(const struct collapse_facts *facts, const struct renewal_task *task)
+{
+    return renewal_task_stuck(task, facts->now, facts->stuck_after_seconds);
+}
+
 static bool is_due(const struct collapse_facts *facts, const struct renewal_task *task)
 {
     return !wall_time_before(wall_time_add(facts->now, COLLAPSE_MARGIN_SECONDS), task->due);
@@ -33,12 +38,15 @@ static bool is_due(const struct collapse_facts *facts, const struct renewal_task
 static void check(const struct collapse_facts *facts, const struct collapse_plan *plan,
                   const enum collapse_fate *fates)
 {
-    size_t due = 0, due_left = 0, waiting = 0, waiting_left = 0;
+    size_t due = 0, due_left = 0, waiting = 0, waiting_left = 0, stuck_left = 0;
 
     for (size_t i = 0; i < facts->task_count; i++) {
         bool removed = fates[i] == COLLAPSE_REMOVED || fates[i] == COLLAPSE_YIELDS;
         if (facts->tasks[i].state == TASK_FAILED) {
             MUST(!removed && fates[i] != COLLAPSE_REWRITTEN);
+        } else if (is_stuck(facts, &facts->tasks[i])) {
+            MUST(fates[i] == COLLAPSE_REMOVED || fates[i] == COLLAPSE_LEFT);
+            stuck_left += !removed;
         } else if (is_due(facts, &facts->tasks[i])) {
             due++;
             due_left += !removed;
@@ -49,8 +57,11 @@ static void check(const struct collapse_facts *facts, const struct collapse_plan
         }
     }
     MUST(due_left == (due > 0) && waiting_left == (waiting > 0));
-    MUST(waiting == 0 || (plan->survivor < facts->task_count &&
-                          !wall_time_before(plan->due, facts->tasks[plan->survivor].due)));
+    MUST(stuck_left == 0 || due + waiting + plan->makes == 0);
+    MUST(plan->makes == (facts->upkeep && due + waiting == 0));
+    MUST(waiting == 0 || plan->survivor < facts->task_count);
+    MUST(waiting == 0 || facts->upkeep ||
+         !wall_time_before(plan->due, facts->tasks[plan->survivor].due));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -65,6 +76,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     facts.refused_until = data[0] & 1 ? (wall_time){(int8_t)data[0] * 20} : WALL_TIME_NEVER;
     facts.renewal_due = data[1] & 1 ? (wall_time){(int8_t)data[1] * 20} : WALL_TIME_NEVER;
     facts.newborn = data[2] & 1 ? "ta" : NULL;
+    facts.upkeep = data[2] & 2;
+    facts.stuck_after_seconds = data[2] & 4 ? 600 : 0;
+    facts.not_before = data[2] & 8 ? (wall_time){data[2] * 10} : WALL_TIME_NEVER;
+    facts.expires = wall_time_add(facts.renewal_due, data[2] & 16 ? 3600 : 0);
     data += 3;
     size -= 3;
     for (; size >= TASK_BYTES && facts.task_count < TASKS_MOST; facts.task_count++) {

@@ -43,6 +43,8 @@ static void no_skip(void *user, const struct sweep_skip *skip)
     "\"failureReason\":\"Certificate for domain example.org is still valid; renewal is not due "   \
     "until 2027-01-19T12:00:00Z\"}"
 
+#define STUCK "{\"@type\":\"Pending\",\"due\":\"2026-11-23T06:00:00Z\"}"
+
 static const struct scenario {
     const char *name;
     const char *statuses[4];
@@ -56,7 +58,8 @@ static const struct scenario {
      false,
      1},
     {"lost", {NOT_DUE}, false, true, 1},
-    {"nothing", {NULL}, false, false, 0},
+    {"nothing", {NULL}, false, false, 1},
+    {"stuck", {STUCK}, false, true, 1},
 };
 
 static struct sweep_context context_of(struct hold_settings *settings, struct sweep_place *place)
@@ -121,7 +124,7 @@ static void sweep_once(struct queue_server *server, const struct sweep_context *
 static bool run(const struct scenario *scenario, int allocations, bool persistent)
 {
     struct queue_server server;
-    struct hold_settings settings = {.blind_hold_seconds = 3600};
+    struct hold_settings settings = {.blind_hold_seconds = 3600, .stuck_after_seconds = 3 * 3600};
     struct sweep_place place = {0};
     struct sweep_context context = context_of(&settings, &place);
 
@@ -195,12 +198,15 @@ static void lose_the_certificate(struct queue_server *server)
 static void it_decides_on_what_is_there_once_it_has_the_domain(void **state)
 {
     (void)state;
-    static void (*const happenings[])(struct queue_server *server) = {make_another_task,
-                                                                      lose_the_certificate};
+    static const struct {
+        void (*happens)(struct queue_server *server);
+        unsigned created;
+    } happenings[] = {{make_another_task, 0}, {lose_the_certificate, 1}};
 
     for (size_t i = 0; i < sizeof happenings / sizeof *happenings; i++) {
         struct queue_server server;
-        struct hold_settings settings = {.blind_hold_seconds = 3600};
+        struct hold_settings settings = {.blind_hold_seconds = 3600,
+                                         .stuck_after_seconds = 3 * 3600};
         struct sweep_place place = {0};
         struct sweep_context context = context_of(&settings, &place);
 
@@ -209,10 +215,10 @@ static void it_decides_on_what_is_there_once_it_has_the_domain(void **state)
         while (!sweep_request(sweep).is_awaited)
             answer(sweep, &server);
         assert_int_equal(sweep_step(sweep), SWEEP_SEND);
-        happenings[i](&server);
+        happenings[i].happens(&server);
         drive(sweep, &server);
         assert_null(sweep_error(sweep));
-        assert_int_equal(server.created, 0);
+        assert_int_equal(server.created, happenings[i].created);
         sweep_destroy(sweep);
         json_decref(server.tasks);
         flight_table_destroy(context.flights);

@@ -1,0 +1,72 @@
+#include "jmap/queue/outlook.h"
+
+#include <stdlib.h>
+
+/* NULL when memory runs out. */
+static struct renewal_task *all_tasks(const struct inventory *inventory,
+                                      const struct inventory_domain *domain,
+                                      const struct lookup_domain *found, size_t *count)
+{
+    const struct inventory_task *listed = inventory->tasks + domain->first, *same;
+    struct renewal_task *tasks = calloc(found->task_count + domain->count + 1, sizeof *tasks);
+    bool *is_found = calloc(domain->count + 1, sizeof *is_found);
+
+    *count = 0;
+    for (size_t i = 0; tasks && is_found && i < found->task_count; i++) {
+        tasks[(*count)++] = found->tasks[i];
+        same = inventory_task_of(inventory, domain, found->tasks[i].id);
+        if (same)
+            is_found[same - listed] = true;
+    }
+    for (size_t i = 0; tasks && is_found && i < domain->count; i++) {
+        if (!is_found[i])
+            tasks[(*count)++] = listed[i].task;
+    }
+    if (!is_found) {
+        free(tasks);
+        tasks = NULL;
+    }
+    free(is_found);
+    return tasks;
+}
+
+bool outlook_open(struct outlook *outlook, const struct inventory *inventory,
+                  const struct inventory_domain *domain, const struct lookup_domain *found,
+                  const struct hold_settings *settings, wall_time now)
+{
+    *outlook = (struct outlook){.stuck_after_seconds = settings->stuck_after_seconds};
+    outlook->tasks = all_tasks(inventory, domain, found, &outlook->task_count);
+    outlook->fates = calloc(outlook->task_count + 1, sizeof *outlook->fates);
+    if (!outlook->tasks || !outlook->fates) {
+        outlook_clear(outlook);
+        return false;
+    }
+    struct held_facts held = lookup_held_facts(found, hold_limits(settings), now);
+    held.tasks = outlook->tasks;
+    held.task_count = outlook->task_count;
+    outlook->refused_until = held_until(&held).until;
+    return true;
+}
+
+void outlook_plan(struct outlook *outlook, const struct lookup_domain *found, wall_time not_before,
+                  wall_time now)
+{
+    outlook->plan =
+        upkeep_plan(&(struct upkeep_facts){.now = now,
+                                           .renewable = found->renewable,
+                                           .renewal_due = found->renewal_due,
+                                           .expires = found->newest_expiry,
+                                           .refused_until = outlook->refused_until,
+                                           .not_before = not_before,
+                                           .tasks = outlook->tasks,
+                                           .task_count = outlook->task_count,
+                                           .stuck_after_seconds = outlook->stuck_after_seconds},
+                    outlook->fates);
+}
+
+void outlook_clear(struct outlook *outlook)
+{
+    free(outlook->tasks);
+    free(outlook->fates);
+    *outlook = (struct outlook){0};
+}

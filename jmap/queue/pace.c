@@ -1,0 +1,267 @@
+#include "jmap/queue/pace.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/collapse.h"
+
+/*
+ * So much of the limit's window a task may be due after the time that would be found for it now,
+ * and so much before: with each certificate that comes the times of those behind it move a little.
+ */
+#define LATE_PARTS 20
+#define EARLY_PARTS 100
+
+/* Ascending. */
+struct orders {
+    struct order_time *times;
+    size_t count, room;
+};
+
+/* One ACME provider, which has one account at its CA. */
+struct pace_account {
+    char provider_id[OBJECT_ID_SIZE];
+    struct orders all;   /* those that queued tasks will make too, whether they fit or not */
+    struct orders known; /* of the domains that were come by, which fit */
+    wall_time free;      /* before it no more orders fit; the first that does is found from there */
+};
+
+/* ---- one account's orders ---- */
+
+/* The first that is not before a time; count where all are. */
+static size_t place_in(const struct orders *orders, wall_time at)
+{
+    size_t from = 0, to = orders->count;
+
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (wall_time_before(orders->times[middle].at, at))
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+static bool append(struct orders *orders, wall_time at, bool issued)
+{
+    if (orders->count == orders->room) {
+        size_t room = orders->room ? 2 * orders->room : 64;
+        struct order_time *grown = realloc(orders->times, room * sizeof *grown);
+        if (!grown)
+            return false;
+        orders->times = grown;
+        orders->room = room;
+    }
+    orders->times[orders->count++] = (struct order_time){.at = at, .issued = issued};
+    return true;
+}
+
+static bool insert(struct orders *orders, wall_time at, bool issued)
+{
+    size_t place = place_in(orders, at);
+
+    if (!append(orders, at, issued))
+        return false;
+    struct order_time added = orders->times[orders->count - 1];
+    memmove(&orders->times[place + 1], &orders->times[place],
+            (orders->count - 1 - place) * sizeof added);
+    orders->times[place] = added;
+    return true;
+}
+
+static void remove_task(struct orders *orders, wall_time at)
+{
+    size_t place = place_in(orders, at);
+
+    while (place < orders->count && orders->times[place].issued)
+        place++;
+    if (place == orders->count || !wall_time_equal(orders->times[place].at, at))
+        return;
+    orders->count--;
+    memmove(&orders->times[place], &orders->times[place + 1],
+            (orders->count - place) * sizeof *orders->times);
+}
+
+/*
+ * The first time from `from` on for one more. What is further back than two windows has been given
+ * back, even where the orders of the first were a few too many, so that each step looks at few.
+ */
+static wall_time next_time(const struct orders *orders, struct issue_limit limit, wall_time from)
+{
+    wall_time past = wall_time_add(from, -limit.window_seconds);
+    size_t first = place_in(orders, wall_time_add(past, -limit.window_seconds));
+
+    return account_limit_next(limit, orders->times + first, orders->count - first, from, past);
+}
+
+/* ---- all of them ---- */
+
+/* Providers are few. NULL when memory runs out. */
+static struct pace_account *account_of(struct pace *pace, const struct inventory_domain *domain)
+{
+    for (size_t i = 0; i < pace->account_count; i++) {
+        if (strcmp(pace->accounts[i].provider_id, domain->provider_id) == 0)
+            return &pace->accounts[i];
+    }
+    struct pace_account *grown =
+        realloc(pace->accounts, (pace->account_count + 1) * sizeof *pace->accounts);
+    if (!grown)
+        return NULL;
+    pace->accounts = grown;
+    struct pace_account *account = &grown[pace->account_count++];
+    *account = (struct pace_account){.free = pace->now};
+    strncpy(account->provider_id, domain->provider_id, OBJECT_ID_SIZE - 1);
+    return account;
+}
+
+/* The earliest of the listed tasks; of several one will be left. */
+static wall_time queued_for(const struct pace *pace, const struct inventory_domain *domain)
+{
+    wall_time earliest = WALL_TIME_NEVER;
+
+    for (size_t i = 0; i < domain->count; i++) {
+        const struct renewal_task *task = &pace->inventory->tasks[domain->first + i].task;
+        if (task->state == TASK_FAILED)
+            continue;
+        if (wall_time_equal(earliest, WALL_TIME_NEVER) || wall_time_before(task->due, earliest))
+            earliest = task->due;
+    }
+    return earliest;
+}
+
+static int order_order(const void *a, const void *b)
+{
+    const struct order_time *x = a, *y = b;
+
+    return wall_time_before(y->at, x->at) - wall_time_before(x->at, y->at);
+}
+
+static bool place_queued(struct pace *pace)
+{
+    for (size_t i = 0; i < pace->inventory->domain_count; i++) {
+        const struct inventory_domain *domain = &pace->inventory->domains[i];
+        pace->placed[i] = domain->automatic ? queued_for(pace, domain) : WALL_TIME_NEVER;
+        if (wall_time_equal(pace->placed[i], WALL_TIME_NEVER))
+            continue;
+        struct pace_account *account = account_of(pace, domain);
+        if (!account || !append(&account->all, pace->placed[i], false))
+            return false;
+    }
+    for (size_t i = 0; i < pace->account_count; i++)
+        qsort(pace->accounts[i].all.times, pace->accounts[i].all.count, sizeof(struct order_time),
+              order_order);
+    return true;
+}
+
+bool pace_open(struct pace *pace, const struct inventory *inventory, struct issue_limit limit,
+               wall_time now)
+{
+    *pace = (struct pace){.inventory = inventory, .limit = limit, .now = now};
+    pace->placed = calloc(inventory->domain_count + 1, sizeof *pace->placed);
+    pace->noted = calloc(inventory->domain_count + 1, sizeof *pace->noted);
+    if (pace->placed && pace->noted && place_queued(pace))
+        return true;
+    pace_close(pace);
+    return false;
+}
+
+void pace_close(struct pace *pace)
+{
+    for (size_t i = 0; i < pace->account_count; i++) {
+        free(pace->accounts[i].all.times);
+        free(pace->accounts[i].known.times);
+    }
+    free(pace->accounts);
+    free(pace->placed);
+    free(pace->noted);
+    *pace = (struct pace){0};
+}
+
+/* ---- one domain ---- */
+
+/* The orders of a window: a certificate that exists proves that there was a token for it. */
+static bool note_issued(struct pace *pace, struct pace_account *account,
+                        const struct lookup_domain *found)
+{
+    wall_time past = wall_time_add(pace->now, -pace->limit.window_seconds);
+
+    for (size_t i = 0; i < found->issued_count; i++) {
+        wall_time at = found->issued[i];
+        if (wall_time_before(past, at) &&
+            (!insert(&account->all, at, true) || !insert(&account->known, at, true)))
+            return false;
+    }
+    return true;
+}
+
+/* A task is due that is not stuck. */
+static bool is_on_its_way(const struct pace *pace, const struct outlook *outlook)
+{
+    wall_time soon = wall_time_add(pace->now, COLLAPSE_MARGIN_SECONDS);
+
+    for (size_t i = 0; i < outlook->task_count; i++) {
+        const struct renewal_task *task = &outlook->tasks[i];
+        if (task->state != TASK_FAILED && !wall_time_before(soon, task->due) &&
+            !renewal_task_stuck(task, pace->now, outlook->stuck_after_seconds))
+            return true;
+    }
+    return false;
+}
+
+/* A task that waits may go on waiting, since its order fits and would fit hardly earlier. */
+static bool keeps(const struct pace *pace, struct pace_account *account, wall_time placed,
+                  wall_time from)
+{
+    int64_t late = pace->limit.window_seconds / LATE_PARTS;
+    int64_t early = pace->limit.window_seconds / EARLY_PARTS;
+
+    if (!wall_time_before(pace->now, placed) || wall_time_before(placed, from))
+        return false;
+    account->free = next_time(&account->all, pace->limit, account->free);
+    wall_time latest = wall_time_add(wall_time_later(from, account->free), late);
+    wall_time fits = next_time(&account->known, pace->limit, placed);
+    return !wall_time_before(latest, placed) &&
+           !wall_time_before(wall_time_add(placed, early), fits);
+}
+
+/* When the order of a domain that is due comes; in `all` it has a place already, where it has one.
+ */
+static bool find_time(const struct pace *pace, struct pace_account *account, wall_time *placed,
+                      wall_time from)
+{
+    if (keeps(pace, account, *placed, from))
+        return true;
+    remove_task(&account->all, *placed);
+    if (wall_time_before(pace->now, *placed) && wall_time_before(*placed, account->free))
+        account->free = *placed;
+    *placed = next_time(&account->all, pace->limit, wall_time_later(from, account->free));
+    return insert(&account->all, *placed, false);
+}
+
+bool pace_place(struct pace *pace, const struct inventory_domain *domain,
+                const struct lookup_domain *found, const struct outlook *outlook,
+                wall_time *not_before)
+{
+    size_t which = (size_t)(domain - pace->inventory->domains);
+    wall_time *placed = &pace->placed[which];
+
+    *not_before = WALL_TIME_NEVER;
+    if (pace->limit.burst == 0 || !found->renewable)
+        return true;
+    if (pace->noted[which]) {
+        *not_before = *placed;
+        return true;
+    }
+    struct pace_account *account = account_of(pace, domain);
+    if (!account || !note_issued(pace, account, found))
+        return false;
+    if (!wall_time_before(pace->now, found->renewal_due) && !is_on_its_way(pace, outlook)) {
+        wall_time from = wall_time_later(pace->now, outlook->refused_until);
+        if (!find_time(pace, account, placed, from))
+            return false;
+        *not_before = *placed;
+    }
+    pace->noted[which] = true;
+    return wall_time_equal(*placed, WALL_TIME_NEVER) || insert(&account->known, *placed, false);
+}

@@ -1,0 +1,40 @@
+#include "policy/upkeep.h"
+
+static struct upkeep_plan nothing(const struct upkeep_facts *facts, enum collapse_fate *fates)
+{
+    for (size_t i = 0; i < facts->task_count; i++)
+        fates[i] = COLLAPSE_LEFT;
+    return (struct upkeep_plan){.due = WALL_TIME_NEVER};
+}
+
+struct upkeep_plan upkeep_plan(const struct upkeep_facts *facts, enum collapse_fate *fates)
+{
+    if (!facts->renewable)
+        return nothing(facts, fates);
+
+    const struct collapse_plan collapse =
+        collapse_plan(&(struct collapse_facts){.now = facts->now,
+                                               .refused_until = facts->refused_until,
+                                               .renewal_due = facts->renewal_due,
+                                               .expires = facts->expires,
+                                               .not_before = facts->not_before,
+                                               .upkeep = true,
+                                               .stuck_after_seconds = facts->stuck_after_seconds,
+                                               .tasks = facts->tasks,
+                                               .task_count = facts->task_count},
+                      fates);
+    struct upkeep_plan plan = {
+        .changes = collapse.changes, .makes = collapse.makes, .due = collapse.due};
+
+    if (collapse.survivor < facts->task_count)
+        plan.stays = &facts->tasks[collapse.survivor];
+    else if (collapse.next < facts->task_count)
+        plan.stays = &facts->tasks[collapse.next];
+    for (size_t i = 0; i < facts->task_count; i++) {
+        plan.removed += fates[i] == COLLAPSE_REMOVED || fates[i] == COLLAPSE_YIELDS;
+        plan.stuck += fates[i] == COLLAPSE_REMOVED &&
+                      renewal_task_stuck(&facts->tasks[i], facts->now, facts->stuck_after_seconds);
+        plan.moves |= fates[i] == COLLAPSE_REWRITTEN;
+    }
+    return plan;
+}
