@@ -184,8 +184,10 @@ static const struct variable variables[] = {
      .help = "Threads that serve clients; auto is one a processor, at most 4."},
     {"MAX_HEAD", KIND_SIZE, MEMBER(max_head), .fallback = "16384",
      .allowed = "bytes from 4096 to 1048576", .least = 4096, .most = 1048576,
-     .help = "The largest head of a request, each field counted with 72 bytes more than its text, "
-             "and of an answer. Every client's connection takes twice as much memory."},
+     .help =
+         "The largest head of a request, each field counted with 72 bytes more than its text and "
+         "the first line with 1280, and of an answer. Every client's connection takes twice as "
+         "much memory."},
     {"MAX_REQUEST", KIND_SIZE, MEMBER(max_request), .fallback = "10000000",
      .allowed = "bytes from 1024 to 1000000000", .least = 1024, .most = 1000000000,
      .help = "The largest JMAP request; other requests have no limit."},

@@ -7,6 +7,9 @@
 
 #include "proxy/clients/acceptor.h"
 
+/* What libmicrohttpd takes for a connection beside the memory that it is told to. */
+#define LIBRARY_COST ((size_t)1024)
+
 static void on_ready(void *user, uint32_t events)
 {
     (void)events;
@@ -36,8 +39,9 @@ static struct MHD_Daemon *start_daemon(struct downstream *downstream,
         {accepts ? MHD_OPTION_LISTEN_SOCKET : MHD_OPTION_END, listener, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
-    /* A request's head stays there until the answer's has gone out. */
-    size_t memory = settings->max_head * 2;
+    /* A request's head stays there until the answer's has gone out; vetting_head_fits() leaves room
+     * for what is added. With the block's own head, it then fits into whole pages. */
+    size_t memory = settings->max_head * 2 - LIBRARY_COST;
     unsigned idle_seconds = (unsigned)(settings->idle_timeout_ms / 1000);
     return MHD_start_daemon(
         flags, 0, NULL, NULL, request_access, downstream, MHD_OPTION_ARRAY, listening,

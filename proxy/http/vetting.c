@@ -5,8 +5,8 @@
 
 /* libmicrohttpd's own note of a field comes to that. */
 #define FIELD_COST ((size_t)72)
-/* The rest of the request line, and what is added to the answer's head. */
-#define LINE_COST ((size_t)256)
+/* The rest of the request line, what is added to the answer's head, and the library's own. */
+#define LINE_COST ((size_t)1280)
 
 bool vetting_head_fits(const struct arrival *arrival, size_t limit)
 {

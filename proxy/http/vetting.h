@@ -13,9 +13,9 @@
 #include "proxy/clients/downstream.h"
 
 /*
- * False for a head of more than `limit` bytes, each field counted with 72 bytes more than its text.
- * A client's connection has twice the limit here, and the answer's head must fit in with that of
- * the request.
+ * False for a head of more than `limit` bytes, each field counted with 72 bytes more than its text
+ * and the request line with 1,280. A client's connection has about twice the limit here, and the
+ * answer's head must fit in with that of the request.
  */
 bool vetting_head_fits(const struct arrival *arrival, size_t limit);
 

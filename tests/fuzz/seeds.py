@@ -67,6 +67,14 @@ OTHERS = {
                b"RENEWGATE_ISSUE_LIMIT=5/168h\nRENEWGATE_TRUSTED_PROXIES=10.0.0.0/8\n"
                b"RENEWGATE_LOCK_URL=redis://:secret@127.0.0.1:6379/1\nRENEWGATE_IDLE_TIMEOUT=30s"],
     "refusal": [b"5/168h\n" + bytes(range(64))],
+    # The kind of request, eight cuts, the answer.
+    "answer_parser": [kind + b"\1\2\3\5\x08\x0d\x20\xff" + answer for kind, answer in [
+        (b"\0", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: \ty \r\n\r\nhello"),
+        (b"\0", b"HTTP/1.1 103 x\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked"
+               b"\r\n\r\n3;a=b\r\nabc\r\n0A\r\n0123456789\r\n0\r\nX-T: 1\r\n\r\n"),
+        (b"\0", b"HTTP/1.0 404 Not Found\r\nConnection: close\r\n\r\nuntil the end"),
+        (b"\1", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 1234\r\n\r\n"),
+        (b"\2", b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\n\r\n\x81\2{}")]],
     "forwarding": [b"X-Forwarded-For: 203.0.113.9, 192.0.2.7\nForwarded: for=\"[2001:db8::1]:4\";"
                    b"proto=https;host=\"mail.example.org\"\nHost: mail.example.org:8080\n"
                    b"Connection: close, X-Own\nContent-Length: 17"],
