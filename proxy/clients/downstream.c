@@ -152,12 +152,13 @@ void downstream_destroy(struct downstream *downstream)
 
 monotonic_time downstream_due(const struct downstream *downstream)
 {
-    return downstream->needs_run ? downstream->now : downstream->due;
+    return downstream->needs_run || downstream->has_answers ? downstream->now : downstream->due;
 }
 
 /*
  * libmicrohttpd is never done with answers that it asks for. What else it has to do ends with a run
- * that was of no use to anyone; then it may rest.
+ * that was of no use to anyone; then it may rest. So it may after a run that was only for answers
+ * which were sent whole: nothing is left of these, and what clients send is told by the loop.
  */
 static monotonic_time next_due(const struct downstream *downstream)
 {
@@ -171,11 +172,13 @@ static monotonic_time next_due(const struct downstream *downstream)
 
 void downstream_run(struct downstream *downstream, monotonic_time now)
 {
-    if (!downstream->needs_run && !monotonic_reached(downstream->due, now))
+    if (!downstream->needs_run && !downstream->has_answers &&
+        !monotonic_reached(downstream->due, now))
         return;
     downstream->now = now;
     downstream->busy = downstream->needs_run;
     downstream->needs_run = false;
+    downstream->has_answers = false;
     MHD_run(downstream->daemon);
     upgrades_destroy_ended(downstream);
     if (downstream->clients_left)

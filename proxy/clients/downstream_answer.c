@@ -6,7 +6,7 @@
 
 #define STREAM_BLOCK ((size_t)32768)
 /* What an idle socket takes at once, whatever its buffer. */
-#define EARLY_LIMIT ((size_t)16384)
+#define SENT_AT_ONCE ((size_t)16384)
 
 static ssize_t on_content(void *user, uint64_t position, char *into, size_t max)
 {
@@ -82,7 +82,6 @@ static bool tells_length(const struct answer *answer)
 enum MHD_Result incoming_queue_answer(struct incoming *incoming)
 {
     struct answer answer = {0};
-    incoming->downstream->busy = true;
     if (!incoming->downstream->handler->answer(incoming->object, &answer) || !tells_length(&answer))
         return MHD_NO;
     if (answer.kind == ANSWER_UPGRADE &&
@@ -95,6 +94,8 @@ enum MHD_Result incoming_queue_answer(struct incoming *incoming)
         return MHD_NO;
     enum MHD_Result result = MHD_NO;
     incoming->queued = true;
+    incoming->downstream->busy |=
+        answer.kind != ANSWER_EMPTY && (answer.kind != ANSWER_WHOLE || answer.len > SENT_AT_ONCE);
     if (add_fields(response, &answer))
         result = MHD_queue_response(incoming->connection, answer.status, response);
     MHD_destroy_response(response);
@@ -139,7 +140,7 @@ static void answer_early(struct incoming *incoming)
     struct buffer bytes = BUFFER_EMPTY;
     if (incoming->downstream->handler->answer(incoming->object, &answer) &&
         answer.kind != ANSWER_STREAM && answer.kind != ANSWER_UPGRADE &&
-        answer.len <= EARLY_LIMIT && tells_length(&answer) &&
+        answer.len <= SENT_AT_ONCE && tells_length(&answer) &&
         raw_answer_last(&answer, reason_of(answer.status), &bytes)) {
         enum raw_result result = write_past_library(incoming, &bytes);
         incoming->answered = result == RAW_SENT;

@@ -33,9 +33,10 @@ struct downstream {
     const struct downstream_handler *handler;
     void *user;
     bool needs_run;
+    bool has_answers;   /* for requests that wait without being suspended */
     monotonic_time now; /* when its latest run began */
     size_t asked_count; /* requests that wait without being suspended */
-    bool busy;          /* the latest run was called for, or has done more than ask these */
+    bool busy;          /* the latest run may have left something to do at once */
     bool draining;
     bool ending; /* no request is taken any more */
     monotonic_time due;

@@ -255,7 +255,6 @@ void request_completed(void *user, struct MHD_Connection *connection, void **con
     (void)code;
     struct downstream *downstream = user;
     struct incoming *incoming = *context;
-    downstream->busy = true;
     struct client *client = connection_client(connection);
     bool detached = incoming != NULL && incoming->file >= 0;
     if (incoming != NULL && !detached)
@@ -302,7 +301,7 @@ void incoming_give_leave(struct incoming *incoming)
 void incoming_resume(struct incoming *incoming)
 {
     if (incoming->asked > 0)
-        incoming->downstream->needs_run = true;
+        incoming->downstream->has_answers = true;
     if (!incoming->awaits_leave || incoming->ready || incoming->aborted)
         resume(incoming);
 }
