@@ -62,6 +62,15 @@ def test_the_chart_gives_the_plain_manifests():
     assert by_kind(rendered) == by_kind((ROOT / "deploy/kubernetes/service.yaml").read_text())
 
 
+def test_a_chart_without_a_credential_names_no_secret():
+    if not shutil.which("helm"):
+        pytest.skip("helm is not installed")
+    rendered = subprocess.run(["helm", "template", "renewgate", ROOT / "deploy/helm/renewgate", "--set",
+                               "authorizationSecret="], check=True, text=True, capture_output=True).stdout
+    assert "ecret" not in rendered and "AUTHORIZATION" not in rendered
+    assert by_kind(rendered)
+
+
 def test_the_charts_version_is_the_gates():
     chart = (ROOT / "deploy/helm/renewgate/Chart.yaml").read_text()
     assert re.search(r"^version: (.*)$", chart, re.M)[1] == VERSION
