@@ -52,12 +52,14 @@
  *     {"match": "substring of target or body", "times": 1, "delay_ms": 100, "hang": true,
  *      "close": true, "garbage": true, "truncate": true, "status": 503, "body": "...",
  *      "content_type": "text/html", "method_error": "forbidden", "method": "x:Task/query",
- *      "description": "...", "after": true, "retry_after": 2, "retry_after_date": true}
- *     The first that fits is taken. method_error: instead of the calls (of that method). after:
- * what was asked is done first. hang: until the faults are deleted, then closed. retry_after: with
- * a status; from the first that it meets for so many seconds, and each answer says how long yet, or
- * as a date until when. GET /log, DELETE
- * /log
+ *      "description": "...", "after": true, "retry_after": 2, "retry_after_date": true,
+ *      "user": "name", "skip": 3, "die": "path of a file"}
+ *     The first that fits is taken. user: whose requests, "" for nobody's (not over WebSockets).
+ * skip: so many that fit are let be first. die: the process ends there and then, and leaves its
+ * state in the file, as PUT /state takes it. method_error: instead of the calls (of that method).
+ * after: what was asked is done first. hang: until the faults are deleted, then closed.
+ * retry_after: with a status; from the first that it meets for so many seconds, and each answer
+ * says how long yet, or as a date until when. GET /log, DELETE /log
  *     [{"method", "target", "version", "headers": [[name, value]], "body", "body_length"}]: the
  * last 1,000 requests at the API listener; messages of a WebSocket as method "WS" POST /event
  * {"event": "state", "data": {...}}       to every open event stream

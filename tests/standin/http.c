@@ -4,6 +4,7 @@
 #include "tests/standin/clock.h"
 #include "tests/standin/defaults.h"
 #include "tests/standin/events.h"
+#include "tests/standin/render.h"
 #include "tests/standin/websocket.h"
 
 #include <inttypes.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #define JSON_TYPE "application/json; charset=utf-8"
 #define PROBLEM_TYPE "application/problem+json"
@@ -403,22 +405,37 @@ static void spoil(const struct fault *fault, struct answer *answer)
         ask_to_wait(fault, answer);
 }
 
+/* As a server that is killed: what it has stored is there, and every connection breaks. */
+static void die(const char *path)
+{
+    pthread_mutex_lock(&store.lock);
+    json_dump_file(render_state(), path, JSON_COMPACT);
+    _exit(0);
+}
+
 void http_answer(struct request *request, struct answer *answer)
 {
     struct fault fault = {0};
     pthread_mutex_lock(&store.lock);
     store.counters.http_requests++;
+    struct user *user = auth_user(request_header(request, "Authorization"));
+    char *name = text_copy(user ? user->name : "");
     pthread_mutex_unlock(&store.lock);
     traffic_note(request->method, request->target, request->version, request_headers(request),
                  request->body, request->len);
-    bool faulty = fault_take(request->target, request->body, request->len, &fault);
+    bool faulty = fault_take(request->target, name, request->body, request->len, &fault);
     bool before = faulty && !fault.after;
+    free(name);
+    if (before && fault.die)
+        die(fault.die);
     if (before && !suffer_in_place(request, &fault)) {
         answer->close = true;
     } else {
         bool replaced = before && (fault.garbage || fault.status || fault.body);
         if (!replaced)
             route(request, answer, faulty ? &fault : NULL);
+        if (faulty && fault.after && fault.die)
+            die(fault.die);
         if (faulty && fault.after && !http_suffer(&fault))
             answer->close = true;
         if (faulty)

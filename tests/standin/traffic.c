@@ -31,6 +31,9 @@ bool fault_add(const json_t *json, const char **error)
     const json_t *times = json_object_get(json, "times");
     struct fault fault = {
         .match = copy_member(json, "match"),
+        .user = copy_member(json, "user"),
+        .die = copy_member(json, "die"),
+        .skip = (long)json_integer_value(json_object_get(json, "skip")),
         .method = copy_member(json, "method"),
         .method_error = copy_member(json, "method_error"),
         .method_error_description = copy_member(json, "description"),
@@ -62,6 +65,8 @@ bool fault_add(const json_t *json, const char **error)
 void fault_free(struct fault *fault)
 {
     free(fault->match);
+    free(fault->user);
+    free(fault->die);
     free(fault->method);
     free(fault->method_error);
     free(fault->method_error_description);
@@ -109,22 +114,34 @@ static bool is_over(struct fault *fault)
     return now >= fault->until_ms;
 }
 
-bool fault_take(const char *target, const char *body, size_t len, struct fault *taken)
+/* Whether the request is one of its kind; the first `skip` of those are let be. */
+static bool fits(struct fault *fault, const char *target, const char *user, const char *body,
+                 size_t len)
+{
+    const char *match = fault->match;
+    if (!fault->times || (fault->user && strcmp(fault->user, user) != 0) ||
+        (match && !strstr(target, match) && !memmem(body, len, match, strlen(match))) ||
+        is_over(fault))
+        return false;
+    return fault->skip == 0 || fault->skip-- == 0;
+}
+
+bool fault_take(const char *target, const char *user, const char *body, size_t len,
+                struct fault *taken)
 {
     bool found = false;
     pthread_mutex_lock(&traffic_lock);
     for (size_t i = 0; i < fault_count && !found; i++) {
         struct fault *fault = &faults[i];
-        const char *match = fault->match;
-        if (!fault->times ||
-            (match && !strstr(target, match) && !memmem(body, len, match, strlen(match))) ||
-            is_over(fault))
+        if (!fits(fault, target, user, body, len))
             continue;
         if (fault->times > 0)
             fault->times--;
         fault->met++;
         *taken = *fault;
         taken->match = text_copy(fault->match);
+        taken->user = text_copy(fault->user);
+        taken->die = text_copy(fault->die);
         taken->method = text_copy(fault->method);
         taken->method_error = text_copy(fault->method_error);
         taken->method_error_description = text_copy(fault->method_error_description);

@@ -11,10 +11,12 @@
 
 /* One fault, as POST /faults describes it (control.h). */
 struct fault {
-    char *match, *method, *method_error, *method_error_description, *body, *content_type;
+    char *match, *user, *method, *method_error, *method_error_description, *body, *content_type;
+    char *die; /* where the state goes first */
     int delay_ms;
     bool hang, close, garbage, truncate, after;
     unsigned status;
+    long skip;           /* requests that fit and are let be */
     long times;          /* left; negative: for ever */
     long met;            /* requests */
     int64_t retry_after; /* seconds; 0: it says nothing of that */
@@ -25,9 +27,10 @@ struct fault {
 bool fault_add(const json_t *json, const char **error);
 void faults_clear(void);
 json_t *faults_describe(void);
-/* The first fault that fits the request, used up by one; false when there is none. The copy is to
- * be cleared with fault_free. */
-bool fault_take(const char *target, const char *body, size_t len, struct fault *fault);
+/* The first fault that fits the request, used up by one; false when there is none. `user` is "" for
+ * who is nobody. The copy is to be cleared with fault_free. */
+bool fault_take(const char *target, const char *user, const char *body, size_t len,
+                struct fault *fault);
 void fault_free(struct fault *fault);
 /* Rises whenever the faults are cleared: who hangs on one is released. */
 unsigned long faults_generation(void);

@@ -230,7 +230,7 @@ static bool take_message(const struct connection *c, const char *text, size_t le
 {
     struct fault fault = {0};
     traffic_note("WS", "/jmap/ws", "", json_array(), text, len);
-    bool faulty = fault_take("/jmap/ws", text, len, &fault);
+    bool faulty = fault_take("/jmap/ws", "", text, len, &fault);
     bool good = true;
     json_t *answer = NULL;
     if (faulty && !fault.after)
