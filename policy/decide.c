@@ -95,6 +95,9 @@ static struct decision decide_blindly(const struct decision_facts *facts)
 {
     if (facts->on_lookup_failure == LOOKUP_FAILURE_REFUSE)
         return without_task(OUTCOME_REFUSE, 10, "the look-ups failed");
+    if (!facts->blind_id && facts->blind_unanswered)
+        return without_task(OUTCOME_REFUSE, 10,
+                            "the look-ups failed, and the answer to an earlier renewal was lost");
     if (!facts->blind_id)
         return without_task(OUTCOME_FORWARD, 9, "the look-ups failed");
     return (struct decision){

@@ -28,7 +28,7 @@ struct decision_facts {
     wall_time now;
     wall_time asked;       /* the create's due time; `now` where it names none or one in the past */
     bool forced;           /* Renewgate-Force: 1, and allowed */
-    bool looked_up;        /* the look-ups succeeded; else only `now` and `blind_id` count */
+    bool looked_up;        /* the look-ups succeeded; else only `now` and the blind ones count */
     bool renewable;        /* the domain exists and its certificates are managed automatically */
     wall_time renewal_due; /* R; WALL_TIME_NEVER where no certificate has the exact set */
     wall_time refused_until;          /* H; WALL_TIME_NEVER where nothing says so */
@@ -36,7 +36,8 @@ struct decision_facts {
     const struct renewal_task *tasks; /* less those that the same request destroys or rewrites */
     size_t task_count;                /* Failed ones are passed over, as are stuck ones */
     int64_t stuck_after_seconds;      /* 0: none is stuck */
-    const char *blind_id; /* a task this gate forwarded blindly within the interval, or NULL */
+    const char *blind_id;  /* a task this gate forwarded blindly within the interval, or NULL */
+    bool blind_unanswered; /* a create was forwarded within the interval, and its answer lost */
     enum not_due_mode not_due;
     enum lookup_failure_mode on_lookup_failure;
 };

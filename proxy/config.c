@@ -205,6 +205,10 @@ static const struct variable variables[] = {
     {"LOOKUP_TIMEOUT", KIND_MILLISECONDS, MEMBER(lookup_timeout_ms), .fallback = "5s",
      .allowed = "a duration from 1ms to 1h", .least = 1, .most = 3600000,
      .help = "How long a look-up of the gate's own may take."},
+    {"FLIGHT_TIMEOUT", KIND_MILLISECONDS, MEMBER(flight_timeout_ms), .fallback = "35s",
+     .allowed = "a duration from 1s to 1h", .least = 1000, .most = 3600000,
+     .help = "How long a create waits while others decide about its domain, here or on another "
+             "replica; then it is answered with what is there, and makes nothing."},
     {"HEADER_TIMEOUT", KIND_MILLISECONDS, MEMBER(header_timeout_ms), .fallback = "30s",
      .allowed = "a duration from 1s to 1h", .least = 1000, .most = 3600000,
      .help = "How long a new connection may take until its first request's header is there."},

@@ -61,6 +61,7 @@ struct config {
     size_t max_buffered;        /* bytes; at least CONFIG_REQUESTS_BUFFERED * max_request */
     int64_t connect_timeout_ms; /* this and the others: milliseconds, above 0 */
     int64_t lookup_timeout_ms;
+    int64_t flight_timeout_ms;
     int64_t header_timeout_ms;
     int64_t idle_timeout_ms;
     int64_t drain_timeout_ms;

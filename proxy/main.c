@@ -17,6 +17,7 @@
 #include "proxy/audit/audit_command.h"
 #include "proxy/jobs/check.h"
 #include "proxy/base/clock.h"
+#include "proxy/server/callers.h"
 #include "proxy/telemetry/history.h"
 #include "proxy/clients/keypair.h"
 #include "proxy/clients/listener.h"
@@ -403,6 +404,7 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
         .metrics = &metrics,
         .budget = &budget,
         .flights = flight_table_create(),
+        .callers = callers_create(),
         .memory = task_memory_create(),
         .sightings = sightings_create(),
         .history = history_create(),
@@ -414,8 +416,9 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
                                                   config->service_authorization_file);
     int status = EXIT_FAILURE;
     give_memory_back();
-    if (budget_init(&budget, config->max_buffered) && gate.flights != NULL && gate.memory != NULL &&
-        gate.sightings != NULL && gate.history != NULL &&
+    if (budget_init(&budget, config->max_buffered) && gate.flights != NULL &&
+        gate.callers != NULL && gate.memory != NULL && gate.sightings != NULL &&
+        gate.history != NULL &&
         (gate.credential != NULL || config->service_authorization == NULL) &&
         (command->kind != COMMAND_SERVE || log_open(&log, &metrics)))
         status = run_command(&gate, command);
@@ -426,6 +429,7 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
     history_destroy(gate.history);
     sightings_destroy(gate.sightings);
     task_memory_destroy(gate.memory);
+    callers_destroy(gate.callers);
     flight_table_destroy(gate.flights);
     return status;
 }

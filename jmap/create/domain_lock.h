@@ -18,6 +18,7 @@ enum lease_state {
     LEASE_MINE,    /* for long enough yet to let the server finish a write */
     LEASE_ALONE,   /* the lock is out of reach: nobody knows who else decides */
     LEASE_OTHERS,  /* it has run out, and may be another's by now */
+    LEASE_LATE,    /* another replica has it still: it is waited for no longer */
 };
 
 /* Shared by all threads; `user` is given to every function. */
@@ -31,6 +32,8 @@ struct domain_lock {
     enum lease_state (*state)(void *user, const struct lease *lease);
     /* Ends it in any state, after what is to be shared is remembered; it wakes nobody any more. */
     void (*give)(void *user, struct lease *lease, const char *domain_id);
+    /* The same, but nobody gets it before it runs out by itself. */
+    void (*leave)(void *user, struct lease *lease, const char *domain_id);
     void *user;
 };
 

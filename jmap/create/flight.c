@@ -7,12 +7,18 @@
 
 struct flight {
     char domain_id[OBJECT_ID_SIZE + 1]; /* or "#" and a creation id, cut: at worst two share one */
-    struct flight_place *waiting;
+    struct flight_place *leader;        /* NULL in its aftermath */
+    int64_t aftermath_ends;             /* 0: from the next tick on */
+    struct flight_place *first;         /* of those who wait, in the order in which they came */
+    struct flight_place **end;
+    struct flight *previous, *next; /* of all flights */
 };
 
 struct flight_table {
     pthread_mutex_t lock;
-    void *flights; /* tsearch(3) tree of struct flight */
+    void *by_domain; /* tsearch(3) tree of struct flight */
+    struct flight *flights;
+    int64_t now; /* as of the last tick */
 };
 
 static int flight_compare(const void *a, const void *b)
@@ -37,31 +43,80 @@ void flight_table_destroy(struct flight_table *table)
 {
     if (!table)
         return;
-    tdestroy(table->flights, free);
+    tdestroy(table->by_domain, free);
     pthread_mutex_destroy(&table->lock);
     free(table);
+}
+
+/* The flight of a domain, a new one without a leader where there is none; NULL without memory. */
+static struct flight *find_flight(struct flight_table *table, const char *domain_id)
+{
+    struct flight *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return NULL;
+    strncpy(fresh->domain_id, domain_id, sizeof fresh->domain_id - 1);
+    fresh->end = &fresh->first;
+
+    struct flight **found = tsearch(fresh, &table->by_domain, flight_compare);
+    if (!found || *found != fresh) {
+        free(fresh);
+        return found ? *found : NULL;
+    }
+    fresh->next = table->flights;
+    if (fresh->next)
+        fresh->next->previous = fresh;
+    return table->flights = fresh;
+}
+
+static void forget_flight(struct flight_table *table, struct flight *flight)
+{
+    tdelete(flight, &table->by_domain, flight_compare);
+    if (flight->next)
+        flight->next->previous = flight->previous;
+    if (flight->previous)
+        flight->previous->next = flight->next;
+    else
+        table->flights = flight->next;
+    free(flight);
+}
+
+static void lead(struct flight *flight, struct flight_place *place)
+{
+    flight->leader = place;
+    place->flight = flight;
+    place->standing = FLIGHT_LEADS;
+}
+
+static void stand_outside(struct flight_place *place, enum flight_standing standing)
+{
+    place->flight = NULL;
+    place->next = NULL;
+    place->standing = standing;
 }
 
 static enum flight_join join_locked(struct flight_table *table, const char *domain_id,
                                     struct flight_place *place)
 {
-    struct flight *fresh = calloc(1, sizeof *fresh);
-    if (!fresh)
+    struct flight *flight = find_flight(table, domain_id);
+    if (!flight)
         return FLIGHT_NO_MEMORY;
-    strncpy(fresh->domain_id, domain_id, sizeof fresh->domain_id - 1);
 
-    struct flight **found = tsearch(fresh, &table->flights, flight_compare);
-    if (!found) {
-        free(fresh);
-        return FLIGHT_NO_MEMORY;
-    }
-    place->flight = *found;
-    place->leading = *found == fresh;
-    if (place->leading)
+    struct flight_place *leader = flight->leader;
+    bool is_new = !leader && !flight->first && flight->aftermath_ends == 0;
+    if (is_new || (leader && leader->tentative && !place->tentative)) {
+        if (leader)
+            stand_outside(leader, FLIGHT_OUT);
+        lead(flight, place);
         return FLIGHT_LEADING;
-    free(fresh);
-    place->next = place->flight->waiting;
-    place->flight->waiting = place;
+    }
+    if (place->tentative)
+        return FLIGHT_STRANGER;
+    place->flight = flight;
+    place->standing = FLIGHT_WAITS;
+    place->since = table->now;
+    place->next = NULL;
+    *flight->end = place;
+    flight->end = &place->next;
     return FLIGHT_WAITING;
 }
 
@@ -74,41 +129,129 @@ enum flight_join flight_join(struct flight_table *table, const char *domain_id,
     return joined;
 }
 
-static void end_flight(struct flight_table *table, struct flight *flight,
-                       const struct flight_result *result)
+bool flight_confirm(struct flight_table *table, struct flight_place *place)
 {
-    struct flight_place *next;
+    pthread_mutex_lock(&table->lock);
+    bool leads = place->standing == FLIGHT_LEADS;
+    place->tentative = false;
+    pthread_mutex_unlock(&table->lock);
+    return leads;
+}
 
-    for (struct flight_place *place = flight->waiting; place; place = next) {
-        next = place->next;
-        place->next = NULL;
-        place->flight = NULL;
+enum flight_standing flight_standing(struct flight_table *table, const struct flight_place *place)
+{
+    pthread_mutex_lock(&table->lock);
+    enum flight_standing standing = place->standing;
+    pthread_mutex_unlock(&table->lock);
+    return standing;
+}
+
+/* Takes out of the queue what `link` points to. */
+static struct flight_place *take_out(struct flight *flight, struct flight_place **link)
+{
+    struct flight_place *place = *link;
+
+    *link = place->next;
+    if (!place->next)
+        flight->end = link;
+    return place;
+}
+
+static void share(struct flight *flight, const struct flight_result *result)
+{
+    struct flight_place **link = &flight->first;
+
+    while (*link) {
+        struct flight_place *place = *link;
+        if (!place->serves || !place->serves(place->user, result)) {
+            link = &place->next;
+            continue;
+        }
+        take_out(flight, link);
+        stand_outside(place, FLIGHT_SERVED);
         place->result = *result;
         place->wake(place->user);
     }
-    tdelete(flight, &table->flights, flight_compare);
-    free(flight);
+}
+
+/* The first who waits leads; where nobody does, the flight ends. */
+static void hand_over(struct flight_table *table, struct flight *flight)
+{
+    if (!flight->first) {
+        forget_flight(table, flight);
+        return;
+    }
+    struct flight_place *place = take_out(flight, &flight->first);
+    flight->aftermath_ends = 0;
+    lead(flight, place);
+    place->wake(place->user);
+}
+
+static void stop_leading(struct flight_table *table, struct flight *flight,
+                         const struct flight_result *result)
+{
+    flight->leader = NULL;
+    if (result->settled)
+        share(flight, result);
+    if (result->unknown)
+        flight->aftermath_ends = table->now + FLIGHT_AFTERMATH_MILLISECONDS;
+    else
+        hand_over(table, flight);
 }
 
 static void stop_waiting(struct flight_place *place)
 {
-    struct flight_place **link = &place->flight->waiting;
+    struct flight_place **link = &place->flight->first;
 
     while (*link != place)
         link = &(*link)->next;
-    *link = place->next;
-    place->next = NULL;
+    take_out(place->flight, link);
 }
 
 void flight_leave(struct flight_table *table, struct flight_place *place,
                   const struct flight_result *result)
 {
     pthread_mutex_lock(&table->lock);
-    if (place->flight && place->leading)
-        end_flight(table, place->flight, result);
-    else if (place->flight)
+    struct flight *flight = place->flight;
+    if (flight && place->standing == FLIGHT_WAITS)
         stop_waiting(place);
-    place->flight = NULL;
-    place->leading = false;
+    else if (flight)
+        stop_leading(table, flight, result);
+    stand_outside(place, FLIGHT_OUT);
+    pthread_mutex_unlock(&table->lock);
+}
+
+static void end_long_waits(struct flight *flight, int64_t now, int64_t patience)
+{
+    struct flight_place **link = &flight->first;
+
+    while (*link) {
+        struct flight_place *place = *link;
+        if (place->since == 0)
+            place->since = now;
+        if (place->patient || now - place->since < patience) {
+            link = &place->next;
+            continue;
+        }
+        take_out(flight, link);
+        stand_outside(place, FLIGHT_OVERTIME);
+        place->wake(place->user);
+    }
+}
+
+void flight_table_tick(struct flight_table *table, int64_t now, int64_t patience)
+{
+    struct flight *next;
+
+    pthread_mutex_lock(&table->lock);
+    for (struct flight *flight = table->flights; flight; flight = next) {
+        next = flight->next;
+        end_long_waits(flight, now, patience);
+        if (!flight->leader && flight->aftermath_ends <= FLIGHT_AFTERMATH_MILLISECONDS)
+            flight->aftermath_ends = now + FLIGHT_AFTERMATH_MILLISECONDS; /* before any tick */
+        else if (!flight->leader && flight->aftermath_ends <= now)
+            hand_over(table, flight);
+    }
+    table->now = now;
     pthread_mutex_unlock(&table->lock);
 }

@@ -3,13 +3,18 @@
 
 /*
  * Flights: the creates for one domain are decided one at a time. Whoever comes first leads the
- * domain's flight; who comes meanwhile waits, and is woken with what the leader settled.
+ * domain's flight; who comes meanwhile waits, first come first served. A leader's result goes to
+ * all of those whom it answers; of the others the first leads next, and the rest go on waiting.
+ *
+ * Nobody is kept waiting by who may have no business here: a tentative leader, whom the server does
+ * not know yet, loses the lead to the first who is known, and never waits in front of anyone.
  *
  * The table is shared by all threads. Who leads several flights at once must have joined them in
  * ascending order of the domains' ids, or two leaders could wait for each other.
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "jmap/wire/object_id.h"
 #include "policy/wall_time.h"
@@ -17,9 +22,14 @@
 struct flight_table;
 struct flight;
 
+/* How long a flight goes on without a leader once one has left with its outcome unknown: what the
+ * server has to carry out a write whose answer was lost before the next one looks. */
+#define FLIGHT_AFTERMATH_MILLISECONDS 10000
+
 /* What a leader leaves to those who waited. */
 struct flight_result {
     bool settled;   /* false: it came to nothing, decide anew */
+    bool unknown;   /* the server may still be writing; then not settled */
     bool no_op;     /* the id is a no-op's */
     bool forced;    /* it was decided under a force */
     bool asked_now; /* it was asked for now, else for `asked` */
@@ -27,17 +37,35 @@ struct flight_result {
     char id[OBJECT_ID_SIZE];
 };
 
+/* How a place stands. */
+enum flight_standing {
+    FLIGHT_OUT, /* in no flight: not joined, left, or the lead was lost */
+    FLIGHT_LEADS,
+    FLIGHT_WAITS,
+    FLIGHT_SERVED,   /* woken with a result that answers it; in no flight any more */
+    FLIGHT_OVERTIME, /* woken since it has waited for too long; likewise */
+};
+
 /*
  * One place in one flight, owned by its holder and zeroed before its first use; it must stay
- * where it is until it has left.
+ * where it is until it has left. The first members are the holder's to set before it joins.
  */
 struct flight_place {
+    bool tentative; /* the server does not know the caller yet */
+    bool patient;   /* it waits for as long as it takes */
+    /*
+     * Called with the table locked, on whatever thread: once, when the place waits no longer; and
+     * whether a settled result answers it too (NULL: none does).
+     */
+    void (*wake)(void *user);
+    bool (*serves)(void *user, const struct flight_result *result);
+    void *user;
+
+    enum flight_standing standing;
+    struct flight_result result; /* with FLIGHT_SERVED */
     struct flight *flight;
     struct flight_place *next;
-    bool leading;
-    void (*wake)(void *user); /* called once, with the table locked, on the leader's thread */
-    void *user;
-    struct flight_result result; /* valid once woken */
+    int64_t since; /* on the table's clock; 0: before its first tick */
 };
 
 /* NULL when memory runs out. */
@@ -46,19 +74,34 @@ struct flight_table *flight_table_create(void);
 /* No place may be held any more. NULL is allowed. */
 void flight_table_destroy(struct flight_table *table);
 
+/*
+ * Time goes on, in milliseconds of any clock that is never turned back: ends the wait of those who
+ * are not patient and have waited that long, and of flights in their aftermath. About once a
+ * second.
+ */
+void flight_table_tick(struct flight_table *table, int64_t now, int64_t patience);
+
 enum flight_join {
     FLIGHT_LEADING,
     FLIGHT_WAITING,
+    FLIGHT_STRANGER, /* it is taken, and who is tentative does not wait: it is in no flight */
     FLIGHT_NO_MEMORY,
 };
 
-/* Takes a place in the flight of a domain. `place->wake` and `user` are set by the caller. */
+/* Takes a place in the flight of a domain. */
 enum flight_join flight_join(struct flight_table *table, const char *domain_id,
                              struct flight_place *place);
 
+/* The server knows the caller: the lead is not lost any more. False where it has been. */
+bool flight_confirm(struct flight_table *table, struct flight_place *place);
+
+/* How a place that waited stands since its waker was called. */
+enum flight_standing flight_standing(struct flight_table *table, const struct flight_place *place);
+
 /*
- * Gives the place back. A leader's result goes to all who wait, and the flight ends; a waiter that
- * leaves is not woken any more once this returns. Does nothing for a place that is in no flight.
+ * Gives the place back. A leader's result goes to those whom it answers, and the first of the
+ * others leads; a waiter that leaves is not woken any more once this returns. Does nothing for a
+ * place that is in no flight.
  */
 void flight_leave(struct flight_table *table, struct flight_place *place,
                   const struct flight_result *result);

@@ -77,6 +77,7 @@ static bool list_domains(struct hold *hold)
         return false;
     for (size_t i = 0; i < count; i++)
         hold->domains[i] = (struct domain){
+            .hold = hold,
             .id = i < request->count ? request->creates[i].domain
                                      : request->dns_creates[i - request->count].domain,
             .first = request->count,
@@ -113,10 +114,14 @@ bool hold_removes(const struct hold *hold, const char *task_id)
     return batch_removes(&hold->batch, task_id);
 }
 
-/* Whether what another request settled answers all of this one's creates for the domain too. */
-static bool result_serves(const struct hold *hold, const struct domain *domain)
+/*
+ * Whether what another request settled answers all of this one's creates for the domain too. Called
+ * on the other's thread, while this hold waits.
+ */
+static bool result_serves(void *user, const struct flight_result *result)
 {
-    const struct flight_result *result = &domain->place.result;
+    const struct domain *domain = user;
+    const struct hold *hold = domain->hold;
 
     if (!result->settled || hold_removes(hold, result->id) ||
         batch_changes_after(&hold->batch, hold->request.creates[domain->first].call) ||
@@ -131,24 +136,57 @@ static bool result_serves(const struct hold *hold, const struct domain *domain)
     return true;
 }
 
+/* On any thread. */
+static void wake_up(void *user)
+{
+    const struct hold_context *context = ((const struct domain *)user)->hold->context;
+
+    context->wake(context->user);
+}
+
 /* Takes the lead on every domain in turn, in ascending order; waits where another has it. */
 static enum hold_step take_flights(struct hold *hold)
 {
-    const struct hold_context *context = hold->context;
-
     for (; hold->next_flight < hold->domain_count; hold->next_flight++) {
         struct domain *domain = &hold->domains[hold->next_flight];
         if (hold_domain_is_reference(domain) || !hold_domain_has_create(hold, domain))
             continue;
-        domain->place.wake = context->wake;
-        domain->place.user = context->user;
-        enum flight_join joined = flight_join(context->flights, domain->id, &domain->place);
-        if (joined == FLIGHT_NO_MEMORY)
-            return hold_give_up(hold);
-        if (joined == FLIGHT_WAITING)
+        domain->place = (struct flight_place){
+            .tentative = !hold->known, .wake = wake_up, .serves = result_serves, .user = domain};
+        switch (flight_join(hold->context->flights, domain->id, &domain->place)) {
+        case FLIGHT_LEADING:
+            break;
+        case FLIGHT_WAITING:
             return hold_enter(hold, PHASE_FLIGHTS, HOLD_WAIT);
+        case FLIGHT_STRANGER:
+            hold_leave_flights(hold);
+            return hold_prove(hold);
+        case FLIGHT_NO_MEMORY:
+            return hold_give_up(hold);
+        }
     }
     return hold_take_leases(hold);
+}
+
+static enum hold_step flight_woken(struct hold *hold)
+{
+    struct domain *domain = &hold->domains[hold->next_flight];
+
+    switch (flight_standing(hold->context->flights, &domain->place)) {
+    case FLIGHT_WAITS:
+        return hold->step;
+    case FLIGHT_SERVED:
+        domain->shared = true;
+        break;
+    case FLIGHT_OVERTIME:
+    case FLIGHT_OUT:
+        domain->alone = true;
+        break;
+    case FLIGHT_LEADS:
+        break;
+    }
+    hold->next_flight++;
+    return take_flights(hold);
 }
 
 enum hold_step hold_woken(struct hold *hold)
@@ -158,14 +196,24 @@ enum hold_step hold_woken(struct hold *hold)
 
     /* A task that the other had made is due now, which is later than when this hold was opened. */
     hold_note_time(hold);
-    if (hold->phase == PHASE_LEASES)
-        return hold_lease_woken(hold);
+    return hold->phase == PHASE_LEASES ? hold_lease_woken(hold) : flight_woken(hold);
+}
 
-    struct domain *domain = &hold->domains[hold->next_flight];
-    if (result_serves(hold, domain)) {
-        domain->shared = true;
-        hold->next_flight++;
+/* What was known of the domains is past, and others may have decided about them since. */
+static enum hold_step start_over(struct hold *hold)
+{
+    hold_leave_flights(hold);
+    for (size_t i = 0; i < hold->domain_count; i++) {
+        hold->domains[i].facts = NULL;
+        hold->domains[i].shared = hold->domains[i].alone = false;
+        hold->domains[i].barred = hold->domains[i].late = false;
     }
+    for (size_t i = 0; i < hold->request.count; i++)
+        hold->verdicts[i].barred = false;
+    hold->lookup_error = NULL;
+    hold->caller_status = 0;
+    hold->next_flight = hold->next_lease = 0;
+    hold_note_time(hold);
     return take_flights(hold);
 }
 
@@ -230,6 +278,9 @@ enum hold_step hold_start_lookup(struct hold *hold)
 
 static enum hold_step feed_lookup(struct hold *hold, unsigned status, const char *body, size_t len)
 {
+    hold->under_way = false;
+    if (hold->credential == HOLD_AS_CALLER)
+        hold->caller_status = status;
     /* The answer has told the server's time, perhaps for the first time. */
     hold_note_time(hold);
     lookup_set_now(hold->lookup, hold->now);
@@ -265,7 +316,10 @@ static enum hold_step send_main(struct hold *hold)
 {
     bool written = true;
 
+    free(hold->out);
+    hold->out = NULL;
     if (!hold->context->settings->observe) {
+        hold->written = true;
         for (size_t i = 0; written && i < hold->request.count; i++)
             written = verdict_write(hold, i);
         written = written && hold_write_dns(hold);
@@ -277,18 +331,61 @@ static enum hold_step send_main(struct hold *hold)
     return written ? hold_enter(hold, PHASE_MAIN, HOLD_SEND) : hold_give_up(hold);
 }
 
-static enum hold_step decide_all(struct hold *hold)
+static enum hold_step judge_all(struct hold *hold)
 {
-    bool owned = hold_owns_domains(hold);
+    for (size_t i = 0; i < hold->request.count; i++)
+        verdict_judge(hold, i);
+    return hold_send_late(hold);
+}
 
-    if (!owned && hold_may_retake(hold))
-        return hold_retake_leases(hold);
+static void decide_each(struct hold *hold, bool owned)
+{
     for (size_t i = 0; i < hold->request.count; i++) {
         verdict_decide(hold, i);
         if (!owned)
             hold_disown(hold, i);
+        if (hold->outsider || hold_domain_of(hold, hold->request.creates[i].domain)->alone)
+            hold_keep_off(hold, i);
     }
+}
+
+/*
+ * The server has not shown that the caller may create. It is asked by the client's request itself,
+ * with nothing to make in it; should it take the creates, they are decided afterwards.
+ */
+static enum hold_step decide_as_outsider(struct hold *hold)
+{
+    hold_leave_flights(hold);
+    hold->outsider = true;
+    decide_each(hold, true);
     return send_main(hold);
+}
+
+static enum hold_step decide_all(struct hold *hold)
+{
+    bool owned = hold_owns_domains(hold);
+    bool observe = hold->context->settings->observe;
+
+    if (!owned && hold_may_retake(hold))
+        return hold_retake_leases(hold);
+    if (!observe && !hold->known && (hold->caller_status == 401 || hold->caller_status == 403))
+        return decide_as_outsider(hold);
+    decide_each(hold, owned);
+    if (!observe && !hold->known && hold_asks_for_a_task(hold))
+        return hold_prove(hold);
+    return hold->has_answer ? judge_all(hold) : send_main(hold);
+}
+
+static enum hold_step feed_proof(struct hold *hold, unsigned status, const char *body, size_t len)
+{
+    bool looked = hold->lookup || hold->lookup_error;
+
+    hold->under_way = false;
+    if (!hold_read_proof(hold, status, body, len))
+        return decide_as_outsider(hold);
+    if (!looked || !hold_confirm_flights(hold))
+        return start_over(hold);
+    return decide_all(hold);
 }
 
 /* The request as it was written is not to be sent any more. */
@@ -303,6 +400,16 @@ static enum hold_step disown_main(struct hold *hold)
     return hold->out ? hold->step : hold_give_up(hold);
 }
 
+/* Who was a stranger is known by the answer. Where that comes too late, no more is changed. */
+static void note_caller(struct hold *hold, unsigned status)
+{
+    bool was_known = hold->known;
+
+    hold_note_caller(hold, status);
+    if (hold->known && !was_known)
+        hold_confirm_flights(hold);
+}
+
 static enum hold_step feed_main(struct hold *hold, unsigned status, const char *body, size_t len)
 {
     if (hold->changed && status == 400)
@@ -310,13 +417,22 @@ static enum hold_step feed_main(struct hold *hold, unsigned status, const char *
     hold->has_answer = status == 200 && answer_parse(body, len, hold->request.calls, &hold->answer);
     if ((hold->masked || hold->rest_calls) && status == 200 && !hold->has_answer)
         hold->own_body = hold_no_answer;
+    hold->main_status = status;
+    note_caller(hold, status);
+    if (!hold->has_answer && hold->under_way && hold_may_be_done(status))
+        hold_lose_answer(hold);
+    hold->under_way = false;
     if (!hold->has_answer)
         return hold_finish(hold);
+    if (hold->outsider && hold->known) {
+        hold->outsider = false;
+        return start_over(hold);
+    }
+    if (!hold->context->settings->observe)
+        return judge_all(hold);
     for (size_t i = 0; i < hold->request.count; i++)
         verdict_judge(hold, i);
-    if (hold->context->settings->observe)
-        return hold_finish(hold);
-    return hold_send_late(hold);
+    return hold_finish(hold);
 }
 
 static void release(struct hold *hold, struct domain *domain)
@@ -327,6 +443,7 @@ static void release(struct hold *hold, struct domain *domain)
     const struct held_create *create = &hold->request.creates[domain->first];
     const struct verdict *verdict = &hold->verdicts[domain->first];
     struct flight_result result = {
+        .unknown = hold_is_unknown(hold, domain),
         .settled = verdict->state == VERDICT_ANSWERED && verdict->id[0],
         .no_op = verdict->decision.outcome == OUTCOME_NO_OP,
         .forced = hold_is_forced(hold),
@@ -335,7 +452,10 @@ static void release(struct hold *hold, struct domain *domain)
     };
 
     memcpy(result.id, verdict->id, OBJECT_ID_SIZE);
-    hold_give_lease(hold, domain);
+    if (result.unknown)
+        hold_leave_lease(hold, domain);
+    else
+        hold_give_lease(hold, domain);
     flight_leave(hold->context->flights, &domain->place, &result);
 }
 
@@ -415,6 +535,7 @@ struct hold *hold_open(const struct hold_context *context, const char *body, siz
     hold->len = len;
     hold->request = request;
     hold->changed = request.repeated_keys;
+    hold->known = !context->stranger;
     if (start(hold, kind))
         return hold;
     hold_close(hold);
@@ -443,6 +564,7 @@ struct hold_request hold_request(const struct hold *hold)
         request.body = lookup_body(hold->lookup, &request.len);
         break;
     case PHASE_PROBE:
+    case PHASE_PROOF:
         request.is_lookup = true;
         break;
     case PHASE_LATE:
@@ -470,10 +592,70 @@ struct hold_request hold_request(const struct hold *hold)
     return request;
 }
 
+void hold_sent(struct hold *hold)
+{
+    if (hold->phase == PHASE_REST && hold->rest)
+        hold_sent(hold->rest);
+    hold->under_way = true;
+    hold_remember_sent(hold);
+}
+
+void hold_unsent(struct hold *hold)
+{
+    if (hold->phase == PHASE_REST && hold->rest)
+        hold_unsent(hold->rest);
+    if (hold->under_way)
+        hold_forget_sent(hold);
+    hold->under_way = false;
+}
+
+bool hold_stand_back(struct hold *hold)
+{
+    if (hold->phase == PHASE_REST && hold->rest)
+        return hold_stand_back(hold->rest);
+    if (hold->phase != PHASE_LOOKUP && hold->phase != PHASE_PROOF && hold->phase != PHASE_PROBE &&
+        hold->phase != PHASE_MAIN)
+        return false;
+    for (size_t i = 0; i < hold->domain_count && !hold->stood_back; i++)
+        hold->stood_back = hold->domains[i].place.flight || hold->domains[i].lease;
+    hold_leave_flights(hold);
+    return true;
+}
+
+/* Decisions stand in the request: it is read anew. */
+static enum hold_step begin_anew(struct hold *hold)
+{
+    lookup_destroy(hold->lookup);
+    request_clear(&hold->request);
+    json_decref(hold->rest_calls);
+    free(hold->facts);
+    free(hold->domains);
+    free(hold->verdicts);
+    free(hold->dns_verdicts);
+    batch_clear(&hold->batch);
+    hold->lookup = NULL;
+    hold->dns_verdicts = NULL;
+    hold->rest_calls = NULL;
+    hold->facts = NULL;
+    hold->domains = NULL;
+    hold->verdicts = NULL;
+    hold->domain_count = hold->next_flight = hold->next_lease = 0;
+    hold->lookup_error = NULL;
+    hold->caller_status = 0;
+    hold->written = hold->masked = false;
+    enum request_kind kind = request_parse(hold->body, hold->len, &hold->request);
+    hold->changed = hold->request.repeated_keys;
+    return kind == REQUEST_HELD && start(hold, kind) ? hold->step : hold_give_up(hold);
+}
+
 enum hold_step hold_recheck(struct hold *hold)
 {
     if (hold->phase == PHASE_REST)
         return hold_recheck_rest(hold);
+    if (hold->stood_back) {
+        hold->stood_back = false;
+        return hold->written && !hold->has_answer ? begin_anew(hold) : start_over(hold);
+    }
     if (hold->phase == PHASE_LOOKUP || hold->phase == PHASE_PROBE || hold_owns_domains(hold))
         return hold->step;
     return hold->phase == PHASE_MAIN ? disown_main(hold) : hold_feed_failure(hold);
@@ -485,7 +667,10 @@ enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, s
     case PHASE_LOOKUP:
         return feed_lookup(hold, status, body, len);
     case PHASE_PROBE:
+        hold->under_way = false;
         return hold_feed_probe(hold, status, body, len);
+    case PHASE_PROOF:
+        return feed_proof(hold, status, body, len);
     case PHASE_MAIN:
         return feed_main(hold, status, body, len);
     case PHASE_LATE:
@@ -505,8 +690,10 @@ enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, s
 
 enum hold_step hold_feed_failure(struct hold *hold)
 {
-    if (hold->phase == PHASE_LOOKUP)
+    if (hold->phase == PHASE_LOOKUP) {
+        hold->under_way = false;
         return hold_lookup_ended(hold, "the server did not answer a look-up");
+    }
     if (hold->phase == PHASE_REST)
         return hold_fail_rest(hold);
     return hold_feed(hold, 0, NULL, 0);
@@ -526,16 +713,27 @@ struct hold_answer hold_answer(const struct hold *hold)
     };
 }
 
+/* It is closed while the server may be doing what was asked. */
+static void leave_unknown(struct hold *hold)
+{
+    hold_lose_answer(hold);
+    for (size_t i = 0; i < hold->domain_count; i++) {
+        if (hold_is_unknown(hold, &hold->domains[i]))
+            release(hold, &hold->domains[i]);
+    }
+    for (size_t i = 0; i < hold->request.count; i++) {
+        if (hold->verdicts[i].state == VERDICT_UNKNOWN)
+            hold_report_verdict(hold, i);
+    }
+}
+
 void hold_close(struct hold *hold)
 {
-    static const struct flight_result nothing = {.settled = false};
-
     if (!hold || hold == &exhausted)
         return;
-    for (size_t i = 0; i < hold->domain_count; i++) {
-        hold_give_lease(hold, &hold->domains[i]);
-        flight_leave(hold->context->flights, &hold->domains[i].place, &nothing);
-    }
+    if (hold->under_way && (hold->phase == PHASE_MAIN || hold->phase == PHASE_RESEND))
+        leave_unknown(hold);
+    hold_leave_flights(hold);
     hold_close(hold->rest);
     lookup_destroy(hold->lookup);
     lookup_destroy(hold->late);

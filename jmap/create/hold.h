@@ -5,7 +5,8 @@
  * One request with held creates, from its bytes to the bytes of its answer, without I/O: the hold
  * says what it waits for, its driver does it and feeds back what came of it.
  *
- *     hold_open()  ->  HOLD_SEND    send hold_request(), then hold_feed() or hold_feed_failure()
+ *     hold_open()  ->  HOLD_SEND    send hold_request(), say hold_sent(), then hold_feed() or
+ *                                   hold_feed_failure()
  *                      HOLD_WAIT    a domain is another's; hold_woken() once the waker was called
  *                      HOLD_DONE    answer with hold_answer(); then hold_close()
  *
@@ -67,6 +68,7 @@ struct hold_report {
     const char *outcome;
     const char *why;
     const char *id; /* the answered task's, NULL where there is none */
+    bool forwarded; /* the create went to the server as a real one, and was not rejected */
     unsigned row;
     bool observed; /* mode observe: decided, not acted upon */
     wall_time due;
@@ -107,6 +109,9 @@ struct hold_context {
     struct task_memory *memory;
     struct sightings *sightings; /* or NULL */
     bool forced;                 /* the request carried Renewgate-Force: 1 */
+    bool stranger; /* nobody knows yet that the server lets the caller create renewals */
+    /* What was learnt of that; or NULL. */
+    void (*caller_noted)(void *user, bool may_create);
     wall_time (*now)(void *user);
     /* Called from any thread, once per HOLD_WAIT and even before it; the driver then calls
      * hold_woken() on the hold's own thread. */
@@ -144,8 +149,21 @@ enum hold_step hold_step(const struct hold *hold);
 struct hold_request hold_request(const struct hold *hold);
 
 /*
- * HOLD_SEND only: what is asked could not be sent at once. It may have become too late for a write;
- * hold_request() says anew what to send.
+ * HOLD_SEND only: what is asked is on its way. From here until it is answered, or hold_unsent()
+ * says that nothing of it has reached the server, the server may be doing it.
+ */
+void hold_sent(struct hold *hold);
+void hold_unsent(struct hold *hold);
+
+/*
+ * HOLD_SEND only: what is asked has to wait until the server has room for it, and nothing of it was
+ * done. Its domains are others' meanwhile. False where they are not: it has begun to change them.
+ */
+bool hold_stand_back(struct hold *hold);
+
+/*
+ * HOLD_SEND only: what is asked could not be sent at once, and can be now. It may have become too
+ * late for a write; hold_request() says anew what to send.
  */
 enum hold_step hold_recheck(struct hold *hold);
 

@@ -102,6 +102,11 @@ static void fail_resends(struct hold *hold)
 
 enum hold_step hold_send_moves(struct hold *hold)
 {
+    for (size_t i = 0; i < hold->request.count; i++) {
+        if (awaits_move(&hold->verdicts[i]) &&
+            hold_domain_of(hold, hold->request.creates[i].domain)->alone)
+            hold->verdicts[i].state = VERDICT_UNAVAILABLE;
+    }
     if (!any_move(hold))
         return hold_send_resends(hold);
     if (!hold_owns_domains(hold) || !write_calls(hold, "update", put_move))
@@ -150,8 +155,9 @@ enum hold_step hold_feed_moves(struct hold *hold, unsigned status, const char *b
         if (answered)
             judge_move(hold, i, moved.sets[hold->request.creates[i].call]);
         else
-            verdict->state = VERDICT_UNAVAILABLE;
+            verdict->state = hold->under_way ? VERDICT_UNKNOWN : VERDICT_UNAVAILABLE;
     }
+    hold->under_way = false;
     answer_clear(&moved);
     return hold_send_resends(hold);
 }
@@ -178,6 +184,11 @@ static bool put_resend(const struct hold *hold, size_t i, json_t *creates)
 
 enum hold_step hold_send_resends(struct hold *hold)
 {
+    for (size_t i = 0; i < hold->request.count; i++) {
+        if (hold->verdicts[i].state == VERDICT_RESEND &&
+            hold_domain_of(hold, hold->request.creates[i].domain)->alone)
+            hold->verdicts[i].state = VERDICT_UNAVAILABLE;
+    }
     if (!any_resend(hold))
         return hold_collapse(hold);
     if (!hold_owns_domains(hold) || !write_calls(hold, "create", put_resend)) {
@@ -205,7 +216,12 @@ static void judge_resent(struct hold *hold, size_t i)
 
 enum hold_step hold_feed_resends(struct hold *hold, unsigned status, const char *body, size_t len)
 {
-    if (status != 200 || !answer_parse(body, len, hold->sent, &hold->resent)) {
+    bool answered = status == 200 && answer_parse(body, len, hold->sent, &hold->resent);
+
+    if (!answered && hold->under_way && hold_may_be_done(status))
+        hold_lose_answer(hold);
+    hold->under_way = false;
+    if (!answered) {
         fail_resends(hold);
         return hold_collapse(hold);
     }

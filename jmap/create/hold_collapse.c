@@ -146,7 +146,7 @@ static bool begin_collapse(struct hold *hold, const struct domain *domain,
 /* Whether something is to be sent for the domain. */
 static bool begin(struct hold *hold, struct domain *domain)
 {
-    if (hold->verdicts[domain->first].state != VERDICT_ANSWERED || domain->shared)
+    if (hold->verdicts[domain->first].state != VERDICT_ANSWERED || domain->shared || domain->alone)
         return false;
     if (!domain->facts || hold->lookup_error || !domain->facts->renewable ||
         !needs_collapse(hold, domain, domain->facts) ||

@@ -20,6 +20,15 @@ void hold_give_lease(const struct hold *hold, struct domain *domain)
     domain->lease = NULL;
 }
 
+void hold_leave_lease(const struct hold *hold, struct domain *domain)
+{
+    const struct domain_lock *lock = hold->context->lock;
+
+    if (domain->lease)
+        lock->leave(lock->user, domain->lease, domain->id);
+    domain->lease = NULL;
+}
+
 static void begin(const struct hold *hold, struct domain *domain)
 {
     const struct hold_context *context = hold->context;
@@ -33,7 +42,7 @@ enum hold_step hold_take_leases(struct hold *hold)
 {
     for (; hold->next_lease < hold->domain_count; hold->next_lease++) {
         struct domain *domain = &hold->domains[hold->next_lease];
-        if (hold_domain_is_reference(domain) || domain->shared ||
+        if (hold_domain_is_reference(domain) || domain->shared || domain->alone ||
             !hold_domain_has_create(hold, domain))
             continue;
         begin(hold, domain);
@@ -45,8 +54,15 @@ enum hold_step hold_take_leases(struct hold *hold)
 
 enum hold_step hold_lease_woken(struct hold *hold)
 {
-    if (state_of(hold, &hold->domains[hold->next_lease]) == LEASE_WAITING)
+    struct domain *domain = &hold->domains[hold->next_lease];
+    enum lease_state state = state_of(hold, domain);
+
+    if (state == LEASE_WAITING)
         return hold->step;
+    if (state == LEASE_LATE) {
+        hold_give_lease(hold, domain);
+        domain->alone = true;
+    }
     hold->next_lease++;
     return hold_take_leases(hold);
 }
@@ -74,17 +90,34 @@ enum hold_step hold_retake_leases(struct hold *hold)
     return hold_take_leases(hold);
 }
 
+static bool makes_a_task(const struct hold *hold, size_t i)
+{
+    enum outcome outcome = hold->verdicts[i].decision.outcome;
+
+    return (outcome == OUTCOME_FORWARD || outcome == OUTCOME_SCHEDULE) &&
+           !hold_domain_is_reference(hold_domain_of(hold, hold->request.creates[i].domain));
+}
+
+static void refuse(struct verdict *verdict, const char *why)
+{
+    verdict->decision =
+        (struct decision){.outcome = OUTCOME_REFUSE, .row = 10, .due = WALL_TIME_NEVER, .why = why};
+    verdict->id[0] = '\0';
+}
+
 bool hold_disown(struct hold *hold, size_t i)
 {
-    const struct domain *domain = hold_domain_of(hold, hold->request.creates[i].domain);
-    struct decision *decision = &hold->verdicts[i].decision;
-    bool writes = decision->outcome == OUTCOME_FORWARD || decision->outcome == OUTCOME_SCHEDULE;
-
-    if (!writes || hold_domain_is_reference(domain))
+    if (!makes_a_task(hold, i))
         return false;
-    *decision = (struct decision){.outcome = OUTCOME_REFUSE,
-                                  .row = 10,
-                                  .due = WALL_TIME_NEVER,
-                                  .why = "the lock that replicas share was lost"};
+    refuse(&hold->verdicts[i], "the lock that replicas share was lost");
     return true;
+}
+
+void hold_keep_off(struct hold *hold, size_t i)
+{
+    struct verdict *verdict = &hold->verdicts[i];
+
+    if (makes_a_task(hold, i) || verdict->decision.outcome == OUTCOME_MOVE)
+        refuse(verdict, hold->outsider ? "the server has not shown that the caller may create"
+                                       : "another request for the domain has no answer yet");
 }

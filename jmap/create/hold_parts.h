@@ -5,6 +5,7 @@
  * What the parts of a hold share; nobody else includes it.
  *
  *     hold.c          the phases, from the request's bytes to the end, and the driver's side
+ *     hold_caller.c   whom the server lets create renewals
  *     hold_lease.c    what keeps other replicas away from its domains
  *     hold_probe.c    whether the caller may create at all, before the gate looks up as itself
  *     hold_verdict.c  what becomes of each create: decided before, judged after the server's answer
@@ -34,6 +35,7 @@
 enum phase {
     PHASE_FLIGHTS, /* another request's decision on one of its domains */
     PHASE_LEASES,  /* another replica's */
+    PHASE_PROOF,   /* whether the server lets the caller create renewals */
     PHASE_LOOKUP,
     PHASE_PROBE,  /* whether the caller may create, before the gate reads in its own name */
     PHASE_MAIN,   /* the client's request */
@@ -52,7 +54,8 @@ enum verdict_state {
     VERDICT_UNAVAILABLE, /* the gate's own error is the answer */
     VERDICT_LATE,        /* the server lets it pass; to be decided now */
     VERDICT_RESEND,
-    VERDICT_TWIN, /* what the first create for the domain gets is the answer */
+    VERDICT_UNKNOWN, /* what answered it was lost: the server may have done it, or do it yet */
+    VERDICT_TWIN,    /* what the first create for the domain gets is the answer */
 };
 
 /* The types of errors are words (RFC 8620, section 5.3); what is longer is cut. */
@@ -76,6 +79,7 @@ struct dns_verdict {
 };
 
 struct domain {
+    struct hold *hold;
     const char *id; /* or "#key": neither looked up nor flown */
     wall_time asked;
     struct lookup_domain *facts; /* NULL where another request settled it, or nothing is known */
@@ -84,6 +88,8 @@ struct domain {
     bool barred;         /* the caller may create nothing for it */
     bool shared;         /* another request settled it: place.result */
     bool late;           /* decided after the client's request, which may change what it rests on */
+    bool alone;          /* another may be deciding about it at the same time: nothing is made */
+    bool sent;           /* a create for it has gone out */
     /* Its first create; once judged, the first that the server did not reject. request.count where
      * there is none: that verdict stays open. */
     size_t first;
@@ -106,6 +112,13 @@ struct hold {
     size_t next_flight;
     size_t next_lease;
     unsigned retakes; /* how often it began anew because its leases were lost */
+    bool known;       /* the server lets the caller create renewals */
+    bool outsider;    /* it does not, as far as one can tell: no flights, no look-ups */
+    bool written;     /* decisions stand in the request */
+    bool stood_back;  /* its flights are others' while there is no room for it at the server */
+    bool under_way;   /* what it asks has gone out and was not answered yet */
+    unsigned caller_status; /* of the answer to the caller's look-up; 0: there was none */
+    unsigned main_status;   /* of the answer to the client's request; 0: there was none */
     struct lookup_domain *facts;
     size_t fact_count;
     struct lookup *lookup;
@@ -173,12 +186,33 @@ bool hold_removes(const struct hold *hold, const char *task_id);
 
 bool hold_is_forced(const struct hold *hold);
 
+/* hold_caller.c */
+
+/* Asks the server whether the caller may create; what makes nothing shows it. */
+enum hold_step hold_prove(struct hold *hold);
+bool hold_read_proof(struct hold *hold, unsigned status, const char *body, size_t len);
+
+/* Keeps in mind what the answer to the client's request says of the caller. */
+void hold_note_caller(struct hold *hold, unsigned status);
+
+/* The caller is known now: whether no flight that it led tentatively has become another's. */
+bool hold_confirm_flights(struct hold *hold);
+
+/* Gives all flights and leases to others. */
+void hold_leave_flights(struct hold *hold);
+
+/* Whether a decision lets the server make a task of a domain that others may ask for too. */
+bool hold_asks_for_a_task(const struct hold *hold);
+
 /* hold_lease.c */
 
 /* Takes the lease of every domain whose flight it leads, in the same order, then looks up. */
 enum hold_step hold_take_leases(struct hold *hold);
 enum hold_step hold_lease_woken(struct hold *hold);
 void hold_give_lease(const struct hold *hold, struct domain *domain);
+
+/* Nobody is to have it before it runs out. */
+void hold_leave_lease(const struct hold *hold, struct domain *domain);
 
 /* Whether it may write: no other replica can have begun to decide about one of its domains. */
 bool hold_owns_domains(const struct hold *hold);
@@ -189,6 +223,9 @@ enum hold_step hold_retake_leases(struct hold *hold);
 
 /* Turns the decision to let the server make a task into a refusal; false where it was another. */
 bool hold_disown(struct hold *hold, size_t i);
+
+/* The same where others may be deciding at the same time, for moves too. */
+void hold_keep_off(struct hold *hold, size_t i);
 
 /* hold_probe.c */
 
@@ -295,6 +332,22 @@ void hold_repeat_own_words(struct hold *hold, const char *body, size_t len);
 void hold_settle_twins(struct hold *hold);
 
 /* hold_report.c */
+
+/* Creates are on their way: even if no answer comes it is known that they were sent. */
+void hold_remember_sent(struct hold *hold);
+
+/* They have not gone out after all. */
+void hold_forget_sent(struct hold *hold);
+
+/* Whether a request that was answered so, and not as it should be, may yet have been carried out.
+ */
+bool hold_may_be_done(unsigned status);
+
+/* Their answer is lost. */
+void hold_lose_answer(struct hold *hold);
+
+/* Whether the server may still be making a task of the domain. */
+bool hold_is_unknown(const struct hold *hold, const struct domain *domain);
 
 void hold_remember(struct hold *hold, const struct domain *domain);
 void hold_note_sighting(const struct hold *hold, const struct domain *domain);

@@ -16,6 +16,81 @@ static void remember_live_tasks(struct domain_memory *known, const struct domain
     }
 }
 
+/* Whether the request that is going out now lets the server make a task for this create. */
+static bool goes_out(const struct hold *hold, size_t i)
+{
+    const struct verdict *verdict = &hold->verdicts[i];
+    enum outcome outcome = verdict->decision.outcome;
+
+    if (hold->context->settings->observe || hold->request.creates[i].domain[0] == '#')
+        return false;
+    if (hold->phase == PHASE_RESEND)
+        return verdict->state == VERDICT_RESEND;
+    return hold->phase == PHASE_MAIN && !verdict->masked &&
+           (outcome == OUTCOME_FORWARD || outcome == OUTCOME_SCHEDULE);
+}
+
+/* Names that a client made up are not worth the room, unless nobody could look. */
+static bool is_worth_remembering(const struct hold *hold, const struct domain *domain)
+{
+    return hold->lookup_error || !domain->facts || domain->facts->renewable;
+}
+
+static void note_unanswered(const struct hold *hold, const struct domain *domain, wall_time since)
+{
+    struct domain_memory known;
+
+    memory_recall(hold->context->memory, domain->id, &known);
+    known.unanswered_since = since;
+    memory_store(hold->context->memory, &known);
+}
+
+void hold_remember_sent(struct hold *hold)
+{
+    for (size_t i = 0; i < hold->request.count; i++) {
+        if (!goes_out(hold, i))
+            continue;
+        struct domain *domain = hold_domain_of(hold, hold->request.creates[i].domain);
+        domain->sent = true;
+        if (is_worth_remembering(hold, domain))
+            note_unanswered(hold, domain, hold->now);
+    }
+}
+
+void hold_forget_sent(struct hold *hold)
+{
+    for (size_t i = 0; i < hold->request.count; i++) {
+        if (!goes_out(hold, i))
+            continue;
+        struct domain *domain = hold_domain_of(hold, hold->request.creates[i].domain);
+        domain->sent = false;
+        if (is_worth_remembering(hold, domain))
+            note_unanswered(hold, domain, WALL_TIME_NEVER);
+    }
+}
+
+/* A refusal by the server's own words is one; silence, a failure on the way and what makes no sense
+ * are not. */
+bool hold_may_be_done(unsigned status)
+{
+    return status == 0 || status == 200 || status >= 500;
+}
+
+void hold_lose_answer(struct hold *hold)
+{
+    for (size_t i = 0; i < hold->request.count; i++) {
+        struct verdict *verdict = &hold->verdicts[i];
+        if (hold->phase == PHASE_MAIN || verdict->state == VERDICT_RESEND)
+            verdict->state = VERDICT_UNKNOWN;
+    }
+}
+
+bool hold_is_unknown(const struct hold *hold, const struct domain *domain)
+{
+    return domain->sent && hold_domain_has_create(hold, domain) &&
+           hold->verdicts[domain->first].state == VERDICT_UNKNOWN;
+}
+
 void hold_remember(struct hold *hold, const struct domain *domain)
 {
     const struct verdict *verdict = &hold->verdicts[domain->first];
@@ -25,7 +100,7 @@ void hold_remember(struct hold *hold, const struct domain *domain)
     struct domain_memory known;
 
     /* Names that a client made up are not worth the room. */
-    if (!seen && !made)
+    if (!seen && !made && !(domain->sent && is_worth_remembering(hold, domain)))
         return;
     memory_recall(hold->context->memory, domain->id, &known);
     if (seen) {
@@ -40,6 +115,8 @@ void hold_remember(struct hold *hold, const struct domain *domain)
         known.forwarded_at = hold->now;
         memcpy(known.task_ids[MEMORY_TASKS - 1], verdict->id, OBJECT_ID_SIZE);
     }
+    if (!hold_is_unknown(hold, domain))
+        known.unanswered_since = WALL_TIME_NEVER;
     memory_store(hold->context->memory, &known);
 }
 
@@ -83,6 +160,8 @@ void hold_report_verdict(const struct hold *hold, size_t i)
         .id = verdict->id[0] ? verdict->id : NULL,
         .row = verdict->decision.row,
         .observed = hold->context->settings->observe,
+        .forwarded = verdict->decision.outcome == OUTCOME_FORWARD ||
+                     verdict->decision.outcome == OUTCOME_SCHEDULE,
         .due = verdict->decision.due,
         .renewal_due = facts && !hold->lookup_error ? facts->renewal_due : WALL_TIME_NEVER,
         .refused_until = facts && !hold->lookup_error ? domain->refused_until : WALL_TIME_NEVER,
@@ -91,8 +170,17 @@ void hold_report_verdict(const struct hold *hold, size_t i)
 
     if (rejected && !report.observed) {
         report.outcome = "rejected";
-        report.why = verdict->error[0] ? verdict->error : "the server refused the request";
+        report.why = verdict->error[0]        ? verdict->error
+                     : hold->main_status == 0 ? "the request did not reach the server"
+                                              : "the server refused the request";
         report.id = NULL;
+        report.forwarded = false;
+    }
+    if (verdict->state == VERDICT_UNKNOWN && !report.observed) {
+        report.outcome = "unknown";
+        report.why = "the server's answer was lost: it may have done what was asked";
+        report.id = NULL;
+        report.forwarded = domain->sent;
     }
     hold->context->report(hold->context->user, &report);
 }

@@ -33,15 +33,20 @@ static bool has_removed_live(const struct lookup_domain *facts)
     return false;
 }
 
-static void recall_blind(const struct hold *hold, const char *domain_id,
-                         struct domain_memory *known)
+/* Whether what happened then stands for what is asked now, where nobody can look. */
+static bool stands_in(const struct hold *hold, wall_time then)
 {
-    const struct hold_settings *settings = hold->context->settings;
+    return wall_time_before(hold->now,
+                            wall_time_add(then, hold->context->settings->blind_interval_seconds));
+}
 
-    memory_recall(hold->context->memory, domain_id, known);
-    wall_time until = wall_time_add(known->forwarded_at, settings->blind_interval_seconds);
-    if (!wall_time_before(hold->now, until))
+static void recall_blind(const struct hold *hold, const struct domain *domain,
+                         struct domain_memory *known, struct decision_facts *out)
+{
+    memory_recall(hold->context->memory, domain->id, known);
+    if (!stands_in(hold, known->forwarded_at))
         known->forwarded_id[0] = '\0';
+    out->blind_unanswered = !domain->sent && stands_in(hold, known->unanswered_since);
 }
 
 static struct held held_of(const struct hold *hold, const struct lookup_domain *found)
@@ -112,7 +117,7 @@ static struct decision decide_create(struct hold *hold, const struct held_create
 
     verdict_take_facts(hold, domain, &facts);
     if (!facts.looked_up)
-        recall_blind(hold, domain->id, &known);
+        recall_blind(hold, domain, &known, &facts);
     facts.blind_id = is_gone(hold, domain, known.forwarded_id) ? NULL : known.forwarded_id;
     domain->late = domain->late || may_change(hold, create, domain, &facts, known.forwarded_id);
 

@@ -36,6 +36,7 @@ struct domain_memory {
     char search_name[SEARCH_NAME_SIZE]; /* what certificates of the domain are found by; or "" */
     char forwarded_id[OBJECT_ID_SIZE];  /* the last task that this gate had made; or "" */
     wall_time forwarded_at;
+    wall_time unanswered_since; /* when a create went out whose answer is not known; or NEVER */
     char refused_id[OBJECT_ID_SIZE]; /* a task that the CA refused without naming a time; or "" */
     wall_time refused_seen;          /* when the gate first saw that */
 };

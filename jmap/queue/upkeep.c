@@ -153,6 +153,11 @@ void upkeep_tell_plan(const struct sweep_context *context, const struct lookup_d
 
 /* Flight, lease, look-up. */
 
+static bool leads(const struct upkeep *upkeep)
+{
+    return flight_standing(upkeep->context->flights, &upkeep->place) == FLIGHT_LEADS;
+}
+
 static enum upkeep_step start_lookup(struct upkeep *upkeep)
 {
     wall_time now = upkeep_now(upkeep);
@@ -184,13 +189,14 @@ static enum upkeep_step take_lease(struct upkeep *upkeep)
 
 static enum upkeep_step take_flight(struct upkeep *upkeep)
 {
-    upkeep->place =
-        (struct flight_place){.wake = upkeep->context->wake, .user = upkeep->context->user};
+    upkeep->place = (struct flight_place){
+        .patient = true, .wake = upkeep->context->wake, .user = upkeep->context->user};
     switch (flight_join(upkeep->context->flights, upkeep->domain->id, &upkeep->place)) {
     case FLIGHT_LEADING:
         return take_lease(upkeep);
     case FLIGHT_WAITING:
         return enter(upkeep, UPKEEP_FLIGHT, UPKEEP_WAIT);
+    case FLIGHT_STRANGER:
     case FLIGHT_NO_MEMORY:
         break;
     }
@@ -199,9 +205,18 @@ static enum upkeep_step take_flight(struct upkeep *upkeep)
 
 enum upkeep_step upkeep_woken(struct upkeep *upkeep)
 {
+    if (upkeep->stage == UPKEEP_FLIGHT)
+        return leads(upkeep) ? take_lease(upkeep) : upkeep->step;
     if (upkeep->stage != UPKEEP_LEASE)
         return take_flight(upkeep);
-    return lease_state(upkeep) == LEASE_WAITING ? upkeep->step : start_lookup(upkeep);
+    switch (lease_state(upkeep)) {
+    case LEASE_WAITING:
+        return upkeep->step;
+    case LEASE_LATE:
+        return end(upkeep, NULL); /* another replica is at it, and the next sweep looks again */
+    default:
+        return start_lookup(upkeep);
+    }
 }
 
 /* What is to be changed. */
@@ -385,7 +400,7 @@ struct own_request_order upkeep_request(const struct upkeep *upkeep)
 {
     struct own_request_order order = {
         .once = upkeep->stage == UPKEEP_MAKE,
-        .is_awaited = upkeep->place.leading,
+        .is_awaited = leads(upkeep),
         .body = upkeep->request.body,
         .len = upkeep->request.len,
     };

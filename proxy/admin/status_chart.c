@@ -15,6 +15,7 @@ const char *status_chart_class(enum metrics_outcome outcome)
     case METRICS_REFUSE:
         return "moot";
     case METRICS_REJECTED:
+    case METRICS_UNKNOWN:
         return "bad";
     default:
         return "kept";

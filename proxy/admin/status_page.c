@@ -20,6 +20,7 @@ static const char *const outcome_words[METRICS_OUTCOMES] = {
     [METRICS_NO_OP] = "Answered as done: not due",
     [METRICS_REFUSE] = "Refused for the moment",
     [METRICS_REJECTED] = "Rejected by the server",
+    [METRICS_UNKNOWN] = "Sent, and the answer was lost",
 };
 
 static const char *const standing_words[STANDINGS] = {

@@ -326,7 +326,7 @@ void conversation_server_ended(struct conversation *conversation)
         conversation->state = CONVERSATION_CONCLUDING;
         conversation->in_received = false;
         buffer_clear(&conversation->received);
-        holding_fail(&conversation->holding);
+        holding_fail(&conversation->holding, UPSTREAM_BROKEN);
     } else if (conversation->state < CONVERSATION_ASKED) {
         end_request(conversation);
     }

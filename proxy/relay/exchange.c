@@ -340,7 +340,7 @@ static void give_up_answer(struct exchange *exchange)
     report_refused_request(exchange->context->gate, exchange->arrival, false,
                            reading_refusal(READING_NO_ROOM));
     exchange->failure = UPSTREAM_MEMORY;
-    holding_fail(&exchange->holding);
+    holding_fail(&exchange->holding, UPSTREAM_MEMORY);
 }
 
 static void on_own_done(void *user, enum upstream_failure failure, const char *detail)
@@ -361,7 +361,7 @@ static void on_own_done(void *user, enum upstream_failure failure, const char *d
     }
     report_failure(exchange->context->gate, exchange->arrival, failure, detail);
     exchange->failure = failure;
-    holding_fail(&exchange->holding);
+    holding_fail(&exchange->holding, failure);
 }
 
 static const struct transfer_handler own_handler = {

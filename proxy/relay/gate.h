@@ -14,6 +14,7 @@
 #include "proxy/server/server_clock.h"
 
 struct budget;             /* proxy/base/budget.h */
+struct callers;            /* proxy/server/callers.h */
 struct flight_table;       /* jmap/create/flight.h */
 struct history;            /* proxy/telemetry/history.h */
 struct keypair_store;      /* proxy/clients/keypair.h */
@@ -29,6 +30,7 @@ struct gate {
     struct metrics *metrics;
     struct budget *budget; /* for requests that are needed whole */
     struct flight_table *flights;
+    struct callers *callers;
     struct task_memory *memory;
     struct server_clock clock;
     struct sightings *sightings;

@@ -4,6 +4,7 @@
 
 #include "jmap/wire/problem.h"
 #include "proxy/server/api_call.h"
+#include "proxy/server/callers.h"
 #include "proxy/relay/exchange.h"
 #include "proxy/http/outgoing.h"
 #include "proxy/replicas/replica_lock.h"
@@ -11,8 +12,9 @@
 #include "proxy/telemetry/report.h"
 
 static void drive(struct holding *holding, enum hold_step step);
-static void send_late(struct holding *holding);
-static enum hold_step asking_failed(struct holding *holding);
+static const char *authorization(const struct holding *holding);
+static bool wait_for_room(struct holding *holding);
+static enum hold_step asking_failed(struct holding *holding, enum upstream_failure failure);
 
 /* ---- what the hold calls ---- */
 
@@ -34,23 +36,35 @@ static void on_turn(void *user)
     wake(user);
 }
 
+static struct turn *asked_turn(struct holding *holding)
+{
+    return &holding->turns[holding->asked.credential];
+}
+
 static void on_woken(void *user)
 {
     struct holding *holding = user;
     enum holding_wait waited = holding->waits;
-    if (waited == HOLDING_FOR_TURN && holding->turn.waiting)
+    if (waited == HOLDING_FOR_TURN && asked_turn(holding)->waiting)
         return;
     holding->waits = HOLDING_FOR_ANSWER;
     if (waited == HOLDING_FOR_FLIGHT)
         drive(holding, hold_woken(holding->hold));
     else if (waited == HOLDING_FOR_TURN)
-        send_late(holding);
+        drive(holding, hold_recheck(holding->hold));
 }
 
 static void reported(void *user, const struct hold_report *decision)
 {
     const struct holding_owner *owner = &((struct holding *)user)->owner;
     report_decision(owner->context->gate, owner->arrival, owner->began, decision);
+}
+
+static void caller_noted(void *user, bool may_create)
+{
+    const struct holding *holding = user;
+    callers_note(holding->owner.context->gate->callers, authorization(holding), may_create,
+                 clock_monotonic());
 }
 
 static void changed(void *user, const struct queue_change *change)
@@ -80,14 +94,8 @@ static enum data_result on_data(void *user, const char *bytes, size_t len)
 /* Where the server has too many of the caller's requests already, it goes again later. */
 static void answered(struct holding *holding, unsigned status, const char *body, size_t len)
 {
-    const struct exchange_context *context = holding->owner.context;
-    if (problem_is_crowd(status, body, len)) {
-        holding->waits = HOLDING_FOR_TURN;
-        if (turn_wait(context->turns, &holding->turn, context->gate->config->idle_timeout_ms))
-            return;
-        holding->waits = HOLDING_FOR_ANSWER;
-    }
-    turn_end(context->turns, &holding->turn);
+    if (problem_is_crowd(status, body, len) && wait_for_room(holding))
+        return;
     drive(holding, hold_feed(holding->hold, status, body, len));
 }
 
@@ -104,7 +112,7 @@ static void on_done(void *user, enum upstream_failure failure, const char *detai
         return;
     }
     report_failure(owner->context->gate, owner->arrival, failure, detail);
-    drive(holding, asking_failed(holding));
+    drive(holding, asking_failed(holding, failure));
 }
 
 static const struct transfer_handler transfer_handler = {
@@ -149,21 +157,59 @@ static bool ask_server(struct holding *holding)
 
 static bool send_asked(struct holding *holding)
 {
-    if (!holding->asked.keep_headers)
-        return ask_server(holding);
-    holding->own_sent = true;
-    return holding->owner.handler->send(holding->owner.user, holding->asked.body,
-                                        holding->asked.len);
+    const struct holding_owner *owner = &holding->owner;
+    const struct hold_request *asked = &holding->asked;
+    bool is_own = asked->keep_headers;
+    bool sent =
+        is_own ? owner->handler->send(owner->user, asked->body, asked->len) : ask_server(holding);
+    if (sent)
+        hold_sent(holding->hold);
+    holding->own_sent = holding->own_sent || (sent && is_own);
+    return sent;
+}
+
+/* ---- turns ---- */
+
+static const char *authorization(const struct holding *holding)
+{
+    const struct field *own = field_find(&holding->owner.arrival->fields, "Authorization");
+    return own == NULL ? NULL : own->value;
 }
 
 static bool take_turn(struct holding *holding)
 {
+    struct turn *turn = asked_turn(holding);
     const struct holding_owner *owner = &holding->owner;
-    const struct field *own = field_find(&owner->arrival->fields, "Authorization");
-    const char *caller = own == NULL ? "" : own->value;
-    if (holding->asked.credential == HOLD_AS_SERVICE)
-        caller = service_credential_name(owner->context->gate->credential, owner->arena);
-    return turn_take(owner->context->turns, &holding->turn, caller == NULL ? "" : caller);
+    const char *credential =
+        holding->asked.credential == HOLD_AS_SERVICE
+            ? service_credential_name(owner->context->gate->credential, owner->arena)
+            : authorization(holding);
+    return turn->caller != NULL ||
+           turn_take(owner->context->turns, turn, credential == NULL ? "" : credential);
+}
+
+/* Nobody waits for it while it waits itself, unless it has begun to change something. */
+static void stand_back(struct holding *holding)
+{
+    holding->waits = HOLDING_FOR_TURN;
+    hold_stand_back(holding->hold);
+}
+
+/* The server had none for what was asked. False where it has waited for long enough. */
+static bool wait_for_room(struct holding *holding)
+{
+    const struct exchange_context *context = holding->owner.context;
+    const struct config *config = context->gate->config;
+    bool is_first = holding->asked.is_lookup || holding->asked.keep_headers;
+    int64_t patience = is_first ? config->idle_timeout_ms : config->flight_timeout_ms;
+    hold_unsent(holding->hold);
+    if (holding->asked.keep_headers)
+        holding->own_sent = false;
+    holding->waited_out =
+        holding->waited_out || !turn_wait(context->turns, asked_turn(holding), patience);
+    if (!holding->waited_out)
+        stand_back(holding);
+    return !holding->waited_out;
 }
 
 /* Sends what the hold asks for, now or when it is its turn; false where that cannot be. */
@@ -172,38 +218,25 @@ static bool ask(struct holding *holding)
     holding->asked = hold_request(holding->hold);
     if (take_turn(holding))
         return send_asked(holding);
-    holding->waits = HOLDING_FOR_TURN;
+    stand_back(holding);
     return true;
 }
 
 /* What was asked gets no answer. While the credential rests, it is the one it got last. */
-static enum hold_step asking_failed(struct holding *holding)
+static enum hold_step asking_failed(struct holding *holding, enum upstream_failure failure)
 {
     bool rests = holding->credential_rests;
-    turn_end(holding->owner.context->turns, &holding->turn);
     holding->credential_rests = false;
+    if (failure == UPSTREAM_RESOLVE || failure == UPSTREAM_CONNECT || failure == UPSTREAM_TLS)
+        hold_unsent(holding->hold);
     return rests ? hold_feed(holding->hold, 401, "", 0) : hold_feed_failure(holding->hold);
-}
-
-/* It is its turn, which may have come too late for a write. */
-static void send_late(struct holding *holding)
-{
-    enum hold_step step = hold_recheck(holding->hold);
-    if (step == HOLD_SEND) {
-        holding->asked = hold_request(holding->hold);
-        if (!send_asked(holding))
-            drive(holding, asking_failed(holding));
-        return;
-    }
-    turn_end(holding->owner.context->turns, &holding->turn);
-    drive(holding, step);
 }
 
 /* Does what the hold says until something has to be waited for. */
 static void drive(struct holding *holding, enum hold_step step)
 {
     while (step == HOLD_SEND && !ask(holding))
-        step = asking_failed(holding);
+        step = asking_failed(holding, UPSTREAM_MEMORY);
     if (step == HOLD_WAIT)
         holding->waits = HOLDING_FOR_FLIGHT;
     else if (step == HOLD_DONE)
@@ -230,14 +263,18 @@ bool holding_open(struct holding *holding, const struct holding_owner *owner, co
                          .memory = gate->memory,
                          .sightings = gate->sightings,
                          .forced = forced(owner->arrival),
+                         .caller_noted = caller_noted,
                          .now = now,
                          .wake = wake,
                          .report = reported,
                          .changed = changed,
                          .user = holding},
         .wake = {.open = on_woken, .user = holding},
-        .turn = {.go = on_turn, .user = holding},
+        .turns = {[HOLD_AS_CALLER] = {.go = on_turn, .user = holding},
+                  [HOLD_AS_SERVICE] = {.go = on_turn, .user = holding}},
     };
+    holding->hold_context.stranger =
+        !callers_know(gate->callers, authorization(holding), holding->owner.began);
     holding->hold = hold_open(&holding->hold_context, body, len);
     return holding->hold != NULL;
 }
@@ -252,9 +289,9 @@ void holding_feed(struct holding *holding, unsigned status, const char *body, si
     answered(holding, status, body, len);
 }
 
-void holding_fail(struct holding *holding)
+void holding_fail(struct holding *holding, enum upstream_failure failure)
 {
-    drive(holding, asking_failed(holding));
+    drive(holding, asking_failed(holding, failure));
 }
 
 struct hold_answer holding_answer(const struct holding *holding)
@@ -267,7 +304,8 @@ void holding_close(struct holding *holding)
     if (holding->hold == NULL)
         return;
     transfer_cancel(holding->transfer);
-    turn_end(holding->owner.context->turns, &holding->turn);
+    turn_end(holding->owner.context->turns, &holding->turns[HOLD_AS_CALLER]);
+    turn_end(holding->owner.context->turns, &holding->turns[HOLD_AS_SERVICE]);
     hold_close(holding->hold);
     mailbox_withdraw(holding->owner.context->mailbox, &holding->wake);
     buffer_clear(&holding->content);

@@ -69,7 +69,9 @@ struct holding {
     struct buffer content;     /* the same's body */
     monotonic_time asked_at;
     struct letter wake;
-    struct turn turn;
+    /* Of the caller and of the gate itself: taken before a flight, and kept to the end. */
+    struct turn turns[2]; /* by enum hold_credential */
+    bool waited_out;      /* it has waited for room at the server for as long as it may */
 };
 
 /*
@@ -86,7 +88,7 @@ void holding_start(struct holding *holding);
 void holding_feed(struct holding *holding, unsigned status, const char *body, size_t len);
 
 /* There will be no answer to it. */
-void holding_fail(struct holding *holding);
+void holding_fail(struct holding *holding, enum upstream_failure failure);
 
 /* After decided() only. Bytes are the hold's own, until holding_close(). */
 struct hold_answer holding_answer(const struct holding *holding);

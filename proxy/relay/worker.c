@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "jmap/create/flight.h"
 #include "proxy/clients/downstream.h"
 #include "proxy/relay/exchange.h"
 #include "proxy/base/budget.h"
@@ -57,6 +58,8 @@ static void tick(struct worker *worker)
         downstream_tick(worker->challenges);
     turns_tick(worker->turns);
     budget_trim(worker->gate->budget);
+    flight_table_tick(worker->gate->flights, worker->now.nanoseconds / NANOSECONDS_PER_MILLISECOND,
+                      worker->gate->config->flight_timeout_ms);
     websocket_set_tick(&worker->websockets);
 }
 

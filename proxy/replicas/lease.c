@@ -14,6 +14,7 @@ enum phase {
     PHASE_TAKING, /* asked for; another may have it */
     PHASE_TAKEN,
     PHASE_ALONE,  /* not to be had; its holder goes on without */
+    PHASE_LATE,   /* another's for longer than it is waited for */
     PHASE_OTHERS, /* another's */
     PHASE_GIVING, /* its holder is gone; the key is to be removed */
 };
@@ -24,6 +25,7 @@ enum command {
     COMMAND_TAKE,
     COMMAND_RENEW,
     COMMAND_GIVE,
+    COMMAND_LEAVE,
 };
 
 struct lease {
@@ -36,6 +38,7 @@ struct lease {
     char token[2 * TOKEN_BYTES + 1];
     char note[LEASE_NOTE_SIZE];
     int64_t note_life_ms;
+    bool left; /* with PHASE_GIVING: the key stays until it ends by itself */
     unsigned tries;
     monotonic_time patience; /* when a wait for another replica ends */
     monotonic_time due;      /* when the lock server is to be asked again */
@@ -127,6 +130,8 @@ enum lease_state lease_state(const struct lease_table *table, const struct lease
         return table->connected ? LEASE_OTHERS : LEASE_ALONE;
     case PHASE_ALONE:
         return LEASE_ALONE;
+    case PHASE_LATE:
+        return LEASE_LATE;
     case PHASE_OTHERS:
     case PHASE_GIVING:
         break;
@@ -146,6 +151,13 @@ void lease_give(struct lease_table *table, struct lease *lease, const char *note
     lease->due = now;
     lease->note_life_ms = note_life_ms;
     snprintf(lease->note, sizeof lease->note, "%s", note);
+}
+
+void lease_leave(struct lease_table *table, struct lease *lease, const char *note,
+                 int64_t note_life_ms, monotonic_time now)
+{
+    lease->left = true;
+    lease_give(table, lease, note, note_life_ms, now);
 }
 
 static void settle(struct lease *lease, enum phase phase)
@@ -173,6 +185,8 @@ static bool write_command(struct lease_table *table, struct lease *lease, enum c
         return lock_command_renew(out, &key, LEASE_LIFE_MILLISECONDS);
     case COMMAND_GIVE:
         return lock_command_give(out, &key, lease->note, lease->note_life_ms);
+    case COMMAND_LEAVE:
+        return lock_command_leave(out, &key, lease->note, lease->note_life_ms);
     }
     return false;
 }
@@ -198,8 +212,9 @@ static enum command next_command(const struct lease *lease)
     case PHASE_TAKEN:
         return COMMAND_RENEW;
     case PHASE_GIVING:
-        return COMMAND_GIVE;
+        return lease->left ? COMMAND_LEAVE : COMMAND_GIVE;
     case PHASE_ALONE:
+    case PHASE_LATE:
     case PHASE_OTHERS:
         break;
     }
@@ -226,7 +241,7 @@ bool lease_table_write(struct lease_table *table, monotonic_time now, struct buf
             continue;
         if (lease->phase == PHASE_TAKING && lease->tries > 0 &&
             monotonic_reached(lease->patience, now)) {
-            settle(lease, PHASE_ALONE);
+            settle(lease, PHASE_LATE);
             continue;
         }
         if (!ask(table, lease, next_command(lease), now, out))
@@ -340,6 +355,7 @@ bool lease_table_read(struct lease_table *table, const struct lock_reply *reply,
     case COMMAND_RENEW:
         return read_renewal(lease, reply);
     case COMMAND_GIVE:
+    case COMMAND_LEAVE:
         forget(table, lease);
         return reply->kind == LOCK_REPLY_NUMBER;
     case COMMAND_NONE:

@@ -47,7 +47,7 @@ struct lease_events {
 
 struct lease_terms {
     bool once; /* ask once; where another has it, that is the answer: LEASE_OTHERS */
-    /* How long to wait for another replica to give it; after that: LEASE_ALONE. */
+    /* How long to wait for another replica to give it; after that: LEASE_LATE. */
     int64_t patience_ms;
     void (*wake)(void *user); /* as in struct domain_lock */
     void *user;
@@ -77,6 +77,13 @@ enum lease_state lease_state(const struct lease_table *table, const struct lease
 /* The caller's no more. The note is left for the next owner, for `note_life_ms`; "": none is. */
 void lease_give(struct lease_table *table, struct lease *lease, const char *note,
                 int64_t note_life_ms, monotonic_time now);
+
+/*
+ * The same where what its holder did may still be going on: nobody gets the lease before it runs
+ * out, and the note is left at once.
+ */
+void lease_leave(struct lease_table *table, struct lease *lease, const char *note,
+                 int64_t note_life_ms, monotonic_time now);
 
 /* Appends the commands that are due, none while disconnected; false when memory runs out. */
 bool lease_table_write(struct lease_table *table, monotonic_time now, struct buffer *out);

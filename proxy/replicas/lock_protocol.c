@@ -29,6 +29,11 @@ static const char give_script[] =
     "redis.call('del', KEYS[1]) "
     "if ARGV[2] ~= '' then redis.pcall('set', KEYS[2], ARGV[2], 'PX', ARGV[3]) end return 1";
 
+/* It runs out by itself; whoever has it next is to know. */
+static const char leave_script[] =
+    "if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end "
+    "if ARGV[2] ~= '' then redis.pcall('set', KEYS[2], ARGV[2], 'PX', ARGV[3]) end return 1";
+
 static bool append_command(struct buffer *out, int count, const char **words)
 {
     char *command = NULL;
@@ -86,6 +91,14 @@ bool lock_command_give(struct buffer *out, const struct lock_key *key, const cha
     char life[24];
     snprintf(life, sizeof life, "%" PRId64, note_life_ms);
     return append_script(out, give_script, key, note, life);
+}
+
+bool lock_command_leave(struct buffer *out, const struct lock_key *key, const char *note,
+                        int64_t note_life_ms)
+{
+    char life[24];
+    snprintf(life, sizeof life, "%" PRId64, note_life_ms);
+    return append_script(out, leave_script, key, note, life);
 }
 
 /* ---- replies ---- */

@@ -56,6 +56,10 @@ bool lock_command_renew(struct buffer *out, const struct lock_key *key, int64_t 
 bool lock_command_give(struct buffer *out, const struct lock_key *key, const char *note,
                        int64_t note_life_ms);
 
+/* Leaves the note, and the key to end by itself; answered likewise. */
+bool lock_command_leave(struct buffer *out, const struct lock_key *key, const char *note,
+                        int64_t note_life_ms);
+
 /* Reading replies: feed bytes as they come, then take replies until there is none. */
 
 struct lock_reader;

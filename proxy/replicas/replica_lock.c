@@ -53,6 +53,9 @@ struct replica_lock {
 
 /* ---- what goes along with a domain's lease ---- */
 
+/* In the place of an id: what the server made of the create is not known. */
+#define NO_ANSWER "-"
+
 /* "<id> <seconds>": the last task that any replica had made, and when. */
 static void note_taken(void *user, const char *name, const char *note)
 {
@@ -63,10 +66,12 @@ static void note_taken(void *user, const char *name, const char *note)
     if (sscanf(note, "%13s %" SCNd64, id, &seconds) != 2)
         return;
     memory_recall(lock->gate->memory, name, &known);
-    if (!object_id_parse(id, known.forwarded_id) || seconds <= known.forwarded_at.seconds)
+    bool answered = strcmp(id, NO_ANSWER) != 0;
+    wall_time *at = answered ? &known.forwarded_at : &known.unanswered_since;
+    if (seconds <= at->seconds || (answered && !object_id_parse(id, known.forwarded_id)))
         return;
     wall_time now = clock_wall();
-    known.forwarded_at = (wall_time){seconds < now.seconds ? seconds : now.seconds};
+    *at = (wall_time){seconds < now.seconds ? seconds : now.seconds};
     memory_store(lock->gate->memory, &known);
 }
 
@@ -83,13 +88,14 @@ static int64_t write_note(const struct replica_lock *lock, const char *domain_id
 {
     struct domain_memory known;
     memory_recall(lock->gate->memory, domain_id, &known);
-    wall_time until =
-        wall_time_add(known.forwarded_at, lock->gate->config->hold.blind_interval_seconds);
+    bool answered = !wall_time_before(known.forwarded_at, known.unanswered_since);
+    wall_time at = answered ? known.forwarded_at : known.unanswered_since;
+    const char *id = answered ? known.forwarded_id : NO_ANSWER;
+    wall_time until = wall_time_add(at, lock->gate->config->hold.blind_interval_seconds);
     int64_t left = until.seconds - clock_wall().seconds;
     note[0] = '\0';
-    if (known.forwarded_id[0] != '\0' && left > 0)
-        snprintf(note, LEASE_NOTE_SIZE, "%s %" PRId64, known.forwarded_id,
-                 known.forwarded_at.seconds);
+    if (id[0] != '\0' && left > 0)
+        snprintf(note, LEASE_NOTE_SIZE, "%s %" PRId64, id, at.seconds);
     return left > 0 ? left * 1000 : 0;
 }
 
@@ -116,20 +122,18 @@ enum lease_state replica_lock_state(struct replica_lock *lock, const struct leas
     return state;
 }
 
-static void give(struct replica_lock *lock, struct lease *lease, const char *note, int64_t life_ms)
+typedef void end_lease(struct lease_table *table, struct lease *lease, const char *note,
+                       int64_t note_life_ms, monotonic_time now);
+
+static void give(struct replica_lock *lock, struct lease *lease, end_lease *end, const char *note,
+                 int64_t life_ms)
 {
     if (lease == NULL)
         return;
     pthread_mutex_lock(&lock->mutex);
-    lease_give(lock->leases, lease, note, life_ms, clock_monotonic());
+    end(lock->leases, lease, note, life_ms, clock_monotonic());
     pthread_mutex_unlock(&lock->mutex);
     mailbox_post(&lock->mailbox, &lock->look);
-}
-
-/* No exchange lasts longer than its parts may; who has a lease for longer than that is stuck. */
-static int64_t longest_exchange(const struct config *config)
-{
-    return 2 * (config->lookup_timeout_ms + config->connect_timeout_ms + config->idle_timeout_ms);
 }
 
 static struct lease *take_domain(void *user, const char *domain_id, void (*wake)(void *wake_user),
@@ -137,7 +141,7 @@ static struct lease *take_domain(void *user, const char *domain_id, void (*wake)
 {
     struct replica_lock *lock = user;
     const struct lease_terms terms = {
-        .patience_ms = longest_exchange(lock->gate->config), .wake = wake, .user = wake_user};
+        .patience_ms = lock->gate->config->flight_timeout_ms, .wake = wake, .user = wake_user};
     return take(lock, domain_id, &terms);
 }
 
@@ -150,7 +154,14 @@ static void give_domain(void *user, struct lease *lease, const char *domain_id)
 {
     char note[LEASE_NOTE_SIZE];
     int64_t life_ms = write_note(user, domain_id, note);
-    give(user, lease, note, life_ms);
+    give(user, lease, lease_give, note, life_ms);
+}
+
+static void leave_domain(void *user, struct lease *lease, const char *domain_id)
+{
+    char note[LEASE_NOTE_SIZE];
+    int64_t life_ms = write_note(user, domain_id, note);
+    give(user, lease, lease_leave, note, life_ms);
 }
 
 const struct domain_lock *replica_lock_domains(const struct replica_lock *lock)
@@ -170,7 +181,7 @@ struct lease *replica_lock_take(struct replica_lock *lock, const char *work,
 
 void replica_lock_give(struct replica_lock *lock, struct lease *lease)
 {
-    give(lock, lease, "", 0);
+    give(lock, lease, lease_give, "", 0);
 }
 
 /* ---- the connection ---- */
@@ -408,7 +419,12 @@ static struct replica_lock *create(const struct gate *gate)
         return NULL;
     lock->gate = gate;
     lock->domains = (struct domain_lock){
-        .take = take_domain, .state = domain_state, .give = give_domain, .user = lock};
+        .take = take_domain,
+        .state = domain_state,
+        .give = give_domain,
+        .leave = leave_domain,
+        .user = lock,
+    };
     lock->look = (struct letter){.open = on_look, .user = lock};
     lock->source = (struct loop_source){.ready = on_readable, .user = lock};
     lock->pause_ms = FIRST_PAUSE_MILLISECONDS;

@@ -114,6 +114,7 @@ bool turn_take(struct turns *turns, struct turn *turn, const char *credential)
 bool turn_wait(struct turns *turns, struct turn *turn, int64_t patience_milliseconds)
 {
     monotonic_time now = clock_monotonic();
+    monotonic_time patience = monotonic_after(now, patience_milliseconds);
     bool again = turn->patience.nanoseconds != 0;
     if (turn->caller == NULL)
         return false;
@@ -122,12 +123,11 @@ bool turn_wait(struct turns *turns, struct turn *turn, int64_t patience_millisec
         leave(turns, turn);
         return false;
     }
-    if (again) {
+    turn->patience = again ? monotonic_earlier(turn->patience, patience) : patience;
+    if (again)
         prepend(turn);
-        return true;
-    }
-    turn->patience = monotonic_after(now, patience_milliseconds);
-    append(turn);
+    else
+        append(turn);
     return true;
 }
 

@@ -10,7 +10,7 @@ static const char *const outcome_names[METRICS_OUTCOMES] = {
     [METRICS_FORWARD] = "forward",   [METRICS_SCHEDULE] = "schedule",
     [METRICS_EXISTING] = "existing", [METRICS_MOVE] = "move",
     [METRICS_NO_OP] = "noop",        [METRICS_REFUSE] = "refuse",
-    [METRICS_REJECTED] = "rejected",
+    [METRICS_REJECTED] = "rejected", [METRICS_UNKNOWN] = "unknown",
 };
 
 static const char *const change_names[METRICS_CHANGES] = {

@@ -21,6 +21,7 @@ enum metrics_outcome {
     METRICS_NO_OP,
     METRICS_REFUSE,
     METRICS_REJECTED, /* the server had an error for it */
+    METRICS_UNKNOWN,  /* the server's answer was lost */
     METRICS_OUTCOMES,
 };
 
@@ -87,7 +88,7 @@ struct metrics {
 enum metrics_outcome metrics_outcome(const char *name);
 const char *metrics_outcome_name(enum metrics_outcome outcome);
 
-/* A decision by its outcome's name; `reached` when the create goes to the server as a real one. */
+/* A decision by its outcome's name; `reached` when the create went to the server as a real one. */
 void metrics_count_decision(struct metrics *metrics, const char *outcome, bool reached);
 
 /* A change of the queue by its name in the log. */

@@ -1,7 +1,5 @@
 #include "proxy/telemetry/report.h"
 
-#include <string.h>
-
 #include "jmap/queue/queue_change.h"
 #include "proxy/base/budget.h"
 #include "proxy/server/service_credential.h"
@@ -33,8 +31,7 @@ void report_decision(const struct gate *gate, const struct arrival *arrival, mon
                      const struct hold_report *decision)
 {
     int64_t elapsed = monotonic_elapsed(began, clock_monotonic());
-    bool reached = decision->observed || strcmp(decision->outcome, "forward") == 0 ||
-                   strcmp(decision->outcome, "schedule") == 0;
+    bool reached = decision->observed || decision->forwarded;
     metrics_count_decision(gate->metrics, decision->outcome, reached);
     history_note(gate->history, decision, clock_wall());
     log_event(gate->log, LOG_LEVEL_INFO, "decision", log_text("domain_id", decision->domain_id),

@@ -765,7 +765,7 @@ def test_a_credential_that_has_run_out_still_lets_nothing_pass_unseen(standin):
     """The server goes on with a socket whose caller it would let in no more."""
     standin.put_state(**state([certificate(FRESH)]))
     with Gate(standin.port, ON_LOOKUP_FAILURE="refuse") as gate, connect(gate.port) as peer:
-        standin.fault(match="x:Domain/get", status=401, times=1)
+        standin.fault(match="x:Domain/get", status=401, times=2)
         (_, answer, _), = peer.ask(creation())["methodResponses"]
     assert answer["notCreated"]["k"]["type"] == "serverUnavailable"
     assert live_tasks(standin) == []

@@ -63,10 +63,181 @@ static void a_flight_has_one_leader_and_leaves_nobody_waiting(void **state)
     flight_table_destroy(table);
 }
 
+/* Places in one flight, in the order in which they came, on one thread. */
+
+enum {
+    PLACES = 4,
+    PATIENCE = 1000,
+};
+
+static const struct flight_result nothing = {.settled = false};
+static struct flight_place places[PLACES];
+static unsigned woken[PLACES];
+static bool served[PLACES];
+
+static void count(void *user)
+{
+    woken[(struct flight_place *)user - places]++;
+}
+
+static bool is_served(void *user, const struct flight_result *result)
+{
+    return result->settled && served[(struct flight_place *)user - places];
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    table = flight_table_create();
+    for (size_t i = 0; i < PLACES; i++) {
+        places[i] = (struct flight_place){.wake = count, .serves = is_served, .user = &places[i]};
+        woken[i] = 0;
+        served[i] = false;
+    }
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PLACES; i++)
+        flight_leave(table, &places[i], &nothing);
+    flight_table_destroy(table);
+    return 0;
+}
+
+static enum flight_join join(size_t i)
+{
+    return flight_join(table, "b", &places[i]);
+}
+
+static enum flight_standing standing(size_t i)
+{
+    return flight_standing(table, &places[i]);
+}
+
+static void join_all(void)
+{
+    assert_int_equal(join(0), FLIGHT_LEADING);
+    for (size_t i = 1; i < PLACES; i++)
+        assert_int_equal(join(i), FLIGHT_WAITING);
+}
+
+static void who_came_first_leads_next_and_nobody_else_is_woken(void **state)
+{
+    (void)state;
+    join_all();
+    for (size_t i = 0; i + 1 < PLACES; i++) {
+        flight_leave(table, &places[i], &nothing);
+        assert_int_equal(standing(i + 1), FLIGHT_LEADS);
+        for (size_t k = 1; k < PLACES; k++)
+            assert_int_equal(woken[k], k <= i + 1);
+    }
+}
+
+static void a_result_goes_to_all_of_those_whom_it_answers(void **state)
+{
+    (void)state;
+    join_all();
+    served[1] = served[3] = true;
+    flight_leave(table, &places[0], &(struct flight_result){.settled = true, .id = "jp1"});
+    assert_int_equal(standing(1), FLIGHT_SERVED);
+    assert_int_equal(standing(2), FLIGHT_LEADS);
+    assert_int_equal(standing(3), FLIGHT_SERVED);
+    assert_string_equal(places[3].result.id, "jp1");
+    assert_int_equal(join(1), FLIGHT_WAITING);
+}
+
+static void who_leaves_is_not_woken(void **state)
+{
+    (void)state;
+    join_all();
+    flight_leave(table, &places[1], &nothing);
+    flight_leave(table, &places[3], &nothing);
+    flight_leave(table, &places[0], &nothing);
+    assert_int_equal(standing(2), FLIGHT_LEADS);
+    assert_int_equal(woken[1] + woken[3], 0);
+}
+
+static void a_stranger_leads_until_someone_comes_whom_the_server_knows(void **state)
+{
+    (void)state;
+    places[0].tentative = places[1].tentative = true;
+    assert_int_equal(join(0), FLIGHT_LEADING);
+    assert_int_equal(join(1), FLIGHT_STRANGER);
+    assert_int_equal(join(2), FLIGHT_LEADING);
+    assert_false(flight_confirm(table, &places[0]));
+    flight_leave(table, &places[0], &nothing);
+    assert_true(flight_confirm(table, &places[2]));
+    assert_int_equal(join(1), FLIGHT_STRANGER);
+    assert_int_equal(join(3), FLIGHT_WAITING);
+}
+
+static void a_stranger_who_is_known_in_time_leads_on(void **state)
+{
+    (void)state;
+    places[0].tentative = true;
+    assert_int_equal(join(0), FLIGHT_LEADING);
+    assert_true(flight_confirm(table, &places[0]));
+    assert_int_equal(join(1), FLIGHT_WAITING);
+}
+
+static void nobody_waits_for_ever_but_who_wants_to(void **state)
+{
+    (void)state;
+    flight_table_tick(table, 50000, PATIENCE);
+    places[2].patient = true;
+    join_all();
+    flight_table_tick(table, 50000 + PATIENCE - 1, PATIENCE);
+    assert_int_equal(standing(1), FLIGHT_WAITS);
+    flight_table_tick(table, 50000 + PATIENCE, PATIENCE);
+    assert_int_equal(standing(1), FLIGHT_OVERTIME);
+    assert_int_equal(standing(2), FLIGHT_WAITS);
+    assert_int_equal(standing(3), FLIGHT_OVERTIME);
+    assert_int_equal(woken[1] + woken[2] + woken[3], 2);
+}
+
+/* Before the first tick and after it: `now` is 0 or a time. */
+static void check_aftermath(int64_t now)
+{
+    assert_int_equal(join(0), FLIGHT_LEADING);
+    flight_leave(table, &places[0], &(struct flight_result){.unknown = true});
+    places[1].patient = true;
+    assert_int_equal(join(1), FLIGHT_WAITING);
+    flight_table_tick(table, now, PATIENCE);
+    flight_table_tick(table, now + FLIGHT_AFTERMATH_MILLISECONDS - 1, PATIENCE);
+    assert_int_equal(standing(1), FLIGHT_WAITS);
+    flight_table_tick(table, now + FLIGHT_AFTERMATH_MILLISECONDS, PATIENCE);
+    assert_int_equal(standing(1), FLIGHT_LEADS);
+    flight_leave(table, &places[1], &nothing);
+}
+
+static void an_unknown_outcome_keeps_others_waiting_for_a_while(void **state)
+{
+    (void)state;
+    check_aftermath(50000);
+    flight_table_tick(table, 100000, PATIENCE);
+    check_aftermath(100000);
+    /* Where nobody waits, it ends all the same. */
+    assert_int_equal(join(0), FLIGHT_LEADING);
+    flight_leave(table, &places[0], &(struct flight_result){.unknown = true});
+    flight_table_tick(table, 200000, PATIENCE);
+    assert_int_equal(join(2), FLIGHT_LEADING);
+}
+
+#define PLACES_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_flight_has_one_leader_and_leaves_nobody_waiting),
+        PLACES_TEST(who_came_first_leads_next_and_nobody_else_is_woken),
+        PLACES_TEST(a_result_goes_to_all_of_those_whom_it_answers),
+        PLACES_TEST(who_leaves_is_not_woken),
+        PLACES_TEST(a_stranger_leads_until_someone_comes_whom_the_server_knows),
+        PLACES_TEST(a_stranger_who_is_known_in_time_leads_on),
+        PLACES_TEST(nobody_waits_for_ever_but_who_wants_to),
+        PLACES_TEST(an_unknown_outcome_keeps_others_waiting_for_a_while),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

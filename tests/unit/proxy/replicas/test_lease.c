@@ -197,7 +197,7 @@ static void nobody_waits_for_ever(void **state)
     pass(world, PATIENCE);
     expect_commands(world, NULL);
     assert_int_equal(world->woken, 1);
-    assert_int_equal(state_of(world, lease), LEASE_ALONE);
+    assert_int_equal(state_of(world, lease), LEASE_LATE);
     give(world, lease, "");
     assert_true(lease_table_is_empty(world->table));
 }
