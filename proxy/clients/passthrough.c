@@ -147,7 +147,7 @@ struct peer_text {
 
 static struct peer_text write_peer(const struct network_address *from)
 {
-    struct peer_text peer;
+    struct peer_text peer = {""};
     network_address_write(from, peer.text);
     return peer;
 }
