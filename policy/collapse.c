@@ -36,11 +36,12 @@ wall_time collapse_right_time(const struct collapse_facts *facts)
 static bool outlives(const struct renewal_task *a, const struct renewal_task *b, wall_time from)
 {
     bool limited = renewal_task_rate_limited(a), early = wall_time_before(a->due, from);
+    bool alike = limited == renewal_task_rate_limited(b);
 
-    if (limited != renewal_task_rate_limited(b))
-        return limited;
-    if (!limited && early != wall_time_before(b->due, from))
+    if (early != wall_time_before(b->due, from) && !(alike && limited))
         return !early;
+    if (!alike)
+        return limited;
     return limited || early ? renewal_task_waits_longer(a, b) : renewal_task_sooner(a, b);
 }
 
@@ -175,6 +176,13 @@ struct collapse_plan collapse_plan(const struct collapse_facts *facts, enum coll
     }
     plan.changes += plan.makes;
     return plan;
+}
+
+const struct renewal_task *collapse_waits(const struct collapse_facts *facts)
+{
+    size_t waits = find_staying(facts, false);
+
+    return waits < facts->task_count ? &facts->tasks[waits] : NULL;
 }
 
 const struct renewal_task *collapse_stays(const struct collapse_facts *facts)

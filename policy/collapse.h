@@ -5,7 +5,8 @@
  * One retry for each domain: which of a domain's queued tasks stays, and how it is written. Facts
  * in, plan out, by the rules of docs/decisions.md.
  *
- * Of the tasks that wait, one stays: the rate-limited one that is due last, else the earliest that
+ * Of the tasks that wait, one stays: while the certificate is fresh, one that is not due before it
+ * is rather than one that is. Of such the rate-limited one that is due last, else the earliest that
  * is not due before the certificate is, else the latest of those that are. If it is rate-limited it
  * is due when the CA no longer refuses, and starts counting attempts anew: the server would give
  * up, or retry too early, after too many. Else it is due with the certificate at the earliest.
@@ -87,6 +88,9 @@ wall_time collapse_right_time(const struct collapse_facts *facts);
 
 /* Writes one fate for each task; `fates` is NULL where the plan alone is asked for. */
 struct collapse_plan collapse_plan(const struct collapse_facts *facts, enum collapse_fate *fates);
+
+/* The one that stays of those that wait; or NULL. */
+const struct renewal_task *collapse_waits(const struct collapse_facts *facts);
 
 /* The task that a create is answered with: one that is due already, else the survivor; or NULL. */
 const struct renewal_task *collapse_stays(const struct collapse_facts *facts);

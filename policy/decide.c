@@ -7,6 +7,37 @@ static bool is_stuck(const struct decision_facts *facts, const struct renewal_ta
     return renewal_task_stuck(task, facts->now, facts->stuck_after_seconds);
 }
 
+static wall_time renewal_due(const struct decision_facts *facts)
+{
+    return facts->forced ? WALL_TIME_NEVER : facts->renewal_due;
+}
+
+static struct collapse_facts collapse_facts_of(const struct decision_facts *facts)
+{
+    return (struct collapse_facts){
+        .now = facts->now,
+        .refused_until = facts->refused_until,
+        .renewal_due = renewal_due(facts),
+        .tasks = facts->tasks,
+        .task_count = facts->task_count,
+        .stuck_after_seconds = facts->stuck_after_seconds,
+    };
+}
+
+/*
+ * The task that is refused and will not stay: while the certificate is fresh, its next renewal
+ * does. Compared by whether it waits at all; what is due is not looked at here.
+ */
+static bool gives_way(const struct decision_facts *facts, const struct renewal_task *task)
+{
+    const struct collapse_facts tasks = collapse_facts_of(facts);
+    const struct renewal_task *waits = collapse_waits(&tasks);
+
+    return waits && renewal_task_rate_limited(task) && !renewal_task_rate_limited(waits) &&
+           wall_time_before(task->due, waits->due) &&
+           wall_time_before(wall_time_add(facts->now, COLLAPSE_MARGIN_SECONDS), task->due);
+}
+
 /* The latest: before that time the CA refuses whatever the others say. */
 static const struct renewal_task *find_rate_limited(const struct decision_facts *facts)
 {
@@ -15,7 +46,7 @@ static const struct renewal_task *find_rate_limited(const struct decision_facts 
     for (size_t i = 0; i < facts->task_count; i++) {
         const struct renewal_task *task = &facts->tasks[i];
 
-        if (!renewal_task_rate_limited(task) || is_stuck(facts, task))
+        if (!renewal_task_rate_limited(task) || is_stuck(facts, task) || gives_way(facts, task))
             continue;
         if (!best || renewal_task_waits_longer(task, best))
             best = task;
@@ -29,29 +60,20 @@ static bool is_under_way(const struct decision_facts *facts, wall_time wanted)
     for (size_t i = 0; i < facts->task_count; i++) {
         const struct renewal_task *task = &facts->tasks[i];
         bool in_time = task->state == TASK_PENDING && !wall_time_before(wanted, task->due);
+        bool tried = task->state == TASK_RETRY && !gives_way(facts, task);
 
-        if ((in_time || task->state == TASK_RETRY) && !is_stuck(facts, task))
+        if ((in_time || tried) && !is_stuck(facts, task))
             return true;
     }
     return false;
 }
 
-static wall_time renewal_due(const struct decision_facts *facts)
-{
-    return facts->forced ? WALL_TIME_NEVER : facts->renewal_due;
-}
-
 /* The one that is left when the domain's tasks are collapsed, so that its id stays good. */
 static const struct renewal_task *find_staying(const struct decision_facts *facts)
 {
-    return collapse_stays(&(struct collapse_facts){
-        .now = facts->now,
-        .refused_until = facts->refused_until,
-        .renewal_due = renewal_due(facts),
-        .tasks = facts->tasks,
-        .task_count = facts->task_count,
-        .stuck_after_seconds = facts->stuck_after_seconds,
-    });
+    const struct collapse_facts tasks = collapse_facts_of(facts);
+
+    return collapse_stays(&tasks);
 }
 
 static const struct renewal_task *find_earliest(const struct decision_facts *facts)

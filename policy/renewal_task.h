@@ -30,7 +30,11 @@ struct renewal_task {
     bool restarted;   /* Retry: no attempt is counted, so its due is what a collapse has written */
     int64_t attempts; /* Retry: how many are counted */
     wall_time tried;  /* Retry: when the CA last refused, where its due does not heed that */
-    bool other_order; /* Failed: it asked for other names, or another CA */
+    /*
+     * Failed: it asked for other names, or another CA. Pending: so did its refusal; for the server
+     * it is in Retry.
+     */
+    bool other_order;
     bool other_setup; /* Failed: with that, or with other settings of domain or provider */
 };
 

@@ -118,6 +118,16 @@ static wall_time time_now(void *user)
     return hold->context->now(hold->context->user);
 }
 
+/* The task whose refusal was for other names, or another CA; or NULL. */
+static const char *released_of(const struct lookup_domain *facts)
+{
+    for (size_t i = 0; i < facts->task_count; i++) {
+        if (facts->tasks[i].state == TASK_PENDING && facts->tasks[i].other_order)
+            return facts->tasks[i].id;
+    }
+    return NULL;
+}
+
 static bool begin_collapse(struct hold *hold, const struct domain *domain,
                            const struct lookup_domain *facts)
 {
@@ -135,6 +145,7 @@ static bool begin_collapse(struct hold *hold, const struct domain *domain,
         .upkeep = is_fresh(hold, domain),
         .stuck_after_seconds = hold->context->settings->stuck_after_seconds,
         .blind_hold_seconds = hold->context->settings->blind_hold_seconds,
+        .released = released_of(facts),
         .now = time_now,
         .changed = tell_change,
         .user = hold,

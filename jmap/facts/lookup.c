@@ -51,8 +51,8 @@ static bool add_known_certificates(struct lookup *lookup)
 static void append_settings(struct lookup *lookup)
 {
     own_request_add(&lookup->request, "x:AcmeProvider/get",
-                    json_pack("{s:n, s:[s, s, s]}", "ids", "properties", "challengeType",
-                              "renewBefore", "maxRetries"),
+                    json_pack("{s:n, s:[s, s, s, s, s, s]}", "ids", "properties", "challengeType",
+                              "renewBefore", "maxRetries", "directory", "contact", "accountUri"),
                     "p");
     own_request_add(&lookup->request, "x:SystemSettings/get",
                     json_pack("{s:[s], s:[s, s, s]}", "ids", "singleton", "properties",
@@ -80,10 +80,10 @@ static void append_known(struct lookup *lookup)
     if (!listed)
         lookup->request.incomplete = true;
     own_request_add(&lookup->request, "x:Task/get", json_pack("{s:o}", "ids", tasks), "k");
-    own_request_add(
-        &lookup->request, "x:Domain/get",
-        json_pack("{s:o, s:[s, s]}", "ids", ids, "properties", "name", "certificateManagement"),
-        "d");
+    own_request_add(&lookup->request, "x:Domain/get",
+                    json_pack("{s:o, s:[s, s, s]}", "ids", ids, "properties", "name",
+                              "certificateManagement", "dnsManagement"),
+                    "d");
     append_settings(lookup);
     own_request_add(
         &lookup->request, "x:Certificate/get",
@@ -196,11 +196,30 @@ static void remember_renewal(const struct lookup *lookup, const struct lookup_do
     memory_note_renewal(lookup->memory, domain->id, id, domain->renewal_due, name);
 }
 
+/* Which of its refusals and failures were for the names and settings that it has now. */
+static void review_tasks(const struct lookup *lookup, struct lookup_domain *domain)
+{
+    wall_time issued = WALL_TIME_NEVER;
+    uint64_t order = san_set_hash(&domain->names) ^ domain->ca;
+    uint64_t setup = order * 3 ^ domain->setup;
+
+    for (size_t i = 0; i < domain->issued_count; i++)
+        issued = wall_time_later(issued, domain->issued[i]);
+    domain->failures = memory_review(lookup->memory, domain->id,
+                                     &(struct setback_look){.order = order ? order : 1,
+                                                            .setup = setup ? setup : 1,
+                                                            .tasks = domain->tasks,
+                                                            .task_count = domain->task_count,
+                                                            .issued = issued});
+}
+
 static enum lookup_state end(struct lookup *lookup)
 {
     for (size_t i = 0; i < lookup->count; i++) {
-        if (lookup->domains[i].renewable)
-            remember_renewal(lookup, &lookup->domains[i]);
+        if (!lookup->domains[i].renewable)
+            continue;
+        remember_renewal(lookup, &lookup->domains[i]);
+        review_tasks(lookup, &lookup->domains[i]);
     }
     return lookup->state = LOOKUP_DONE;
 }

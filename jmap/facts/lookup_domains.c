@@ -1,5 +1,7 @@
 #include "jmap/facts/lookup_parts.h"
 
+#include "jmap/wire/json_text.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +61,9 @@ void lookup_read_domain(struct lookup *lookup, struct lookup_domain *domain, con
     domain->renew_before = RENEW_BEFORE_R23;
     if (part)
         renew_before_parse(part, &domain->renew_before);
+    domain->ca = json_text_hash(json_object_get(provider, "id")) ^
+                 json_text_hash(json_object_get(provider, "directory")) * 3;
+    domain->setup = json_text_hash(object) ^ json_text_hash(provider) * 3;
     domain->configured = json_object_get(management, "subjectAlternativeNames");
     if (domain->renewable && json_object_size(domain->configured) == 0 &&
         (domain->challenge == CHALLENGE_HTTP01 || domain->challenge == CHALLENGE_TLS_ALPN01))

@@ -19,6 +19,7 @@
 struct record {
     struct domain_memory domain; /* first: what the tree compares */
     struct record *newer, *older;
+    struct setback *setback; /* NULL where its tasks tell of none */
 };
 
 struct task_memory {
@@ -29,6 +30,8 @@ struct task_memory {
     struct certificate_index certificates;
     char hostname[HOSTNAME_SIZE];
 };
+
+_Static_assert(OBJECT_ID_SIZE <= SETBACK_ID_SIZE, "a task's id fits");
 
 static int domain_compare(const void *a, const void *b)
 {
@@ -50,11 +53,17 @@ struct task_memory *task_memory_create(void)
     return memory;
 }
 
+static void free_record(void *record)
+{
+    free(((struct record *)record)->setback);
+    free(record);
+}
+
 void task_memory_destroy(struct task_memory *memory)
 {
     if (!memory)
         return;
-    tdestroy(memory->domains, free);
+    tdestroy(memory->domains, free_record);
     certificate_index_clear(&memory->certificates);
     pthread_mutex_destroy(&memory->lock);
     free(memory);
@@ -93,7 +102,7 @@ static void drop(struct task_memory *memory, struct record *record)
     tdelete(record, &memory->domains, domain_compare);
     unlink_record(memory, record);
     memory->count--;
-    free(record);
+    free_record(record);
 }
 
 static void make_room(struct task_memory *memory)
@@ -123,12 +132,12 @@ void memory_recall(struct task_memory *memory, const char *domain_id, struct dom
 }
 
 /* With the lock held: what is remembered of a domain, empty where nothing was. NULL: no memory. */
-static struct domain_memory *place_of(struct task_memory *memory, const char *domain_id)
+static struct record *place_of(struct task_memory *memory, const char *domain_id)
 {
     struct record *record = find(memory, domain_id);
 
     if (record)
-        return &record->domain;
+        return record;
     record = calloc(1, sizeof *record);
     if (!record)
         return NULL;
@@ -140,7 +149,7 @@ static struct domain_memory *place_of(struct task_memory *memory, const char *do
     }
     link_record(memory, record);
     memory->count++;
-    return &record->domain;
+    return record;
 }
 
 void memory_forget(struct task_memory *memory, const char *domain_id)
@@ -155,9 +164,9 @@ void memory_forget(struct task_memory *memory, const char *domain_id)
 void memory_store(struct task_memory *memory, const struct domain_memory *domain)
 {
     pthread_mutex_lock(&memory->lock);
-    struct domain_memory *place = place_of(memory, domain->domain_id);
+    struct record *place = place_of(memory, domain->domain_id);
     if (place)
-        *place = *domain;
+        place->domain = *domain;
     pthread_mutex_unlock(&memory->lock);
 }
 
@@ -174,9 +183,9 @@ static char *place_for(struct domain_memory *domain, const char *task_id)
 void memory_note_task(struct task_memory *memory, const char *domain_id, const char *task_id)
 {
     pthread_mutex_lock(&memory->lock);
-    struct domain_memory *place = place_of(memory, domain_id);
+    struct record *place = place_of(memory, domain_id);
     if (place)
-        strncpy(place_for(place, task_id), task_id, OBJECT_ID_SIZE - 1);
+        strncpy(place_for(&place->domain, task_id), task_id, OBJECT_ID_SIZE - 1);
     pthread_mutex_unlock(&memory->lock);
 }
 
@@ -186,7 +195,8 @@ void memory_note_renewal(struct task_memory *memory, const char *domain_id,
     bool fits = strlen(search_name) < SEARCH_NAME_SIZE;
 
     pthread_mutex_lock(&memory->lock);
-    struct domain_memory *place = place_of(memory, domain_id);
+    struct record *record = place_of(memory, domain_id);
+    struct domain_memory *place = record ? &record->domain : NULL;
     if (place) {
         strncpy(place->certificate_id, certificate_id, OBJECT_ID_SIZE - 1);
         strncpy(place->search_name, fits ? search_name : "", SEARCH_NAME_SIZE - 1);
@@ -225,6 +235,34 @@ void memory_forget_certificate(struct task_memory *memory, const struct san_set 
     pthread_mutex_lock(&memory->lock);
     certificate_index_forget(&memory->certificates, hash, id);
     pthread_mutex_unlock(&memory->lock);
+}
+
+/* With the lock held. Where memory runs out nothing is remembered. */
+static void keep_setback(struct task_memory *memory, const char *domain_id,
+                         const struct setback *reviewed)
+{
+    struct record *record = place_of(memory, domain_id);
+
+    if (record && !record->setback)
+        record->setback = malloc(sizeof *record->setback);
+    if (record && record->setback)
+        *record->setback = *reviewed;
+}
+
+size_t memory_review(struct task_memory *memory, const char *domain_id,
+                     const struct setback_look *look)
+{
+    pthread_mutex_lock(&memory->lock);
+    struct record *record = find(memory, domain_id);
+    struct setback reviewed = record && record->setback ? *record->setback : (struct setback){0};
+    if (setback_review(&reviewed, look)) {
+        keep_setback(memory, domain_id, &reviewed);
+    } else if (record) {
+        free(record->setback);
+        record->setback = NULL;
+    }
+    pthread_mutex_unlock(&memory->lock);
+    return reviewed.failures;
 }
 
 void memory_recall_hostname(struct task_memory *memory, char hostname[static HOSTNAME_SIZE])

@@ -17,6 +17,7 @@
 #include "jmap/facts/certificate_index.h"
 #include "jmap/wire/object_id.h"
 #include "policy/san_set.h"
+#include "policy/setback.h"
 #include "policy/wall_time.h"
 
 struct task_memory;
@@ -75,6 +76,13 @@ bool memory_recall_certificate(struct task_memory *memory, const struct san_set 
                                struct indexed_certificate *out);
 void memory_forget_certificate(struct task_memory *memory, const struct san_set *names,
                                const char *id);
+
+/*
+ * Reviews a domain's tasks by what is remembered of its refusals and failures (policy/setback.h),
+ * and remembers what is to be. How many failures there are, since its last certificate.
+ */
+size_t memory_review(struct task_memory *memory, const char *domain_id,
+                     const struct setback_look *look);
 
 /* The server's own host name; "" until it is known. */
 void memory_recall_hostname(struct task_memory *memory, char hostname[static HOSTNAME_SIZE]);

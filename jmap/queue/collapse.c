@@ -26,6 +26,7 @@ struct collapse {
     struct collapse_order order;
     char domain_id[OBJECT_ID_SIZE];
     char newborn[OBJECT_ID_SIZE];
+    char released[OBJECT_ID_SIZE];
     json_t *ids; /* array: the tasks that are known */
     struct own_request request;
     json_t *read; /* the response that the tasks were read from; owns their strings */
@@ -144,6 +145,14 @@ static void send_read(struct collapse *collapse)
     send(collapse, STAGE_READ);
 }
 
+static void release(const struct collapse *collapse, struct renewal_task *task)
+{
+    if (!renewal_task_rate_limited(task) || strcmp(task->id, collapse->released) != 0)
+        return;
+    task->state = TASK_PENDING;
+    task->failure_reason = NULL;
+}
+
 static void read_tasks_of(struct collapse *collapse, const json_t *list)
 {
     wall_time now = collapse->order.now(collapse->order.user);
@@ -156,8 +165,10 @@ static void read_tasks_of(struct collapse *collapse, const json_t *list)
         const char *domain_id;
         if (own_request_task(object, now, &task, &domain_id) &&
             strcmp(domain_id, collapse->domain_id) == 0 &&
-            collapse->task_count < json_array_size(collapse->ids))
+            collapse->task_count < json_array_size(collapse->ids)) {
+            release(collapse, &task);
             collapse->tasks[collapse->task_count++] = task;
+        }
     }
 }
 
@@ -588,6 +599,8 @@ static bool copy_order(struct collapse *collapse, const struct collapse_order *o
 
     collapse->order = *order;
     strncpy(collapse->domain_id, order->domain_id, OBJECT_ID_SIZE - 1);
+    if (order->released)
+        strncpy(collapse->released, order->released, OBJECT_ID_SIZE - 1);
     if (order->newborn)
         strncpy(collapse->newborn, order->newborn, OBJECT_ID_SIZE - 1);
     collapse->order.newborn = collapse->newborn;

@@ -53,6 +53,8 @@ struct collapse_order {
     wall_time refused_until; /* H from all but these tasks */
     wall_time renewal_due;   /* R, or WALL_TIME_NEVER */
     int64_t blind_hold_seconds;
+    /* One in Retry whose refusal was of another order, so that it only waits; or NULL. */
+    const char *released;
     const char *newborn; /* the five: see policy/collapse.h */
     wall_time expires, not_before;
     bool upkeep;

@@ -9,10 +9,14 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* NULL where the text is not JSON, or memory ran out: then *no_memory. `error` may be NULL. */
 json_t *json_text_read(const char *text, size_t len, size_t flags, json_error_t *error,
                        bool *no_memory);
+
+/* Equal values have equal ones, whatever the order of their members. */
+uint64_t json_text_hash(const json_t *value);
 
 /* A deep copy, whole; NULL when memory ran out. jansson leaves out what it has no memory for. */
 json_t *json_text_copy(const json_t *value);

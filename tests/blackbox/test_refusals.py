@@ -6,7 +6,8 @@ import pytest
 
 from gate import Gate
 from test_decisions import failed
-from test_gate import NOW, certificate, days, domain, live_tasks, stamp, state
+from test_gate import (FRESH, NOW, certificate, days, domain, live_tasks, retry, stamp, state,
+                       task)
 
 
 def parse(text):
@@ -164,3 +165,97 @@ def test_failed_validations_count_too(standin):
     waiting, = live_tasks(standin)
     assert waiting["id"] == task
     assert is_due_in(standin, waiting, datetime.timedelta(minutes=2))
+
+
+# A refusal and a failure are of the names, the CA and the settings that they were for.
+
+OTHER_CA = {"id": "d", "challengeType": "Http01", "renewBefore": "R23", "maxRetries": 10,
+            "directory": "https://localhost:14002/dir"}
+CHANGES = {
+    "another name": {"certificateManagement/subjectAlternativeNames/www": True},
+    "another provider": {"certificateManagement/acmeProviderId": "d"},
+}
+
+
+def change(gate, patch, id="b"):
+    (_, answer), = gate.call(["x:Domain/set", {"update": {id: patch}}])
+    assert id in answer["updated"], answer
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_refusal_ends_with_what_it_was_for(standin, gate, what):
+    providers = state()["providers"] + [OTHER_CA]
+    standin.put_state(**state(providers=providers, ca={"refuse": True, "refuse_seconds": 604800}))
+    task = gate.renew()
+    standin.run()
+    assert {gate.renew() for _ in range(3)} == {task}
+    standin.ca(refuse=False)
+    change(gate, CHANGES[what])
+    assert gate.renew() == task
+    waiting, = live_tasks(standin)
+    assert is_due_in(standin, waiting, datetime.timedelta(0))
+    assert gate.renew() == task
+    standin.run()
+    assert standin.counters()["certificates"] == 1
+    following, = live_tasks(standin)
+    assert gate.renew() == following["id"] != task
+
+
+def test_a_refusal_after_the_change_holds(standin, gate):
+    standin.put_state(**state(ca={"refuse": True, "refuse_seconds": 604800}))
+    task = gate.renew()
+    standin.run()
+    assert gate.renew() == task
+    change(gate, CHANGES["another name"])
+    gate.renew()
+    standin.run()
+    assert {gate.renew() for _ in range(3)} == {task}
+    waiting, = live_tasks(standin)
+    assert is_due_in(standin, waiting, 7 * DAY)
+
+
+def test_while_fresh_the_next_renewal_stays_beside_a_refused_retry(standin, gate):
+    standin.put_state(**state([certificate(FRESH)],
+                              [retry(days(6)), task(days(57), id="jp173xlcamqb")]))
+    for _ in range(2):
+        assert gate.renew() == "jp173xlcamqb"
+        left, = live_tasks(standin)
+        assert left["id"] == "jp173xlcamqb" and left["status"]["due"] == days(57)
+
+
+@pytest.mark.parametrize("patch", [
+    {"certificateManagement/subjectAlternativeNames": {"mail": True}},
+    {"certificateManagement/acmeProviderId": "d"},
+], ids=["its names", "its provider"])
+def test_a_change_ends_the_wait_after_failures(standin, gate, patch):
+    standin.put_state(**state(providers=state()["providers"] + [OTHER_CA],
+                              **FAILS["a wildcard with Http01"]))
+    for _ in range(3):
+        gate.renew()
+        standin.run()
+    assert standin.counters()["orders"] == 1
+    change(gate, patch)
+    gate.renew()
+    assert standin.run() == 1 and standin.counters()["orders"] == 2
+
+
+def test_a_change_of_the_provider_ends_the_wait_after_failures(standin, gate):
+    standin.put_state(**state(**FAILS["a wildcard with Http01"]))
+    for _ in range(3):
+        gate.renew()
+        standin.run()
+    changed = standin.state()
+    changed["providers"][0]["challengeType"] = "Dns01"
+    standin.put_state(**changed)
+    gate.renew()
+    standin.run()
+    assert standin.counters()["certificates"] == 1
+
+
+def test_a_write_that_changes_nothing_ends_no_wait(standin, gate):
+    standin.put_state(**state(**FAILS["invalid orders"]))
+    for _ in range(5):
+        change(gate, {"certificateManagement/subjectAlternativeNames": {"mail": True}})
+        gate.renew()
+        standin.run()
+    assert standin.counters()["orders"] == 1

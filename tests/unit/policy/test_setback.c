@@ -1,0 +1,155 @@
+#include "policy/setback.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/renewal_tasks.h"
+
+/* One look after another: each row says with what order and setup, and what becomes of its tasks.
+ */
+
+static bool look(struct setback *known, uint64_t order, uint64_t setup, struct renewal_task *tasks,
+                 size_t count)
+{
+    return setback_review(known, &(struct setback_look){.order = order,
+                                                        .setup = setup,
+                                                        .tasks = tasks,
+                                                        .task_count = count,
+                                                        .issued = WALL_TIME_NEVER});
+}
+
+static struct renewal_task limited(const char *id, int64_t attempts)
+{
+    struct renewal_task task = RETRY(id, 7 * DAY, LIMITED);
+
+    task.attempts = attempts;
+    return task;
+}
+
+static void a_refusal_is_of_the_order_that_it_was_first_seen_with(void **state)
+{
+    (void)state;
+    struct setback known = {0};
+    struct renewal_task task = limited("a", 1);
+
+    assert_true(look(&known, 1, 1, &task, 1));
+    assert_int_equal(task.state, TASK_RETRY);
+
+    for (size_t again = 0; again < 3; again++) {
+        task = limited("a", 1);
+        assert_true(look(&known, 2, 2, &task, 1));
+        assert_int_equal(task.state, TASK_PENDING);
+        assert_null(task.failure_reason);
+        assert_true(task.other_order);
+    }
+
+    /* A collapse has forgotten its attempts. */
+    task = limited("a", 0);
+    look(&known, 2, 2, &task, 1);
+    assert_int_equal(task.state, TASK_PENDING);
+
+    /* It has run, and was refused with the new names. */
+    task = limited("a", 1);
+    look(&known, 2, 2, &task, 1);
+    assert_int_equal(task.state, TASK_RETRY);
+    task = limited("a", 1);
+    look(&known, 2, 3, &task, 1);
+    assert_int_equal(task.state, TASK_RETRY);
+}
+
+static void a_refusal_that_was_never_seen_counts(void **state)
+{
+    (void)state;
+    struct setback known = {0};
+    struct renewal_task task = limited("a", 1);
+
+    look(&known, 1, 1, &task, 1);
+    task = limited("b", 1);
+    look(&known, 2, 2, &task, 1);
+    assert_int_equal(task.state, TASK_RETRY);
+}
+
+static void another_setup_does_not_end_a_refusal(void **state)
+{
+    (void)state;
+    struct setback known = {0};
+    struct renewal_task tasks[] = {limited("a", 1), FAILED("b", -HOUR, LIMITED)};
+
+    look(&known, 1, 1, tasks, 2);
+    look(&known, 1, 2, tasks, 2);
+    assert_int_equal(tasks[0].state, TASK_RETRY);
+    assert_false(tasks[1].other_order);
+    assert_true(tasks[1].other_setup);
+}
+
+static void failures_are_of_the_setup_that_they_were_seen_with(void **state)
+{
+    (void)state;
+    struct setback known = {0};
+    struct renewal_task tasks[] = {FAILED("a", -HOUR, DNS_ERROR), FAILED("b", -60, DNS_ERROR),
+                                   FAILED("c", -60, DNS_ERROR)};
+
+    assert_true(look(&known, 1, 1, tasks, 2));
+    assert_int_equal(known.failures, 2);
+    look(&known, 1, 1, tasks, 2);
+    assert_int_equal(known.failures, 2);
+
+    look(&known, 1, 2, tasks, 2);
+    assert_true(tasks[0].other_setup && tasks[1].other_setup);
+    assert_int_equal(known.failures, 0);
+
+    /* In the same second, but after the change. */
+    look(&known, 1, 2, tasks, 3);
+    assert_true(tasks[0].other_setup && tasks[1].other_setup);
+    assert_false(tasks[2].other_setup);
+    assert_int_equal(known.failures, 1);
+
+    /* Back again: what failed so before is not known to fail so now. */
+    look(&known, 1, 1, tasks, 3);
+    assert_true(tasks[2].other_setup);
+}
+
+/* Sweeps remove those that say the same; the wait goes on growing. */
+static void failures_that_are_gone_stay_counted(void **state)
+{
+    (void)state;
+    struct setback known = {0};
+    struct renewal_task tasks[] = {FAILED("a", -DAY, DNS_ERROR), FAILED("b", -HOUR, DNS_ERROR),
+                                   FAILED("c", -60, DNS_ERROR)};
+
+    look(&known, 1, 1, tasks, 1);
+    look(&known, 1, 1, tasks + 1, 1);
+    look(&known, 1, 1, tasks + 2, 1);
+    assert_int_equal(known.failures, 3);
+    assert_false(look(&known, 1, 1, NULL, 0));
+}
+
+static void a_certificate_ends_the_count(void **state)
+{
+    (void)state;
+    struct setback known = {0};
+    struct renewal_task tasks[] = {FAILED("a", -DAY, DNS_ERROR), FAILED("b", -60, DNS_ERROR)};
+    struct setback_look issued = {
+        .order = 1, .setup = 1, .tasks = tasks, .task_count = 2, .issued = AT(-HOUR)};
+
+    look(&known, 1, 1, tasks, 1);
+    setback_review(&known, &issued);
+    assert_int_equal(known.failures, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_refusal_is_of_the_order_that_it_was_first_seen_with),
+        cmocka_unit_test(a_refusal_that_was_never_seen_counts),
+        cmocka_unit_test(another_setup_does_not_end_a_refusal),
+        cmocka_unit_test(failures_are_of_the_setup_that_they_were_seen_with),
+        cmocka_unit_test(failures_that_are_gone_stay_counted),
+        cmocka_unit_test(a_certificate_ends_the_count),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
