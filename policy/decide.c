@@ -24,29 +24,36 @@ static struct collapse_facts collapse_facts_of(const struct decision_facts *fact
     };
 }
 
-/*
- * The task that is refused and will not stay: while the certificate is fresh, its next renewal
- * does. Compared by whether it waits at all; what is due is not looked at here.
- */
-static bool gives_way(const struct decision_facts *facts, const struct renewal_task *task)
+/* The one of those that wait that stays; or NULL. */
+static const struct renewal_task *find_waiting(const struct decision_facts *facts)
 {
     const struct collapse_facts tasks = collapse_facts_of(facts);
-    const struct renewal_task *waits = collapse_waits(&tasks);
 
-    return waits && renewal_task_rate_limited(task) && !renewal_task_rate_limited(waits) &&
-           wall_time_before(task->due, waits->due) &&
+    return collapse_waits(&tasks);
+}
+
+/*
+ * Whether a task was refused and makes way for the one that stays: while the certificate is fresh
+ * that is its next renewal.
+ */
+static bool gives_way(const struct decision_facts *facts, const struct renewal_task *task,
+                      const struct renewal_task *waiting)
+{
+    return waiting && renewal_task_rate_limited(task) && !renewal_task_rate_limited(waiting) &&
+           wall_time_before(task->due, waiting->due) &&
            wall_time_before(wall_time_add(facts->now, COLLAPSE_MARGIN_SECONDS), task->due);
 }
 
 /* The latest: before that time the CA refuses whatever the others say. */
 static const struct renewal_task *find_rate_limited(const struct decision_facts *facts)
 {
-    const struct renewal_task *best = NULL;
+    const struct renewal_task *best = NULL, *waiting = find_waiting(facts);
 
     for (size_t i = 0; i < facts->task_count; i++) {
         const struct renewal_task *task = &facts->tasks[i];
 
-        if (!renewal_task_rate_limited(task) || is_stuck(facts, task) || gives_way(facts, task))
+        if (!renewal_task_rate_limited(task) || is_stuck(facts, task) ||
+            gives_way(facts, task, waiting))
             continue;
         if (!best || renewal_task_waits_longer(task, best))
             best = task;
@@ -57,10 +64,12 @@ static const struct renewal_task *find_rate_limited(const struct decision_facts 
 /* Whether a task needs no help to run in time: due by then, or already tried. */
 static bool is_under_way(const struct decision_facts *facts, wall_time wanted)
 {
+    const struct renewal_task *waiting = find_waiting(facts);
+
     for (size_t i = 0; i < facts->task_count; i++) {
         const struct renewal_task *task = &facts->tasks[i];
         bool in_time = task->state == TASK_PENDING && !wall_time_before(wanted, task->due);
-        bool tried = task->state == TASK_RETRY && !gives_way(facts, task);
+        bool tried = task->state == TASK_RETRY && !gives_way(facts, task, waiting);
 
         if ((in_time || tried) && !is_stuck(facts, task))
             return true;
