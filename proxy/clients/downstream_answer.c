@@ -48,18 +48,28 @@ static struct MHD_Response *create_response(struct incoming *incoming, const str
 }
 
 /*
- * libmicrohttpd would put Content-Length last; with this flag it stays where the server had it.
- * It takes no field without a value, but one of a blank, which is the same (RFC 9112, section 5.1).
+ * libmicrohttpd would put Content-Length last; with its flag it stays where the server had it. A
+ * client that speaks HTTP/1.0 is answered in it, as the server does (RFC 9110, section 6.2).
+ */
+static void set_options(const struct incoming *incoming, struct MHD_Response *response,
+                        const struct answer *answer)
+{
+    unsigned flags = MHD_RF_INSANITY_HEADER_CONTENT_LENGTH;
+    if (answer->kind == ANSWER_UPGRADE)
+        return;
+    if (answer->kind == ANSWER_EMPTY)
+        flags |= MHD_RF_HEAD_ONLY_RESPONSE;
+    if (strcmp(incoming->arrival.version, "1.0") == 0)
+        flags |= MHD_RF_HTTP_1_0_SERVER;
+    MHD_set_response_options(response, (enum MHD_ResponseFlags)flags, MHD_RO_END);
+}
+
+/*
+ * libmicrohttpd takes no field without a value, but one of a blank, which is the same (RFC 9112,
+ * section 5.1).
  */
 static bool add_fields(struct MHD_Response *response, const struct answer *answer)
 {
-    if (answer->kind != ANSWER_UPGRADE)
-        MHD_set_response_options(response, MHD_RF_INSANITY_HEADER_CONTENT_LENGTH, MHD_RO_END);
-    if (answer->kind == ANSWER_EMPTY)
-        MHD_set_response_options(response,
-                                 (enum MHD_ResponseFlags)(MHD_RF_HEAD_ONLY_RESPONSE |
-                                                          MHD_RF_INSANITY_HEADER_CONTENT_LENGTH),
-                                 MHD_RO_END);
     for (size_t i = 0; i < answer->fields.count; i++) {
         const struct field *field = &answer->fields.fields[i];
         const char *value = field->value_len > 0 ? field->value : " ";
@@ -93,6 +103,7 @@ enum MHD_Result incoming_queue_answer(struct incoming *incoming)
     if (response == NULL)
         return MHD_NO;
     enum MHD_Result result = MHD_NO;
+    set_options(incoming, response, &answer);
     incoming->queued = true;
     incoming->downstream->busy |=
         answer.kind != ANSWER_EMPTY && (answer.kind != ANSWER_WHOLE || answer.len > SENT_AT_ONCE);

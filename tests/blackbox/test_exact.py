@@ -147,7 +147,9 @@ def test_nothing_of_a_request_shows_in_the_next(upstream, gate):
 
 @pytest.mark.parametrize("fields", [[b"Host: h"], [b"Host: h", b"Connection: keep-alive"]])
 def test_an_old_client(upstream, gate, fields):
-    compare(upstream, gate, request_of(b"GET /x HTTP/1.0", *fields))
+    """Answered in its own version, as the server does."""
+    compare(upstream, gate, request_of(b"GET /x HTTP/1.0", *fields),
+            OK.replace(b"HTTP/1.1", b"HTTP/1.0"))
     upstream.answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(b"abc")
     answer = ask(gate.port, request_of(b"GET /x HTTP/1.0", *fields))
     assert answer.value(b"Transfer-Encoding") is None and answer.body == b"abc"
