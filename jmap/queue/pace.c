@@ -111,7 +111,7 @@ static struct pace_account *account_of(struct pace *pace, const struct inventory
     pace->accounts = grown;
     struct pace_account *account = &grown[pace->account_count++];
     *account = (struct pace_account){.free = pace->now};
-    strncpy(account->provider_id, domain->provider_id, OBJECT_ID_SIZE - 1);
+    memcpy(account->provider_id, domain->provider_id, OBJECT_ID_SIZE);
     return account;
 }
 

@@ -177,10 +177,12 @@ static void add_any_task(struct queue_server *server, const char *id)
     static const int64_t dues[] = {-DAY, -4 * HOUR, -HOUR,    0,        20,
                                    HOUR, DAY,       57 * DAY, 58 * DAY, 900 * DAY};
     static const char *const reasons[] = {
-        "DNS error: timeout", "Rate limited. Retry after 518400 seconds",
+        "DNS error: timeout",
+        "Rate limited. Retry after 518400 seconds",
         "Rate limited. Retry after some time",
-        "Certificate for domain example.org is still valid; renewal is not due until "
-        "2027-01-19T12:00:00Z"};
+        ("Certificate for domain example.org is still valid; renewal is not due until "
+         "2027-01-19T12:00:00Z"),
+    };
     char due[WALL_TIME_TEXT_SIZE], status[400];
     int64_t due_in = dues[any(0, COUNT(dues) - 1)];
     /* What a stuck one says of the CA, without a time, goes with it. */
