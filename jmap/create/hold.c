@@ -81,7 +81,8 @@ static bool list_domains(struct hold *hold)
             .id = i < request->count ? request->creates[i].domain
                                      : request->dns_creates[i - request->count].domain,
             .first = request->count,
-            .refused_until = WALL_TIME_NEVER};
+            .refused_until = WALL_TIME_NEVER,
+            .taken = WALL_TIME_NEVER};
     qsort(hold->domains, count, sizeof *hold->domains, domain_order);
     for (size_t i = 0; i < count; i++) {
         if (kept == 0 || strcmp(hold->domains[kept - 1].id, hold->domains[i].id) != 0)
@@ -437,6 +438,7 @@ static enum hold_step feed_main(struct hold *hold, unsigned status, const char *
 
 static void release(struct hold *hold, struct domain *domain)
 {
+    verdict_settle_time(hold, domain);
     if (!hold_domain_has_create(hold, domain))
         return;
 
@@ -727,12 +729,20 @@ static void leave_unknown(struct hold *hold)
     }
 }
 
+static void give_times(struct hold *hold)
+{
+    for (size_t i = 0; i < hold->domain_count; i++)
+        verdict_settle_time(hold, &hold->domains[i]);
+}
+
 void hold_close(struct hold *hold)
 {
     if (!hold || hold == &exhausted)
         return;
     if (hold->under_way && (hold->phase == PHASE_MAIN || hold->phase == PHASE_RESEND))
         leave_unknown(hold);
+    else
+        give_times(hold);
     hold_leave_flights(hold);
     hold_close(hold->rest);
     lookup_destroy(hold->lookup);

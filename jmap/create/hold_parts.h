@@ -93,9 +93,10 @@ struct domain {
     /* Its first create; once judged, the first that the server did not reject. request.count where
      * there is none: that verdict stays open. */
     size_t first;
-    wall_time refused_until;       /* H, once decided; else WALL_TIME_NEVER */
-    bool held_by_ca;               /* what that comes from */
-    const char *failure;           /* see struct held; borrowed from the look-up */
+    wall_time refused_until; /* H, once decided; else WALL_TIME_NEVER */
+    bool held_by_ca;         /* what that comes from */
+    wall_time taken;         /* of its account's times, until it is settled; else WALL_TIME_NEVER */
+    const char *failure;     /* see struct held; borrowed from the look-up */
     char survivor[OBJECT_ID_SIZE]; /* the task that a collapse has left, or "" */
 };
 
@@ -253,6 +254,9 @@ void verdict_judge(struct hold *hold, size_t i);
 
 /* Keeps the type of the server's error, which outlives the answer; NULL: there is none. */
 void verdict_note_error(struct verdict *verdict, const char *type);
+
+/* Gives the account's time back that was taken for the domain, unless a task was made for it. */
+void verdict_settle_time(const struct hold *hold, struct domain *domain);
 
 /* What is known of the domain that a decision needs, if it was looked up. */
 void verdict_take_facts(const struct hold *hold, struct domain *domain, struct decision_facts *out);

@@ -98,6 +98,47 @@ static bool may_change(const struct hold *hold, const struct held_create *create
                              : forwarded_id[0] && hold_removes(hold, forwarded_id));
 }
 
+/* When the decision has the server order; false where it does not. */
+static bool orders_at(const struct decision *decision, const struct decision_facts *facts,
+                      wall_time *at)
+{
+    if (!facts->looked_up || !facts->renewable || decision->row < 6 || decision->row > 8)
+        return false;
+    *at = decision->outcome == OUTCOME_FORWARD ? wall_time_later(facts->asked, facts->now)
+                                               : decision->due;
+    return true;
+}
+
+/* Decides once more where the account has no token for then. */
+static struct decision decide_in_turn(const struct hold *hold, struct domain *domain,
+                                      struct decision_facts *facts)
+{
+    const struct issue_limit limit = hold->context->settings->account_limit;
+    struct decision decision = decide(facts);
+    wall_time at;
+
+    if (limit.burst == 0 || !orders_at(&decision, facts, &at))
+        return decision;
+    domain->taken = memory_take_time(hold->context->memory, domain->id, domain->facts->provider_id,
+                                     limit, at, hold->now);
+    if (!wall_time_before(at, domain->taken))
+        return decision;
+    facts->refused_until = domain->refused_until = domain->taken;
+    facts->held_by = HELD_BY_ACCOUNT;
+    return decide(facts);
+}
+
+void verdict_settle_time(const struct hold *hold, struct domain *domain)
+{
+    bool made =
+        hold_domain_has_create(hold, domain) && !hold->context->settings->observe &&
+        (hold->verdicts[domain->first].state == VERDICT_ANSWERED || hold_is_unknown(hold, domain));
+
+    if (!made && !wall_time_equal(domain->taken, WALL_TIME_NEVER))
+        memory_give_time(hold->context->memory, domain->id, domain->taken);
+    domain->taken = WALL_TIME_NEVER;
+}
+
 static struct decision decide_create(struct hold *hold, const struct held_create *create,
                                      struct domain *domain)
 {
@@ -121,7 +162,7 @@ static struct decision decide_create(struct hold *hold, const struct held_create
     facts.blind_id = is_gone(hold, domain, known.forwarded_id) ? NULL : known.forwarded_id;
     domain->late = domain->late || may_change(hold, create, domain, &facts, known.forwarded_id);
 
-    struct decision decision = decide(&facts);
+    struct decision decision = decide_in_turn(hold, domain, &facts);
     struct verdict *verdict = &hold->verdicts[create - hold->request.creates];
     if (decision.id)
         strncpy(verdict->id, decision.id, OBJECT_ID_SIZE - 1);

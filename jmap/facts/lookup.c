@@ -213,6 +213,26 @@ static void review_tasks(const struct lookup *lookup, struct lookup_domain *doma
                                                             .issued = issued});
 }
 
+/* For the limit of its provider's account. A failure was an order too, as a rule. */
+static void note_orders(const struct lookup *lookup, const struct lookup_domain *domain)
+{
+    wall_time ordered = WALL_TIME_NEVER, queued = WALL_TIME_FOREVER;
+
+    for (size_t i = 0; i < domain->issued_count; i++)
+        ordered = wall_time_later(ordered, domain->issued[i]);
+    for (size_t i = 0; i < domain->task_count; i++) {
+        const struct renewal_task *task = &domain->tasks[i];
+
+        if (task->state != TASK_FAILED)
+            queued = wall_time_earlier(queued, task->due);
+        else if (refusal_is_failure(task->failure_reason))
+            ordered = wall_time_later(ordered, task->failed_at);
+    }
+    memory_note_orders(
+        lookup->memory, domain->id, domain->provider_id, wall_time_earlier(ordered, lookup->now),
+        wall_time_equal(queued, WALL_TIME_FOREVER) ? WALL_TIME_NEVER : queued, lookup->now);
+}
+
 static enum lookup_state end(struct lookup *lookup)
 {
     for (size_t i = 0; i < lookup->count; i++) {
@@ -220,6 +240,7 @@ static enum lookup_state end(struct lookup *lookup)
             continue;
         remember_renewal(lookup, &lookup->domains[i]);
         review_tasks(lookup, &lookup->domains[i]);
+        note_orders(lookup, &lookup->domains[i]);
     }
     return lookup->state = LOOKUP_DONE;
 }
@@ -283,6 +304,9 @@ static enum lookup_state feed_facts(struct lookup *lookup)
     const json_t *providers = own_request_list(&lookup->request, "p");
     const json_t *settings = json_array_get(own_request_list(&lookup->request, "s"), 0);
 
+    lookup->only_provider = json_array_size(providers) == 1
+                                ? own_request_string(json_array_get(providers, 0), "id")
+                                : NULL;
     if (lookup->first == 0) {
         if (!lookup_add_tasks(lookup, "T") || !lookup_add_tasks(lookup, "L") ||
             !lookup_add_tasks(lookup, "F"))

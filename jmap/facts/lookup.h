@@ -55,8 +55,9 @@ struct lookup_domain {
     enum challenge_type challenge;
     enum renew_before renew_before;
     json_t *configured;
-    uint64_t ca, setup; /* hashes: its provider; and how it and that are set */
-    bool taskless;      /* no live task was seen before its certificates were read */
+    const char *provider_id; /* NULL where it has none */
+    uint64_t ca, setup;      /* hashes: its provider; and how it and that are set */
+    bool taskless;           /* no live task was seen before its certificates were read */
     struct domain_memory known;
 };
 

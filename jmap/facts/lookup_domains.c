@@ -61,6 +61,7 @@ void lookup_read_domain(struct lookup *lookup, struct lookup_domain *domain, con
     domain->renew_before = RENEW_BEFORE_R23;
     if (part)
         renew_before_parse(part, &domain->renew_before);
+    domain->provider_id = own_request_string(provider, "id");
     domain->ca = json_text_hash(json_object_get(provider, "id")) ^
                  json_text_hash(json_object_get(provider, "directory")) * 3;
     domain->setup = json_text_hash(object) ^ json_text_hash(provider) * 3;

@@ -58,7 +58,8 @@ struct lookup {
     json_t *certificates; /* array: of each lot of domains, those known already */
     json_t *hostnames;    /* array: the server's own names */
     bool needs_hostname;
-    bool certificates_read; /* at least once */
+    const char *only_provider; /* the one that all domains have, by the last facts; or NULL */
+    bool certificates_read;    /* at least once */
     struct certificate_search search;
 };
 

@@ -1,5 +1,7 @@
 #include "jmap/facts/memory.h"
 
+#include "jmap/facts/order_book.h"
+
 #include <pthread.h>
 #include <search.h>
 #include <stdio.h>
@@ -15,11 +17,16 @@
  */
 #define LOOKED_AT 16
 
+/* So far ahead queued tasks count against an account's limit, and so far back orders: 8 days. */
+#define QUEUED_AHEAD_SECONDS (INT64_C(8) * 86400)
+
 /* The list has them by use, the latest first. */
 struct record {
     struct domain_memory domain; /* first: what the tree compares */
     struct record *newer, *older;
     struct setback *setback; /* NULL where its tasks tell of none */
+    char provider_id[OBJECT_ID_SIZE];
+    wall_time ordered, queued; /* what stands of it in the book; or WALL_TIME_NEVER */
 };
 
 struct task_memory {
@@ -28,6 +35,7 @@ struct task_memory {
     struct record *newest, *oldest;
     size_t count;
     struct certificate_index certificates;
+    struct order_book orders;
     char hostname[HOSTNAME_SIZE];
 };
 
@@ -65,6 +73,7 @@ void task_memory_destroy(struct task_memory *memory)
         return;
     tdestroy(memory->domains, free_record);
     certificate_index_clear(&memory->certificates);
+    order_book_clear(&memory->orders);
     pthread_mutex_destroy(&memory->lock);
     free(memory);
 }
@@ -97,8 +106,28 @@ static struct record *find(struct task_memory *memory, const char *domain_id)
     return *found;
 }
 
+static void strike(struct task_memory *memory, const struct record *record, wall_time *at,
+                   bool issued)
+{
+    if (!wall_time_equal(*at, WALL_TIME_NEVER))
+        order_book_remove(&memory->orders, record->provider_id,
+                          (struct order_time){.at = *at, .issued = issued});
+    *at = WALL_TIME_NEVER;
+}
+
+static void enter(struct task_memory *memory, const struct record *record, wall_time *at,
+                  wall_time order, bool issued)
+{
+    if (!wall_time_equal(order, WALL_TIME_NEVER) &&
+        order_book_add(&memory->orders, record->provider_id,
+                       (struct order_time){.at = order, .issued = issued}))
+        *at = order;
+}
+
 static void drop(struct task_memory *memory, struct record *record)
 {
+    strike(memory, record, &record->ordered, true);
+    strike(memory, record, &record->queued, false);
     tdelete(record, &memory->domains, domain_compare);
     unlink_record(memory, record);
     memory->count--;
@@ -143,6 +172,7 @@ static struct record *place_of(struct task_memory *memory, const char *domain_id
         return NULL;
     make_room(memory);
     strncpy(record->domain.domain_id, domain_id, OBJECT_ID_SIZE - 1);
+    record->ordered = record->queued = WALL_TIME_NEVER;
     if (!tsearch(record, &memory->domains, domain_compare)) {
         free(record);
         return NULL;
@@ -263,6 +293,96 @@ size_t memory_review(struct task_memory *memory, const char *domain_id,
     }
     pthread_mutex_unlock(&memory->lock);
     return reviewed.failures;
+}
+
+/* Another provider than before; false where none is known. */
+static bool set_provider(struct task_memory *memory, struct record *record, const char *provider_id)
+{
+    if (provider_id && strcmp(record->provider_id, provider_id) != 0) {
+        strike(memory, record, &record->ordered, true);
+        strike(memory, record, &record->queued, false);
+        memset(record->provider_id, 0, OBJECT_ID_SIZE);
+        strncpy(record->provider_id, provider_id, OBJECT_ID_SIZE - 1);
+    }
+    return record->provider_id[0] != '\0';
+}
+
+/*
+ * What is due counts as ordered now. What is due far ahead is another day's concern, but for a time
+ * that was taken.
+ */
+static void set_queued(struct task_memory *memory, struct record *record, wall_time queued,
+                       wall_time now)
+{
+    bool none = wall_time_equal(queued, WALL_TIME_NEVER);
+    wall_time at = none ? queued : wall_time_later(queued, now);
+
+    if (wall_time_equal(at, record->queued))
+        return;
+    strike(memory, record, &record->queued, false);
+    if (!wall_time_before(wall_time_add(now, QUEUED_AHEAD_SECONDS), at))
+        enter(memory, record, &record->queued, at, false);
+}
+
+void memory_note_orders(struct task_memory *memory, const char *domain_id, const char *provider_id,
+                        wall_time ordered, wall_time queued, wall_time now)
+{
+    if (wall_time_before(ordered, wall_time_add(now, -QUEUED_AHEAD_SECONDS)))
+        ordered = WALL_TIME_NEVER;
+    pthread_mutex_lock(&memory->lock);
+    struct record *record = place_of(memory, domain_id);
+    if (record && set_provider(memory, record, provider_id)) {
+        if (!wall_time_equal(ordered, record->ordered)) {
+            strike(memory, record, &record->ordered, true);
+            enter(memory, record, &record->ordered, ordered, true);
+        }
+        set_queued(memory, record, queued, now);
+    }
+    pthread_mutex_unlock(&memory->lock);
+}
+
+void memory_note_queued(struct task_memory *memory, const char *domain_id, const char *provider_id,
+                        wall_time queued, wall_time now)
+{
+    if (wall_time_before(wall_time_add(now, QUEUED_AHEAD_SECONDS), queued))
+        return;
+    pthread_mutex_lock(&memory->lock);
+    struct record *record = provider_id ? place_of(memory, domain_id) : find(memory, domain_id);
+    if (record && set_provider(memory, record, provider_id))
+        set_queued(memory, record, queued, now);
+    pthread_mutex_unlock(&memory->lock);
+}
+
+wall_time memory_take_time(struct task_memory *memory, const char *domain_id,
+                           const char *provider_id, struct issue_limit limit, wall_time from,
+                           wall_time now)
+{
+    pthread_mutex_lock(&memory->lock);
+    struct record *record = place_of(memory, domain_id);
+    wall_time taken = from;
+    if (record && set_provider(memory, record, provider_id)) {
+        wall_time before = record->queued;
+        strike(memory, record, &record->queued, false);
+        taken = order_book_next(&memory->orders, record->provider_id, limit, from, now);
+        /* It stays where it is unless it gains a token's time by another. */
+        if (!wall_time_before(before, taken) &&
+            wall_time_before(
+                before,
+                wall_time_add(taken, limit.burst > 0 ? limit.window_seconds / limit.burst + 1 : 0)))
+            taken = before;
+        enter(memory, record, &record->queued, taken, false);
+    }
+    pthread_mutex_unlock(&memory->lock);
+    return taken;
+}
+
+void memory_give_time(struct task_memory *memory, const char *domain_id, wall_time taken)
+{
+    pthread_mutex_lock(&memory->lock);
+    struct record *record = find(memory, domain_id);
+    if (record && wall_time_equal(record->queued, taken))
+        strike(memory, record, &record->queued, false);
+    pthread_mutex_unlock(&memory->lock);
 }
 
 void memory_recall_hostname(struct task_memory *memory, char hostname[static HOSTNAME_SIZE])

@@ -17,6 +17,7 @@
 #include "jmap/facts/certificate_index.h"
 #include "jmap/wire/object_id.h"
 #include "policy/san_set.h"
+#include "policy/account_limit.h"
 #include "policy/setback.h"
 #include "policy/wall_time.h"
 
@@ -83,6 +84,31 @@ void memory_forget_certificate(struct task_memory *memory, const struct san_set 
  */
 size_t memory_review(struct task_memory *memory, const char *domain_id,
                      const struct setback_look *look);
+
+/*
+ * What a look has shown of a domain's orders, for the limit of its provider's account: the time of
+ * the last one, and when its earliest task is due; WALL_TIME_NEVER where there is none. Replaces
+ * what was noted before.
+ */
+void memory_note_orders(struct task_memory *memory, const char *domain_id, const char *provider_id,
+                        wall_time ordered, wall_time queued, wall_time now);
+
+/*
+ * A task that was seen on the way to something else. `provider_id` is NULL where it is not known
+ * whose domain it is; then it counts if that was seen before.
+ */
+void memory_note_queued(struct task_memory *memory, const char *domain_id, const char *provider_id,
+                        wall_time queued, wall_time now);
+
+/*
+ * The first time, no earlier than `from`, for the domain's next order beside all others of its
+ * provider's account. The time is taken: it counts as queued for then. Unlike what is remembered
+ * else this is no hint, so whoever makes no task for then has to give it back.
+ */
+wall_time memory_take_time(struct task_memory *memory, const char *domain_id,
+                           const char *provider_id, struct issue_limit limit, wall_time from,
+                           wall_time now);
+void memory_give_time(struct task_memory *memory, const char *domain_id, wall_time taken);
 
 /* The server's own host name; "" until it is known. */
 void memory_recall_hostname(struct task_memory *memory, char hostname[static HOSTNAME_SIZE]);

@@ -259,3 +259,95 @@ def test_a_write_that_changes_nothing_ends_no_wait(standin, gate):
         gate.renew()
         standin.run()
     assert standin.counters()["orders"] == 1
+
+
+# The account's limit.
+
+def many(count, **more):
+    return state(generate={"domains": count, "suffix": "test",
+                           "subjectAlternativeNames": {"mail": True}, **more})
+
+
+def dues(standin):
+    now = now_of(standin)
+    return sorted((parse(task["status"]["due"]) - now).total_seconds()
+                  for task in live_tasks(standin))
+
+
+def generated(standin):
+    return [each["id"] for each in standin.state()["domains"] if each["name"].endswith(".test")]
+
+
+def assert_spread(waits, at_once=300, interval=36):
+    """So many at once, and each other one an interval after the one before it."""
+    assert len([wait for wait in waits if wait <= 5]) == at_once
+    rest = waits[at_once:]
+    assert all(abs(wait - (n + 1) * interval) < 30 for n, wait in enumerate(rest)), rest
+    assert len(set(rest)) == len(rest)
+
+
+def test_four_hundred_due_domains_in_one_request(standin, gate):
+    standin.put_state(**many(400))
+    ids = generated(standin)
+    for _ in range(2):
+        (_, answer), = gate.call(["x:Task/set", {"create": {
+            id: {"@type": "AcmeRenewal", "domainId": id} for id in ids}}])
+        assert len(answer["created"]) == 400
+        assert_spread(dues(standin))
+    assert len(live_tasks(standin)) == 400
+
+
+def test_creates_one_by_one(standin):
+    standin.put_state(**many(12))
+    with Gate(standin.port, ACCOUNT_LIMIT="10/10h") as gate:
+        for _ in range(2):
+            for id in generated(standin):
+                gate.renew(id)
+            assert_spread(dues(standin), 10, 3600)
+        last = gate.decisions(12)[11]
+        assert last["row"] == 6 and "account" in last["why"]
+
+
+def test_a_refused_create_takes_no_token(standin):
+    standin.put_state(**many(3))
+    with Gate(standin.port, ACCOUNT_LIMIT="1/1h") as gate:
+        first, second, third = generated(standin)
+        assert gate.renew(first, user="reader")["type"] == "forbidden"
+        assert gate.renew(second, bogus=1)["type"] != "forbidden"
+        gate.renew(third)
+    only, = live_tasks(standin)
+    assert is_due_in(standin, only, datetime.timedelta(0))
+
+
+def test_what_was_issued_and_what_is_due_counts(standin):
+    """Certificates of the last hours, and tasks that run."""
+    standin.put_state(**many(3), )
+    first, second, third = generated(standin)
+    issued = stamp(NOW - datetime.timedelta(minutes=10))
+    standin.add(certificates=[certificate({"notValidBefore": issued, "notValidAfter": days(3)},
+                                          ["mail.d0.test"])], tasks=[task(domain=second)])
+    with Gate(standin.port, ACCOUNT_LIMIT="2/2h") as gate:
+        gate.renew(first)
+        gate.renew(third)
+    waiting, = [each for each in live_tasks(standin) if each["domainId"] == third]
+    assert is_due_in(standin, waiting, datetime.timedelta(minutes=50))
+
+
+def test_each_provider_has_its_own(standin):
+    other = domain("c", "example.net") | {"certificateManagement": {
+        "@type": "Automatic", "acmeProviderId": "d", "subjectAlternativeNames": {"mail": True}}}
+    standin.put_state(**state(providers=state()["providers"] + [OTHER_CA],
+                              domains=[domain(), other]))
+    with Gate(standin.port, ACCOUNT_LIMIT="1/1h") as gate:
+        gate.renew("b")
+        gate.renew("c")
+    assert all(wait <= 5 for wait in dues(standin))
+
+
+def test_observing_takes_no_token(standin):
+    standin.put_state(**many(3))
+    with Gate(standin.port, ACCOUNT_LIMIT="1/1h", MODE="observe") as gate:
+        for id in generated(standin):
+            gate.renew(id)
+        assert {decision["row"] for decision in gate.decisions(3)} <= {6, 8}
+    assert all(wait <= 5 for wait in dues(standin))
