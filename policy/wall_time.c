@@ -169,6 +169,73 @@ bool wall_time_parse(const char *text, wall_time *out)
     return true;
 }
 
+/* What a character does to the place of the field that is being read: 0 stays, -1 ends it all. */
+static int server_step(char c, size_t at)
+{
+    switch (c) {
+    case '-':
+        return at <= 1 || at == 5 ? 1 : -1;
+    case '+':
+        return at == 5 ? 1 : -1;
+    case 'T':
+        return at == 2 ? 1 : -1;
+    case ':':
+        return at == 3 || at == 4 || at == 6 ? 1 : -1;
+    case '.':
+        return at == 5 ? 0 : -1;
+    case 'Z':
+    case 'z':
+        return 0;
+    default:
+        return -1;
+    }
+}
+
+bool wall_time_parse_server(const char *text, wall_time *out)
+{
+    enum { YEAR, MONTH, DAY, HOUR, MINUTE, SECOND, ZONE_HOUR, ZONE_MINUTE, FIELDS };
+    static const int64_t first_digit[FIELDS] = {1000, 10, 10, 10, 10, 10, 10, 10};
+    static const int64_t least[FIELDS] = {1970, 1, 1};
+    static const int64_t most[FIELDS] = {3000, 12, 31, 23, 59, 59, 23, 59};
+    int64_t fields[FIELDS] = {0}, place = first_digit[YEAR], sign = 1;
+    size_t at = YEAR;
+    bool fraction = false;
+
+    if (!text)
+        return false;
+    for (; *text; text++) {
+        if (*text >= '0' && *text <= '9') {
+            if (fraction)
+                continue;
+            if (place == 0)
+                break;
+            fields[at] += (*text - '0') * place;
+            place /= 10;
+            continue;
+        }
+        int step = server_step(*text, at);
+        if (step < 0)
+            break;
+        if (*text == '.')
+            fraction = true;
+        if (step == 0)
+            continue;
+        if (at == SECOND)
+            sign = *text == '-' ? -1 : 1;
+        fraction = false;
+        place = first_digit[++at];
+    }
+    for (size_t i = 0; i < FIELDS; i++) {
+        if (at < SECOND || fields[i] < least[i] || fields[i] > most[i])
+            return false;
+    }
+    int64_t days = days_of((struct calendar_day){fields[YEAR], fields[MONTH], 1}) + fields[DAY] - 1;
+    int64_t offset = sign * (fields[ZONE_HOUR] * 3600 + fields[ZONE_MINUTE] * 60);
+    *out = (wall_time){days * SECONDS_A_DAY + fields[HOUR] * 3600 + fields[MINUTE] * 60 +
+                       fields[SECOND] - offset};
+    return true;
+}
+
 /* One of `count` three-letter names, which stand without anything between them. */
 static bool read_name(const char **at, const char *names, int64_t count, int64_t *index)
 {

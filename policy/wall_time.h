@@ -57,6 +57,14 @@ wall_time wall_time_add(wall_time t, int64_t seconds);
 bool wall_time_parse(const char *text, wall_time *out);
 
 /*
+ * Reads a time as the server reads what a client writes (`UTCDateTime` in its registry, v0.16.5 and
+ * v0.16.19): fewer digits than a field has read as more, what follows the last that is understood
+ * is passed over, a day need not be in its month, and without an offset it is UTC. False, and *out
+ * untouched, where the server refuses the text.
+ */
+bool wall_time_parse_server(const char *text, wall_time *out);
+
+/*
  * Reads the date of an HTTP header field, "Mon, 23 Nov 2026 21:33:17 GMT" (IMF-fixdate, RFC 9110,
  * section 5.6.7). The older forms, which no server writes any more, are false as anything else is;
  * the day of the week is not compared with the date.

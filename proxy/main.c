@@ -414,6 +414,8 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
     if (config->service_authorization != NULL)
         gate.credential = service_credential_open(config->service_authorization,
                                                   config->service_authorization_file);
+    if (gate.memory != NULL)
+        memory_watch_unreadable(gate.memory, report_unreadable_task, &gate);
     int status = EXIT_FAILURE;
     give_memory_back();
     if (budget_init(&budget, config->max_buffered) && gate.flights != NULL &&

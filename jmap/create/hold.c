@@ -536,7 +536,7 @@ struct hold *hold_open(const struct hold_context *context, const char *body, siz
     hold->body = body;
     hold->len = len;
     hold->request = request;
-    hold->changed = request.repeated_keys;
+    hold->changed = request.repeated_keys || request.without_due;
     hold->known = !context->stranger;
     if (start(hold, kind))
         return hold;

@@ -406,8 +406,38 @@ static enum lookup_state feed_more_tasks(struct lookup *lookup)
                                                                         : send_more_tasks(lookup);
 }
 
+static enum lookup_state send_hints(struct lookup *lookup)
+{
+    own_request_begin(&lookup->request);
+    lookup_append_hints(lookup);
+    return send_request(lookup);
+}
+
+static enum lookup_state check_hints(struct lookup *lookup)
+{
+    certificate_search_forget_foreseen(&lookup->search);
+    return lookup_begin_hints(lookup) ? send_hints(lookup)
+                                      : fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+}
+
+static enum lookup_state feed_hints(struct lookup *lookup)
+{
+    bool over;
+
+    if (!lookup_read_hints(lookup, &over))
+        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    if (!over)
+        return send_hints(lookup);
+    lookup->stage = STAGE_FACTS;
+    return send_facts(lookup);
+}
+
 static enum lookup_state feed_response(struct lookup *lookup)
 {
+    if (lookup->stage == STAGE_HINTS)
+        return feed_hints(lookup);
+    if (lookup->stage == STAGE_FACTS && lookup_doubts_hints(lookup))
+        return check_hints(lookup);
     if (lookup->stage == STAGE_NODES)
         return feed_nodes(lookup);
     if (lookup->stage == STAGE_SESSION)
@@ -501,6 +531,7 @@ void lookup_destroy(struct lookup *lookup)
     own_request_clear(&lookup->request);
     json_decref(lookup->hostnames);
     json_decref(lookup->certificates);
+    json_decref(lookup->doubts);
     json_decref(lookup->seen_tasks);
     json_decref(lookup->responses);
     free(lookup);

@@ -6,6 +6,7 @@
  *
  *     lookup.c          the stages, from the first request to the end, and the driver's side
  *     lookup_tasks.c    tasks: how they are asked for, and whose they are
+ *     lookup_hints.c    remembered tasks that the server cannot read
  *     lookup_domains.c  domains: how they are managed, and the names of their certificates
  *
  * How certificates are searched for is jmap/facts/certificate_search.h.
@@ -22,6 +23,7 @@
  * Stages, each one request and its answer:
  *   facts         tasks, domains, providers, settings and, by id, the certificates known already;
  *                 for some of the domains at a time
+ *   hints         remembered tasks in parts, where one of them fails the facts; then these again
  *   nodes         the server's own host name, once in the gate's life and only where it matters
  *   session       the same from the session's URLs, where the caller may not see the nodes
  *   more tasks    a page of the list, where one domain has several: there may be a crowd of them
@@ -31,6 +33,7 @@
  */
 enum stage {
     STAGE_FACTS,
+    STAGE_HINTS,
     STAGE_NODES,
     STAGE_SESSION,
     STAGE_CERTIFICATES,
@@ -48,6 +51,8 @@ struct lookup {
     const char *error;
     struct own_request request;
     size_t first, last;   /* the domains of this request: [first, last) */
+    size_t hints_checked; /* the remembered tasks of the domains before this one have been */
+    json_t *doubts;       /* array of arrays of ids, one of which the server cannot read; or NULL */
     size_t task_position; /* how far the list of tasks has been read */
     bool twins_seen;      /* the beginning of the list has several tasks of one of the domains */
     bool all_tasks;       /* the list of tasks has been read to its end, or as far as it ever is */
@@ -80,6 +85,16 @@ bool lookup_add_tasks(struct lookup *lookup, const char *call_id);
 bool lookup_add_listed_task(void *lookup, json_t *object);
 
 size_t lookup_live_tasks(const struct lookup_domain *domain);
+
+/* lookup_hints.c */
+
+/* Whether the facts have failed by a remembered task, and these have not been looked over yet. */
+bool lookup_doubts_hints(const struct lookup *lookup);
+
+/* `over`: those that the server cannot read are forgotten. */
+bool lookup_begin_hints(struct lookup *lookup);
+void lookup_append_hints(struct lookup *lookup);
+bool lookup_read_hints(struct lookup *lookup, bool *over);
 
 /* lookup_domains.c */
 

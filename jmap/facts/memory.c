@@ -37,6 +37,8 @@ struct task_memory {
     struct certificate_index certificates;
     struct order_book orders;
     char hostname[HOSTNAME_SIZE];
+    void (*told_unreadable)(void *user, const char *domain_id, const char *task_id); /* or NULL */
+    void *user;
 };
 
 _Static_assert(OBJECT_ID_SIZE <= SETBACK_ID_SIZE, "a task's id fits");
@@ -217,6 +219,35 @@ void memory_note_task(struct task_memory *memory, const char *domain_id, const c
     if (place)
         strncpy(place_for(&place->domain, task_id), task_id, OBJECT_ID_SIZE - 1);
     pthread_mutex_unlock(&memory->lock);
+}
+
+void memory_forget_task(struct task_memory *memory, const char *domain_id, const char *task_id)
+{
+    pthread_mutex_lock(&memory->lock);
+    struct domain_memory *place = place_of(memory, domain_id);
+    size_t kept = 0;
+    bool known = false;
+    for (size_t i = 0; place && i < MEMORY_TASKS; i++) {
+        if (strcmp(place->task_ids[i], task_id) == 0)
+            known = true;
+        else if (kept++ != i)
+            memcpy(place->task_ids[kept - 1], place->task_ids[i], OBJECT_ID_SIZE);
+    }
+    for (; place && kept < MEMORY_TASKS; kept++)
+        place->task_ids[kept][0] = '\0';
+    if (place && strcmp(place->forwarded_id, task_id) == 0)
+        place->forwarded_id[0] = '\0';
+    pthread_mutex_unlock(&memory->lock);
+    if (known && memory->told_unreadable)
+        memory->told_unreadable(memory->user, domain_id, task_id);
+}
+
+void memory_watch_unreadable(struct task_memory *memory,
+                             void (*told)(void *user, const char *domain_id, const char *task_id),
+                             void *user)
+{
+    memory->told_unreadable = told;
+    memory->user = user;
 }
 
 void memory_note_renewal(struct task_memory *memory, const char *domain_id,

@@ -62,6 +62,17 @@ void memory_forget(struct task_memory *memory, const char *domain_id);
  */
 void memory_note_task(struct task_memory *memory, const char *domain_id, const char *task_id);
 
+/*
+ * A task that the server cannot read for anyone (jmap/facts/lookup_hints.c): it is no hint any
+ * more, and whoever watches is told.
+ */
+void memory_forget_task(struct task_memory *memory, const char *domain_id, const char *task_id);
+
+/* Before there are other threads; `told` may be called from any. */
+void memory_watch_unreadable(struct task_memory *memory,
+                             void (*told)(void *user, const char *domain_id, const char *task_id),
+                             void *user);
+
 /* The newest-expiring certificate with the exact set, when it is due, and what it is found by. */
 void memory_note_renewal(struct task_memory *memory, const char *domain_id,
                          const char *certificate_id, wall_time renewal_due,

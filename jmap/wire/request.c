@@ -84,6 +84,24 @@ static void *grow(void *array, size_t count, size_t size)
     return full ? realloc(array, (count ? 2 * count : 1) * size) : array;
 }
 
+/*
+ * As the server reads it. At the epoch or before, the server makes a task that nobody can read,
+ * change or remove, or one that never runs; as any other time in the past it means now, and is left
+ * out.
+ */
+static void read_due(struct jmap_request *request, struct held_create *create)
+{
+    json_t *status = json_object_get(create->object, "status");
+
+    if (!wall_time_parse_server(json_string_value(json_object_get(status, "due")), &create->asked))
+        return;
+    create->asked_now = create->asked.seconds <= 0;
+    if (!create->asked_now)
+        return;
+    json_object_del(status, "due");
+    request->without_due = true;
+}
+
 static bool add_create(struct jmap_request *request, size_t call, const char *key, json_t *object)
 {
     const char *domain;
@@ -99,19 +117,17 @@ static bool add_create(struct jmap_request *request, size_t call, const char *ke
     request->creates = grown;
 
     struct held_create *create = &grown[request->count];
-    json_t *due = json_object_get(json_object_get(object, "status"), "due");
     *create = (struct held_create){
         .call = call,
         .key = key,
         .domain = domain,
         .object = object,
-        .original = json_text_copy(object),
         .asked_now = true,
     };
+    read_due(request, create);
+    create->original = json_text_copy(object);
     if (!create->original)
         return false;
-    if (json_text_value(due))
-        create->asked_now = !wall_time_parse(json_text_value(due), &create->asked);
     request->count++;
     return true;
 }

@@ -35,6 +35,7 @@ struct jmap_request {
     json_t *calls;      /* root's methodCalls; borrowed */
     json_t *strings;    /* owns the creates' domain ids */
     bool escaped_names; /* a method name was spelled with a JSON escape */
+    bool without_due;   /* a due time that no task may have was taken out of a create */
     bool repeated_keys; /* an object names a key twice: to be written anew, see request_parse() */
     bool makes;         /* one of its calls may give keys a meaning */
     bool wants_created_ids;

@@ -160,6 +160,11 @@ void metrics_count_lost_line(struct metrics *metrics)
     count(&metrics->lost_log_lines);
 }
 
+void metrics_count_unreadable_task(struct metrics *metrics)
+{
+    count(&metrics->unreadable_tasks);
+}
+
 void metrics_count_credential_refusal(struct metrics *metrics)
 {
     count(&metrics->credential_refusals);
@@ -329,6 +334,9 @@ bool metrics_render(const struct metrics *metrics, struct buffer *out)
                            "Queued tasks that were tidied up, by how.", change_names,
                            metrics->changes, METRICS_CHANGES) &&
            render_sweeps(metrics, out) &&
+           render_single(out, "renewgate_unreadable_tasks_total",
+                         "Tasks that the server cannot read for anyone, passed over.",
+                         &metrics->unreadable_tasks) &&
            render_single(out, "renewgate_lookup_requests_total",
                          "Requests that the gate made to look something up.", &metrics->lookups) &&
            render_lookup_seconds(metrics, out) &&

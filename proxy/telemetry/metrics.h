@@ -77,6 +77,7 @@ struct metrics {
     counter lost_log_lines;
     counter upstream_errors[UPSTREAM_FAILURES];
     counter credential_refusals;
+    counter unreadable_tasks;
     counter lock_failures;
     counter lock_waits;
     atomic_int lock; /* enum metrics_lock */
@@ -117,6 +118,8 @@ void metrics_connection_closed(struct metrics *metrics);
 void metrics_count_lookup(struct metrics *metrics, int64_t nanoseconds);
 
 void metrics_count_upstream_failure(struct metrics *metrics, enum upstream_failure failure);
+
+void metrics_count_unreadable_task(struct metrics *metrics);
 
 void metrics_count_credential_refusal(struct metrics *metrics);
 

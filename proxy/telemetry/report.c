@@ -98,3 +98,12 @@ void report_credential_read(const struct gate *gate)
         break;
     }
 }
+
+void report_unreadable_task(void *user, const char *domain_id, const char *task_id)
+{
+    const struct gate *gate = user;
+    metrics_count_unreadable_task(gate->metrics);
+    log_event(gate->log, LOG_LEVEL_WARN,
+              "a task that the server cannot read, change or remove is passed over",
+              log_text("domain_id", domain_id), log_text("id", task_id));
+}

@@ -33,6 +33,10 @@ void report_skip(const struct gate *gate, const struct sweep_skip *skip);
 /* The status of the answer to a request with the gate's own credential; 0: there was none. */
 void report_credential_answer(const struct gate *gate, const char *credential, unsigned status);
 
+/* The server cannot read a task for anyone; `user` is the gate. As memory_watch_unreadable() calls
+ * it. */
+void report_unreadable_task(void *user, const char *domain_id, const char *task_id);
+
 /* Reads the gate's own credential again from its file, if it has one. */
 void report_credential_read(const struct gate *gate);
 

@@ -778,3 +778,39 @@ def test_the_loopback_is_exempt_from_bans(standin):
         assert standin.request("GET", "/jmap/session", None,
                                [("Authorization", basic("nobody", "x"))]).status == 401
     assert standin.counters()["failed_logins"] == 110
+
+
+DUE_TEXTS = {  # as seen on both versions
+    "1969-12-31T23:59:59Z": None, "3001-01-01T00:00:00Z": None, "2090-01-01": None, "": None,
+    "2090-01-01T00:00:60Z": None, "2090-01-01t00:00:00z": None, "2090-01-01 00:00:00Z": None,
+    "2090-01-01T00:00:00.999Z": "2090-01-01T00:00:00Z", "2090-02-31T00:00:00Z": "2090-03-03T00:00:00Z",
+    "2090-1-1T0:0:0Z": "2090-10-10T00:00:00Z", "2090-01-01T00:00:00": "2090-01-01T00:00:00Z",
+    "2090-01-01T00:00:00+23:59": "2089-12-31T00:01:00Z",
+    "2090-01-01T00:00:00Zgarbage": "2090-01-01T00:00:00Z",
+    "3000-12-31T23:59:59Z": "3000-12-31T23:59:59Z",
+}
+
+
+@pytest.mark.parametrize("text, due", DUE_TEXTS.items())
+def test_times_are_read_as_the_server_does(standin, text, due):
+    standin.put_state(domains=[standin.domain("b", "example.org")])
+    made = standin.create("b", status={"@type": "Pending", "due": text})
+    if due is None:
+        assert made["type"] == "invalidPatch"
+    else:
+        (_, answer, _), = standin.post([["x:Task/get", {"ids": [made]}, "0"]])
+        assert answer["list"][0]["due"] == due
+
+
+def test_a_task_made_for_the_epoch_poisons_every_call_that_names_it(standin):
+    standin.put_state(domains=[standin.domain("b", "example.org")])
+    good = standin.create("b", status={"@type": "Pending", "due": "2090-01-01T00:00:00Z"})
+    bad = standin.create("b", status={"@type": "Pending", "due": "1970-01-01T00:00:00Z"})
+    fails = lambda method, **args: standin.post([[method, args, "0"]])[0][1].get("type")
+    assert fails("x:Task/get", ids=[good, bad]) == "serverUnavailable"
+    assert fails("x:Task/set", destroy=[bad], create={
+        "k": {"@type": "AcmeRenewal", "domainId": "b"}}) == "serverUnavailable"
+    assert fails("x:Task/set", update={bad: {}, good: {}}) == "serverUnavailable"
+    assert standin.post([["x:Task/query", {}, "0"]])[0][1]["ids"] == [good]
+    assert {task["id"] for task in standin.post([["x:Task/get", {"ids": None}, "0"]])[0][1]["list"]} \
+        == {good}

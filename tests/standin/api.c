@@ -439,7 +439,8 @@ json_t *api_get(struct api_call *call, find_object *find, const struct ordered *
         }
         json_t *object = find(id, heavy);
         if (!object) {
-            json_array_append_new(not_found, render_id(id));
+            if (json_is_array(ids))
+                json_array_append_new(not_found, render_id(id));
             continue;
         }
         if (!everything)

@@ -91,45 +91,48 @@ void clock_format_http(int64_t seconds, char text[CLOCK_TEXT])
         text[0] = '\0';
 }
 
-/* Digits as long as the field has room, then the separator that belongs there. */
-static bool read_field(const char **at, int digits, int *value)
-{
-    const char *p = *at;
-    int sum = 0;
-    for (int i = 0; i < digits; i++, p++) {
-        if (*p < '0' || *p > '9')
-            return false;
-        sum = sum * 10 + (*p - '0');
-    }
-    *at = p;
-    *value = sum;
-    return true;
-}
-
+/*
+ * As the server's UTCDateTime: digits fill a field from its left, so fewer of them read as more;
+ * what comes behind the last that is understood is passed over, and a day need not be in its month.
+ */
 bool clock_parse(const char *text, int64_t *seconds)
 {
-    struct tm tm = {0};
-    const char *p = text;
-    int year, month, zone_hour = 0, zone_minute = 0, sign = 1;
-    if (!read_field(&p, 4, &year) || *p++ != '-' || !read_field(&p, 2, &month) || *p++ != '-' ||
-        !read_field(&p, 2, &tm.tm_mday) || *p++ != 'T' || !read_field(&p, 2, &tm.tm_hour) ||
-        *p++ != ':' || !read_field(&p, 2, &tm.tm_min) || *p++ != ':' ||
-        !read_field(&p, 2, &tm.tm_sec))
-        return false;
-    if (year < 1970 || year > 3000 || month < 1 || month > 12 || tm.tm_mday < 1 ||
-        tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 59)
-        return false;
-    if (*p == '.')
-        p += 1 + strspn(p + 1, "0123456789");
-    if (*p == '+' || *p == '-') {
-        sign = *p++ == '+' ? 1 : -1;
-        if (read_field(&p, 2, &zone_hour) && *p == ':') {
-            p++;
-            (void)read_field(&p, 2, &zone_minute);
+    static const int widths[] = {4, 2, 2, 2, 2, 2, 2, 2}; /* year to second, offset */
+    static const int tens[] = {1, 10, 100, 1000};
+    int parts[8] = {0}, used[8] = {0}, at = 0, sign = 1;
+    bool fraction = false;
+    for (const char *p = text; *p; p++) {
+        if (*p >= '0' && *p <= '9') {
+            if (fraction)
+                continue;
+            if (used[at] == widths[at])
+                break;
+            parts[at] += (*p - '0') * tens[widths[at] - ++used[at]];
+        } else if (*p == '-' && (at <= 1 || at == 5)) {
+            sign = at == 5 ? -1 : 1;
+            fraction = false;
+            at++;
+        } else if ((*p == 'T' && at == 2) || (*p == ':' && (at == 3 || at == 4 || at == 6))) {
+            at++;
+        } else if (*p == '+' && at == 5) {
+            fraction = false;
+            at++;
+        } else if (*p == '.' && at == 5) {
+            fraction = true;
+        } else if (*p != 'Z' && *p != 'z') {
+            break;
         }
     }
-    tm.tm_year = year - 1900;
-    tm.tm_mon = month - 1;
-    *seconds = (int64_t)timegm(&tm) - sign * (zone_hour * 3600 + zone_minute * 60);
+    if (at < 5 || parts[0] < 1970 || parts[0] > 3000 || parts[1] < 1 || parts[1] > 12 ||
+        parts[2] < 1 || parts[2] > 31 || parts[3] > 23 || parts[4] > 59 || parts[5] > 59 ||
+        parts[6] > 23 || parts[7] > 59)
+        return false;
+    struct tm tm = {.tm_year = parts[0] - 1900,
+                    .tm_mon = parts[1] - 1,
+                    .tm_mday = parts[2],
+                    .tm_hour = parts[3],
+                    .tm_min = parts[4],
+                    .tm_sec = parts[5]};
+    *seconds = (int64_t)timegm(&tm) - sign * (parts[6] * 3600 + parts[7] * 60);
     return true;
 }

@@ -13,11 +13,11 @@
  *           default: one, jp173noyaiqa, Http01, R23, 10
  *       "certificates": [{"id", "subjectAlternativeNames": {name: true} or [name],
  * "notValidBefore", "notValidAfter", "issuer"}], "tasks": [{"id", "@type": "AcmeRenewal",
- * "domainId": "b", "status": {...}, "lockedUntil": "2026-..Z", by a server that is dead}],
- * "settings": {...}, "http": {...},             laid over the server's defaults "users": [{"name",
- * "password", "token", "accountId", "permissions": [...] or "all"}], default: admin (all), reader
- * (reads, may not renew), blind (may renew, reads nothing), each with the password "secret"
- *       "public_url": "https://mail.example.org",     what the session's URLs begin with
+ * "domainId": "b", "status": {...}, "unreadable": true, "lockedUntil": "2026-..Z", by a server that
+ * is dead}], "settings": {...}, "http": {...},             laid over the server's defaults "users":
+ * [{"name", "password", "token", "accountId", "permissions": [...] or "all"}], default: admin
+ * (all), reader (reads, may not renew), blind (may renew, reads nothing), each with the password
+ * "secret" "public_url": "https://mail.example.org",     what the session's URLs begin with
  *       "hostname": "mail.example.org",               the server's own name
  *       "max_concurrent_requests": 0,                 for a user; 0: any number
  *       "bans": false,                                failed logins of the loopback count (bans.h)

@@ -42,7 +42,7 @@ static struct task *pick_due(void)
     for (struct ordered_node *node = store.tasks_by_due.head[0];
          node && node->due <= now && count < MAX_CANDIDATES; node = node->next[0]) {
         struct task *task = node->value;
-        if (!runner_has_locked(task) && random() % (long)++count == 0)
+        if (!task->poison && !runner_has_locked(task) && random() % (long)++count == 0)
             picked = task;
     }
     return picked;

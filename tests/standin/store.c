@@ -670,6 +670,7 @@ static bool load_task(const json_t *from, const char **error)
         return false;
     }
     (void)load_time(from, "lockedUntil", &task.dead_lock_until);
+    task.poison = json_is_true(json_object_get(from, "unreadable"));
     task.renew_on_success = json_is_true(json_object_get(from, "onSuccessRenewCertificate"));
     task.update_records = json_deep_copy(json_object_get(from, "updateRecords"));
     store_task_add(&task);

@@ -38,6 +38,7 @@ struct task {
     bool locked; /* by the dispatcher: it runs, or will as soon as those before it are done */
     bool running;
     int64_t dead_lock_until; /* the lock of a server that was killed ends then; 0: there is none */
+    bool poison;             /* made to be due at the epoch: nobody can read it */
     bool renew_on_success;   /* DnsManagement */
     json_t *update_records;  /* DnsManagement */
 };

@@ -14,11 +14,55 @@ static json_t *find_task(uint64_t id, bool with_everything)
 {
     (void)with_everything;
     const struct task *task = store_task(id);
-    return task ? render_task(task) : NULL;
+    return task && !task->poison ? render_task(task) : NULL;
+}
+
+/*
+ * Made to be due at the epoch, a task is overwritten by its own place in the queue: who names it
+ * gets nothing, and nothing else that is in the same call.
+ */
+static bool is_poison(const char *text)
+{
+    uint64_t id;
+    const struct task *task = text && id_parse(text, &id) ? store_task(id) : NULL;
+    return task && task->poison;
+}
+
+static bool has_poison(const json_t *ids)
+{
+    size_t i;
+    json_t *value;
+    json_array_foreach(ids, i, value)
+    {
+        if (is_poison(json_string_value(value)))
+            return true;
+    }
+    return false;
+}
+
+static bool updates_poison(const json_t *updates)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)updates, key, value)
+    {
+        if (is_poison(key))
+            return true;
+    }
+    return false;
+}
+
+static json_t *fail_by_poison(struct api_call *call)
+{
+    return api_fail(call, "serverUnavailable",
+                    "This server is temporarily unavailable. Attempting this same operation later "
+                    "may succeed.");
 }
 
 json_t *task_get(struct api_call *call)
 {
+    if (has_poison(json_object_get(call->args, "ids")))
+        return fail_by_poison(call);
     return api_get(call, find_task, &store.tasks_by_due);
 }
 
@@ -125,7 +169,7 @@ json_t *task_query(struct api_call *call)
                       : node->due < range.from || (node->due == range.from && node->id < from_id))
             break;
         const struct task *task = node->value;
-        if (range.by_type && (range.no_type || task->type != range.type))
+        if (task->poison || (range.by_type && (range.no_type || task->type != range.type)))
             continue;
         total++;
         if (!full)
@@ -250,6 +294,7 @@ static json_t *create(const struct user *user, const json_t *value, uint64_t *id
         json_decref(task.update_records);
         return error;
     }
+    task.poison = task.status.kind != STATUS_FAILED && task.status.due == 0;
     *id = task.id = id_next();
     store_task_add(&task);
     if (task.type == TASK_ACME_RENEWAL)
@@ -339,6 +384,9 @@ static bool contains(const json_t *ids, uint64_t wanted)
 
 json_t *task_set(struct api_call *call)
 {
+    if (has_poison(json_object_get(call->args, "destroy")) ||
+        updates_poison(json_object_get(call->args, "update")))
+        return fail_by_poison(call);
     json_t *created = json_object(), *updated = json_object(), *destroyed = json_array();
     json_t *not_created = json_object(), *not_updated = json_object(),
            *not_destroyed = json_object();

@@ -234,13 +234,61 @@ static void refuses_other_http_dates(void **state)
     }
 }
 
+/* As seen on v0.16.5 and v0.16.19; NULL: refused. */
+static void reads_times_as_the_server_does(void **state)
+{
+    static const struct {
+        const char *text, *read;
+    } all[] = {
+        {"2090-01-01T00:00:00Z", "2090-01-01T00:00:00Z"},
+        {"2090-01-01T00:00:00.999Z", "2090-01-01T00:00:00Z"},
+        {"2090-02-31T00:00:00Z", "2090-03-03T00:00:00Z"},
+        {"2090-1-1T0:0:0Z", "2090-10-10T00:00:00Z"},
+        {"2090-01-01T00:00:00", "2090-01-01T00:00:00Z"},
+        {"2090-01-01T00:00:00Zgarbage", "2090-01-01T00:00:00Z"},
+        {"2090-01-01T00:00:00+23:59", "2089-12-31T00:01:00Z"},
+        {"2090-01-01T00:00:00.5-01:30", "2090-01-01T01:30:00Z"},
+        {"2090-01-01T00:00:000", "2090-01-01T00:00:00Z"},
+        {"1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z"},
+        {"1970-01-01T00:00:00+01:00", "1969-12-31T23:00:00Z"},
+        {"3000-12-31T23:59:59Z", "3000-12-31T23:59:59Z"},
+        {"1969-12-31T23:59:59Z", NULL},
+        {"3001-01-01T00:00:00Z", NULL},
+        {"2090-01-01", NULL},
+        {"2090-01-01T00:00:60Z", NULL},
+        {"2090-01-01t00:00:00z", NULL},
+        {"2090-01-01 00:00:00Z", NULL},
+        {"2090-13-01T00:00:00Z", NULL},
+        {"2090-01-01T00:00:00+24:00", NULL},
+        {"", NULL},
+        {NULL, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char text[WALL_TIME_TEXT_SIZE];
+        wall_time time = {42};
+        assert_int_equal(wall_time_parse_server(all[i].text, &time), all[i].read != NULL);
+        if (all[i].read) {
+            wall_time_format(time, text);
+            assert_string_equal(text, all[i].read);
+        } else {
+            assert_int_equal(time.seconds, 42);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(adds_within_its_bounds),    cmocka_unit_test(compares),
-        cmocka_unit_test(reads_date_times),          cmocka_unit_test(refuses_all_else),
-        cmocka_unit_test(writes_as_the_server_does), cmocka_unit_test(reads_what_it_writes),
-        cmocka_unit_test(reads_http_dates),          cmocka_unit_test(refuses_other_http_dates),
+        cmocka_unit_test(reads_times_as_the_server_does),
+        cmocka_unit_test(adds_within_its_bounds),
+        cmocka_unit_test(compares),
+        cmocka_unit_test(reads_date_times),
+        cmocka_unit_test(refuses_all_else),
+        cmocka_unit_test(writes_as_the_server_does),
+        cmocka_unit_test(reads_what_it_writes),
+        cmocka_unit_test(reads_http_dates),
+        cmocka_unit_test(refuses_other_http_dates),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
