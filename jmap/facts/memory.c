@@ -224,7 +224,8 @@ void memory_note_task(struct task_memory *memory, const char *domain_id, const c
 void memory_forget_task(struct task_memory *memory, const char *domain_id, const char *task_id)
 {
     pthread_mutex_lock(&memory->lock);
-    struct domain_memory *place = place_of(memory, domain_id);
+    struct record *record = find(memory, domain_id);
+    struct domain_memory *place = record ? &record->domain : NULL;
     size_t kept = 0;
     bool known = false;
     for (size_t i = 0; place && i < MEMORY_TASKS; i++) {
