@@ -73,7 +73,7 @@ PROGRAMS := $(if $(MAIN),$(OUT)/renewgate) \
             $(if $(shell grep -ls '^int main' tests/standin/*.c),$(OUT)/stalwart-standin)
 
 .DEFAULT_GOAL := all
-.PHONY: all programs unit-tests test unit blackbox format format-check analyse bench \
+.PHONY: campaign all programs unit-tests test unit blackbox format format-check analyse bench \
         bench-programs soak fuzz fuzz-server fuzz-programs docs install uninstall dist sbom deb run clean help libraries
 
 all: programs ## build the gate, build/renewgate, and the stand-in server of the tests
@@ -138,6 +138,11 @@ fuzz-server: ## a hostile server before the sanitised gate, for SECONDS=60; SEED
 	@$(MAKE) --no-print-directory BUILD=asan programs
 	RENEWGATE_BUILD=build/asan /usr/bin/python3 tests/fuzz/server/fuzz_server.py \
 	    --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
+
+campaign: ## kill gate, server and lock server at each write of the queue; ROUNDS=288 FIRST=0
+	@$(MAKE) --no-print-directory BUILD=asan programs
+	CAMPAIGN_EACH=1 CAMPAIGN_ROUNDS=$(or $(ROUNDS),288) CAMPAIGN_FIRST=$(or $(FIRST),0) \
+	    RENEWGATE_BUILD=build/asan /usr/bin/python3 -m pytest -q tests/blackbox/test_campaign.py
 
 fuzz-programs: $(FUZZERS:%=$(OUT)/fuzz-%)
 
