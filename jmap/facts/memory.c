@@ -27,6 +27,7 @@ struct record {
     struct setback *setback; /* NULL where its tasks tell of none */
     char provider_id[OBJECT_ID_SIZE];
     wall_time ordered, queued; /* what stands of it in the book; or WALL_TIME_NEVER */
+    bool taken;                /* `queued` was given to it, and not only seen */
 };
 
 struct task_memory {
@@ -352,6 +353,7 @@ static void set_queued(struct task_memory *memory, struct record *record, wall_t
     if (wall_time_equal(at, record->queued))
         return;
     strike(memory, record, &record->queued, false);
+    record->taken = false;
     if (!wall_time_before(wall_time_add(now, QUEUED_AHEAD_SECONDS), at))
         enter(memory, record, &record->queued, at, false);
 }
@@ -385,27 +387,37 @@ void memory_note_queued(struct task_memory *memory, const char *domain_id, const
     pthread_mutex_unlock(&memory->lock);
 }
 
+/*
+ * Whether a domain's time stays what it is: it was taken before, or is no earlier than what is to
+ * be had now, and another would not gain it as much as a token takes.
+ */
+static bool keeps_time(const struct record *record, wall_time queued, struct issue_limit limit,
+                       wall_time from, wall_time next)
+{
+    int64_t token = limit.burst > 0 ? limit.window_seconds / limit.burst + 1 : 0;
+
+    return !wall_time_before(queued, record->taken ? from : next) &&
+           wall_time_before(queued, wall_time_add(next, token));
+}
+
 wall_time memory_take_time(struct task_memory *memory, const char *domain_id,
                            const char *provider_id, struct issue_limit limit, wall_time from,
                            wall_time now)
 {
     pthread_mutex_lock(&memory->lock);
     struct record *record = place_of(memory, domain_id);
-    wall_time taken = from;
+    wall_time time = from;
     if (record && set_provider(memory, record, provider_id)) {
-        wall_time before = record->queued;
+        wall_time queued = record->queued;
         strike(memory, record, &record->queued, false);
-        taken = order_book_next(&memory->orders, record->provider_id, limit, from, now);
-        /* It stays where it is unless it gains a token's time by another. */
-        if (!wall_time_before(before, taken) &&
-            wall_time_before(
-                before,
-                wall_time_add(taken, limit.burst > 0 ? limit.window_seconds / limit.burst + 1 : 0)))
-            taken = before;
-        enter(memory, record, &record->queued, taken, false);
+        time = order_book_next(&memory->orders, record->provider_id, limit, from, now);
+        if (keeps_time(record, queued, limit, from, time))
+            time = queued;
+        enter(memory, record, &record->queued, time, false);
+        record->taken = true;
     }
     pthread_mutex_unlock(&memory->lock);
-    return taken;
+    return time;
 }
 
 void memory_give_time(struct task_memory *memory, const char *domain_id, wall_time taken)

@@ -282,7 +282,7 @@ def assert_spread(waits, at_once=300, interval=36):
     """So many at once, and each other one an interval after the one before it."""
     assert len([wait for wait in waits if wait <= 5]) == at_once
     rest = waits[at_once:]
-    assert all(abs(wait - (n + 1) * interval) < 30 for n, wait in enumerate(rest)), rest
+    assert all(abs(wait - (n + 1) * interval) < 35 for n, wait in enumerate(rest)), rest
     assert len(set(rest)) == len(rest)
 
 

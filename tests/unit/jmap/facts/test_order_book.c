@@ -57,6 +57,13 @@ static void a_time_is_taken_once(void **state)
         assert_int_equal(take(memory, "a"), 0);
     }
 
+    /* Later, while those that are due have not run yet. */
+    memory_note_orders(memory, "a", "p", WALL_TIME_NEVER, now, (wall_time)AT(30));
+    memory_note_orders(memory, "b", "p", WALL_TIME_NEVER, now, (wall_time)AT(30));
+    assert_int_equal(take(memory, "c"), HOUR);
+    memory_note_orders(memory, "a", "p", WALL_TIME_NEVER, now, now);
+    memory_note_orders(memory, "b", "p", WALL_TIME_NEVER, now, now);
+
     /* One that was given back, and one whose task is gone, are others' to take. */
     memory_give_time(memory, "c", (wall_time)AT(HOUR));
     memory_give_time(memory, "d", (wall_time)AT(HOUR)); /* not its own */
