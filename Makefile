@@ -74,7 +74,7 @@ PROGRAMS := $(if $(MAIN),$(OUT)/renewgate) \
 
 .DEFAULT_GOAL := all
 .PHONY: campaign all programs unit-tests test unit blackbox format format-check analyse bench \
-        bench-programs soak fuzz fuzz-server fuzz-programs docs install uninstall dist sbom deb run clean help libraries
+        bench-programs soak fuzz fuzz-server fuzz-memory fuzz-programs docs install uninstall dist sbom deb run clean help libraries
 
 all: programs ## build the gate, build/renewgate, and the stand-in server of the tests
 	@$(if $(MAIN),ln -sfn $(BUILD)/renewgate build/renewgate)
@@ -88,6 +88,11 @@ $(OUT)/renewgate: $(MAIN) $(ARCHIVE)
 
 $(OUT)/stalwart-standin: $(STANDIN)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# The gate with allocations that fail: tests/fuzz/server/failing_memory.c
+$(OUT)/renewgate-failing: $(MAIN) $(ARCHIVE) $(OUT)/tests/fuzz/server/failing_memory.o
+	$(CC) $(LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup \
+	    -o $@ $^ $(LDLIBS)
 
 $(OUT)/bench-%: $(OUT)/tests/bench/%.o $(OUT)/tests/bench/loopback.o
 	$(CC) $(LDFLAGS) -o $@ $^ -lm
@@ -138,6 +143,11 @@ fuzz-server: ## a hostile server before the sanitised gate, for SECONDS=60; SEED
 	@$(MAKE) --no-print-directory BUILD=asan programs
 	RENEWGATE_BUILD=build/asan /usr/bin/python3 tests/fuzz/server/fuzz_server.py \
 	    --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
+
+fuzz-memory: ## the same with memory that runs out: one allocation in ONE_IN=200
+	@$(MAKE) --no-print-directory BUILD=asan programs build/asan/renewgate-failing
+	RENEWGATE_BUILD=build/asan /usr/bin/python3 tests/fuzz/server/fuzz_server.py \
+	    --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) --failing $(or $(ONE_IN),200)
 
 campaign: ## kill gate, server and lock server at each write of the queue; ROUNDS=288 FIRST=0
 	@$(MAKE) --no-print-directory BUILD=asan programs

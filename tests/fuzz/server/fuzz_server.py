@@ -1,6 +1,7 @@
 """Drives the gate with a server that answers with all that a server must not.
 
     make fuzz-server SECONDS=600 SEED=7
+    make fuzz-memory ONE_IN=50
     RENEWGATE_BUILD=build/asan tests/fuzz/server/fuzz_server.py --seed 7 --case 1234
 
 Callers of every kind visit the gate, several at a time, each with the answers that its number makes;
@@ -8,6 +9,9 @@ sweeps and surveys go on behind them. The gate must live, answer each request or
 what is another's, serve whoever the server is honest to, write whole lines of its log and pages, stay
 below a bound in memory, and end in the end without a leak. A run of a single case tells what was
 done to it.
+
+With --failing the gate's own allocations fail, one in so many, while callers visit it. Then it need not
+answer, but it must live, tell no lies, and serve again once there is memory.
 """
 
 import argparse
@@ -15,6 +19,7 @@ import json
 import os
 import random
 import re
+import signal
 import sys
 import threading
 import time
@@ -29,7 +34,7 @@ import callers  # noqa: E402
 from callers import CANARY, DOMAINS, VISITS, Failure, Visit, canary  # noqa: E402
 from gate import Gate  # noqa: E402
 from hostile_server import Server  # noqa: E402
-from standin import Standin, basic  # noqa: E402
+from standin import Standin, basic, binary  # noqa: E402
 from test_collapse import failed  # noqa: E402
 from test_gate import DUE, EXPIRED, FRESH, LATER, SOON, certificate, domain, retry, state, task  # noqa: E402
 
@@ -64,8 +69,8 @@ def world():
 class Run:
     """One gate, its hostile server, and what was found."""
 
-    def __init__(self, seed):
-        self.seed = seed
+    def __init__(self, seed, failing):
+        self.seed, self.failing = seed, failing
         self.failure = None
         self.stopping = threading.Event()
         self.lock = threading.Lock()
@@ -84,9 +89,8 @@ class Run:
         kind = chance.choice(VISITS) if chance.random() < 0.97 else callers.command
         try:
             kind(Visit(self.gate, case, chance))
-            if number % 3 == 0:
-                honest = self.server.open_case(f"{number}c", 0)
-                canary(Visit(self.gate, honest, chance))
+            if number % 3 == 0 and not self.failing:
+                self.send_canary(number)
             if self.gate.process.poll() is not None:
                 raise Failure("the gate has ended")
         except Exception as failure:  # pylint: disable=broad-except
@@ -94,6 +98,10 @@ class Run:
             self.fail(f"case {number}, {kind.__name__}: {words}\n" +
                       "\n".join(f"    {each}" for each in case.journal[-30:]))
 
+
+    def send_canary(self, number):
+        chance = random.Random(f"{self.seed}/{number}/canary")
+        canary(Visit(self.gate, self.server.open_case(f"{number}c", 0), chance))
 
     def watch_pages(self):
         """The admin address, again and again."""
@@ -107,7 +115,14 @@ class Run:
 
     def look_at_pages(self):
         for target in ("/healthz", "/readyz", "/status.json", "/", "/metrics"):
-            status, text = self.gate.admin(target)
+            try:
+                status, text = self.gate.admin(target)
+            except ConnectionError:
+                if self.failing:
+                    continue
+                raise
+            if self.failing and status == 500:
+                continue
             if status != 200 and not (target == "/readyz" and status == 503):
                 raise Failure(f"{target}: {status}")
             if UNSHOWABLE.search(text):
@@ -132,7 +147,11 @@ class Run:
         version = random.Random(f"{self.seed}/{numbers[0]}").choice(["v0.16.5", "v0.16.18"])
         done = 0
         with Standin(version, world()) as standin, Server(standin, self.seed) as self.server:
-            self.gate = Gate(self.server.port, **SETTINGS)
+            if self.failing:
+                os.environ["FAILING_MEMORY"] = str(self.failing)
+            self.gate = Gate(self.server.port,
+                             binary("renewgate-failing" if self.failing else "renewgate"), **SETTINGS)
+            self.toggle_memory()
             self.gate.environment = {
                 "RENEWGATE_" + name: str(value) for name, value in SETTINGS.items()
                 if name not in ("WORKERS", "LOG_LEVEL")}
@@ -155,6 +174,7 @@ class Run:
                 thread.start()
             for thread in threads:
                 thread.join()
+            self.toggle_memory()
             memory = 0 if self.gate.process.poll() is not None else self.memory()
             found, self.failure = self.failure, self.failure or "over"
             self.stopping.set()
@@ -163,8 +183,15 @@ class Run:
             self.end(memory)
         return done, memory
 
+    def toggle_memory(self):
+        """From now on allocations fail, or do no more."""
+        if self.failing and self.gate.process.poll() is None:
+            self.gate.process.send_signal(signal.SIGUSR1)
+
     def end(self, memory):
         try:
+            if self.failing and self.failure is None:
+                self.send_canary("last")
             self.gate.stop()
             self.check_log()
             if memory > MEMORY_LIMIT:
@@ -175,16 +202,20 @@ class Run:
             self.fail(f"at the end: {failure}")
         if self.failure is None:
             self.stopping.clear()
+        else:
+            self.failure += "\n" + "\n".join(
+                line for line in self.gate.lines if not line.startswith("{"))[-6000:]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--failing", type=int, default=0, help="one allocation in so many fails")
     parser.add_argument("--case", type=int, help="this one alone")
     options = parser.parse_args()
     sys.setrecursionlimit(5_000)  # what is answered is nested more deeply than any reader follows
-    run = Run(options.seed)
+    run = Run(options.seed, options.failing)
     until = time.monotonic() + options.seconds
     cases, most, first = 0, 0, 0
     while run.failure is None and (first == 0 or time.monotonic() < until):
