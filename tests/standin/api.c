@@ -206,13 +206,45 @@ static void disfigure_nuls(json_t *value)
     free(copy);
 }
 
+/*
+ * The server keeps an error inside of a call's arguments as that call's own and reads on where it
+ * stopped, be the braces closed or not. Here that is so of numbers that are too large in a
+ * Core/echo. Cuts these arguments out of a copy, to be freed; NULL where there is nothing of the
+ * kind.
+ */
+static char *read_on(const char *body, size_t len, size_t *read_len)
+{
+    static const char opening[] = "[\"Core/echo\",";
+    json_error_t error;
+    json_t *root = json_loadb(body, len, JSON_ALLOW_NUL, &error);
+    json_decref(root);
+    if (root || json_error_code(&error) != json_error_numeric_overflow || error.position <= 0)
+        return NULL;
+    const char *stop = body + error.position, *arguments = NULL;
+    for (const char *at = body;
+         (at = memmem(at, (size_t)(stop - at), opening, sizeof opening - 1)) != NULL; at++)
+        arguments = at + sizeof opening - 1;
+    char *text = arguments ? malloc(len + sizeof "null") : NULL;
+    if (!text)
+        return NULL;
+    size_t before = (size_t)(arguments - body), behind = len - (size_t)error.position;
+    memcpy(text, body, before);
+    memcpy(text + before, "null", 4);
+    memcpy(text + before + 4, stop, behind);
+    *read_len = before + 4 + behind;
+    return text;
+}
+
 enum api_refusal api_parse(enum version version, const char *body, size_t len,
                            struct api_request *request)
 {
     *request = (struct api_request){0};
     if (len > MAX_SIZE)
         return API_TOO_LARGE;
-    json_t *root = json_loadb(body, len, JSON_ALLOW_NUL, NULL);
+    size_t read_len = len;
+    char *read = read_on(body, len, &read_len);
+    json_t *root = json_loadb(read ? read : body, read_len, JSON_ALLOW_NUL, NULL);
+    free(read);
     enum api_refusal refusal = API_NOT_REQUEST;
     if (!json_is_object(root) || !scan_readable(body, len, version == VERSION_0_16_5))
         goto done;

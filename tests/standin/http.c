@@ -306,10 +306,11 @@ static void route(const struct request *request, struct answer *answer, const st
     if (query)
         *query++ = '\0';
     char *authority = path[0] == '/' ? NULL : strstr(path, "://");
-    if (authority) {
-        /* What follows a number sign is no path. */
+    if (authority)
         path = strpbrk(authority + 3, "/#");
-    }
+    /* What follows a number sign is no path. */
+    if (path)
+        path[strcspn(path, "#")] = '\0';
     const char *first = "";
     if (path && *path == '/') {
         path++;
