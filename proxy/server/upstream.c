@@ -268,7 +268,8 @@ struct transfer *transfer_start(struct upstream *upstream, const struct upstream
     struct transfer *transfer = transfer_create(upstream, request, handler, user);
     if (transfer == NULL)
         return NULL;
-    struct connection *kept = is_alone(transfer) ? NULL : connection_take(upstream);
+    struct connection *kept =
+        is_alone(transfer) ? NULL : connection_take(upstream, !transfer->repeatable);
     if (!begin_attempt(transfer, kept))
         return NULL;
     LIST_INSERT_HEAD(&upstream->live, transfer, entry);

@@ -104,14 +104,26 @@ static bool is_stale(const struct connection *connection)
            IDLE_SECONDS * NANOSECONDS_PER_SECOND;
 }
 
-/* Those that are stale come last. */
-struct connection *connection_take(struct upstream *upstream)
+/* libmicrohttpd may find a request before the loop's next round has told of a connection's end. */
+static bool is_still_open(struct connection *connection)
 {
-    struct connection *connection = LIST_FIRST(&upstream->idle);
-    if (connection == NULL || is_stale(connection))
-        return NULL;
-    unlink_idle(connection);
-    return connection;
+    if (connection->idle_since.nanoseconds == connection->upstream->now.nanoseconds)
+        return true;
+    connection->readable = true;
+    return is_quiet(connection);
+}
+
+/* Those that are stale come last. */
+struct connection *connection_take(struct upstream *upstream, bool once)
+{
+    struct connection *connection;
+    while ((connection = LIST_FIRST(&upstream->idle)) != NULL && !is_stale(connection)) {
+        unlink_idle(connection);
+        if (!once || is_still_open(connection))
+            return connection;
+        connection_close(connection);
+    }
+    return NULL;
 }
 
 void connections_look_after(struct upstream *upstream)

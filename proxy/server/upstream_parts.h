@@ -171,8 +171,11 @@ enum receiving transfer_receive(struct transfer *transfer);
 
 /* ---- upstream_connection.c ---- */
 
-/* An idle connection, the newest; NULL where there is none. */
-struct connection *connection_take(struct upstream *upstream);
+/*
+ * An idle connection, the newest; NULL where there is none. For what can be sent only `once`, it is
+ * looked at unless it was used a moment ago.
+ */
+struct connection *connection_take(struct upstream *upstream, bool once);
 
 /* A new one, which libcurl begins to make; the transfer is told. NULL when memory runs out. */
 struct connection *connection_create(struct upstream *upstream, struct transfer *transfer);
