@@ -28,6 +28,7 @@
 #include "proxy/jobs/sweep_command.h"
 #include "proxy/jobs/sweeper.h"
 #include "proxy/base/version.h"
+#include "proxy/server/own_address.h"
 #include "proxy/server/service_credential.h"
 #include "proxy/relay/worker.h"
 
@@ -398,8 +399,10 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
     struct metrics metrics = {0};
     struct log log = config->log;
     struct budget budget;
+    char own_address[NETWORK_ADDRESS_TEXT_SIZE] = "";
     struct gate gate = {
         .config = config,
+        .own_address = own_address,
         .log = &log,
         .metrics = &metrics,
         .budget = &budget,
@@ -411,9 +414,11 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
         .started = clock_wall(),
         .keypairs = keypairs,
     };
-    if (config->service_authorization != NULL)
+    if (config->service_authorization != NULL) {
+        own_address_find(config->upstream_url, own_address);
         gate.credential = service_credential_open(config->service_authorization,
                                                   config->service_authorization_file);
+    }
     if (gate.memory != NULL)
         memory_watch_unreadable(gate.memory, report_unreadable_task, &gate);
     int status = EXIT_FAILURE;

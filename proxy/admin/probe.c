@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proxy/server/own_address.h"
+
 #define BODY_LIMIT ((size_t)1 << 20)
 
 _Static_assert(PROBE_ERROR_SIZE >= CURL_ERROR_SIZE, "curl writes its reason there");
@@ -53,7 +55,9 @@ static void ask(const struct config *config, const char *path, const char *autho
     struct curl_slist *connect_to = NULL;
     CURLU *url = curl_url();
     CURL *easy = curl_easy_init();
-    bool fine = easy != NULL &&
+    char own[NETWORK_ADDRESS_TEXT_SIZE];
+    own_address_find(config->upstream_url, own);
+    bool fine = easy != NULL && (own[0] == '\0' || add_field(&fields, "X-Forwarded-For", own)) &&
                 (authorization == NULL || add_field(&fields, "Authorization", authorization)) &&
                 (body == NULL || add_field(&fields, "Content-Type", "application/json")) &&
                 url != NULL &&

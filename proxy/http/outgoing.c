@@ -67,7 +67,14 @@ bool outgoing_relay_fields(const struct arrival *arrival, size_t len, bool expec
            forwarding_add(&arrival->from, &arrival->fields, arena, out);
 }
 
-bool outgoing_lookup_fields(const struct arrival *arrival, const char *authorization,
+static void add_own_name(const struct own_name *own, struct field_list *out)
+{
+    out->fields[out->count++] = field_of("Authorization", own->authorization);
+    if (own->address[0] != '\0')
+        out->fields[out->count++] = field_of("X-Forwarded-For", own->address);
+}
+
+bool outgoing_lookup_fields(const struct arrival *arrival, const struct own_name *own,
                             struct arena *arena, struct field_list *out)
 {
     if (!list_create(arena, arrival->fields.count + 3 + FORWARDING_FIELDS, out))
@@ -76,8 +83,8 @@ bool outgoing_lookup_fields(const struct arrival *arrival, const char *authoriza
     if (host != NULL)
         out->fields[out->count++] = *host;
     out->fields[out->count++] = field_of("Content-Type", "application/json");
-    if (authorization != NULL) {
-        out->fields[out->count++] = field_of("Authorization", authorization);
+    if (own != NULL) {
+        add_own_name(own, out);
         return true;
     }
     for (size_t i = 0; i < arrival->fields.count; i++) {
@@ -87,12 +94,12 @@ bool outgoing_lookup_fields(const struct arrival *arrival, const char *authoriza
     return forwarding_add(&arrival->from, &arrival->fields, arena, out);
 }
 
-bool outgoing_own_fields(const char *authorization, struct arena *arena, struct field_list *out)
+bool outgoing_own_fields(const struct own_name *own, struct arena *arena, struct field_list *out)
 {
-    if (!list_create(arena, 2, out))
+    if (!list_create(arena, 3, out))
         return false;
     out->fields[out->count++] = field_of("Content-Type", "application/json");
-    out->fields[out->count++] = field_of("Authorization", authorization);
+    add_own_name(own, out);
     return true;
 }
 

@@ -21,15 +21,21 @@
 bool outgoing_relay_fields(const struct arrival *arrival, size_t len, bool expects,
                            struct arena *arena, struct field_list *out);
 
+/* In whose name the gate itself asks the server. Strings are borrowed. */
+struct own_name {
+    const char *authorization;
+    const char *address; /* of the gate; "" where it is not known */
+};
+
 /*
- * A look-up: with the gate's own `authorization`, or with the caller's and its address where that
- * is NULL.
+ * A look-up: in the gate's own name, or with the caller's credential and address where `own` is
+ * NULL.
  */
-bool outgoing_lookup_fields(const struct arrival *arrival, const char *authorization,
+bool outgoing_lookup_fields(const struct arrival *arrival, const struct own_name *own,
                             struct arena *arena, struct field_list *out);
 
 /* A request of the gate's own that nobody's leads to. */
-bool outgoing_own_fields(const char *authorization, struct arena *arena, struct field_list *out);
+bool outgoing_own_fields(const struct own_name *own, struct arena *arena, struct field_list *out);
 
 /* A server's answer, on its way to the client. */
 bool outgoing_answer_fields(unsigned status, const struct field_list *received, struct arena *arena,

@@ -123,8 +123,9 @@ static void start_transfer(struct errand *errand, struct upstream_request *reque
         errand->gate->credential, clock_monotonic(), &errand->arena, &errand->credential);
     if (taken == SERVICE_CREDENTIAL_RESTS)
         errand->status = 401;
+    const struct own_name own = {errand->credential, errand->gate->own_address};
     if (taken == SERVICE_CREDENTIAL_TAKEN &&
-        outgoing_own_fields(errand->credential, &errand->arena, &request->fields))
+        outgoing_own_fields(&own, &errand->arena, &request->fields))
         errand->transfer = transfer_start(errand->upstream, request, &transfer_handler, errand);
 }
 

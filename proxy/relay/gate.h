@@ -26,6 +26,7 @@ struct service_credential; /* proxy/server/service_credential.h */
 
 struct gate {
     const struct config *config;
+    const char *own_address; /* from which the server is reached; "" where it is not known */
     const struct log *log;
     struct metrics *metrics;
     struct budget *budget; /* for requests that are needed whole */

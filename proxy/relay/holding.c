@@ -148,8 +148,11 @@ static bool ask_server(struct holding *holding)
     request.arena = owner->arena;
     holding->asked_at = clock_monotonic();
     buffer_clear(&holding->content);
-    if (take_credential(holding) &&
-        outgoing_lookup_fields(owner->arrival, holding->service, owner->arena, &request.fields))
+    if (!take_credential(holding))
+        return false;
+    const struct own_name own = {holding->service, owner->context->gate->own_address};
+    if (outgoing_lookup_fields(owner->arrival, holding->service != NULL ? &own : NULL, owner->arena,
+                               &request.fields))
         holding->transfer =
             transfer_start(owner->context->upstream, &request, &transfer_handler, holding);
     return holding->transfer != NULL;
