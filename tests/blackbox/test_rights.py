@@ -120,8 +120,9 @@ def test_a_dns_task_that_would_renew(standin, served):
 
 
 def test_an_answer_that_is_lost(standin, served):
-    """Then nothing is known, and one create goes on without a look-up."""
+    """Then nothing is known, and one create goes on without a look-up, of a caller who is known."""
     standin.put_state(**state([certificate(FRESH)], users=USERS))
+    assert served.renew(user="blind").startswith(NO_OP)
     standin.fault(match="p333333333331", times=-1, close=True)
     served.renew(user="blind")
     assert len(standin.state()["tasks"]) == 1
