@@ -94,7 +94,7 @@ struct domain {
      * there is none: that verdict stays open. */
     size_t first;
     wall_time refused_until; /* H, once decided; else WALL_TIME_NEVER */
-    bool held_by_ca;         /* what that comes from */
+    uint64_t refused_order;  /* of which order the CA's refusal is, see lookup_domain; 0: not its */
     wall_time taken;         /* of its account's times, until it is settled; else WALL_TIME_NEVER */
     const char *failure;     /* see struct held; borrowed from the look-up */
     char survivor[OBJECT_ID_SIZE]; /* the task that a collapse has left, or "" */

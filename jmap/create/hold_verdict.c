@@ -65,10 +65,11 @@ void verdict_take_facts(const struct hold *hold, struct domain *domain, struct d
     if (!out->looked_up)
         return;
     struct held held = held_of(hold, found);
-    /* What the request has taken away was refused, or issued, all the same. */
-    if (domain->late && domain->held_by_ca && wall_time_before(held.until, domain->refused_until))
+    /* What the request has taken away was refused, or issued, all the same: for these names. */
+    if (domain->late && domain->refused_order == found->order &&
+        wall_time_before(held.until, domain->refused_until))
         held = (struct held){.until = domain->refused_until, .by = HELD_BY_CA};
-    domain->held_by_ca = held.by == HELD_BY_CA;
+    domain->refused_order = held.by == HELD_BY_CA ? found->order : 0;
     domain->refused_until = held.until;
     domain->failure = held.reason;
     out->held_by = held.by;

@@ -205,8 +205,9 @@ static void review_tasks(const struct lookup *lookup, struct lookup_domain *doma
 
     for (size_t i = 0; i < domain->issued_count; i++)
         issued = wall_time_later(issued, domain->issued[i]);
+    domain->order = order ? order : 1;
     domain->failures = memory_review(lookup->memory, domain->id,
-                                     &(struct setback_look){.order = order ? order : 1,
+                                     &(struct setback_look){.order = domain->order,
                                                             .setup = setup ? setup : 1,
                                                             .tasks = domain->tasks,
                                                             .task_count = domain->task_count,

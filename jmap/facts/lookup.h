@@ -50,6 +50,7 @@ struct lookup_domain {
     size_t issued_room;
     json_t *noted;   /* object: the ids of these certificates, since lists overlap; or NULL */
     size_t failures; /* since its last certificate, as far as the gate remembers; see held_facts */
+    uint64_t order;  /* the names and the CA, which a refusal is of, as a hash; 0: not renewable */
 
     /* The look-up's own. */
     enum challenge_type challenge;

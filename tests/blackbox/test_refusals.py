@@ -201,6 +201,25 @@ def test_a_refusal_ends_with_what_it_was_for(standin, gate, what):
     assert gate.renew() == following["id"] != task
 
 
+@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize("first", ["create", "change"])
+def test_a_refusal_ends_with_a_change_in_the_same_request(standin, gate, what, first):
+    providers = state()["providers"] + [OTHER_CA]
+    standin.put_state(**state(providers=providers, ca={"refuse": True, "refuse_seconds": 604800}))
+    task = gate.renew()
+    standin.run()
+    assert gate.renew() == task
+    standin.ca(refuse=False)
+    calls = [["x:Domain/set", {"update": {"b": CHANGES[what]}}],
+             ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "b"}}}]]
+    answers = gate.call(*(calls if first == "change" else reversed(calls)))
+    assert {"x:Domain/set", "x:Task/set"} == {name for name, _ in answers}
+    waiting, = live_tasks(standin)
+    assert waiting["id"] == task and is_due_in(standin, waiting, datetime.timedelta(0))
+    standin.run()
+    assert standin.counters()["certificates"] == 1
+
+
 def test_a_refusal_after_the_change_holds(standin, gate):
     standin.put_state(**state(ca={"refuse": True, "refuse_seconds": 604800}))
     task = gate.renew()
