@@ -157,6 +157,42 @@ static bool needs_more_tasks(const struct lookup *lookup)
     return false;
 }
 
+/*
+ * A fresh domain's next renewal may lie behind those that were read. When it is due is known, and
+ * the server finds tasks by that. Once for each certificate: what is queued later on is seen when
+ * it is made.
+ */
+static bool seeks_next(const struct lookup_domain *domain)
+{
+    return domain->renewable && is_fresh(domain) && lookup_live_tasks(domain) == 0 &&
+           !wall_time_equal(domain->known.sought_due, domain->renewal_due);
+}
+
+static enum lookup_state end(struct lookup *lookup);
+
+static enum lookup_state feed_next_tasks(struct lookup *lookup)
+{
+    for (size_t i = 0; i < lookup->count; i++) {
+        if (seeks_next(&lookup->domains[i]))
+            memory_note_sought(lookup->memory, lookup->domains[i].id,
+                               lookup->domains[i].renewal_due);
+    }
+    return lookup_add_next_tasks(lookup) ? end(lookup)
+                                         : fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+}
+
+static enum lookup_state end_or_seek_next(struct lookup *lookup)
+{
+    if (lookup->next_sought || lookup->all_tasks || lookup->tasks_spared)
+        return end(lookup);
+    lookup->next_sought = true;
+    own_request_begin(&lookup->request);
+    if (!lookup_append_next_tasks(lookup, seeks_next))
+        return end(lookup);
+    lookup->stage = STAGE_NEXT_TASKS;
+    return send_request(lookup);
+}
+
 static enum lookup_state send_more_tasks(struct lookup *lookup)
 {
     own_request_begin(&lookup->request);
@@ -256,7 +292,7 @@ static enum lookup_state next_certificates(struct lookup *lookup)
 
     if (needs_more_tasks(lookup))
         return list_all_tasks(lookup);
-    return end(lookup);
+    return end_or_seek_next(lookup);
 }
 
 static enum lookup_state search_certificates(struct lookup *lookup)
@@ -453,6 +489,8 @@ static enum lookup_state feed_response(struct lookup *lookup)
         return feed_facts(lookup);
     case STAGE_CERTIFICATES:
         return feed_certificates(lookup);
+    case STAGE_NEXT_TASKS:
+        return feed_next_tasks(lookup);
     default:
         return feed_more_tasks(lookup);
     }

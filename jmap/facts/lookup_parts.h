@@ -28,6 +28,8 @@
  *   session       the same from the session's URLs, where the caller may not see the nodes
  *   more tasks    a page of the list, where one domain has several: there may be a crowd of them
  *   certificates  a search, for the domains whose known certificate is not fresh
+ *   next tasks    those that are due about when the domains' next renewals are, for fresh ones of
+ *                 which none was seen
  *   more tasks    the whole list, where a task may be made for a domain of which none was seen,
  *                 with the others' remembered on the way; then certificates again
  */
@@ -37,6 +39,7 @@ enum stage {
     STAGE_NODES,
     STAGE_SESSION,
     STAGE_CERTIFICATES,
+    STAGE_NEXT_TASKS,
     STAGE_MORE_TASKS,
     STAGE_END,
 };
@@ -65,6 +68,7 @@ struct lookup {
     bool needs_hostname;
     const char *only_provider; /* the one that all domains have, by the last facts; or NULL */
     bool certificates_read;    /* at least once */
+    bool next_sought;          /* the next renewals of fresh domains were asked for */
     struct certificate_search search;
 };
 
@@ -76,6 +80,14 @@ struct lookup {
 void lookup_append_first_tasks(struct lookup *lookup);
 void lookup_append_failed_tasks(struct lookup *lookup);
 void lookup_note_first_pages(struct lookup *lookup);
+
+/*
+ * Asks for the next renewals of those domains that `wanted` names, by when they should be due;
+ * false where there is nothing to ask.
+ */
+bool lookup_append_next_tasks(struct lookup *lookup,
+                              bool (*wanted)(const struct lookup_domain *domain));
+bool lookup_add_next_tasks(struct lookup *lookup);
 
 /* The whole list. */
 extern const struct listing_kind lookup_renewal_tasks;

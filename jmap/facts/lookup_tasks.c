@@ -7,6 +7,8 @@ enum {
     DUE_TASKS = 100,
     LATER_TASKS = 10,
     FAILED_TASKS = 100,
+    NEXT_TASKS = 500,
+    NEXT_SPANS = 7, /* two calls each, of the 16 that a request may have */
 };
 
 /* Reading. */
@@ -158,6 +160,83 @@ void lookup_append_failed_tasks(struct lookup *lookup)
                               "Failed", "limit", (int)FAILED_TASKS),
                     "f");
     own_request_add_found(&lookup->request, "x:Task/get", "x:Task/query", "f", NULL, "F");
+}
+
+/*
+ * When a domain's next renewal should be due: R, or on v0.16.5, which counts what is left of the
+ * certificate's life from the end of the order, a part later of what the CA has dated it back. CAs
+ * date back by an hour, and the part is a half at most.
+ */
+struct span {
+    wall_time from, to;
+};
+
+static struct span span_of(const struct lookup_domain *domain)
+{
+    return (struct span){.from = wall_time_add(domain->renewal_due, -60),
+                         .to = wall_time_add(domain->renewal_due, 3600 / 2 + 60)};
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct span *x = a, *y = b;
+
+    return wall_time_before(y->from, x->from) - wall_time_before(x->from, y->from);
+}
+
+/* Spans that meet become one. How many are left. */
+static size_t merge(struct span *spans, size_t count)
+{
+    size_t kept = 0;
+
+    qsort(spans, count, sizeof *spans, by_time);
+    for (size_t i = 0; i < count; i++) {
+        if (kept > 0 && !wall_time_before(spans[kept - 1].to, spans[i].from))
+            spans[kept - 1].to = wall_time_later(spans[kept - 1].to, spans[i].to);
+        else
+            spans[kept++] = spans[i];
+    }
+    return kept;
+}
+
+static void append_span(struct lookup *lookup, const struct span *span, size_t n)
+{
+    char from[WALL_TIME_TEXT_SIZE], to[WALL_TIME_TEXT_SIZE];
+    const char query_id[] = {'w', (char)('0' + n), '\0'}, get_id[] = {'W', (char)('0' + n), '\0'};
+
+    wall_time_format(span->from, from);
+    wall_time_format(wall_time_earlier(span->to, WALL_TIME_LAST_WRITABLE), to);
+    append_tasks(lookup,
+                 json_pack("{s:s, s:s, s:s}", "@type", "AcmeRenewal", "dueIsGreaterThanOrEqual",
+                           from, "dueIsLessThanOrEqual", to),
+                 NEXT_TASKS, query_id, get_id);
+}
+
+bool lookup_append_next_tasks(struct lookup *lookup,
+                              bool (*wanted)(const struct lookup_domain *domain))
+{
+    struct span *spans = calloc(lookup->count + 1, sizeof *spans);
+    size_t count = 0;
+
+    for (size_t i = 0; spans && i < lookup->count; i++) {
+        if (wanted(&lookup->domains[i]))
+            spans[count++] = span_of(&lookup->domains[i]);
+    }
+    count = spans ? merge(spans, count) : 0;
+    for (size_t i = 0; i < count && i < NEXT_SPANS; i++)
+        append_span(lookup, &spans[i], i);
+    free(spans);
+    return count > 0;
+}
+
+bool lookup_add_next_tasks(struct lookup *lookup)
+{
+    for (size_t n = 0; n < NEXT_SPANS; n++) {
+        const char get_id[] = {'W', (char)('0' + n), '\0'};
+        if (!lookup_add_tasks(lookup, get_id))
+            return false;
+    }
+    return true;
 }
 
 static json_t *task_arguments(size_t position, size_t limit)

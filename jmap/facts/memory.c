@@ -268,6 +268,15 @@ void memory_note_renewal(struct task_memory *memory, const char *domain_id,
     pthread_mutex_unlock(&memory->lock);
 }
 
+void memory_note_sought(struct task_memory *memory, const char *domain_id, wall_time renewal_due)
+{
+    pthread_mutex_lock(&memory->lock);
+    struct record *record = place_of(memory, domain_id);
+    if (record)
+        record->domain.sought_due = renewal_due;
+    pthread_mutex_unlock(&memory->lock);
+}
+
 void memory_note_certificate(struct task_memory *memory, const struct san_set *names,
                              const struct indexed_certificate *certificate)
 {

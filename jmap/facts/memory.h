@@ -39,6 +39,7 @@ struct domain_memory {
     char forwarded_id[OBJECT_ID_SIZE];  /* the last task that this gate had made; or "" */
     wall_time forwarded_at;
     wall_time unanswered_since; /* when a create went out whose answer is not known; or NEVER */
+    wall_time sought_due; /* R, around which its queued renewal was looked for in vain; or 0 */
     char refused_id[OBJECT_ID_SIZE]; /* a task that the CA refused without naming a time; or "" */
     wall_time refused_seen;          /* when the gate first saw that */
 };
@@ -77,6 +78,9 @@ void memory_watch_unreadable(struct task_memory *memory,
 void memory_note_renewal(struct task_memory *memory, const char *domain_id,
                          const char *certificate_id, wall_time renewal_due,
                          const char *search_name);
+
+/* Around that time the domain's queued renewal was looked for, and not seen. */
+void memory_note_sought(struct task_memory *memory, const char *domain_id, wall_time renewal_due);
 
 /*
  * The certificates that have a set of names, whoever's they are: of those that were seen the one

@@ -475,3 +475,41 @@ def test_a_survey_tells_which_certificate_a_domain_has(standin):
         assert gate.renew().startswith(NO_OP)
         assert searches(standin) == 0
         assert "\nrenewgate_lookup_requests_total 1\n" in gate.admin("/metrics")[1]
+
+
+def add_others(standin):
+    letters = "abcdefghijklmnopqrst"
+    standin.add(domains=[domain(f"c{letter}", f"{letter}.test") for letter in letters],
+                tasks=[task(days(1), domain=f"c{letter}", id=f"jp173xlcaa{letter}a")
+                       for letter in letters])
+
+
+@pytest.mark.parametrize("backdate", [0, 3600])
+@pytest.mark.parametrize("part", ["R12", "R45"])
+def test_a_fresh_domains_renewal_behind_many_others(standin, gate, backdate, part):
+    """From the first time, without a sweep; once more asked, nothing more is asked for."""
+    standin.put_state(**state(renew_before=part, ca={"backdate_seconds": backdate}))
+    gate.renew()
+    standin.run()
+    following, = live_tasks(standin)
+    add_others(standin)
+    with Gate(standin.port) as fresh_gate:
+        before = standin.counters()["http_requests"]
+        assert fresh_gate.renew() == following["id"]
+        cold = standin.counters()["http_requests"] - before
+        assert fresh_gate.renew() == following["id"]
+        assert cold == 4
+        assert standin.counters()["http_requests"] - before - cold == 2
+
+
+def test_a_fresh_domain_without_a_renewal_is_sought_once(standin):
+    standin.put_state(**state([certificate(FRESH)]))
+    add_others(standin)
+    with Gate(standin.port) as gate:
+        ids, costs = set(), []
+        for _ in range(3):
+            before = standin.counters()["http_requests"]
+            ids.add(gate.renew())
+            costs.append(standin.counters()["http_requests"] - before)
+    assert len(ids) == 1 and ids.pop().startswith(NO_OP)
+    assert costs == [4, 2, 2]
