@@ -2,7 +2,22 @@
 
 #include <string.h>
 
-static void remember_live_tasks(struct domain_memory *known, const struct domain *domain)
+/* The latest that has failed, which holds the next one; or NULL. */
+static const struct renewal_task *latest_failure(const struct lookup_domain *facts)
+{
+    const struct renewal_task *latest = NULL;
+
+    for (size_t i = 0; i < facts->task_count; i++) {
+        const struct renewal_task *task = &facts->tasks[i];
+        if (task->state == TASK_FAILED &&
+            (!latest || wall_time_before(latest->failed_at, task->failed_at)))
+            latest = task;
+    }
+    return latest;
+}
+
+/* Where there is room, of the Failed ones the latest: of a long list of those not all are read. */
+static void remember_tasks(struct domain_memory *known, const struct domain *domain)
 {
     const struct lookup_domain *facts = domain->facts;
     size_t kept = 0;
@@ -14,6 +29,9 @@ static void remember_live_tasks(struct domain_memory *known, const struct domain
         if (facts->tasks[i].state != TASK_FAILED)
             strncpy(known->task_ids[kept++], facts->tasks[i].id, OBJECT_ID_SIZE - 1);
     }
+    const struct renewal_task *failed = latest_failure(facts);
+    if (failed && kept < MEMORY_TASKS)
+        strncpy(known->task_ids[kept], failed->id, OBJECT_ID_SIZE - 1);
 }
 
 /* Whether the request that is going out now lets the server make a task for this create. */
@@ -104,7 +122,7 @@ void hold_remember(struct hold *hold, const struct domain *domain)
         return;
     memory_recall(hold->context->memory, domain->id, &known);
     if (seen) {
-        remember_live_tasks(&known, domain);
+        remember_tasks(&known, domain);
         strncpy(known.certificate_id, facts->certificate_id ? facts->certificate_id : "",
                 OBJECT_ID_SIZE - 1);
         memcpy(known.refused_id, facts->known.refused_id, OBJECT_ID_SIZE);

@@ -32,7 +32,7 @@ struct task_memory;
 
 struct domain_memory {
     char domain_id[OBJECT_ID_SIZE];
-    char task_ids[MEMORY_TASKS][OBJECT_ID_SIZE]; /* live when last seen, earliest first; or "" */
+    char task_ids[MEMORY_TASKS][OBJECT_ID_SIZE]; /* live when last seen, then Failed; or "" */
     char certificate_id[OBJECT_ID_SIZE];         /* newest-expiring of the exact set; or "" */
     wall_time renewal_due;              /* that one's; WALL_TIME_NEVER where there is none */
     char search_name[SEARCH_NAME_SIZE]; /* what certificates of the domain are found by; or "" */

@@ -370,3 +370,18 @@ def test_observing_takes_no_token(standin):
             gate.renew(id)
         assert {decision["row"] for decision in gate.decisions(3)} <= {6, 8}
     assert all(wait <= 5 for wait in dues(standin))
+
+
+def test_a_failure_behind_many_others_counts(standin, gate):
+    """Of a long list of Failed tasks only the first are read; those that were seen, by their ids."""
+    standin.put_state(**state(domains=[domain(), domain("c", "example.net")],
+                              **{"ca": {"invalid": "no"}}))
+    gate.renew()
+    standin.run()
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    standin.add(tasks=[{**failed("Order is invalid: no", id=f"xyz{a}{b}"), "domainId": "c"}
+                       for a in letters for b in letters[:8]])
+    for _ in range(5):
+        gate.renew()
+        standin.run()
+    assert standin.counters()["orders"] == 1
