@@ -379,8 +379,8 @@ def test_a_failure_behind_many_others_counts(standin, gate):
     gate.renew()
     standin.run()
     letters = "abcdefghijklmnopqrstuvwxyz"
-    standin.add(tasks=[{**failed("Order is invalid: no", id=f"xyz{a}{b}"), "domainId": "c"}
-                       for a in letters for b in letters[:8]])
+    standin.add(tasks=[{**failed("Order is invalid: no", id=f"{c}zzzzzzzzz{a}{b}"), "domainId": "c"}
+                       for a in letters for b in letters[:8] for c in "bz"])
     for _ in range(5):
         gate.renew()
         standin.run()
