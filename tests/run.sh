@@ -50,22 +50,30 @@ build() {
     step "build: $1" make --no-print-directory -j"$(nproc)" BUILD="$1" programs unit-tests
 }
 
+# As many at a time as there are processors; what each says goes into a file, whose last line is its
+# exit status.
 unit_tests() {
-    local source program status good bad
+    local source said status good bad logs
     echo "== unit tests"
+    logs=$(mktemp -d)
+    # shellcheck disable=SC2016 # for the inner shell
+    find tests/unit -name 'test_*.c' | sort | xargs -P "$(nproc)" -I {} bash -c '
+        program=build/asan/${1#tests/}
+        log=$2/${1//\//-}
+        "${program%.c}" > "$log" 2>&1
+        printf "\n%s\n" $? >> "$log"' - {} "$logs"
     for source in $(find tests/unit -name 'test_*.c' | sort); do
-        program=build/asan/${source#tests/}
-        program=${program%.c}
-        "$program" > "$log" 2>&1
-        status=$?
-        good=$(sed -nE 's/^\[  PASSED  \] ([0-9]+) test.*/\1/p' "$log" | paste -sd+)
-        bad=$(sed -nE 's/^\[  FAILED  \] ([0-9]+) test.*/\1/p' "$log" | paste -sd+)
+        said=$logs/${source//\//-}
+        status=$(tail -n 1 "$said")
+        good=$(sed -nE 's/^\[  PASSED  \] ([0-9]+) test.*/\1/p' "$said" | paste -sd+)
+        bad=$(sed -nE 's/^\[  FAILED  \] ([0-9]+) test.*/\1/p' "$said" | paste -sd+)
         count "$status" "$((${good:-0}))" "$((${bad:-0}))"
         if [ "$status" -ne 0 ]; then
-            cat "$log"
-            echo "FAILED: $program (exit status $status)"
+            cat "$said"
+            echo "FAILED: $source (exit status $status)"
         fi
     done
+    rm -r "$logs"
 }
 
 # black_box_tests <build> <markers>
