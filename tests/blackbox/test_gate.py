@@ -195,10 +195,17 @@ def test_a_far_task_is_pulled_forward(standin, gate):
 
 
 def test_a_queued_task_of_a_fresh_domain_is_the_answer(standin, gate):
+    standin.put_state(**state([certificate(FRESH)], [task(days(57))]))
+    assert gate.renew() == TASK
+    only, = standin.state()["tasks"]
+    assert only["status"]["due"] == days(57), "when the certificate becomes due"
+
+
+def test_a_queued_task_that_would_run_too_late_comes_back(standin, gate):
     standin.put_state(**state([certificate(FRESH)], [task(LATER)]))
     assert gate.renew() == TASK
     only, = standin.state()["tasks"]
-    assert only["status"]["due"] == LATER
+    assert only["status"]["due"] == days(57)
 
 
 def test_a_rate_limited_task_is_the_answer(standin, gate):

@@ -169,7 +169,8 @@ def test_what_is_queued_is_written_at_a_crash(standin, pipe):
         gate.process.send_signal(signal.SIGCONT)
         assert gate.process.wait(30) == -signal.SIGABRT
     lines = read_all(pipe)
-    assert 100 <= sum(line["message"] == "exchange" for line in lines) <= 101
+    # The last exchange may not have ended by the stop.
+    assert 99 <= sum(line["message"] == "exchange" for line in lines) <= 101
 
 
 # Standard files that are not there.
