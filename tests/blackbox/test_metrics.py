@@ -13,7 +13,7 @@ import frames
 from certificates import Authority
 from gate import Gate
 from standin import ROOT, Standin, basic
-from test_gate import DUE, certificate, days, retry, state
+from test_gate import DUE, certificate, days, domain, retry, state
 from test_status import HOSTILE, fill
 
 RULES = ROOT / "deploy/prometheus/rules.yaml"
@@ -110,7 +110,9 @@ def test_domains_are_summed_up_and_named_only_where_asked_for(standin):
             gate.renew(id)
         text = gate.admin("/metrics")[1]
         metrics = metrics_of(gate)
-    assert metrics['renewgate_domains{standing="due"}'] == len(ids)
+    # What is no host name is in no certificate; the others are a.example and the one turned around.
+    assert metrics['renewgate_domains{standing="due"}'] == 2
+    assert metrics['renewgate_domains{standing="missing"}'] == len(ids) - 2
     assert metrics["renewgate_queued_tasks"] == len(ids)
     assert "example" not in text, "no series of a single domain"
     with Gate(standin.port, METRICS_DOMAINS="on") as gate:
@@ -119,8 +121,16 @@ def test_domains_are_summed_up_and_named_only_where_asked_for(standin):
         text = gate.admin("/metrics")[1]
     assert re.search(r'^renewgate_certificate_expiry_timestamp_seconds\{domain="a.example"\} \d+$',
                      text, re.M)
-    assert r'renewal_timestamp_seconds{domain="b\"\\\ufffd000a.example"}'.replace(r"\ufffd", "\ufffd") in text
-    assert text.count("renewgate_certificate_expiry_timestamp_seconds{") == len(ids)
+    assert text.count("renewgate_certificate_expiry_timestamp_seconds{") == 2
+    check(text)
+
+
+def test_a_name_of_whatever_kind_becomes_a_label(standin):
+    standin.put_state(**state([], [retry(days(3))], [domain("b", 'b"\\\n.example')]))
+    with Gate(standin.port, METRICS_DOMAINS="on") as gate:
+        gate.renew()
+        text = gate.admin("/metrics")[1]
+    assert 'held_until_timestamp_seconds{domain="b\\"\\\\\ufffd000a.example"}' in text
     check(text)
 
 
