@@ -88,6 +88,51 @@ static bool write_rest(struct hold *hold)
     return hold->out != NULL;
 }
 
+/* Of a part that is not the first only what it has told itself is joined. */
+static void shed_created_ids(struct hold *hold)
+{
+    const json_t *sent = json_object_get(hold->request.root, "createdIds");
+    json_t *own = hold->cuts > 0 ? json_object() : NULL, *id;
+    bool done = own != NULL;
+    const char *key;
+
+    json_object_foreach((json_t *)answer_created_ids(&hold->answer), key, id)
+    {
+        if (done && !json_equal(json_object_get(sent, key), id))
+            done = json_object_set(own, key, id) == 0;
+    }
+    if (done)
+        answer_drop_created_ids(&hold->answer);
+    json_object_foreach(own, key, id)
+    {
+        done = done && answer_set_created_id(&hold->answer, key, id);
+    }
+    json_decref(own);
+    json_decref(hold->meanings);
+    hold->meanings = NULL;
+}
+
+/*
+ * Lets go of what only this part has needed, before the next one is read: a request may have many
+ * parts, and each is as long as all that follow.
+ */
+static void shed(struct hold *hold)
+{
+    lookup_destroy(hold->lookup);
+    lookup_destroy(hold->late);
+    collapse_destroy(hold->collapse);
+    hold->lookup = hold->late = NULL;
+    hold->collapse = NULL;
+    answer_clear(&hold->resent);
+    json_decref(hold->sent);
+    hold->sent = NULL;
+    free(hold->text);
+    hold->text = NULL;
+    shed_created_ids(hold);
+    request_shed(&hold->request);
+    request_empty_calls(hold->rest_calls);
+}
+
 /* Joining. */
 
 /* What of the call was done is not known (RFC 8620, section 3.6.2). */
@@ -151,11 +196,21 @@ static enum hold_step join(struct hold *hold, const json_t *answer)
 /* The hold on the rest has made a step; at its end its answer is joined to the first one. */
 static enum hold_step follow(struct hold *hold, enum hold_step step)
 {
-    const struct hold *rest = hold->rest;
+    struct hold *rest = hold->rest;
 
+    if (rest->phase == PHASE_REST) {
+        /* It has written what is left by itself. */
+        free(hold->out);
+        hold->out = NULL;
+        hold->out_len = 0;
+        rest->body = NULL;
+    }
     if (step != HOLD_DONE)
         return hold->step = step;
-    return join(hold, rest->has_answer && !rest->own_body ? rest->answer.root : NULL);
+    step = join(hold, rest->has_answer && !rest->own_body ? rest->answer.root : NULL);
+    hold_close(rest);
+    hold->rest = NULL;
+    return step;
 }
 
 /* The driver's side. */
@@ -164,6 +219,7 @@ enum hold_step hold_begin_rest(struct hold *hold)
 {
     if (hold->cuts == CUTS_MAX || !write_rest(hold))
         return join(hold, NULL);
+    shed(hold);
     hold->rest = hold_open(hold->context, hold->out, hold->out_len);
     if (hold->rest && hold_step(hold->rest) != HOLD_DONE)
         hold->rest->cuts = hold->cuts + 1;

@@ -276,6 +276,22 @@ enum request_kind request_parse(const char *body, size_t len, struct jmap_reques
     return kind;
 }
 
+void request_shed(struct jmap_request *request)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        struct held_create *create = &request->creates[i];
+        json_decref(create->original);
+        create->original = create->object = NULL;
+        create->key = NULL;
+    }
+    for (size_t i = 0; i < request->dns_count; i++) {
+        request->dns_creates[i].object = NULL;
+        request->dns_creates[i].key = NULL;
+    }
+    request_empty_calls(request->calls);
+    json_object_del(request->root, "createdIds");
+}
+
 void request_clear(struct jmap_request *request)
 {
     for (size_t i = 0; i < request->count; i++)
@@ -309,6 +325,15 @@ bool request_set_due(struct held_create *create, wall_time due)
 json_t *request_empty_call(const json_t *call)
 {
     return json_pack("[s, {}, O?]", "Core/echo", json_array_get(call, 2));
+}
+
+void request_empty_calls(json_t *calls)
+{
+    for (size_t i = 0; i < json_array_size(calls); i++) {
+        json_t *empty = request_empty_call(json_array_get(calls, i));
+        if (empty)
+            json_array_set_new(calls, i, empty);
+    }
 }
 
 /* Whether the server could read it as a call at all; if not, it refuses the request as a whole. */

@@ -65,6 +65,12 @@ bool request_may_hold(const char *body, size_t len);
  */
 enum request_kind request_parse(const char *body, size_t len, struct jmap_request *out);
 
+/*
+ * Lets go of what the request says, as far as memory allows: the domains of its creates are left,
+ * and the ids of its calls.
+ */
+void request_shed(struct jmap_request *request);
+
 void request_clear(struct jmap_request *request);
 
 /* Points the create at the domain that cannot exist. False when memory ran out. */
@@ -85,6 +91,9 @@ json_t *request_cut(struct jmap_request *request, size_t cut);
 
 /* A call with the id of another that does nothing, or NULL. */
 json_t *request_empty_call(const json_t *call);
+
+/* Puts such a one in the place of each, as far as memory allows. */
+void request_empty_calls(json_t *calls);
 
 /* The request as text, the caller's to free(), NULL when memory ran out. */
 char *request_text(const struct jmap_request *request, size_t *len);
