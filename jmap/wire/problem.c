@@ -27,6 +27,11 @@ bool problem_is_crowd(unsigned status, const char *body, size_t len)
 }
 
 /* A request that the gate could not read either went out with a mark before it. */
+static bool is_request(const char *text)
+{
+    return text && (text[0] == '!' || text[0] == '{');
+}
+
 static json_t *repeated(const json_t *detail, const char *request, size_t request_len)
 {
     const char *text = json_string_value(detail);
@@ -44,7 +49,7 @@ char *problem_repeat(const char *body, size_t len, const char *request, size_t r
     char *text = NULL;
 
     if (type && strcmp(type, "urn:ietf:params:jmap:error:notRequest") == 0 &&
-        json_is_string(detail)) {
+        is_request(json_string_value(detail))) {
         json_t *own = repeated(detail, request, request_len);
         text = own && json_object_set_new(document, "detail", own) == 0
                    ? json_text_write(document, JSON_COMPACT)

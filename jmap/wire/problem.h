@@ -22,7 +22,8 @@ char *problem_document(const char *type, unsigned status, const char *title, con
 bool problem_is_crowd(unsigned status, const char *body, size_t len);
 
 /*
- * The server repeats what it could not read as a request (recordings not-request, not-json-body).
+ * The server repeats what it could not read as a request (recordings not-request, not-json-body),
+ * but says something else of a message over a WebSocket (recording websocket).
  * The answer with what the client sent in the place of what was sent for it, the caller's to
  * free(); NULL where it repeats nothing, or memory ran out: then *no_memory.
  */

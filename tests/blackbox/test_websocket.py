@@ -697,6 +697,21 @@ def test_the_servers_request_errors_pass(standin, gate, message):
         assert created(through.ask(creation())).startswith(NO_OP)
 
 
+@pytest.mark.parametrize("message", [
+    json.dumps(creation()).encode() + b"!",
+    json.dumps(creation()).encode().replace(b'"create"', b'"x": 1e999, "create"'),
+    json.dumps({**creation(), "using": ["urn:nobody:knows"]}).encode()])
+def test_what_is_no_request_is_not_repeated(standin, gate, message):
+    """The server names the place instead, which may differ by what the gate has written."""
+    standin.put_state(**state([certificate(FRESH)]))
+    with connect(standin.port) as straight, connect(gate.port) as through:
+        details = []
+        for peer in (straight, through):
+            peer.send(TEXT, message)
+            details.append(peer.hear()["detail"].rsplit(" ", 1)[0])
+    assert details[0] == details[1]
+
+
 def test_a_message_too_large_gets_a_request_error_and_the_next_one_its_answer(standin):
     standin.put_state(**state([certificate(FRESH)]))
     with Gate(standin.port, MAX_REQUEST="1024") as gate, connect(gate.port) as peer:
