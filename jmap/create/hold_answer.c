@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "jmap/wire/problem.h"
+#include "policy/no_op_id.h"
 
 #define PROBLEM(detail)                                                                            \
     "{\"type\":\"about:blank\",\"status\":503,\"title\":\"Service "                                \
@@ -28,12 +29,18 @@ static json_t *resent_error(const struct hold *hold, const struct held_create *c
     return error ? json_incref(error) : unavailable();
 }
 
+/* Whoever asks for the domain that cannot exist is told so by the server. */
+static bool is_asked_for(const struct held_create *create)
+{
+    return strcmp(create->domain, IMPOSSIBLE_DOMAIN_ID) == 0;
+}
+
 static bool write_answer_of(struct hold *hold, size_t i)
 {
     const struct held_create *create = &hold->request.creates[i];
     const struct verdict *verdict = &hold->verdicts[i];
     struct jmap_answer *answer = &hold->answer;
-    bool was_masked = answer_is_masked(answer, create->call, create->key);
+    bool was_masked = !is_asked_for(create) && answer_is_masked(answer, create->call, create->key);
     bool done = true;
 
     if (was_masked && verdict->state == VERDICT_ANSWERED)

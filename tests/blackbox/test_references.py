@@ -8,6 +8,7 @@ from test_gate import DUE, FRESH, NO_OP, certificate, domain, live_tasks, state
 from test_websocket import connect, request
 
 RENEWAL = {"@type": "AcmeRenewal", "domainId": "b"}
+IMPOSSIBLE = "p333333333331"  # what the gate points creates at that are not to make anything
 
 
 @pytest.fixture
@@ -113,6 +114,21 @@ def test_a_refused_create_has_no_key(standin, gate):
              ["x:Task/get", {"ids": ["#k"]}]]
     assert_answered_as_by_the_server(standin, gate, calls)
     assert_answered_as_by_the_server(standin, gate, calls, createdIds={})
+
+
+@pytest.mark.parametrize("members", [
+    {"l": IMPOSSIBLE}, {"l": "a" + IMPOSSIBLE}, {"l": "#q"}, {"l": IMPOSSIBLE, "m": IMPOSSIBLE}])
+def test_who_asks_for_the_domain_that_cannot_exist_gets_the_servers_answer(standin, gate, members):
+    """Also beside a create that the gate points there."""
+    standin.put_state(**state([certificate(FRESH)]))
+    call = ["x:Task/set", {"create": {k: renewal(d) for k, d in {"k": "b", **members}.items()}}]
+    _, answer = gate.post({"using": USING, "createdIds": {"q": IMPOSSIBLE},
+                           "methodCalls": numbered([call])})
+    (_, answered, _), = answer["methodResponses"]
+    assert answered["created"]["k"]["id"].startswith(NO_OP)
+    refused = {"type": "invalidForeignKey", "objectId": {"object": "Domain", "id": IMPOSSIBLE}}
+    assert answered["notCreated"] == {key: refused for key in members}
+    assert live_tasks(standin) == []
 
 
 def test_a_key_of_the_same_call_is_no_domain(standin, gate):
