@@ -225,6 +225,7 @@ struct lookup_domain hold_unknown(const struct hold *hold, const struct domain *
     return (struct lookup_domain){
         .id = domain->id,
         .asked = lookup_asked(hold, domain),
+        .with_dns_tasks = hold->request.dns_count > 0,
         .scheduled = hold->context->settings->not_due == NOT_DUE_SCHEDULE,
     };
 }

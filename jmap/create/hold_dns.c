@@ -3,6 +3,16 @@
 /* Row 1 to 5 of the table: no renewal is due, or one is on its way. */
 #define LAST_ROW_WITHOUT_NEED 5
 
+/* Whether a DNS task is there already, or made before in the request, that will end with one. */
+static bool is_followed(const struct hold *hold, const struct domain *domain)
+{
+    const struct renewal_task *follower = &domain->facts->follower;
+
+    return domain->followed ||
+           (follower->id && !hold_removes(hold, follower->id) &&
+            !renewal_task_stuck(follower, hold->now, hold->context->settings->stuck_after_seconds));
+}
+
 /* Whether the task is to end without a renewal; row 0 where the table was not asked. */
 static bool needs_no_renewal(const struct hold *hold, struct domain *domain,
                              struct decision *decision)
@@ -14,6 +24,7 @@ static bool needs_no_renewal(const struct hold *hold, struct domain *domain,
         .renewal_due = WALL_TIME_NEVER,
         .refused_until = WALL_TIME_NEVER,
         .not_due = hold->context->settings->not_due,
+        .stuck_after_seconds = hold->context->settings->stuck_after_seconds,
     };
 
     *decision =
@@ -26,7 +37,15 @@ static bool needs_no_renewal(const struct hold *hold, struct domain *domain,
         return domain->late || domain->facts->renewable;
     verdict_take_facts(hold, domain, &facts);
     *decision = decide(&facts);
-    return decision->row <= LAST_ROW_WITHOUT_NEED;
+    if (decision->row <= LAST_ROW_WITHOUT_NEED)
+        return true;
+    if (domain->facts->renewable && is_followed(hold, domain)) {
+        *decision = (struct decision){
+            .row = 2, .due = WALL_TIME_NEVER, .why = "a DNS task that renews is already there"};
+        return true;
+    }
+    domain->followed = domain->facts->renewable;
+    return false;
 }
 
 bool hold_write_dns(struct hold *hold)

@@ -90,6 +90,7 @@ struct domain {
     bool late;           /* decided after the client's request, which may change what it rests on */
     bool alone;          /* another may be deciding about it at the same time: nothing is made */
     bool sent;           /* a create for it has gone out */
+    bool followed;       /* a DNS task of this request ends with a renewal */
     /* Its first create; once judged, the first that the server did not reject. request.count where
      * there is none: that verdict stays open. */
     size_t first;

@@ -103,6 +103,15 @@ static enum lookup_state send_request(struct lookup *lookup)
     return lookup->state = LOOKUP_SEND_API;
 }
 
+static bool wants_dns_tasks(const struct lookup *lookup)
+{
+    for (size_t i = 0; i < lookup->count; i++) {
+        if (lookup->domains[i].with_dns_tasks)
+            return true;
+    }
+    return false;
+}
+
 /* From stage to stage. */
 
 static enum lookup_state send_facts(struct lookup *lookup)
@@ -116,10 +125,12 @@ static enum lookup_state send_facts(struct lookup *lookup)
         lookup_append_failed_tasks(lookup);
         if (lookup->count > CERTIFICATE_SEARCHES)
             append_certificate_count(lookup);
+        if (wants_dns_tasks(lookup))
+            lookup_append_dns_tasks(lookup);
     }
     append_known(lookup);
     /* With so few domains there is room for what the next request would ask for. */
-    if (lookup->count <= CERTIFICATES_FORESEEN)
+    if (lookup->count <= CERTIFICATES_FORESEEN && !wants_dns_tasks(lookup))
         certificate_search_foresee(&lookup->search, lookup->domains, lookup->count,
                                    &lookup->request);
     return send_request(lookup);
@@ -349,6 +360,7 @@ static enum lookup_state feed_facts(struct lookup *lookup)
             !lookup_add_tasks(lookup, "F"))
             return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
         lookup_note_first_pages(lookup);
+        lookup_read_dns_tasks(lookup);
         note_certificate_count(lookup);
         if (!lookup_read_settings(lookup, settings))
             return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");

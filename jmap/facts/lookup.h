@@ -28,9 +28,10 @@ struct lookup_certificate {
 
 /* One domain. What comes first is given; the rest is found. */
 struct lookup_domain {
-    const char *id;  /* canonical; borrowed */
-    wall_time asked; /* the latest due time asked for: fresh means due after it */
-    bool scheduled;  /* one that is fresh and has no task gets one: all tasks are to be read */
+    const char *id;      /* canonical; borrowed */
+    wall_time asked;     /* the latest due time asked for: fresh means due after it */
+    bool scheduled;      /* one that is fresh and has no task gets one: all tasks are to be read */
+    bool with_dns_tasks; /* those that end with a renewal are wanted, too */
     bool every_certificate; /* beside a fresh one, which is all that a decision needs */
 
     bool renewable;   /* exists, and its certificates are managed automatically */
@@ -39,6 +40,7 @@ struct lookup_domain {
     struct renewal_task *tasks; /* live and Failed; strings are the look-up's */
     size_t task_count;
     size_t task_room;
+    struct renewal_task follower; /* of such DNS tasks that are live the one due last; or no id */
     size_t removed_count;  /* of those behind them, that the request itself removes; the hold's */
     wall_time renewal_due; /* of the newest-expiring certificate with the exact set */
     const char *certificate_id; /* that one's, NULL where there is none */

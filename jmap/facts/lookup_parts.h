@@ -81,6 +81,10 @@ void lookup_append_first_tasks(struct lookup *lookup);
 void lookup_append_failed_tasks(struct lookup *lookup);
 void lookup_note_first_pages(struct lookup *lookup);
 
+/* DnsManagement tasks that end with a renewal. */
+void lookup_append_dns_tasks(struct lookup *lookup);
+void lookup_read_dns_tasks(struct lookup *lookup);
+
 /*
  * Asks for the next renewals of those domains that `wanted` names, by when they should be due;
  * false where there is nothing to ask.

@@ -7,6 +7,7 @@ enum {
     DUE_TASKS = 100,
     LATER_TASKS = 10,
     FAILED_TASKS = 100,
+    DNS_TASKS = 500,
     NEXT_TASKS = 500,
     NEXT_SPANS = 7, /* two calls each, of the 16 that a request may have */
 };
@@ -160,6 +161,29 @@ void lookup_append_failed_tasks(struct lookup *lookup)
                               "Failed", "limit", (int)FAILED_TASKS),
                     "f");
     own_request_add_found(&lookup->request, "x:Task/get", "x:Task/query", "f", NULL, "F");
+}
+
+void lookup_append_dns_tasks(struct lookup *lookup)
+{
+    append_tasks(lookup, json_pack("{s:s}", "@type", "DnsManagement"), DNS_TASKS, "m", "M");
+}
+
+void lookup_read_dns_tasks(struct lookup *lookup)
+{
+    struct renewal_task task;
+    const char *domain_id;
+    size_t i;
+    json_t *object;
+
+    json_array_foreach(own_request_list(&lookup->request, "M"), i, object)
+    {
+        if (!own_request_dns_task(object, lookup->now, &task, &domain_id) ||
+            task.state == TASK_FAILED)
+            continue;
+        struct lookup_domain *domain = domain_by_id(lookup, domain_id);
+        if (domain && (!domain->follower.id || renewal_task_sooner(&domain->follower, &task)))
+            domain->follower = task;
+    }
 }
 
 /*

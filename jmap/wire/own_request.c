@@ -204,8 +204,8 @@ wall_time own_request_time(const json_t *object, const char *member, wall_time o
     return otherwise;
 }
 
-bool own_request_task(const json_t *object, wall_time now, struct renewal_task *out,
-                      const char **domain_id)
+static bool read_task(const json_t *object, const char *wanted_type, wall_time now,
+                      struct renewal_task *out, const char **domain_id)
 {
     const char *id = own_request_string(object, "id"), *type = own_request_string(object, "@type");
     const json_t *status = json_object_get(object, "status");
@@ -214,7 +214,7 @@ bool own_request_task(const json_t *object, wall_time now, struct renewal_task *
 
     *domain_id = own_request_string(object, "domainId");
     if (!*domain_id || strlen(*domain_id) >= OBJECT_ID_SIZE || !id ||
-        strlen(id) >= OBJECT_ID_SIZE || !state || !type || strcmp(type, "AcmeRenewal") != 0)
+        strlen(id) >= OBJECT_ID_SIZE || !state || !type || strcmp(type, wanted_type) != 0)
         return false;
     *out = (struct renewal_task){
         .id = id,
@@ -231,4 +231,17 @@ bool own_request_task(const json_t *object, wall_time now, struct renewal_task *
     };
     out->due = renewal_task_due(out, now);
     return true;
+}
+
+bool own_request_task(const json_t *object, wall_time now, struct renewal_task *out,
+                      const char **domain_id)
+{
+    return read_task(object, "AcmeRenewal", now, out, domain_id);
+}
+
+bool own_request_dns_task(const json_t *object, wall_time now, struct renewal_task *out,
+                          const char **domain_id)
+{
+    return json_is_true(json_object_get(object, "onSuccessRenewCertificate")) &&
+           read_task(object, "DnsManagement", now, out, domain_id);
 }

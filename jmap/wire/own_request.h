@@ -102,4 +102,8 @@ wall_time own_request_time(const json_t *object, const char *member, wall_time o
 bool own_request_task(const json_t *object, wall_time now, struct renewal_task *out,
                       const char **domain_id);
 
+/* The same of a DnsManagement that ends with a renewal. */
+bool own_request_dns_task(const json_t *object, wall_time now, struct renewal_task *out,
+                          const char **domain_id);
+
 #endif

@@ -67,6 +67,61 @@ def test_a_renewal_of_the_same_request_is_enough(standin, gate):
     assert standin.counters()["orders"] == 1
 
 
+DNS_TASK = "jp173xlcamda"
+
+
+def dns_task(kind="Pending", due=LATER, **members):
+    status = {"@type": kind, "createdAt": SOON, "due": due}
+    if kind == "Retry":
+        status |= {"failureReason": "no answer", "attemptNumber": 1}
+    if kind == "Failed":
+        status = {"@type": kind, "failedAt": SOON, "failureReason": "no answer",
+                  "failedAttemptNumber": 1}
+    return {**create(), "id": DNS_TASK, "status": status, **members}
+
+
+def test_one_renewal_follows_several_dns_tasks(standin, gate):
+    """They are made one after another, before the first of them is done."""
+    standin.put_state(**state([certificate(DUE)]))
+    for _ in range(4):
+        assert list(make(gate)["created"]) == ["k"]
+    standin.run()
+    standin.run()
+    assert standin.counters()["orders"] == 1
+    assert [line["why"] for line in gate.decisions(3)] == \
+        ["a DNS task that renews is already there"] * 3
+
+
+def test_one_renewal_follows_several_dns_tasks_of_a_request(standin, gate):
+    standin.put_state(**state([certificate(DUE), certificate(DUE, ["mail.c.test"])],
+                              domains=[domain(), domain("c", "c.test")]))
+    gate.call(["x:Task/set", {"create": {"k": create(), "l": create(), "m": create(domainId="c")}}],
+              ["x:Task/set", {"create": {"n": create()}}])
+    standin.run()
+    standin.run()
+    assert standin.counters()["orders_by_names"] == {"mail.example.org": 1, "mail.c.test": 1}
+
+
+@pytest.mark.parametrize("left, followed", [
+    (dns_task(), False), (dns_task("Retry"), False), (dns_task("Failed"), True),
+    (dns_task(onSuccessRenewCertificate=False), True), (dns_task(domainId="c"), True),
+    (dns_task(due=days(-2)), True),
+], ids=["waits", "is retried", "failed", "renews nothing", "another domain's", "stuck"])
+def test_a_dns_task_that_is_there(standin, gate, left, followed):
+    standin.put_state(**state([certificate(DUE)], [left],
+                              domains=[domain(), domain("c", "c.test")]))
+    make(gate)
+    made, = [task for task in standin.state()["tasks"] if task["id"] != DNS_TASK]
+    assert made["onSuccessRenewCertificate"] == followed
+
+
+def test_a_dns_task_that_the_call_removes_is_none(standin, gate):
+    standin.put_state(**state([certificate(DUE)], [dns_task()]))
+    gate.call(["x:Task/set", {"create": {"k": create()}, "destroy": [DNS_TASK]}])
+    made, = [task for task in standin.state()["tasks"] if task["id"] != DNS_TASK]
+    assert made["onSuccessRenewCertificate"]
+
+
 @pytest.mark.parametrize("domains", [[domain(kind="Manual")], [domain("f", "example.net")]],
                          ids=["manual", "no such domain"])
 def test_a_domain_without_automatic_certificates_gets_the_servers_answer(standin, gate, domains):
