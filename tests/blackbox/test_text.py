@@ -56,12 +56,12 @@ def test_machines_get_it_whole(gate):
 def test_each_domain_has_a_label_of_its_own(standin):
     names = ["a\x1b.test", "a\x1c.test", "a\u202e.test", "a\ufffd001b.test", "a\ufffd.test"]
     domains = [domain("bcdef"[i], name) for i, name in enumerate(names)]
-    standin.put_state(**state([], [], domains=domains) | {
-        "certificates": [certificate(DUE, (f"mail.{name}",)) for name in names]})
+    standin.put_state(**state([], [retry(days(3), domain=id, id=f"jp173xlcamq{id}") for id in "bcdef"],
+                              domains=domains))
     with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), METRICS_DOMAINS="on",
               SURVEY_INTERVAL="1s") as gate:
         gate.logged('"survey done"')
-        series = re.findall(r"^renewgate_certificate_expiry_timestamp_seconds{.*} ", gate.admin("/metrics")[1], re.M)
+        series = re.findall(r"^renewgate_domain_held_until_timestamp_seconds{.*} ", gate.admin("/metrics")[1], re.M)
         assert len(series) == len(set(series)) == len(names), series
 
 
