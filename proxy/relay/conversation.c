@@ -24,6 +24,7 @@ void conversation_open(struct conversation *conversation, struct exchange_contex
                                           .ready = ready,
                                           .user = user};
     budget_open(&conversation->account, context->gate->budget, arrival->peer);
+    budget_open(&conversation->unread, context->gate->budget, arrival->peer);
 }
 
 /* ---- the answer ---- */
@@ -311,6 +312,16 @@ void conversation_step(struct conversation *conversation)
     conversation->ready(conversation->user);
 }
 
+/* What a message took while it came is given back by now, so there is room but for a race. */
+void conversation_count_unread(struct conversation *conversation)
+{
+    struct budget_account *unread = &conversation->unread;
+    size_t bytes = conversation->client->out.capacity + conversation->server->out.capacity;
+    if (bytes > unread->held && !budget_take(unread, bytes - unread->held))
+        conversation->client->no_memory = true;
+    budget_keep(unread, bytes);
+}
+
 bool conversation_is_overdue(const struct conversation *conversation)
 {
     int64_t limit = conversation->context->gate->config->idle_timeout_ms;
@@ -341,4 +352,5 @@ void conversation_close(struct conversation *conversation)
 {
     end_request(conversation);
     budget_close(&conversation->account);
+    budget_close(&conversation->unread);
 }

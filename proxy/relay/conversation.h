@@ -51,6 +51,7 @@ struct conversation {
     bool too_large;
     enum reading reading;          /* READING_NO_ROOM while a message comes that has none */
     struct budget_account account; /* what the request takes, and its tree and answer */
+    struct budget_account unread;  /* what waits for the two ends to read it */
     bool unsettled; /* the server has got messages that it may not have answered yet */
     bool proving;   /* a ping has gone out */
     char proof[CONVERSATION_PROOF_SIZE]; /* the last one's content */
@@ -81,6 +82,10 @@ bool conversation_reads_server(const struct conversation *conversation);
 
 /* Does what can be done now; after pieces were passed on. */
 void conversation_step(struct conversation *conversation);
+
+/* Counts what waits in the buffers towards the two ends, which hold whole messages; as they change.
+ */
+void conversation_count_unread(struct conversation *conversation);
 
 /* True where the server has left the ping or the request unanswered for too long. */
 bool conversation_is_overdue(const struct conversation *conversation);

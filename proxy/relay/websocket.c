@@ -456,6 +456,10 @@ static void run(struct websocket *websocket)
     tell_now(websocket, &websocket->server);
     if (write_client(websocket) && !all_relayed)
         mark(websocket);
+    give_back(&websocket->client.frames);
+    give_back(&websocket->server.frames);
+    if (websocket->reads_requests)
+        conversation_count_unread(&websocket->conversation);
     if (websocket->client.frames.no_memory || websocket->server.frames.no_memory) {
         websocket->client_left = true;
         websocket->give_up = clock_monotonic();
@@ -465,8 +469,6 @@ static void run(struct websocket *websocket)
         return;
     watch_client(websocket);
     resume_server(websocket);
-    give_back(&websocket->client.frames);
-    give_back(&websocket->server.frames);
 }
 
 void websocket_set_run(struct websocket_set *set)

@@ -3,11 +3,12 @@
 import contextlib
 import json
 import socket
+import threading
 import time
 
 import pytest
 
-from frames import connect as connect_socket
+from frames import Server, connect as connect_socket
 from gate import Gate, basic
 from standin import USING
 from test_gate import CREATE, FRESH, NO_OP, certificate, live_tasks, state
@@ -169,6 +170,44 @@ def test_messages_of_a_websocket(standin, small):
         wait_until(lambda: metric(small, "renewgate_buffered_bytes") == 0)
         assert NO_OP in json.dumps(peer.ask(message))
     assert live_tasks(standin) == []
+
+
+def test_messages_that_the_server_does_not_read(standin):
+    """They wait here, whole, and so they stay counted."""
+    served = threading.Event()
+    message = {"@type": "Request", "id": "R1", "using": USING,
+               "methodCalls": [["Core/echo", {"text": "x" * 9_000_000}, "c0"]]}
+    with Server(lambda peer: served.wait(30)) as server, \
+            Gate(server.port, MAX_BUFFERED=BUDGET) as gate:
+        with contextlib.ExitStack() as open_sockets:
+            sent = 0
+            for _ in range(6):
+                peer = open_sockets.enter_context(connect_socket(gate.port))
+                peer.connection.settimeout(2)
+                with contextlib.suppress(OSError):
+                    peer.say(message)
+                    sent += 1
+            wait_until(lambda: metric(gate, "renewgate_buffered_bytes") > 2 * 9_000_000)
+            time.sleep(0.5)
+            assert 2 * 9_000_000 < metric(gate, "renewgate_buffered_bytes") <= BUDGET // 2
+            assert sent == 6 and gate.logged("request not held")
+        served.set()
+        wait_until(lambda: metric(gate, "renewgate_buffered_bytes") == 0)
+
+
+def test_answers_that_the_client_does_not_read(standin):
+    standin.put_state(**state([certificate(FRESH)]))
+    echo = ["Core/echo", {"text": "x" * 6_000_000}, "c1"]
+    message = {"@type": "Request", "id": "R1", **CALL,
+               "methodCalls": [*CALL["methodCalls"], echo]}
+    with Gate(standin.port) as gate, connect_socket(gate.port) as peer:
+        peer.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.say(message)
+        peer.take(1)
+        time.sleep(0.5)
+        assert metric(gate, "renewgate_buffered_bytes") > 6_000_000
+        peer.connection.close()
+        wait_until(lambda: metric(gate, "renewgate_buffered_bytes") == 0)
 
 
 def test_an_answer_without_room(standin):
