@@ -82,7 +82,8 @@ struct downstream_handler {
 
 struct downstream_settings {
     unsigned max_connections;
-    unsigned max_upgraded;     /* beside them */
+    bool makes_room;       /* the oldest connection ends for the next one, when there are so many */
+    unsigned max_upgraded; /* beside them */
     int64_t header_timeout_ms; /* for a connection's first request head, whole */
     int64_t idle_timeout_ms; /* between bytes, and from one request to the next one's whole head */
     size_t max_head;         /* of a request, and of the answer to it */

@@ -100,6 +100,16 @@ void client_end_wait(struct client *client)
     client->head_due = MONOTONIC_NEVER;
 }
 
+/* Nobody waits for those who say nothing: whoever has been there for longest is ended. */
+static void make_room(const struct downstream *downstream)
+{
+    const struct client *oldest = downstream->clients;
+    while (oldest->next != NULL)
+        oldest = oldest->next;
+    if (oldest != downstream->clients)
+        shutdown(connection_socket(oldest->connection), SHUT_RDWR);
+}
+
 static struct client *client_create(struct downstream *downstream,
                                     struct MHD_Connection *connection)
 {
@@ -122,6 +132,8 @@ static struct client *client_create(struct downstream *downstream,
     client->is_trusted = forwarding_trusts(client->peer, downstream->trusted);
     if (downstream->keypairs != NULL)
         show_keypair(client);
+    if (downstream->makes_room && downstream->client_count == downstream->max_connections)
+        make_room(downstream);
     return client;
 }
 

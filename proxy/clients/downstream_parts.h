@@ -43,7 +43,8 @@ struct downstream {
     int64_t header_timeout_ms;
     int64_t idle_timeout_ms;
     size_t max_connections;
-    struct client *clients;
+    bool makes_room;
+    struct client *clients; /* the latest first */
     size_t client_count;
     struct metrics *metrics;
     struct incoming *requests;

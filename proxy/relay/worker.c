@@ -170,6 +170,7 @@ static bool create_clients(struct worker *worker, struct worker_sockets sockets)
     if (sockets.challenges < 0)
         return worker->clients != NULL;
     settings.max_connections = share_of(worker, worker->gate->files.challenges);
+    settings.makes_room = true;
     settings.keypairs = NULL;
     settings.passthrough = NULL;
     worker->challenges = downstream_create(&settings, sockets.challenges, &worker->loop,

@@ -1,5 +1,6 @@
 """The plain listener beside TLS: challenges of a CA pass, all else is sent to https://."""
 
+import contextlib
 import json
 import signal
 import socket
@@ -90,6 +91,24 @@ def test_an_address_that_is_taken_stops_the_start(standin, tls):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         with pytest.raises(RuntimeError, match="cannot listen for clients"):
             Gate(standin.port, HTTP_LISTEN=f"127.0.0.1:{taken.getsockname()[1]}", **tls)
+
+
+@pytest.mark.parametrize("said", [
+    b"G", b"GET / HTTP/1.1\r\nHost: mail.example\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: mail.example\r\nContent-Length: 1000\r\n\r\nx",
+], ids=["half a head", "a redirect", "half a body"])
+def test_who_fills_it_stops_no_challenge(tls, said):
+    """The CA does not wait for half a minute."""
+    with Canned(answer(b"LoqX.thumb")) as server, start(server, **tls) as gate, \
+            contextlib.ExitStack() as open_clients:
+        port = plain_port(gate)
+        for _ in range(200):
+            client = open_clients.enter_context(socket.create_connection(("127.0.0.1", port), 60))
+            with contextlib.suppress(ConnectionError):
+                client.sendall(said)
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as ca:
+            ca.sendall(f"GET {TOKEN} HTTP/1.1\r\nHost: mail.example\r\n\r\n".encode())
+            assert receive(ca) == (200, b"LoqX.thumb")
 
 
 @pytest.mark.workers
