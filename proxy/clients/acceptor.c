@@ -22,7 +22,8 @@ struct acceptor {
     const struct acceptor_handler *handler;
     void *user;
     int listener;
-    bool paused; /* the listener is not watched */
+    bool paused;                        /* the listener is not watched */
+    struct client_hello_reader *hellos; /* NULL: nothing is passed through */
     struct greeting *greetings;
     size_t greeting_count;
 };
@@ -36,9 +37,7 @@ struct greeting {
     int file;
     struct sockaddr_storage address; /* the peer's, or the one that it has told */
     socklen_t address_len;
-    bool is_told;               /* the PROXY header is done with, or there is none */
-    struct client_hello *hello; /* NULL: nothing of it has come */
-    size_t hello_len;           /* how much of it has been looked at */
+    bool is_told; /* the PROXY header is done with, or there is none */
     monotonic_time due;
 };
 
@@ -68,7 +67,6 @@ static int release(struct greeting *greeting)
     if (greeting->next != NULL)
         greeting->next->previous = greeting->previous;
     acceptor->greeting_count--;
-    client_hello_destroy(greeting->hello);
     free(greeting);
     return file;
 }
@@ -123,13 +121,7 @@ static void look_at_hello(struct greeting *greeting, uint32_t events)
     size_t len = peek(greeting, bytes, sizeof bytes);
     if (len == 0)
         return;
-    if (greeting->hello == NULL)
-        greeting->hello = client_hello_create();
-    enum client_hello_kind kind = CLIENT_HELLO_OTHER;
-    if (greeting->hello != NULL)
-        kind = client_hello_feed(greeting->hello, bytes + greeting->hello_len,
-                                 len - greeting->hello_len);
-    greeting->hello_len = len;
+    enum client_hello_kind kind = client_hello_read(greeting->acceptor->hellos, bytes, len);
     if (kind == CLIENT_HELLO_CHALLENGE)
         pass_through(greeting);
     else if (kind == CLIENT_HELLO_OTHER || len == sizeof bytes)
@@ -292,8 +284,12 @@ struct acceptor *acceptor_create(const struct acceptor_settings *settings, int l
                                       .handler = handler,
                                       .user = user,
                                       .listener = listener};
-        if (loop_watch(loop, listener, EPOLLIN, &acceptor->source))
+        bool looks = settings->passthrough != NULL;
+        acceptor->hellos = looks ? client_hello_reader_create() : NULL;
+        if ((acceptor->hellos != NULL || !looks) &&
+            loop_watch(loop, listener, EPOLLIN, &acceptor->source))
             return acceptor;
+        client_hello_reader_destroy(acceptor->hellos);
     }
     free(acceptor);
     close(listener);
@@ -308,5 +304,6 @@ void acceptor_destroy(struct acceptor *acceptor)
         close(release(acceptor->greetings));
     loop_forget(acceptor->loop, acceptor->listener);
     close(acceptor->listener);
+    client_hello_reader_destroy(acceptor->hellos);
     free(acceptor);
 }

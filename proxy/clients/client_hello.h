@@ -5,11 +5,15 @@
  * The first message of a TLS connection, as far as it says whether a CA has come to look at a
  * tls-alpn-01 challenge: such a connection offers the protocol acme-tls/1 and no other (RFC 8737,
  * section 4). OpenSSL reads the message; nothing is answered, and no key is needed.
+ *
+ * It is read anew whenever more of it has come: that takes some microseconds, where what OpenSSL
+ * would keep of a message that is not whole takes 70 KiB.
  */
 
 #include <stddef.h>
 
-struct client_hello;
+/* What reads messages of any number of connections, in one thread. */
+struct client_hello_reader;
 
 enum client_hello_kind {
     CLIENT_HELLO_PARTIAL,   /* more must come */
@@ -18,15 +22,16 @@ enum client_hello_kind {
 };
 
 /* NULL when memory runs out. */
-struct client_hello *client_hello_create(void);
+struct client_hello_reader *client_hello_reader_create(void);
 
 /* NULL is allowed. */
-void client_hello_destroy(struct client_hello *hello);
+void client_hello_reader_destroy(struct client_hello_reader *reader);
 
 /*
- * Takes the bytes that follow those of the calls before. Once it is not partial, it stays what it
- * is. Memory grows with what has come: whoever calls must bound that.
+ * What the first `len` bytes of a connection, at least one, are the beginning of. They may go on
+ * behind the message. CLIENT_HELLO_OTHER also when memory runs out.
  */
-enum client_hello_kind client_hello_feed(struct client_hello *hello, const char *bytes, size_t len);
+enum client_hello_kind client_hello_read(struct client_hello_reader *reader, const char *bytes,
+                                         size_t len);
 
 #endif
