@@ -73,6 +73,7 @@ static void share_open_files(struct gate *gate)
         .workers = config->workers,
         .clients = config->max_connections,
         .challenges = config->http_listen.set ? WORKER_CHALLENGES * config->workers : 0,
+        .passages = config->tls_alpn_upstream.set ? PASSTHROUGH_MAX : 0,
     };
     gate->files = open_files_share(&wish);
     if (gate->files.clients < config->max_connections)
@@ -268,7 +269,8 @@ static bool open_passthrough(struct gate *gate)
     const struct listen_address *server = &gate->config->tls_alpn_upstream;
     if (!server->set)
         return true;
-    gate->passthrough = passthrough_create(server->host, server->port, gate->log);
+    gate->passthrough =
+        passthrough_create(server->host, server->port, gate->files.passages, gate->log);
     return gate->passthrough != NULL;
 }
 

@@ -35,14 +35,10 @@ static uint64_t hash_text(const struct budget *budget, const char *text)
 
 static uint64_t hash_address(const struct budget *budget, const struct network_address *address)
 {
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    bool is_ipv4 = memcmp(address->bytes, mapped, sizeof mapped) == 0;
-    uint64_t network;
-    uint32_t host = 0;
-    memcpy(&network, address->bytes, sizeof network);
-    if (is_ipv4)
-        memcpy(&host, address->bytes + sizeof mapped, sizeof host);
-    return mix(mix(mix(budget->key[0], network), host), budget->key[1]);
+    struct network_address client = network_address_client(address);
+    uint64_t words[2];
+    memcpy(words, client.bytes, sizeof words);
+    return mix(mix(mix(budget->key[0], words[0]), words[1]), budget->key[1]);
 }
 
 void budget_open(struct budget_account *account, struct budget *budget, const char *client)

@@ -8,6 +8,8 @@
 #define ADDRESS_BITS 128U
 /* Where an IPv4 address begins in its IPv6 form. */
 #define FOUR_BYTES 12
+/* How much of an IPv6 address is its network's. */
+#define SIX_NETWORK_BYTES 8
 #define FOUR_BITS 96U
 
 static void set_four(struct network_address *address, const void *four)
@@ -61,6 +63,14 @@ void network_address_write(const struct network_address *address,
         inet_ntop(AF_INET, address->bytes + FOUR_BYTES, text, NETWORK_ADDRESS_TEXT_SIZE);
     else
         inet_ntop(AF_INET6, address->bytes, text, NETWORK_ADDRESS_TEXT_SIZE);
+}
+
+struct network_address network_address_client(const struct network_address *address)
+{
+    struct network_address client = *address;
+    if (!is_four(address))
+        memset(client.bytes + SIX_NETWORK_BYTES, 0, sizeof client.bytes - SIX_NETWORK_BYTES);
+    return client;
 }
 
 static bool read_prefix(const char *text, size_t len, unsigned most, unsigned *out)

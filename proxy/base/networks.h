@@ -29,6 +29,12 @@ bool network_address_of(const struct sockaddr *address, struct network_address *
 void network_address_write(const struct network_address *address,
                            char text[static NETWORK_ADDRESS_TEXT_SIZE]);
 
+/*
+ * What one client cannot choose of its address: all of an IPv4 address; of an IPv6 address the
+ * first 64 bits, which is what one network gets, and the rest is 0.
+ */
+struct network_address network_address_client(const struct network_address *address);
+
 struct network {
     struct network_address address;
     unsigned prefix; /* bits of it that count, of 128 */

@@ -24,15 +24,18 @@ struct open_files open_files_share_of(unsigned long allowed, const struct open_f
 {
     unsigned long own = OWN_FILES + WORKER_FILES * wish->workers;
     unsigned long left = allowed > own ? (allowed - own) / CLIENT_FILES : 0;
+    unsigned long passages = least(wish->passages, left / 4);
+    left -= passages;
     unsigned long challenges = least(wish->challenges, left / 4);
     left -= challenges;
     /* Where there are enough for all clients, WebSockets have the rest, else a quarter. */
     unsigned long clients = least(wish->clients, left - left / 4);
     return (struct open_files){
         .allowed = allowed,
-        .wanted = own + CLIENT_FILES * (2UL * wish->clients + wish->challenges),
+        .wanted = own + CLIENT_FILES * (2UL * wish->clients + wish->challenges + wish->passages),
         .clients = at_least(clients, wish->workers),
         .challenges = wish->challenges == 0 ? 0 : at_least(challenges, wish->workers),
+        .passages = wish->passages == 0 ? 0 : at_least(passages, 1),
         .upgraded = at_least(least(wish->clients, left - clients), wish->workers),
     };
 }

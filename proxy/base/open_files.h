@@ -14,14 +14,16 @@ struct open_files {
     unsigned long wanted;  /* for all connections that there may be */
     unsigned clients;      /* connections at one time, at least one a worker */
     unsigned challenges;   /* likewise of the address for challenges, where there is one */
+    unsigned passages;     /* connections passed through, each with one to the server */
     unsigned upgraded;     /* WebSockets at one time */
 };
 
-/* What is asked for: `clients` and as many WebSockets, and `challenges`. */
+/* What is asked for: `clients` and as many WebSockets, `challenges` and `passages`. */
 struct open_files_wish {
     unsigned workers;
     unsigned clients;
     unsigned challenges;
+    unsigned passages;
 };
 
 /* Raises the limit, and shares out what there is then. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "proxy/base/clock.h"
@@ -26,6 +27,8 @@ struct passthrough {
     const char *host;
     char port[8];
     const struct log *log;
+    unsigned most;
+    int stop;             /* an event, which tells all threads to end */
     pthread_mutex_t lock; /* over what follows */
     pthread_cond_t ended;
     size_t count;
@@ -87,21 +90,24 @@ static struct pollfd wanted(const struct pipe *in, const struct pipe *out)
     return (struct pollfd){.fd = events != 0 ? in->from : -1, .events = events};
 }
 
-/* False when the time is up. */
-static bool wait_until(struct pollfd *files, nfds_t count, monotonic_time deadline)
+/* `files` has a place more than `count`. False when the time is up, or everything is to end. */
+static bool wait_until(const struct passthrough *owner, struct pollfd *files, nfds_t count,
+                       monotonic_time deadline)
 {
     int64_t left = monotonic_milliseconds_until(clock_monotonic(), deadline);
-    return left > 0 && (poll(files, count, (int)left) >= 0 || errno == EINTR);
+    files[count] = (struct pollfd){.fd = owner->stop, .events = POLLIN};
+    return left > 0 && (poll(files, count + 1, (int)left) >= 0 || errno == EINTR) &&
+           files[count].revents == 0;
 }
 
-static void carry(int client, int server, monotonic_time deadline)
+static void carry(const struct passthrough *owner, int client, int server, monotonic_time deadline)
 {
     struct pipe there = {.from = client, .to = server};
     struct pipe back = {.from = server, .to = client};
     while (fill(&there) && drain(&there) && fill(&back) && drain(&back) &&
            !(there.done && back.done)) {
-        struct pollfd files[] = {wanted(&there, &back), wanted(&back, &there)};
-        if (!wait_until(files, 2, deadline))
+        struct pollfd files[3] = {wanted(&there, &back), wanted(&back, &there)};
+        if (!wait_until(owner, files, 2, deadline))
             return;
     }
 }
@@ -109,7 +115,8 @@ static void carry(int client, int server, monotonic_time deadline)
 /* ---- connecting ---- */
 
 /* -1 where it cannot be reached in time. */
-static int connect_to(const struct addrinfo *address, monotonic_time deadline)
+static int connect_to(const struct passthrough *owner, const struct addrinfo *address,
+                      monotonic_time deadline)
 {
     int file = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int error = 0;
@@ -118,8 +125,8 @@ static int connect_to(const struct addrinfo *address, monotonic_time deadline)
         return -1;
     if (connect(file, address->ai_addr, address->ai_addrlen) == 0)
         return file;
-    struct pollfd writable = {.fd = file, .events = POLLOUT};
-    if (errno == EINPROGRESS && wait_until(&writable, 1, deadline) && writable.revents != 0 &&
+    struct pollfd files[2] = {{.fd = file, .events = POLLOUT}};
+    if (errno == EINPROGRESS && wait_until(owner, files, 1, deadline) && files[0].revents != 0 &&
         getsockopt(file, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0)
         return file;
     close(file);
@@ -134,7 +141,7 @@ static int connect_server(const struct passthrough *owner, monotonic_time deadli
     if (getaddrinfo(owner->host, owner->port, &hints, &found) != 0)
         return -1;
     for (const struct addrinfo *at = found; at != NULL && file < 0; at = at->ai_next)
-        file = connect_to(at, deadline);
+        file = connect_to(owner, at, deadline);
     freeaddrinfo(found);
     return file;
 }
@@ -173,7 +180,7 @@ static void *run(void *user)
     if (server >= 0) {
         log_event(owner->log, LOG_LEVEL_INFO, "a tls-alpn-01 challenge is passed on",
                   log_text("peer", peer.text));
-        carry(passage->client, server, deadline);
+        carry(owner, passage->client, server, deadline);
         close(server);
     } else {
         log_event(owner->log, LOG_LEVEL_ERROR,
@@ -187,13 +194,15 @@ static void *run(void *user)
 /* NULL where the address, or all of them, have as many as they may. Locked. */
 static struct passage *find_room(struct passthrough *owner, const struct network_address *from)
 {
+    const struct network_address client = network_address_client(from);
     struct passage *room = NULL;
     size_t own = 0;
-    for (size_t i = 0; i < PASSTHROUGH_MAX; i++) {
+    for (size_t i = 0; i < owner->most; i++) {
         struct passage *passage = &owner->passages[i];
+        const struct network_address other = network_address_client(&passage->from);
         if (!passage->used)
             room = passage;
-        else if (memcmp(&passage->from, from, sizeof *from) == 0)
+        else if (memcmp(&other, &client, sizeof other) == 0)
             own++;
     }
     return own < PASSTHROUGH_MAX_EACH ? room : NULL;
@@ -240,13 +249,20 @@ void passthrough_begin(struct passthrough *passthrough, int file, const struct s
         close(file);
 }
 
-struct passthrough *passthrough_create(const char *host, uint16_t port, const struct log *log)
+struct passthrough *passthrough_create(const char *host, uint16_t port, unsigned most,
+                                       const struct log *log)
 {
     struct passthrough *passthrough = calloc(1, sizeof *passthrough);
     if (passthrough == NULL)
         return NULL;
+    passthrough->stop = eventfd(0, EFD_CLOEXEC);
+    if (passthrough->stop < 0) {
+        free(passthrough);
+        return NULL;
+    }
     passthrough->host = host;
     passthrough->log = log;
+    passthrough->most = most;
     snprintf(passthrough->port, sizeof passthrough->port, "%u", (unsigned)port);
     pthread_mutex_init(&passthrough->lock, NULL);
     pthread_cond_init(&passthrough->ended, NULL);
@@ -257,15 +273,13 @@ void passthrough_destroy(struct passthrough *passthrough)
 {
     if (passthrough == NULL)
         return;
+    eventfd_write(passthrough->stop, 1);
     pthread_mutex_lock(&passthrough->lock);
-    for (size_t i = 0; i < PASSTHROUGH_MAX; i++) {
-        if (passthrough->passages[i].used)
-            shutdown(passthrough->passages[i].client, SHUT_RDWR);
-    }
     while (passthrough->count > 0)
         pthread_cond_wait(&passthrough->ended, &passthrough->lock);
     pthread_mutex_unlock(&passthrough->lock);
     pthread_cond_destroy(&passthrough->ended);
     pthread_mutex_destroy(&passthrough->lock);
+    close(passthrough->stop);
     free(passthrough);
 }

@@ -15,12 +15,13 @@
 
 #define PASSTHROUGH_MILLISECONDS 10000
 #define PASSTHROUGH_MAX 64     /* at one time */
-#define PASSTHROUGH_MAX_EACH 4 /* of them from one address */
+#define PASSTHROUGH_MAX_EACH 4 /* of them from one client, see network_address_client() */
 
 struct passthrough;
 
-/* Borrows all. NULL when memory runs out. */
-struct passthrough *passthrough_create(const char *host, uint16_t port, const struct log *log);
+/* Borrows all. `most` at one time, up to PASSTHROUGH_MAX. NULL when memory or files run out. */
+struct passthrough *passthrough_create(const char *host, uint16_t port, unsigned most,
+                                       const struct log *log);
 
 /* Ends those that are left, and waits for that. NULL is allowed. */
 void passthrough_destroy(struct passthrough *passthrough);

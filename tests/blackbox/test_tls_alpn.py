@@ -200,6 +200,61 @@ def test_the_stop_does_not_wait_for_it(standin, pair, authority):
             assert gate.stop() == 0
 
 
+class Silent:
+    """A listener that takes connections and never says a word, nor that it has heard the end."""
+
+    def __enter__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port = self.socket.getsockname()[1]
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+def begin(gate, hello, address="127.0.0.1", before=b""):
+    client = socket.create_connection(("127.0.0.1", gate.port), 60, (address, 0))
+    client.sendall(before + hello)
+    return client
+
+
+def test_the_stop_does_not_wait_for_a_silent_listener(standin, pair):
+    with Silent() as server, start(standin, pair, server) as gate:
+        with begin(gate, hello_of(offering(pair, "acme-tls/1"))[0]):
+            gate.logged("is passed on")
+            gate.process.send_signal(signal.SIGTERM)
+            assert gate.process.wait(8) == 0, "it lives for ten seconds"
+
+
+def test_one_network_is_one_client(standin, pair):
+    """Of IPv6: who has one has 2^64 addresses."""
+    hello = hello_of(offering(pair, "acme-tls/1"))[0]
+    with Silent() as server, start(standin, pair, server, PROXY_PROTOCOL="on",
+                                            TRUSTED_PROXIES="127.0.0.1") as gate, \
+            contextlib.ExitStack() as held:
+        for i in range(8):
+            told = f"PROXY TCP6 2001:db8::{i + 1} 2001:db8::f 12345 443\r\n".encode()
+            held.enter_context(begin(gate, hello, before=told))
+        assert len(gate.logged("too many at once", 4)) == 4
+        held.enter_context(begin(gate, hello, before=b"PROXY TCP6 2001:db8:0:1::1 ::1 1 2\r\n"))
+        assert gate.logged("is passed on", 5)[-1]["peer"] == "2001:db8:0:1::1"
+
+
+def test_it_takes_no_file_that_others_need(standin, pair):
+    hello = hello_of(offering(pair, "acme-tls/1"))[0]
+    with Silent() as server, \
+            start(standin, pair, server, wrapper=["prlimit", "--nofile=100:100"]) as gate, \
+            contextlib.ExitStack() as held:
+        for i in range(64):
+            held.enter_context(begin(gate, hello, f"127.0.1.{i // 4 + 1}"))
+        gate.logged("too many at once", 64 - 8)
+        for _ in range(4):
+            client = held.enter_context(pair.connect(gate))
+            assert ask(client) == 200
+        assert gate.admin("/readyz")[0] == 200
+        assert not [line for line in gate.lines if "cannot be reached" in line]
+
+
 @pytest.mark.workers
 def test_from_many_threads(standin, pair, authority):
     with Server(authority) as server, start(standin, pair, server, WORKERS=4) as gate:

@@ -20,6 +20,30 @@ static struct network_address address_of(const char *text)
     return address;
 }
 
+static void tells_one_client_from_another(void **state)
+{
+    static const struct {
+        const char *one, *other;
+        bool same;
+    } rows[] = {
+        {"192.0.2.1", "192.0.2.1", true},
+        {"192.0.2.1", "192.0.2.2", false},
+        {"192.0.2.1", "::ffff:192.0.2.1", true},
+        {"2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", true},
+        {"2001:db8:1:2::1", "2001:db8:1:3::1", false},
+        {"::192.0.2.1", "::192.0.2.2", true},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct network_address one = address_of(rows[i].one), other = address_of(rows[i].other);
+        one = network_address_client(&one);
+        other = network_address_client(&other);
+        if ((memcmp(&one, &other, sizeof one) == 0) != rows[i].same)
+            fail_msg("row %zu", i);
+    }
+}
+
 static void tells_who_is_in(void **state)
 {
     static const struct {
@@ -162,6 +186,7 @@ static void takes_sockets_addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tells_one_client_from_another),
         cmocka_unit_test(tells_who_is_in),
         cmocka_unit_test(refuses_what_is_no_list),
         cmocka_unit_test(finds_nobody_in_an_empty_list),
