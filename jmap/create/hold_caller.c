@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jmap/wire/json_text.h"
 #include "policy/no_op_id.h"
 
 /*
@@ -28,17 +27,8 @@ static json_t *proof_calls(const struct hold *hold)
 
 enum hold_step hold_prove(struct hold *hold)
 {
-    json_t *using = json_object_get(hold->request.root, "using");
-
-    json_decref(hold->sent);
-    hold->sent = proof_calls(hold);
-    json_t *request =
-        hold->sent ? json_pack("{s:O*, s:O}", "using", using, "methodCalls", hold->sent) : NULL;
-    free(hold->out);
-    hold->out = request ? json_text_write(request, JSON_COMPACT) : NULL;
-    hold->out_len = hold->out ? strlen(hold->out) : 0;
-    json_decref(request);
-    return hold->out ? hold_enter(hold, PHASE_PROOF, HOLD_SEND) : hold_give_up(hold);
+    return hold_write_own(hold, proof_calls(hold)) ? hold_enter(hold, PHASE_PROOF, HOLD_SEND)
+                                                   : hold_give_up(hold);
 }
 
 static void note(struct hold *hold, bool may_create)

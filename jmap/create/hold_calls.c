@@ -41,12 +41,12 @@ static json_t *calls_of(const struct hold *hold, const char *member, put_entry *
     return NULL;
 }
 
-static bool write_calls(struct hold *hold, const char *member, put_entry *put)
+bool hold_write_own(struct hold *hold, json_t *calls)
 {
     json_t *using = json_object_get(hold->request.root, "using");
 
     json_decref(hold->sent);
-    hold->sent = calls_of(hold, member, put);
+    hold->sent = calls;
     json_t *request =
         hold->sent ? json_pack("{s:O*, s:O}", "using", using, "methodCalls", hold->sent) : NULL;
     free(hold->out);
@@ -54,6 +54,11 @@ static bool write_calls(struct hold *hold, const char *member, put_entry *put)
     hold->out_len = hold->out ? strlen(hold->out) : 0;
     json_decref(request);
     return hold->out != NULL;
+}
+
+static bool write_calls(struct hold *hold, const char *member, put_entry *put)
+{
+    return hold_write_own(hold, calls_of(hold, member, put));
 }
 
 /* Moves. */

@@ -271,6 +271,12 @@ void hold_report_dns(const struct hold *hold, size_t i);
 
 /* hold_calls.c */
 
+/*
+ * Writes a request of the gate's own in the caller's name, with the `using` of the client's. Takes
+ * over `calls`, as `sent`. False where these are NULL, or memory ran out.
+ */
+bool hold_write_own(struct hold *hold, json_t *calls);
+
 /* Sends what there is to move, then what is to be forwarded after all, then finishes. */
 enum hold_step hold_send_moves(struct hold *hold);
 enum hold_step hold_feed_moves(struct hold *hold, unsigned status, const char *body, size_t len);

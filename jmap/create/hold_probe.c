@@ -62,16 +62,8 @@ static json_t *probe_calls(const struct hold *hold)
 
 enum hold_step hold_send_probe(struct hold *hold)
 {
-    json_t *using = json_object_get(hold->request.root, "using");
-
-    json_decref(hold->sent);
-    hold->sent = probe_calls(hold);
-    json_t *request =
-        hold->sent ? json_pack("{s:O*, s:O}", "using", using, "methodCalls", hold->sent) : NULL;
-    hold->out = request ? json_text_write(request, JSON_COMPACT) : NULL;
-    hold->out_len = hold->out ? strlen(hold->out) : 0;
-    json_decref(request);
-    return hold->out ? hold_enter(hold, PHASE_PROBE, HOLD_SEND) : hold_lookup_exhausted(hold);
+    return hold_write_own(hold, probe_calls(hold)) ? hold_enter(hold, PHASE_PROBE, HOLD_SEND)
+                                                   : hold_lookup_exhausted(hold);
 }
 
 /* The answer. */
