@@ -690,6 +690,17 @@ struct trust config_trust(const struct config *config)
                           .verify = config->upstream_tls_verify};
 }
 
+struct upstream_settings config_upstream(const struct config *config)
+{
+    return (struct upstream_settings){
+        .url = config->upstream_url,
+        .trust = config_trust(config),
+        .connect_timeout_ms = config->connect_timeout_ms,
+        .idle_timeout_ms = config->idle_timeout_ms,
+        .head_limit = config->max_head,
+    };
+}
+
 void config_print_help(FILE *out)
 {
     for (size_t i = 0; i < VARIABLE_COUNT; i++) {

@@ -14,6 +14,7 @@
 #include "jmap/create/hold.h"
 #include "proxy/replicas/lock_url.h"
 #include "proxy/server/trust.h"
+#include "proxy/server/upstream.h"
 #include "proxy/telemetry/log.h"
 #include "proxy/base/networks.h"
 
@@ -79,6 +80,9 @@ void config_clear(struct config *config);
 
 /* Whom an https:// server must be. Borrowed from the configuration. */
 struct trust config_trust(const struct config *config);
+
+/* How the server is reached, by whoever speaks to it. Borrowed likewise. */
+struct upstream_settings config_upstream(const struct config *config);
 
 /* One entry a variable, for --help. */
 void config_print_help(FILE *out);

@@ -138,8 +138,8 @@ struct keypair_store *keypair_store_open(const char *certificate, const char *ke
 
 bool keypair_store_reload(struct keypair_store *store, char error[static KEYPAIR_ERROR_SIZE])
 {
-    struct version
-        version; /* before they are read: what changes meanwhile is seen at the next look */
+    /* Before they are read: what changes meanwhile is seen at the next look. */
+    struct version version;
     version_now(store->certificate, store->key, &version);
     struct keypair *next = keypair_read(store->certificate, store->key, error);
     pthread_mutex_lock(&store->lock);

@@ -190,13 +190,7 @@ void errand_run(struct errand *errand, const struct errand_machine *kind, void *
 bool errand_open(struct errand *errand, struct gate *gate, const struct errand_settings *settings)
 {
     const struct config *config = gate->config;
-    const struct upstream_settings upstream = {
-        .url = config->upstream_url,
-        .trust = config_trust(config),
-        .connect_timeout_ms = config->connect_timeout_ms,
-        .idle_timeout_ms = config->idle_timeout_ms,
-        .head_limit = config->max_head,
-    };
+    const struct upstream_settings upstream = config_upstream(config);
     *errand = (struct errand){.loop = {.epoll = -1}, .gate = gate, .settings = *settings};
     if (!loop_open(&errand->loop))
         return false;

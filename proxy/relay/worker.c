@@ -188,13 +188,7 @@ static void close_sockets(struct worker_sockets sockets)
 static bool create_sides(struct worker *worker, struct worker_sockets sockets)
 {
     const struct config *config = worker->gate->config;
-    const struct upstream_settings upstream = {
-        .url = config->upstream_url,
-        .trust = config_trust(config),
-        .connect_timeout_ms = config->connect_timeout_ms,
-        .idle_timeout_ms = config->idle_timeout_ms,
-        .head_limit = config->max_head,
-    };
+    const struct upstream_settings upstream = config_upstream(config);
     worker->upstream = upstream_create(&upstream, &worker->loop);
     worker->turns = turns_create();
     if (worker->upstream == NULL || worker->turns == NULL) {
