@@ -135,15 +135,15 @@ blackbox: ## black-box tests of the sanitised gate; Debian's own Python has Debi
 	RENEWGATE_BUILD=build/asan /usr/bin/python3 -m pytest -q tests/blackbox
 
 # What a fuzzer has found is kept under build/fuzz/corpus, and begun with the next time.
-fuzz: ## fuzz all that reads what comes from outside, each for SECONDS=60; TARGETS="hold request"
+fuzz: ## fuzz all that reads what comes from outside, each for SECONDS=60, or with the same RUNS=4000; TARGETS="hold request"
 	@$(MAKE) --no-print-directory BUILD=fuzz fuzz-programs
-	@printf '%s\n' $(or $(TARGETS),$(FUZZERS)) | \
-	    xargs -P $(shell nproc) -I {} tests/fuzz/run.sh {} $(or $(SECONDS),60)
+	@printf '%s\n' $(or $(TARGETS),$(FUZZERS)) | xargs -P $(shell nproc) -I {} \
+	    tests/fuzz/run.sh {} $(if $(RUNS),$(RUNS) repeatable,$(or $(SECONDS),60))
 
-fuzz-server: ## a hostile server before the sanitised gate, for SECONDS=60; SEED=1
+fuzz-server: ## a hostile server before the sanitised gate, for SECONDS=60 or the first CASES=500; SEED=1
 	@$(MAKE) --no-print-directory BUILD=asan programs
-	RENEWGATE_BUILD=build/asan /usr/bin/python3 tests/fuzz/server/fuzz_server.py \
-	    --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
+	RENEWGATE_BUILD=build/asan /usr/bin/python3 tests/fuzz/server/fuzz_server.py --seed $(or $(SEED),1) \
+	    $(if $(CASES),--cases $(CASES),--seconds $(or $(SECONDS),60))
 
 fuzz-memory: ## the same with memory that runs out: one allocation in ONE_IN=200
 	@$(MAKE) --no-print-directory BUILD=asan programs build/asan/renewgate-failing

@@ -119,10 +119,10 @@ if build asan; then
     unit_tests
     black_box_tests asan "not workers"
     step "fuzzing with a hostile server, the short form" \
-        make --no-print-directory fuzz-server SECONDS=8
+        make --no-print-directory fuzz-server CASES=60
 fi
 if step "build: fuzz" make --no-print-directory -j"$(nproc)" BUILD=fuzz fuzz-programs; then
-    step "fuzzing, the short form" make --no-print-directory fuzz SECONDS=1
+    step "fuzzing, the short form" make --no-print-directory fuzz RUNS=4000
 fi
 step "soak, the short form" env RENEWGATE_BUILD=build/release \
     /usr/bin/python3 tests/bench/soak.py --minutes 0.25

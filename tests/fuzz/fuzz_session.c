@@ -17,8 +17,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         json_t *session = json_loadb(rewritten, len, 0, NULL);
         MUST(session != NULL);
         json_decref(session);
+        /* URLs are written each time, with the same bytes; of a limit alone nothing is left to do.
+         */
         char *again = session_rewrite(rewritten, len, &address, &again_len, &no_memory);
-        MUST(again != NULL && again_len == len && memcmp(again, rewritten, len) == 0);
+        MUST(again == NULL || (again_len == len && memcmp(again, rewritten, len) == 0));
         free(again);
     }
     MUST(!no_memory);

@@ -213,14 +213,19 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--failing", type=int, default=0, help="one allocation in so many fails")
     parser.add_argument("--case", type=int, help="this one alone")
+    parser.add_argument("--cases", type=int, help="the first ones, however long they take")
     options = parser.parse_args()
     sys.setrecursionlimit(5_000)  # what is answered is nested more deeply than any reader follows
     run = Run(options.seed, options.failing)
-    until = time.monotonic() + options.seconds
+    numbered = options.case is not None or options.cases is not None
+    until = time.monotonic() + (3600 if numbered else options.seconds)
+    end = options.cases or sys.maxsize
     cases, most, first = 0, 0, 0
-    while run.failure is None and (first == 0 or time.monotonic() < until):
-        numbers = range(first, first + ROUND) if options.case is None else [options.case]
-        count, memory = run.round(numbers, until if options.case is None else until + 600)
+    while run.failure is None and first < end and (first == 0 or time.monotonic() < until):
+        numbers = [options.case]
+        if options.case is None:
+            numbers = range(first, min(first + ROUND, end))
+        count, memory = run.round(numbers, until)
         cases, most, first = cases + count, max(most, memory), first + ROUND
         if options.case is not None:
             for entry in run.server.cases[str(options.case)].journal:

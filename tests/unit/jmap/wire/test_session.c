@@ -87,6 +87,11 @@ static const struct {
      ":{\"maxSizeUpload\":50000000,\"maxSizeRequest\": 1000000 ,\"maxCallsInRequest\":16}}}"},
     {"the largest limit", "{\"capabilities\":{" CORE ":{\"maxSizeRequest\":9223372036854775807}}}",
      "{\"capabilities\":{" CORE ":{\"maxSizeRequest\":1000000}}}"},
+    {"a limit beside URLs that stay",
+     "{\"capabilities\":{" CORE ":{\"maxSizeRequest\":10000000},\"urf\":{}},"
+     "\"apiUrl\":\"/jmap/\",\"UventSourceUrl\":\"https://mail.test/\"}",
+     "{\"capabilities\":{" CORE ":{\"maxSizeRequest\":1000000},\"urf\":{}},"
+     "\"apiUrl\":\"/jmap/\",\"UventSourceUrl\":\"https://mail.test/\"}"},
     {"a limit that is the gate's", "{\"capabilities\":{" CORE ":{\"maxSizeRequest\":1000000}}}",
      NULL},
     {"limits that are none",
@@ -133,8 +138,16 @@ static void rewrites_the_urls_only(void **state)
         if (rows[i].after == NULL ? after != NULL
                                   : after == NULL || strcmp(after, rows[i].after) != 0)
             fail_msg("%s: %s", rows[i].name, after == NULL ? "unchanged" : after);
-        if (after != NULL)
+        if (after != NULL) {
             assert_int_equal(len, strlen(after));
+            /* What is rewritten stays as it is, whether there is something to replace or not. */
+            size_t again_len = 0;
+            char *again = session_rewrite(after, len, &here, &again_len, &no_memory);
+            assert_false(no_memory);
+            if (again != NULL && (again_len != len || memcmp(again, after, len) != 0))
+                fail_msg("%s, again: %s", rows[i].name, again);
+            free(again);
+        }
         free(after);
         free(before);
     }
