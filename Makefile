@@ -132,7 +132,7 @@ unit: ## unit tests under the sanitizers
 
 blackbox: ## black-box tests of the sanitised gate; Debian's own Python has Debian's pytest
 	@$(MAKE) --no-print-directory BUILD=asan programs
-	RENEWGATE_BUILD=build/asan /usr/bin/python3 -m pytest -q tests/blackbox
+	RENEWGATE_BUILD=build/asan /usr/bin/python3 -m pytest -q -n $(shell nproc) tests/blackbox
 
 # What a fuzzer has found is kept under build/fuzz/corpus, and begun with the next time.
 fuzz: ## fuzz all that reads what comes from outside, each for SECONDS=60, or with the same RUNS=4000; TARGETS="hold request"

@@ -12,8 +12,8 @@ build) ;;
 deb) packages+=("${package_tools[@]}") ;;
 # redis-tools has the server too, and unlike redis-server starts none.
 test) packages+=("${package_tools[@]}" cadaver clang clang-format-19 cppcheck jq libclang-rt-dev
-    libcmocka-dev openssl prometheus python3-pytest python3-venv python3-websocket
-    python3-websockets redis-tools) ;;
+    libcmocka-dev openssl prometheus python3-pytest python3-pytest-xdist python3-venv
+    python3-websocket python3-websockets redis-tools) ;;
 bench) packages+=(gnuplot-nox haproxy nginx) ;;
 *)
     echo "usage: $0 [build|deb|test|bench]" >&2

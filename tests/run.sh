@@ -76,7 +76,7 @@ unit_tests() {
     rm -r "$logs"
 }
 
-# black_box_tests <build> <markers>
+# black_box_tests <build> <markers> <how many at a time>
 black_box_tests() {
     local status good bad passed_over
     compgen -G 'tests/blackbox/test_*.py' > /dev/null || return 0
@@ -84,7 +84,7 @@ black_box_tests() {
     : > "$report"
     # Debian's own Python, which has Debian's pytest.
     RENEWGATE_BUILD=build/$1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider \
-        --junitxml="$report" -m "$2" tests/blackbox
+        -n "$3" --junitxml="$report" -m "$2" tests/blackbox
     status=$?
     if [ "$status" -eq 5 ]; then # no test has these markers
         return
@@ -117,7 +117,8 @@ build release
 build clang
 if build asan; then
     unit_tests
-    black_box_tests asan "not workers"
+    # Most of them wait more than they compute.
+    black_box_tests asan "not workers" "$(($(nproc) + 1))"
     step "fuzzing with a hostile server, the short form" \
         make --no-print-directory fuzz-server CASES=60
 fi
@@ -127,6 +128,6 @@ fi
 step "soak, the short form" env RENEWGATE_BUILD=build/release \
     /usr/bin/python3 tests/bench/soak.py --minutes 0.25
 if build tsan; then
-    black_box_tests tsan workers
+    black_box_tests tsan workers 1
 fi
 finish
