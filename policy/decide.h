@@ -64,15 +64,4 @@ struct decision decide(const struct decision_facts *facts);
 /* "forward", "schedule", "existing", "move", "noop", "refuse": the log's and the metrics' word. */
 const char *outcome_name(enum outcome outcome);
 
-/*
- * H from the domain's own tasks (Failed ones count here) and the issue times of the stored
- * certificates with exactly its set. A Retry after a refusal counts with its due, or with what the
- * CA has said since it was `tried`; where the CA
- * named no time, `seen` (failed_at where Failed) + blind_hold_seconds, unless a collapse has
- * written its due already.
- */
-wall_time refused_until(const struct renewal_task *tasks, size_t task_count,
-                        struct issue_limit limit, const wall_time *issued, size_t issued_count,
-                        int64_t blind_hold_seconds, wall_time now);
-
 #endif

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "policy/decide.h"
-
 /* The server tries three times within a run (acme.rs, MAX_RETRIES), each one an order. */
 #define VALIDATIONS_A_RUN 3
 
@@ -38,6 +36,71 @@ bool failure_backoff_parse(const char *text, struct failure_backoff *out)
         return false;
     *out = (struct failure_backoff){.first_seconds = parts[0], .longest_seconds = parts[1]};
     return true;
+}
+
+static int64_t at_longest(int64_t seconds)
+{
+    return seconds < REFUSAL_LONGEST_SECONDS ? seconds : REFUSAL_LONGEST_SECONDS;
+}
+
+/* What one task says about H; WALL_TIME_NEVER where it was not refused. */
+static wall_time refused_by_task(const struct renewal_task *task, int64_t blind_hold_seconds,
+                                 wall_time now)
+{
+    bool failed = task->state == TASK_FAILED;
+    wall_time failed_at = wall_time_earlier(task->failed_at, now);
+
+    if ((!failed && task->state != TASK_RETRY) || task->other_order)
+        return WALL_TIME_NEVER;
+
+    struct refusal refusal = refusal_parse(task->failure_reason);
+    switch (refusal.kind) {
+    case REFUSAL_NONE:
+        break;
+    case REFUSAL_SECONDS:
+        return failed ? wall_time_add(failed_at, at_longest(refusal.seconds))
+                      : wall_time_later(task->due,
+                                        wall_time_add(task->tried, at_longest(refusal.seconds)));
+    case REFUSAL_SOME_TIME:
+        if (task->restarted)
+            return task->due;
+        return wall_time_add(failed ? failed_at : task->seen, blind_hold_seconds);
+    }
+    return WALL_TIME_NEVER;
+}
+
+/* Stored certificates, and those that the server got and has thrown away. */
+struct issues {
+    const wall_time *issued;
+    size_t issued_count;
+    const struct renewal_task *tasks;
+};
+
+static wall_time issue_at(const void *user, size_t i)
+{
+    const struct issues *issues = user;
+
+    if (i < issues->issued_count)
+        return issues->issued[i];
+
+    const struct renewal_task *task = &issues->tasks[i - issues->issued_count];
+    bool counts = task->state == TASK_FAILED && !task->other_order &&
+                  refusal_is_thrown_away(task->failure_reason);
+    return counts ? task->failed_at : WALL_TIME_NEVER;
+}
+
+wall_time refused_until(const struct renewal_task *tasks, size_t task_count,
+                        struct issue_limit limit, const wall_time *issued, size_t issued_count,
+                        int64_t blind_hold_seconds, wall_time now)
+{
+    const struct issues issues = {issued, issued_count, tasks};
+    const struct issue_times times = {
+        .at = issue_at, .user = &issues, .count = issued_count + task_count};
+    wall_time until = issue_limit_next_of(limit, &times, now);
+
+    for (size_t i = 0; i < task_count; i++)
+        until = wall_time_later(until, refused_by_task(&tasks[i], blind_hold_seconds, now));
+    return until;
 }
 
 static wall_time last_issue(const struct held_facts *facts)

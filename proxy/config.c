@@ -701,6 +701,14 @@ struct upstream_settings config_upstream(const struct config *config)
     };
 }
 
+struct lock_connection_settings config_lock_server(const struct config *config)
+{
+    return (struct lock_connection_settings){.server = &config->lock_server,
+                                             .ca = config->lock_ca,
+                                             .prefix = config->lock_prefix,
+                                             .timeout_ms = config->lock_timeout_ms};
+}
+
 void config_print_help(FILE *out)
 {
     for (size_t i = 0; i < VARIABLE_COUNT; i++) {

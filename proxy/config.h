@@ -11,7 +11,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "jmap/create/hold.h"
+#include "policy/hold_settings.h"
+#include "proxy/replicas/lock_connection.h"
 #include "proxy/replicas/lock_url.h"
 #include "proxy/server/trust.h"
 #include "proxy/server/upstream.h"
@@ -83,6 +84,9 @@ struct trust config_trust(const struct config *config);
 
 /* How the server is reached, by whoever speaks to it. Borrowed likewise. */
 struct upstream_settings config_upstream(const struct config *config);
+
+/* How the lock server is reached; its address is NULL where there is none. Borrowed likewise. */
+struct lock_connection_settings config_lock_server(const struct config *config);
 
 /* One entry a variable, for --help. */
 void config_print_help(FILE *out);

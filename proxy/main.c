@@ -24,7 +24,7 @@
 #include "proxy/clients/passthrough.h"
 #include "proxy/admin/notify.h"
 #include "proxy/replicas/replica_lock.h"
-#include "proxy/telemetry/report.h"
+#include "proxy/relay/report.h"
 #include "proxy/jobs/sweep_command.h"
 #include "proxy/jobs/sweeper.h"
 #include "proxy/base/version.h"
@@ -276,9 +276,17 @@ static bool open_passthrough(struct gate *gate)
 
 static bool start_replicas(struct gate *gate)
 {
+    const struct replica_lock_settings settings = {
+        .connection = config_lock_server(gate->config),
+        .patience_ms = gate->config->flight_timeout_ms,
+        .blind_interval_seconds = gate->config->hold.blind_interval_seconds,
+        .memory = gate->memory,
+        .log = gate->log,
+        .metrics = gate->metrics,
+    };
     if (gate->config->lock_server.address == NULL)
         return true;
-    gate->replicas = replica_lock_start(gate);
+    gate->replicas = replica_lock_start(&settings);
     return gate->replicas != NULL;
 }
 

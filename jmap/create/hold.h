@@ -16,8 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "policy/decide.h"
-#include "policy/held.h"
+#include "policy/hold_settings.h"
 
 struct hold;
 struct domain_lock;  /* jmap/create/domain_lock.h */
@@ -59,7 +58,7 @@ struct hold_answer {
     size_t len;
 };
 
-struct queue_change; /* jmap/queue/queue_change.h */
+struct queue_change; /* jmap/tidy/queue_change.h */
 
 /* One decision, for the log and the metrics. Strings are valid during the call only. */
 struct hold_report {
@@ -76,30 +75,6 @@ struct hold_report {
     wall_time refused_until;
     const char *failure; /* why its last order failed, NULL where none did since its certificate */
 };
-
-struct hold_settings {
-    bool observe;
-    bool force_allowed;
-    bool has_service_credential;
-    enum not_due_mode not_due;
-    enum lookup_failure_mode on_lookup_failure;
-    int64_t blind_interval_seconds;
-    int64_t blind_hold_seconds;
-    struct issue_limit issue_limit;
-    struct issue_limit account_limit;
-    struct issue_limit validation_limit;
-    struct failure_backoff failure_backoff;
-    size_t max_request; /* bytes of a client's request, and of what the gate makes of one */
-    int64_t stuck_after_seconds; /* 0: no task ever is */
-};
-
-static inline struct held_limits hold_limits(const struct hold_settings *settings)
-{
-    return (struct held_limits){.issue = settings->issue_limit,
-                                .validation = settings->validation_limit,
-                                .backoff = settings->failure_backoff,
-                                .blind_hold_seconds = settings->blind_hold_seconds};
-}
 
 /* What the hold needs of the world around it. All borrowed for the hold's lifetime. */
 struct hold_context {
@@ -120,21 +95,6 @@ struct hold_context {
     void (*changed)(void *user, const struct queue_change *change); /* or NULL */
     void *user;
 };
-
-/*
- * True when the path of a raw request target reaches the server's API endpoint: /jmap with an
- * empty second segment (recordings path-*).
- */
-bool hold_is_endpoint(const char *target, size_t len);
-
-/*
- * True when the path of a raw request target reaches the server's JMAP over WebSocket (RFC 8887):
- * /jmap/ws, whatever segments follow it (recording websocket).
- */
-bool hold_is_socket(const char *target, size_t len);
-
-/* The byte search of the fast path: false means that no create of a renewal can be in the body. */
-bool hold_may_contain_create(const char *body, size_t len);
 
 /*
  * Opens a hold on a request's body, which is borrowed until hold_close(). NULL when there is

@@ -22,12 +22,12 @@
 
 #include "jmap/wire/answer.h"
 #include "jmap/wire/batch.h"
-#include "jmap/queue/collapse.h"
+#include "jmap/tidy/collapse.h"
 #include "jmap/create/flight.h"
 #include "jmap/create/hold.h"
 #include "jmap/facts/lookup.h"
 #include "jmap/facts/memory.h"
-#include "jmap/queue/queue_change.h"
+#include "jmap/tidy/queue_change.h"
 #include "jmap/wire/request.h"
 #include "jmap/facts/sighting.h"
 

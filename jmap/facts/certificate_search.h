@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "jmap/facts/domain_facts.h"
 #include "jmap/facts/listing.h"
-#include "jmap/facts/lookup.h"
 #include "jmap/facts/memory.h"
 #include "jmap/wire/own_request.h"
 

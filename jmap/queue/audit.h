@@ -15,10 +15,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "jmap/create/hold.h"
 #include "jmap/facts/lookup.h"
 #include "jmap/wire/own_request.h"
 #include "policy/audit.h"
+#include "policy/hold_settings.h"
 
 struct audit;
 

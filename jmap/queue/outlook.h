@@ -9,9 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "jmap/create/hold.h"
 #include "jmap/facts/inventory.h"
 #include "jmap/facts/lookup.h"
+#include "policy/hold_settings.h"
 #include "policy/upkeep.h"
 
 struct outlook {

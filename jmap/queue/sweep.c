@@ -7,7 +7,7 @@
 #include "jmap/facts/lookup.h"
 #include "jmap/queue/outlook.h"
 #include "jmap/queue/pace.h"
-#include "jmap/queue/queue_change.h"
+#include "jmap/tidy/queue_change.h"
 #include "jmap/queue/upkeep.h"
 
 enum {

@@ -22,48 +22,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "jmap/create/hold.h"
-#include "jmap/wire/object_id.h"
+#include "jmap/queue/sweep_context.h"
 #include "jmap/wire/own_request.h"
 
-struct queue_change; /* jmap/queue/queue_change.h */
 struct sweep;
 
 enum sweep_step {
     SWEEP_SEND, /* sweep_request(), then sweep_feed() */
     SWEEP_WAIT, /* another decides on the domain; sweep_woken() once the waker was called */
     SWEEP_DONE,
-};
-
-/* Where a sweep begins: zeroed for the first one, and kept from one to the next. */
-struct sweep_place {
-    char after[OBJECT_ID_SIZE]; /* behind this domain; "": with the lowest */
-    size_t at_a_time;           /* so many are looked over together; 0: as many as can be */
-};
-
-/* A domain that was passed over. Valid during the call that tells it only. */
-struct sweep_skip {
-    const char *domain_id;
-    const char *domain_name; /* NULL where it is not known */
-    const char *error;       /* why, in words; static */
-    unsigned status;         /* of the server's answer */
-};
-
-/* All borrowed for the sweep's lifetime. */
-struct sweep_context {
-    const struct hold_settings *settings;
-    struct flight_table *flights;
-    struct task_memory *memory;
-    struct sightings *sightings;    /* or NULL */
-    const struct domain_lock *lock; /* shared by replicas; NULL: this is the only one */
-    bool remembers;                 /* notes in the memory what creates to come can use */
-    bool dry_run;                   /* reads and tells what it would do, and changes nothing */
-    wall_time (*now)(void *user);
-    void (*wake)(void *user); /* from any thread, at most once per SWEEP_WAIT */
-    void (*changed)(void *user, const struct queue_change *change);
-    void (*skipped)(void *user, const struct sweep_skip *skip);
-    struct sweep_place *place;
-    void *user;
 };
 
 /* NULL when memory runs out. */

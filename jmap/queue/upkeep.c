@@ -5,9 +5,8 @@
 
 #include "jmap/create/domain_lock.h"
 #include "jmap/facts/sighting.h"
-#include "jmap/queue/collapse.h"
-#include "jmap/queue/queue_change.h"
-#include "jmap/queue/sweep.h"
+#include "jmap/tidy/collapse.h"
+#include "jmap/tidy/queue_change.h"
 
 enum {
     INTERRUPTIONS_MAX = 3, /* how often a domain is left because the server had enough */

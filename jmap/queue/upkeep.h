@@ -15,11 +15,11 @@
 #include "jmap/facts/inventory.h"
 #include "jmap/facts/lookup.h"
 #include "jmap/queue/outlook.h"
+#include "jmap/queue/sweep_context.h"
 #include "jmap/wire/own_request.h"
 
 struct collapse;
 struct lease;
-struct sweep_context; /* jmap/queue/sweep.h */
 
 enum upkeep_step {
     UPKEEP_SEND, /* upkeep_request(), then upkeep_feed() */

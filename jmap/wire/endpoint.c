@@ -1,6 +1,6 @@
-#include <string.h>
+#include "jmap/wire/endpoint.h"
 
-#include "jmap/create/hold.h"
+#include <string.h>
 
 static size_t skip_scheme_and_authority(const char *target, size_t len)
 {
@@ -34,7 +34,7 @@ static const char *after_root(const char *target, size_t len, size_t *left)
     return path + root_len;
 }
 
-bool hold_is_endpoint(const char *target, size_t len)
+bool endpoint_is_api(const char *target, size_t len)
 {
     size_t left = 0;
     const char *rest = after_root(target, len, &left);
@@ -43,7 +43,7 @@ bool hold_is_endpoint(const char *target, size_t len)
     return rest && (left == 0 || (rest[0] == '/' && (left == 1 || rest[1] == '/')));
 }
 
-bool hold_is_socket(const char *target, size_t len)
+bool endpoint_is_socket(const char *target, size_t len)
 {
     size_t left = 0;
     const char *rest = after_root(target, len, &left);
@@ -83,7 +83,7 @@ static bool has_escape(const char *body, const char *end)
     return false;
 }
 
-bool hold_may_contain_create(const char *body, size_t len)
+bool endpoint_may_contain_create(const char *body, size_t len)
 {
     return len > 0 && (has_renewal(body, body + len) || has_escape(body, body + len));
 }

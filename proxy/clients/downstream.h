@@ -15,43 +15,14 @@
 
 #include "proxy/base/arena.h"
 #include "proxy/base/clock.h"
-#include "proxy/http/field.h"
-#include "proxy/http/forwarding.h"
-#include "proxy/clients/keypair.h"
 #include "proxy/base/loop.h"
+#include "proxy/clients/keypair.h"
+#include "proxy/http/answer.h"
+#include "proxy/http/arrival.h"
 
 struct downstream;
 struct incoming;
 struct metrics; /* proxy/telemetry/metrics.h */
-
-/* A request's head. Lives as long as the request. */
-struct arrival {
-    const char *method;
-    const char *version; /* "1.1" or "1.0" */
-    const char *target;  /* as the client wrote it */
-    size_t target_len;
-    struct field_list fields; /* in their order, as the client wrote them */
-    const char *peer;         /* the client's address, without the port; from.client */
-    struct forwarding from;
-};
-
-#define LENGTH_UNKNOWN SIZE_MAX
-
-enum answer_kind {
-    ANSWER_EMPTY,   /* no content, whatever Content-Length says: HEAD, 204, 304 */
-    ANSWER_WHOLE,   /* body and len */
-    ANSWER_STREAM,  /* asked for by content(); len bytes or LENGTH_UNKNOWN */
-    ANSWER_UPGRADE, /* 101, and the connection becomes the handler's: upgraded() */
-};
-
-struct answer {
-    unsigned status;
-    struct field_list fields; /* end-to-end ones; borrowed during the call */
-    enum answer_kind kind;
-    const char *body; /* borrowed until closed() */
-    size_t len;
-    bool close; /* the connection ends with it */
-};
 
 enum content_result {
     CONTENT_BYTES,

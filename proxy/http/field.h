@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
@@ -18,6 +19,9 @@ struct field {
     size_t name_len;
     size_t value_len;
 };
+
+/* Of a body, where no field tells it. */
+#define LENGTH_UNKNOWN SIZE_MAX
 
 struct field_list {
     struct field *fields;

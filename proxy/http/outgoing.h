@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 #include "proxy/base/arena.h"
-#include "proxy/clients/downstream.h"
+#include "proxy/http/arrival.h"
 
 /*
  * A client's own request: its fields in their order, without those of one hop, with the

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "proxy/base/buffer.h"
-#include "proxy/clients/downstream.h"
+#include "proxy/http/answer.h"
 
 /* A 1xx. False when memory runs out. */
 bool raw_answer_interim(unsigned status, const char *reason, const struct field_list *fields,

@@ -48,15 +48,15 @@ bool upgrade_request_fields(struct field_list *fields, struct arena *arena)
     return true;
 }
 
-const char *upgrade_fault(const struct arrival *arrival, const struct upstream_head *head)
+const char *upgrade_fault(const struct arrival *arrival, const struct field_list *answer)
 {
     const struct field *version = field_find(&arrival->fields, "Sec-WebSocket-Version");
-    const struct field *upgrade = field_find(&head->fields, "Upgrade");
+    const struct field *upgrade = field_find(answer, "Upgrade");
     if (upgrade == NULL || !field_value_has_token(upgrade->value, "websocket", strlen("websocket")))
         return "the server switched to a protocol that nobody had asked for";
     if (version == NULL || strcmp(version->value, "13") != 0)
         return "the server switched to a version of WebSocket that cannot be read here";
-    if (field_find(&head->fields, "Sec-WebSocket-Extensions") != NULL)
+    if (field_find(answer, "Sec-WebSocket-Extensions") != NULL)
         return "the server uses a WebSocket extension that nobody had offered";
     return NULL;
 }

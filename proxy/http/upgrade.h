@@ -9,9 +9,8 @@
 #include <stdbool.h>
 
 #include "proxy/base/arena.h"
-#include "proxy/clients/downstream.h"
+#include "proxy/http/arrival.h"
 #include "proxy/http/field.h"
-#include "proxy/server/upstream.h"
 
 /* True for a request that asks for a WebSocket, of whatever version. */
 bool upgrade_is_asked(const struct arrival *arrival);
@@ -23,7 +22,7 @@ bool upgrade_is_asked(const struct arrival *arrival);
 bool upgrade_request_fields(struct field_list *fields, struct arena *arena);
 
 /* What is wrong with the server's 101, in words for the log; NULL where nothing is. */
-const char *upgrade_fault(const struct arrival *arrival, const struct upstream_head *head);
+const char *upgrade_fault(const struct arrival *arrival, const struct field_list *answer);
 
 /* The fields of the 101 on its way to the client, likewise. */
 bool upgrade_answer_fields(struct field_list *fields, struct arena *arena);

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "proxy/clients/downstream.h"
+#include "proxy/http/arrival.h"
 
 /*
  * False for a head of more than `limit` bytes, each field counted with 72 bytes more than its text

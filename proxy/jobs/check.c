@@ -199,5 +199,6 @@ int check_run(const struct config *config, FILE *out)
     }
     if (fine && config->service_authorization != NULL)
         check_limit(config, out);
-    return replica_lock_check(config, out) && fine ? 0 : 1;
+    const struct lock_connection_settings lock = config_lock_server(config);
+    return replica_lock_check(&lock, out) && fine ? 0 : 1;
 }

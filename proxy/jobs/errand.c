@@ -8,7 +8,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/http/outgoing.h"
 #include "proxy/server/service_credential.h"
-#include "proxy/telemetry/report.h"
+#include "proxy/relay/report.h"
 
 #define TICK_MILLISECONDS 1000
 /* How long it stands back, doubled each time. */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "jmap/wire/json_text.h"
-#include "jmap/queue/queue_change.h"
+#include "jmap/tidy/queue_change.h"
 #include "jmap/queue/sweep.h"
 #include "proxy/base/plain_text.h"
 #include "proxy/jobs/sweeper.h"

@@ -9,10 +9,10 @@
 
 #include <stdbool.h>
 
-#include "jmap/create/hold.h"
 #include "proxy/relay/gate.h"
 
-struct sweep_skip; /* jmap/queue/sweep.h */
+struct queue_change; /* jmap/tidy/queue_change.h */
+struct sweep_skip;   /* jmap/queue/sweep_context.h */
 struct sweeper;
 
 struct sweeper_handler {

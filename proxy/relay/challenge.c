@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "proxy/http/reply.h"
+#include "proxy/relay/reply.h"
 
 #define CHALLENGE_PATH "/.well-known/acme-challenge/"
 

@@ -6,14 +6,14 @@
 
 #include "jmap/wire/message.h"
 #include "proxy/server/api_call.h"
-#include "proxy/relay/exchange.h"
-#include "proxy/telemetry/report.h"
+#include "proxy/relay/worker_context.h"
+#include "proxy/relay/report.h"
 
 #define OUT_OF_MEMORY                                                                              \
     "{\"@type\":\"RequestError\",\"type\":\"about:blank\",\"status\":503,"                         \
     "\"detail\":\"The gateway is out of memory.\"}"
 
-void conversation_open(struct conversation *conversation, struct exchange_context *context,
+void conversation_open(struct conversation *conversation, struct worker_context *context,
                        const struct arrival *arrival, struct frames *client, struct frames *server,
                        void (*ready)(void *user), void *user)
 {

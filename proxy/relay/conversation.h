@@ -38,7 +38,7 @@ enum conversation_state {
 
 /* Must stay where it is while it is open. */
 struct conversation {
-    struct exchange_context *context;
+    struct worker_context *context;
     const struct arrival *arrival; /* the handshake's */
     struct frames *client;
     struct frames *server;
@@ -66,7 +66,7 @@ struct conversation {
 };
 
 /* Everything is borrowed until conversation_close(). */
-void conversation_open(struct conversation *conversation, struct exchange_context *context,
+void conversation_open(struct conversation *conversation, struct worker_context *context,
                        const struct arrival *arrival, struct frames *client, struct frames *server,
                        void (*ready)(void *user), void *user);
 

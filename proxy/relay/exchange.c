@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/wire/endpoint.h"
 #include "proxy/server/api_call.h"
 #include "proxy/relay/challenge.h"
 #include "proxy/relay/holding.h"
@@ -11,11 +12,12 @@
 #include "proxy/http/outgoing.h"
 #include "proxy/relay/public_session.h"
 #include "proxy/relay/reading.h"
-#include "proxy/http/reply.h"
-#include "proxy/telemetry/report.h"
+#include "proxy/relay/reply.h"
+#include "proxy/relay/report.h"
 #include "proxy/http/upgrade.h"
 #include "proxy/http/vetting.h"
 #include "proxy/relay/websocket.h"
+#include "proxy/relay/worker_context.h"
 
 /* Smaller bodies are sent on in one piece with their head. */
 #define SMALL_BODY ((size_t)65536)
@@ -39,7 +41,7 @@ enum exchange_state {
 };
 
 struct exchange {
-    struct exchange_context *context;
+    struct worker_context *context;
     struct incoming *incoming;
     const struct arrival *arrival;
     struct arena *arena;
@@ -146,7 +148,7 @@ static void stream(struct exchange *exchange)
 static bool upgrade(struct exchange *exchange, const struct upstream_head *head)
 {
     struct answer *answer = &exchange->answer;
-    exchange->fault = upgrade_fault(exchange->arrival, head);
+    exchange->fault = upgrade_fault(exchange->arrival, &head->fields);
     if (exchange->fault != NULL)
         return false;
     *answer = (struct answer){.status = head->status, .kind = ANSWER_UPGRADE};
@@ -492,7 +494,7 @@ static void take_call(struct exchange *exchange)
 static bool targets_api(const struct arrival *arrival)
 {
     struct target_path path = vetting_target_path(arrival);
-    return strcmp(arrival->method, "POST") == 0 && hold_is_endpoint(path.text, path.len);
+    return strcmp(arrival->method, "POST") == 0 && endpoint_is_api(path.text, path.len);
 }
 
 /* A call must be readable, or a create in it would pass unseen. True where it was refused. */
@@ -580,7 +582,7 @@ static void begin(struct exchange *exchange)
 
 static void *on_arrival(void *user, struct incoming *incoming, const struct arrival *arrival)
 {
-    struct exchange_context *context = user;
+    struct worker_context *context = user;
     struct exchange *exchange = arena_alloc(incoming_arena(incoming), sizeof *exchange);
     if (exchange == NULL)
         return NULL;
@@ -747,7 +749,7 @@ static void log_exchange(const struct exchange *exchange)
 static void on_closed(void *object)
 {
     struct exchange *exchange = object;
-    struct exchange_context *context = exchange->context;
+    struct worker_context *context = exchange->context;
     websocket_close(exchange->websocket);
     transfer_cancel(exchange->transfer);
     holding_close(&exchange->holding);

@@ -18,25 +18,8 @@
  */
 
 #include "proxy/clients/downstream.h"
-#include "proxy/relay/gate.h"
-#include "proxy/base/mailbox.h"
-#include "proxy/server/turn.h"
-#include "proxy/server/upstream.h"
-#include "proxy/relay/websocket.h"
 
-/* Where a worker's exchanges live. All borrowed for as long as there are any. */
-struct exchange_context {
-    struct gate *gate;
-    struct loop *loop;
-    struct upstream *upstream;
-    struct mailbox *mailbox;
-    struct turns *turns;
-    struct cors *cors; /* what web pages may see of the gate's own answers */
-    struct websocket_set *websockets;
-    bool only_challenges; /* of the plain listener: all else is redirected */
-};
-
-/* The downstream's handler; its user is a struct exchange_context. */
+/* The downstream's handler; its user is a struct worker_context (proxy/relay/worker_context.h). */
 extern const struct downstream_handler exchange_handler;
 
 #endif

@@ -5,11 +5,11 @@
 #include "jmap/wire/problem.h"
 #include "proxy/server/api_call.h"
 #include "proxy/server/callers.h"
-#include "proxy/relay/exchange.h"
+#include "proxy/relay/worker_context.h"
 #include "proxy/http/outgoing.h"
 #include "proxy/replicas/replica_lock.h"
 #include "proxy/server/service_credential.h"
-#include "proxy/telemetry/report.h"
+#include "proxy/relay/report.h"
 
 static void drive(struct holding *holding, enum hold_step step);
 static const char *authorization(const struct holding *holding);
@@ -201,7 +201,7 @@ static void stand_back(struct holding *holding)
 /* The server had none for what was asked. False where it has waited for long enough. */
 static bool wait_for_room(struct holding *holding)
 {
-    const struct exchange_context *context = holding->owner.context;
+    const struct worker_context *context = holding->owner.context;
     const struct config *config = context->gate->config;
     bool is_first = holding->asked.is_lookup || holding->asked.keep_headers;
     int64_t patience = is_first ? config->idle_timeout_ms : config->flight_timeout_ms;

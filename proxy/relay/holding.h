@@ -25,7 +25,7 @@
 #include "proxy/server/turn.h"
 #include "proxy/server/upstream.h"
 
-struct exchange_context; /* proxy/relay/exchange.h */
+struct worker_context; /* proxy/relay/worker_context.h */
 
 struct holding_handler {
     /*
@@ -40,7 +40,7 @@ struct holding_handler {
 
 /* Whose request it is. All borrowed for the holding's lifetime. */
 struct holding_owner {
-    struct exchange_context *context;
+    struct worker_context *context;
     const struct arrival *arrival; /* what its look-ups are made in the name of */
     struct arena *arena;
     monotonic_time began; /* when the request came */

@@ -1,6 +1,6 @@
 #include "proxy/relay/reading.h"
 
-#include "jmap/create/hold.h"
+#include "jmap/wire/endpoint.h"
 #include "jmap/wire/json_size.h"
 #include "jmap/wire/request.h"
 
@@ -10,7 +10,7 @@
 
 enum reading reading_of(struct budget_account *account, const char *body, size_t len)
 {
-    if (!hold_may_contain_create(body, len) || !request_may_hold(body, len))
+    if (!endpoint_may_contain_create(body, len) || !request_may_hold(body, len))
         return READING_NEEDLESS;
     size_t tree = json_size_bound(body, len);
     if (tree > READING_BASE + READING_FACTOR * len)

@@ -6,9 +6,9 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "jmap/create/hold.h"
+#include "jmap/wire/endpoint.h"
 #include "proxy/relay/conversation.h"
-#include "proxy/relay/exchange.h"
+#include "proxy/relay/worker_context.h"
 #include "proxy/http/frames.h"
 #include "proxy/http/vetting.h"
 
@@ -32,7 +32,7 @@ struct end {
 };
 
 struct websocket {
-    struct exchange_context *context;
+    struct worker_context *context;
     struct incoming *incoming;
     struct websocket *next; /* in the set's `all` */
     struct websocket *previous;
@@ -531,7 +531,7 @@ static bool open_ends(struct websocket *websocket)
            frames_open(&websocket->server.frames, FRAMES_PEER_SERVER);
 }
 
-struct websocket *websocket_open(struct exchange_context *context, struct incoming *incoming,
+struct websocket *websocket_open(struct worker_context *context, struct incoming *incoming,
                                  const struct arrival *arrival, struct transfer *transfer)
 {
     struct websocket *websocket = arena_alloc(incoming_arena(incoming), sizeof *websocket);
@@ -545,7 +545,7 @@ struct websocket *websocket_open(struct exchange_context *context, struct incomi
         .source = {on_client_ready, websocket},
         .transfer = transfer,
         .pull_waits = true,
-        .reads_requests = hold_is_socket(path.text, path.len),
+        .reads_requests = endpoint_is_socket(path.text, path.len),
         .give_up = MONOTONIC_NEVER,
     };
     if (!open_ends(websocket)) {

@@ -16,7 +16,7 @@
 #include "proxy/clients/downstream.h"
 #include "proxy/server/upstream.h"
 
-struct exchange_context; /* proxy/relay/exchange.h */
+struct worker_context; /* proxy/relay/worker_context.h */
 struct websocket;
 
 /* A worker's. Zeroed at first. */
@@ -32,7 +32,7 @@ struct websocket_set {
  * Takes the transfer over, on which the 101 has come. It is the incoming's arena's; ended by
  * websocket_close(). NULL when memory runs out.
  */
-struct websocket *websocket_open(struct exchange_context *context, struct incoming *incoming,
+struct websocket *websocket_open(struct worker_context *context, struct incoming *incoming,
                                  const struct arrival *arrival, struct transfer *transfer);
 
 /* The client's side is there too; see upgraded() in proxy/clients/downstream.h. */

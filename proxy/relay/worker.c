@@ -9,10 +9,13 @@
 #include "jmap/create/flight.h"
 #include "proxy/clients/downstream.h"
 #include "proxy/relay/exchange.h"
+#include "proxy/relay/websocket.h"
+#include "proxy/relay/worker_context.h"
 #include "proxy/base/budget.h"
 #include "proxy/base/loop.h"
 #include "proxy/http/cors.h"
 #include "proxy/base/mailbox.h"
+#include "proxy/server/turn.h"
 #include "proxy/server/upstream.h"
 
 #define TICK_MILLISECONDS 1000
@@ -29,8 +32,8 @@ struct worker {
     struct turns *turns;
     struct cors cors;
     struct websocket_set websockets;
-    struct exchange_context context;
-    struct exchange_context challenge_context;
+    struct worker_context context;
+    struct worker_context challenge_context;
     struct letter stop;
     bool stopping;
     monotonic_time give_up; /* when what is still under way is broken off */
@@ -195,7 +198,7 @@ static bool create_sides(struct worker *worker, struct worker_sockets sockets)
         close_sockets(sockets);
         return false;
     }
-    worker->context = (struct exchange_context){
+    worker->context = (struct worker_context){
         .gate = worker->gate,
         .loop = &worker->loop,
         .upstream = worker->upstream,

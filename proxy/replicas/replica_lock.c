@@ -14,6 +14,8 @@
 #include "proxy/base/loop.h"
 #include "proxy/base/mailbox.h"
 #include "proxy/base/plain_text.h"
+#include "proxy/telemetry/log.h"
+#include "proxy/telemetry/metrics.h"
 
 /* How long after a failure the lock server is tried again: doubling from the first to the last. */
 #define FIRST_PAUSE_MILLISECONDS 50
@@ -27,7 +29,7 @@ enum loss {
 };
 
 struct replica_lock {
-    const struct gate *gate;
+    struct replica_lock_settings settings;
     struct domain_lock domains;
     pthread_t thread;
     struct loop loop;
@@ -65,20 +67,20 @@ static void note_taken(void *user, const char *name, const char *note)
     int64_t seconds;
     if (sscanf(note, "%13s %" SCNd64, id, &seconds) != 2)
         return;
-    memory_recall(lock->gate->memory, name, &known);
+    memory_recall(lock->settings.memory, name, &known);
     bool answered = strcmp(id, NO_ANSWER) != 0;
     wall_time *at = answered ? &known.forwarded_at : &known.unanswered_since;
     if (seconds <= at->seconds || (answered && !object_id_parse(id, known.forwarded_id)))
         return;
     wall_time now = clock_wall();
     *at = (wall_time){seconds < now.seconds ? seconds : now.seconds};
-    memory_store(lock->gate->memory, &known);
+    memory_store(lock->settings.memory, &known);
 }
 
 static void note_waits(void *user)
 {
     const struct replica_lock *lock = user;
-    metrics_count_lock_wait(lock->gate->metrics);
+    metrics_count_lock_wait(lock->settings.metrics);
 }
 
 /* What the next owner is to know of a domain, and how long it matters; "" where there is nothing.
@@ -87,11 +89,11 @@ static int64_t write_note(const struct replica_lock *lock, const char *domain_id
                           char note[static LEASE_NOTE_SIZE])
 {
     struct domain_memory known;
-    memory_recall(lock->gate->memory, domain_id, &known);
+    memory_recall(lock->settings.memory, domain_id, &known);
     bool answered = !wall_time_before(known.forwarded_at, known.unanswered_since);
     wall_time at = answered ? known.forwarded_at : known.unanswered_since;
     const char *id = answered ? known.forwarded_id : NO_ANSWER;
-    wall_time until = wall_time_add(at, lock->gate->config->hold.blind_interval_seconds);
+    wall_time until = wall_time_add(at, lock->settings.blind_interval_seconds);
     int64_t left = until.seconds - clock_wall().seconds;
     note[0] = '\0';
     if (id[0] != '\0' && left > 0)
@@ -141,7 +143,7 @@ static struct lease *take_domain(void *user, const char *domain_id, void (*wake)
 {
     struct replica_lock *lock = user;
     const struct lease_terms terms = {
-        .patience_ms = lock->gate->config->flight_timeout_ms, .wake = wake, .user = wake_user};
+        .patience_ms = lock->settings.patience_ms, .wake = wake, .user = wake_user};
     return take(lock, domain_id, &terms);
 }
 
@@ -200,17 +202,17 @@ static void tell_lost(struct replica_lock *lock, const char *error)
     if (lock->told)
         return;
     lock->told = true;
-    log_event(lock->gate->log, LOG_LEVEL_WARN,
+    log_event(lock->settings.log, LOG_LEVEL_WARN,
               "the lock server is not in use: this replica decides alone",
-              log_text("server", lock->gate->config->lock_server.address),
+              log_text("server", lock->settings.connection.server->address),
               log_text("error", error));
 }
 
 static void tell_in_use(struct replica_lock *lock)
 {
     lock->told = false;
-    log_event(lock->gate->log, LOG_LEVEL_INFO, "the lock server is in use",
-              log_text("server", lock->gate->config->lock_server.address));
+    log_event(lock->settings.log, LOG_LEVEL_INFO, "the lock server is in use",
+              log_text("server", lock->settings.connection.server->address));
 }
 
 static void pause_longer(struct replica_lock *lock, monotonic_time now)
@@ -227,15 +229,15 @@ static void pause_longer(struct replica_lock *lock, monotonic_time now)
  */
 static monotonic_time alone_at(const struct replica_lock *lock, enum loss loss, monotonic_time now)
 {
-    uint32_t half = (uint32_t)lock->gate->config->lock_timeout_ms / 2;
+    uint32_t half = (uint32_t)lock->settings.connection.timeout_ms / 2;
     return loss == LOSS_BROKEN ? monotonic_after(now, half + arc4random_uniform(half + 1)) : now;
 }
 
 static void lose(struct replica_lock *lock, enum loss loss, const char *error)
 {
     monotonic_time now = clock_monotonic();
-    metrics_count_lock_failure(lock->gate->metrics);
-    metrics_set_lock_in_use(lock->gate->metrics, false);
+    metrics_count_lock_failure(lock->settings.metrics);
+    metrics_set_lock_in_use(lock->settings.metrics, false);
     loop_forget(&lock->loop, lock_connection_file(lock->connection));
     lock_connection_close(lock->connection);
     lock->connection = NULL;
@@ -251,20 +253,10 @@ static void lose(struct replica_lock *lock, enum loss loss, const char *error)
     tell_lost(lock, error);
 }
 
-static struct lock_connection_settings connection_settings(const struct config *config)
-{
-    return (struct lock_connection_settings){
-        .server = &config->lock_server,
-        .ca = config->lock_ca,
-        .prefix = config->lock_prefix,
-        .timeout_ms = config->lock_timeout_ms,
-    };
-}
-
 /* While it blocks here, holds that wait for a lease do so too, so it is kept short for them. */
 static void try_to_connect(struct replica_lock *lock)
 {
-    struct lock_connection_settings settings = connection_settings(lock->gate->config);
+    struct lock_connection_settings settings = lock->settings.connection;
     int64_t left = monotonic_milliseconds_until(clock_monotonic(), lock->alone_at);
     char error[LOCK_ERROR_SIZE];
     if (left > 0)
@@ -277,14 +269,14 @@ static void try_to_connect(struct replica_lock *lock)
         tell_lost(lock, lock->connection == NULL ? error : strerror(errno));
         lock_connection_close(lock->connection);
         lock->connection = NULL;
-        metrics_count_lock_failure(lock->gate->metrics);
-        metrics_set_lock_in_use(lock->gate->metrics, false);
+        metrics_count_lock_failure(lock->settings.metrics);
+        metrics_set_lock_in_use(lock->settings.metrics, false);
         pause_longer(lock, clock_monotonic());
         return;
     }
     lock->watched = EPOLLIN;
     lock->in_use_since = clock_monotonic();
-    metrics_set_lock_in_use(lock->gate->metrics, true);
+    metrics_set_lock_in_use(lock->settings.metrics, true);
     pthread_mutex_lock(&lock->mutex);
     lease_table_connected(lock->leases);
     pthread_mutex_unlock(&lock->mutex);
@@ -345,7 +337,7 @@ static void on_look(void *user)
 /* When the oldest command is answered too late. */
 static monotonic_time patience_end(const struct replica_lock *lock)
 {
-    return monotonic_after(lease_table_asked(lock->leases), lock->gate->config->lock_timeout_ms);
+    return monotonic_after(lease_table_asked(lock->leases), lock->settings.connection.timeout_ms);
 }
 
 static int wait_milliseconds(struct replica_lock *lock)
@@ -381,7 +373,7 @@ static bool finished(struct replica_lock *lock)
         return false;
     monotonic_time now = clock_monotonic();
     if (lock->give_up.nanoseconds == MONOTONIC_NEVER.nanoseconds)
-        lock->give_up = monotonic_after(now, lock->gate->config->lock_timeout_ms);
+        lock->give_up = monotonic_after(now, lock->settings.connection.timeout_ms);
     return empty || lock->connection == NULL || monotonic_reached(lock->give_up, now);
 }
 
@@ -412,12 +404,12 @@ static void destroy(struct replica_lock *lock)
     free(lock);
 }
 
-static struct replica_lock *create(const struct gate *gate)
+static struct replica_lock *create(const struct replica_lock_settings *settings)
 {
     struct replica_lock *lock = calloc(1, sizeof *lock);
     if (lock == NULL)
         return NULL;
-    lock->gate = gate;
+    lock->settings = *settings;
     lock->domains = (struct domain_lock){
         .take = take_domain,
         .state = domain_state,
@@ -433,21 +425,21 @@ static struct replica_lock *create(const struct gate *gate)
     lock->mailbox.event = -1;
     pthread_mutex_init(&lock->mutex, NULL);
     lock->leases = lease_table_create(
-        gate->config->lock_prefix,
+        settings->connection.prefix,
         &(struct lease_events){.taken = note_taken, .waits = note_waits, .user = lock});
     return lock;
 }
 
-struct replica_lock *replica_lock_start(const struct gate *gate)
+struct replica_lock *replica_lock_start(const struct replica_lock_settings *settings)
 {
-    struct replica_lock *lock = create(gate);
+    struct replica_lock *lock = create(settings);
     if (lock != NULL && lock->leases != NULL && loop_open(&lock->loop) &&
         mailbox_open(&lock->mailbox, &lock->loop)) {
         try_to_connect(lock);
         if (pthread_create(&lock->thread, NULL, run, lock) == 0)
             return lock;
     }
-    log_event(gate->log, LOG_LEVEL_ERROR, "the lock shared by replicas cannot be started",
+    log_event(settings->log, LOG_LEVEL_ERROR, "the lock shared by replicas cannot be started",
               log_text("error", strerror(errno)));
     if (lock != NULL)
         destroy(lock);
@@ -466,14 +458,13 @@ void replica_lock_stop(struct replica_lock *lock)
     destroy(lock);
 }
 
-bool replica_lock_check(const struct config *config, FILE *out)
+bool replica_lock_check(const struct lock_connection_settings *settings, FILE *out)
 {
-    const struct lock_connection_settings settings = connection_settings(config);
     char error[LOCK_ERROR_SIZE];
-    if (config->lock_server.address == NULL)
+    if (settings->server->address == NULL)
         return true;
-    struct lock_connection *connection = lock_connection_open(&settings, error);
-    fprintf(out, "lock server: %s can%s be used", config->lock_server.address,
+    struct lock_connection *connection = lock_connection_open(settings, error);
+    fprintf(out, "lock server: %s can%s be used", settings->server->address,
             connection == NULL ? "not" : "");
     if (connection == NULL) {
         fputs(": ", out);

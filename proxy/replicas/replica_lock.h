@@ -15,21 +15,35 @@
 #include <stdio.h>
 
 #include "jmap/create/domain_lock.h"
-#include "proxy/relay/gate.h"
+#include "proxy/replicas/lock_connection.h"
 
+struct lease; /* proxy/replicas/lease.h */
+struct log;   /* proxy/telemetry/log.h */
+struct metrics;
 struct replica_lock;
+struct task_memory; /* jmap/facts/memory.h */
+
+/* All borrowed for the lock's lifetime. */
+struct replica_lock_settings {
+    struct lock_connection_settings connection;
+    int64_t patience_ms;            /* for which a create waits for another replica's */
+    int64_t blind_interval_seconds; /* for which it matters what was forwarded last */
+    struct task_memory *memory;
+    const struct log *log;
+    struct metrics *metrics;
+};
 
 /*
  * Tries to reach the lock server once, then begins. NULL with a line in the log when it cannot
- * begin; that the server is not there is no reason. The gate must outlive it.
+ * begin; that the server is not there is no reason.
  */
-struct replica_lock *replica_lock_start(const struct gate *gate);
+struct replica_lock *replica_lock_start(const struct replica_lock_settings *settings);
 
 /* Gives back what can be given back, and ends it; no lease is anyone's any more. NULL is allowed.
  */
 void replica_lock_stop(struct replica_lock *lock);
 
-/* For holds. The last forwarded id of a domain, in the gate's memory, travels with its lease. */
+/* For holds. The last forwarded id of a domain, in the memory, travels with its lease. */
 const struct domain_lock *replica_lock_domains(const struct replica_lock *lock);
 
 /*
@@ -46,6 +60,6 @@ enum lease_state replica_lock_state(struct replica_lock *lock, const struct leas
 void replica_lock_give(struct replica_lock *lock, struct lease *lease);
 
 /* For --check: tries the lock server and tells on `out`; false where it cannot be used. */
-bool replica_lock_check(const struct config *config, FILE *out);
+bool replica_lock_check(const struct lock_connection_settings *settings, FILE *out);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "jmap/create/hold.h"
 #include "jmap/wire/batch.h"
+#include "jmap/wire/endpoint.h"
 #include "jmap/wire/json_text.h"
 #include "jmap/wire/object_id.h"
 #include "jmap/wire/request.h"
@@ -102,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum request_kind kind = request_parse(text, size, &request);
 
     MUST(kind != REQUEST_NO_MEMORY);
-    MUST(renewals == 0 || (kind == REQUEST_HELD && hold_may_contain_create(text, size)));
+    MUST(renewals == 0 || (kind == REQUEST_HELD && endpoint_may_contain_create(text, size)));
     MUST(request.count >= renewals);
     if (kind == REQUEST_HELD && json_is_array(request.calls)) {
         check_cut(&request);

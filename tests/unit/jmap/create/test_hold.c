@@ -17,6 +17,7 @@
 #include "jmap/create/flight.h"
 #include "jmap/create/hold.h"
 #include "jmap/facts/memory.h"
+#include "jmap/wire/endpoint.h"
 #include "tests/unit/task_server.h"
 
 #define NOW "2026-11-23T12:00:00Z"
@@ -867,7 +868,7 @@ static void a_create_is_not_overlooked(void **state)
                 /* Exactly so many bytes, so that a read behind them is seen. */
                 char *exact = malloc(end - begin > 0 ? end - begin : 1);
                 memcpy(exact, body, end - begin);
-                assert_int_equal(hold_may_contain_create(exact, end - begin), there);
+                assert_int_equal(endpoint_may_contain_create(exact, end - begin), there);
                 free(exact);
                 free(body);
             }
@@ -959,7 +960,7 @@ static void the_endpoint_has_an_empty_second_segment(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (hold_is_endpoint(rows[i].target, strlen(rows[i].target)) != rows[i].endpoint)
+        if (endpoint_is_api(rows[i].target, strlen(rows[i].target)) != rows[i].endpoint)
             fail_msg("%s", rows[i].target);
     }
 }
@@ -982,7 +983,7 @@ static void the_sockets_second_segment_is_ws(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (hold_is_socket(rows[i].target, strlen(rows[i].target)) != rows[i].socket)
+        if (endpoint_is_socket(rows[i].target, strlen(rows[i].target)) != rows[i].socket)
             fail_msg("%s", rows[i].target);
     }
 }

@@ -16,7 +16,7 @@
 #include "jmap/create/flight.h"
 #include "jmap/facts/memory.h"
 #include "jmap/queue/audit.h"
-#include "jmap/queue/queue_change.h"
+#include "jmap/tidy/queue_change.h"
 #include "tests/unit/queue_server.h"
 
 #define HOUR INT64_C(3600)

@@ -15,7 +15,7 @@
 #include <jansson.h>
 
 #include "jmap/facts/lookup.h"
-#include "jmap/queue/collapse.h"
+#include "jmap/tidy/collapse.h"
 
 int __real_strcmp(const char *a, const char *b);
 int __wrap_strcmp(const char *a, const char *b);

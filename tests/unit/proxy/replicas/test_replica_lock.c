@@ -21,8 +21,10 @@
 #include <unistd.h>
 
 #include "jmap/facts/memory.h"
+#include "proxy/config.h"
 #include "proxy/replicas/lock_connection.h"
 #include "proxy/replicas/replica_lock.h"
+#include "proxy/telemetry/metrics.h"
 
 enum {
     REPLICAS = 3,
@@ -33,7 +35,8 @@ enum {
 struct replica {
     struct config config;
     struct metrics metrics;
-    struct gate gate;
+    struct task_memory *memory;
+    struct replica_lock *lock;
 };
 
 static struct replica replicas[REPLICAS];
@@ -86,14 +89,17 @@ static void start_replica(struct replica *replica)
 
     snprintf(url, sizeof url, "RENEWGATE_LOCK_URL=redis://127.0.0.1:%u", ntohs(address.sin_port));
     assert_true(config_read(&replica->config, environment, stderr));
-    replica->gate = (struct gate){
-        .config = &replica->config,
+    replica->memory = task_memory_create();
+    const struct replica_lock_settings settings = {
+        .connection = config_lock_server(&replica->config),
+        .patience_ms = replica->config.flight_timeout_ms,
+        .blind_interval_seconds = replica->config.hold.blind_interval_seconds,
+        .memory = replica->memory,
         .log = &replica->config.log,
         .metrics = &replica->metrics,
-        .memory = task_memory_create(),
     };
-    replica->gate.replicas = replica_lock_start(&replica->gate);
-    assert_non_null(replica->gate.replicas);
+    replica->lock = replica_lock_start(&settings);
+    assert_non_null(replica->lock);
 }
 
 static int set_up(void **state)
@@ -110,8 +116,8 @@ static int tear_down(void **state)
 {
     (void)state;
     for (size_t i = 0; i < REPLICAS; i++) {
-        replica_lock_stop(replicas[i].gate.replicas);
-        task_memory_destroy(replicas[i].gate.memory);
+        replica_lock_stop(replicas[i].lock);
+        task_memory_destroy(replicas[i].memory);
         config_clear(&replicas[i].config);
     }
     kill_server();
@@ -129,11 +135,11 @@ static struct lease *try_to_sweep(struct replica *replica, enum lease_state *sta
     sem_t settled;
 
     sem_init(&settled, 0, 0);
-    struct lease *lease = replica_lock_take(replica->gate.replicas, "sweep", post, &settled);
+    struct lease *lease = replica_lock_take(replica->lock, "sweep", post, &settled);
     if (lease != NULL)
         sem_wait(&settled);
     sem_destroy(&settled);
-    *state = replica_lock_state(replica->gate.replicas, lease);
+    *state = replica_lock_state(replica->lock, lease);
     return lease;
 }
 
@@ -148,15 +154,15 @@ static void one_replica_sweeps(void **state)
         assert_int_equal(states[i], i == 0 ? LEASE_MINE : LEASE_OTHERS);
     }
     for (size_t i = 0; i < REPLICAS; i++)
-        replica_lock_give(replicas[i].gate.replicas, leases[i]);
+        replica_lock_give(replicas[i].lock, leases[i]);
     /* What the first has given, the last gets; the lock server may hear of it a moment later. */
     do {
         leases[2] = try_to_sweep(&replicas[2], &states[2]);
         if (states[2] == LEASE_OTHERS)
-            replica_lock_give(replicas[2].gate.replicas, leases[2]);
+            replica_lock_give(replicas[2].lock, leases[2]);
     } while (states[2] == LEASE_OTHERS);
     assert_int_equal(states[2], LEASE_MINE);
-    replica_lock_give(replicas[2].gate.replicas, leases[2]);
+    replica_lock_give(replicas[2].lock, leases[2]);
 }
 
 static struct lock_reply say(struct lock_connection *connection, bool written,
@@ -212,7 +218,7 @@ static atomic_bool overlapped;
 
 static void *own_a_domain(void *user)
 {
-    const struct domain_lock *lock = replica_lock_domains(((struct replica *)user)->gate.replicas);
+    const struct domain_lock *lock = replica_lock_domains(((struct replica *)user)->lock);
     sem_t settled;
 
     sem_init(&settled, 0, 0);
@@ -255,12 +261,12 @@ static void without_the_lock_server_every_replica_is_alone(void **state)
     for (size_t i = 0; i < REPLICAS; i++) {
         struct lease *lease = try_to_sweep(&replicas[i], &states[i]);
         assert_int_equal(states[i], LEASE_ALONE);
-        replica_lock_give(replicas[i].gate.replicas, lease);
+        replica_lock_give(replicas[i].lock, lease);
     }
     start_server();
     for (enum lease_state one = LEASE_ALONE; one == LEASE_ALONE;) {
         struct lease *lease = try_to_sweep(&replicas[0], &one);
-        replica_lock_give(replicas[0].gate.replicas, lease);
+        replica_lock_give(replicas[0].lock, lease);
     }
 }
 

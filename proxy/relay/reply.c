@@ -1,4 +1,4 @@
-#include "proxy/http/reply.h"
+#include "proxy/relay/reply.h"
 
 #include <stdlib.h>
 #include <string.h>

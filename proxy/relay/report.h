@@ -1,12 +1,12 @@
-#ifndef RENEWGATE_PROXY_TELEMETRY_REPORT_H
-#define RENEWGATE_PROXY_TELEMETRY_REPORT_H
+#ifndef RENEWGATE_PROXY_RELAY_REPORT_H
+#define RENEWGATE_PROXY_RELAY_REPORT_H
 
 /*
  * What the log, the metrics and the status page are told of one exchange with the server.
  */
 
 #include "jmap/create/hold.h"
-#include "jmap/queue/sweep.h"
+#include "jmap/queue/sweep_context.h"
 #include "proxy/base/clock.h"
 #include "proxy/clients/downstream.h"
 #include "proxy/relay/gate.h"

@@ -1,12 +1,12 @@
-#ifndef RENEWGATE_JMAP_QUEUE_QUEUE_CHANGE_H
-#define RENEWGATE_JMAP_QUEUE_QUEUE_CHANGE_H
+#ifndef RENEWGATE_JMAP_TIDY_QUEUE_CHANGE_H
+#define RENEWGATE_JMAP_TIDY_QUEUE_CHANGE_H
 
 /*
  * A queued task that was tidied up, or in a dry run would be, as it is told to the operator.
  * Strings are borrowed, and valid during the call that tells it only.
  */
 
-#include "jmap/queue/collapse.h"
+#include "jmap/tidy/collapse.h"
 #include "policy/wall_time.h"
 
 struct queue_change {

@@ -1,4 +1,4 @@
-#include "jmap/queue/collapse.h"
+#include "jmap/tidy/collapse.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "jmap/queue/queue_change.h"
+#include "jmap/tidy/queue_change.h"
 
 struct queue_change queue_change_of_collapse(const struct collapse_change *change,
                                              const char *domain_id, const char *domain_name)

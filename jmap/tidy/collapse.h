@@ -1,5 +1,5 @@
-#ifndef RENEWGATE_JMAP_QUEUE_COLLAPSE_H
-#define RENEWGATE_JMAP_QUEUE_COLLAPSE_H
+#ifndef RENEWGATE_JMAP_TIDY_COLLAPSE_H
+#define RENEWGATE_JMAP_TIDY_COLLAPSE_H
 
 /*
  * Carries a plan of policy/collapse.h out on the server, for one domain, without I/O: it says what

@@ -1,5 +1,5 @@
-#ifndef RENEWGATE_PROXY_HTTP_REPLY_H
-#define RENEWGATE_PROXY_HTTP_REPLY_H
+#ifndef RENEWGATE_PROXY_RELAY_REPLY_H
+#define RENEWGATE_PROXY_RELAY_REPLY_H
 
 /*
  * What the gate answers by itself: problem documents, in the server's shape.

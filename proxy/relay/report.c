@@ -1,6 +1,6 @@
-#include "proxy/telemetry/report.h"
+#include "proxy/relay/report.h"
 
-#include "jmap/queue/queue_change.h"
+#include "jmap/tidy/queue_change.h"
 #include "proxy/base/budget.h"
 #include "proxy/server/service_credential.h"
 #include "proxy/telemetry/history.h"

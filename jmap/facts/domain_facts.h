@@ -1,0 +1,65 @@
+#ifndef RENEWGATE_JMAP_FACTS_DOMAIN_FACTS_H
+#define RENEWGATE_JMAP_FACTS_DOMAIN_FACTS_H
+
+/*
+ * What is to be found out of one domain, and what was found: by look-ups (jmap/facts/lookup.h),
+ * which search for its certificates (jmap/facts/certificate_search.h).
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "jmap/facts/memory.h"
+#include "policy/due.h"
+#include "policy/renewal_task.h"
+#include "policy/san_set.h"
+#include "policy/wall_time.h"
+
+/* One of the certificates with exactly a domain's names. */
+struct lookup_certificate {
+    char id[OBJECT_ID_SIZE];
+    wall_time begins, ends;
+    wall_time renewal_due;
+};
+
+/* One domain. What comes first is given; the rest is found. */
+struct lookup_domain {
+    const char *id;      /* canonical; borrowed */
+    wall_time asked;     /* the latest due time asked for: fresh means due after it */
+    bool scheduled;      /* one that is fresh and has no task gets one: all tasks are to be read */
+    bool with_dns_tasks; /* those that end with a renewal are wanted, too */
+    bool every_certificate; /* beside a fresh one, which is all that a decision needs */
+
+    bool renewable;   /* exists, and its certificates are managed automatically */
+    const char *name; /* NULL where it does not exist; borrowed from the look-up */
+    struct san_set names;
+    struct renewal_task *tasks; /* live and Failed; strings are the look-up's */
+    size_t task_count;
+    size_t task_room;
+    struct renewal_task follower; /* of such DNS tasks that are live the one due last; or no id */
+    size_t removed_count;  /* of those behind them, that the request itself removes; the hold's */
+    wall_time renewal_due; /* of the newest-expiring certificate with the exact set */
+    const char *certificate_id; /* that one's, NULL where there is none */
+    wall_time newest_begin;     /* that one's life, where there is one */
+    wall_time newest_expiry;
+    wall_time *issued; /* issue times of all certificates with that set that were read */
+    struct lookup_certificate *stored; /* the same certificates */
+    size_t issued_count;               /* of both */
+    size_t issued_room;
+    json_t *noted;   /* object: the ids of these certificates, since lists overlap; or NULL */
+    size_t failures; /* since its last certificate, as far as the gate remembers; see held_facts */
+    uint64_t order;  /* the names and the CA, which a refusal is of, as a hash; 0: not renewable */
+
+    /* The look-up's own. */
+    enum challenge_type challenge;
+    enum renew_before renew_before;
+    json_t *configured;
+    const char *provider_id; /* NULL where it has none */
+    uint64_t ca, setup;      /* hashes: its provider; and how it and that are set */
+    bool taskless;           /* no live task was seen before its certificates were read */
+    struct domain_memory known;
+};
+
+#endif
