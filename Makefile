@@ -166,7 +166,8 @@ format: ## bring the C sources into the committed format
 format-check: ## fail where "make format" would change something
 	$(CLANG_FORMAT) --dry-run --Werror $(SOURCES)
 
-analyse: ## static analysis
+analyse: ## static analysis, and that includes run downwards
+	@tests/includes.sh
 	@mkdir -p build/cppcheck
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -I. -D_GNU_SOURCE \
 	    --enable=warning,performance,portability \

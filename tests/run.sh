@@ -111,6 +111,7 @@ if ! deploy/install-dependencies.sh test || ! deploy/build-libmicrohttpd.sh; the
     finish
 fi
 step "format" make --silent format-check
+step "includes run downwards" tests/includes.sh
 step "static analysis" make --silent analyse
 clients
 build release
