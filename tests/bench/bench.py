@@ -17,11 +17,12 @@ import creates
 import footprint
 import passing
 import sweep
+import variants
 from programs import MEASURED, OTHERS, ROOT, Failure
 from report import Report
 
-PARTS = {"passing": passing, "bodies": bodies, "creates": creates, "footprint": footprint,
-         "sweep": sweep}
+PARTS = {"passing": passing, "variants": variants, "bodies": bodies, "creates": creates,
+         "footprint": footprint, "sweep": sweep}
 
 
 def machine():

@@ -19,6 +19,7 @@ BUILD = ROOT / os.environ.get("RENEWGATE_BUILD", "build/release")
 os.environ.setdefault("RENEWGATE_BUILD", str(BUILD))
 sys.path.insert(0, str(ROOT / "tests" / "blackbox"))
 
+from certificates import Authority  # noqa: E402
 from standin import Standin, basic  # noqa: E402
 
 _PROCESSORS = sorted(os.sched_getaffinity(0))
@@ -109,10 +110,16 @@ class Upstream(Program):
 class Gate(Program):
     name = "renewgate"
 
-    def __init__(self, stack, upstream_port, **settings):
+    def __init__(self, stack, upstream_port, certificate=None, tls=None, **settings):
         environment = {key: value for key, value in os.environ.items()
                        if not key.startswith("RENEWGATE_")}
-        environment |= {"RENEWGATE_UPSTREAM_URL": f"http://127.0.0.1:{upstream_port}",
+        scheme = "http"
+        if tls == "to the client":
+            settings |= {"TLS_CERT": certificate.chain, "TLS_KEY": certificate.key}
+        elif tls == "to the server":
+            scheme = "https"
+            settings |= {"UPSTREAM_CA": certificate.authority}
+        environment |= {"RENEWGATE_UPSTREAM_URL": f"{scheme}://127.0.0.1:{upstream_port}",
                         "RENEWGATE_LISTEN": "127.0.0.1:0", "RENEWGATE_WORKERS": "1",
                         "RENEWGATE_ADMIN_LISTEN": "127.0.0.1:0"}
         environment |= {"RENEWGATE_" + key: str(value) for key, value in settings.items()}
@@ -149,14 +156,17 @@ http {{
     upstream server {{
         server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 1000000000;
     }}
+    ssl_certificate {certificate.chain}; ssl_certificate_key {certificate.key};
+    proxy_ssl_verify on; proxy_ssl_trusted_certificate {certificate.authority};
+    proxy_ssl_name localhost; proxy_ssl_server_name on;
     proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     proxy_max_temp_file_size 0;
     server {{
-        listen 127.0.0.1:{port};
-        location / {{ proxy_pass http://server; proxy_request_buffering off; }}
-        location /jmap/ {{ proxy_pass http://server; }}
-        location /events/ {{ proxy_pass http://server; proxy_buffering off; }}
+        listen 127.0.0.1:{port} {listen};
+        location / {{ proxy_pass {scheme}://server; proxy_request_buffering off; }}
+        location /jmap/ {{ proxy_pass {scheme}://server; }}
+        location /events/ {{ proxy_pass {scheme}://server; proxy_buffering off; }}
     }}
 }}
 """
@@ -172,32 +182,64 @@ defaults
     timeout server 5m
     http-reuse always
 frontend clients
-    bind 127.0.0.1:{port}
+    bind 127.0.0.1:{port} {bind}
     option http-buffer-request
     option forwardfor
     acl held req.body -m sub AcmeRenewal
     http-request deny if held
     default_backend server
 backend server
-    server server 127.0.0.1:{upstream} pool-max-conn 256
+    server server 127.0.0.1:{upstream} pool-max-conn 256 {server}
+"""
+
+#: Adds TLS to what passes, or takes it off: the load and the upstream know none.
+TLS_ADAPTER = """
+global
+    nbthread 1
+    maxconn 8192
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 5m
+    timeout server 5m
+listen adapter
+    bind 127.0.0.1:{port} {bind}
+    server server 127.0.0.1:{upstream} {server}
 """
 
 
+class Certificate:
+    """For this machine, and the authority that has signed it: PEM files."""
+
+    def __init__(self, stack):
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="renewgate-bench-")))
+        authority = Authority(folder)
+        self.chain, self.key = authority.issue("localhost", "DNS:localhost", "IP:127.0.0.1")
+        self.authority = authority.certificate
+        #: As HAProxy wants it.
+        self.both = folder / "both.pem"
+        self.both.write_bytes(self.chain.read_bytes() + self.key.read_bytes())
+
+
 class Configured(Program):
-    """A proxy with a configuration file."""
+    """A proxy with a configuration file. `tls` is None, "to the client" or "to the server"."""
 
     name = program = template = None
 
-    def __init__(self, stack, upstream_port):
+    def __init__(self, stack, upstream_port, certificate=None, tls=None, processors=MEASURED):
         if not shutil.which(self.program, path=os.environ["PATH"] + ":/usr/sbin"):
             raise Failure(f"{self.program} is not installed: deploy/install-dependencies.sh bench")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="renewgate-bench-")))
         self.port = free_port()
         configuration = folder / "configuration"
-        configuration.write_text(self.template.format(folder=folder, port=self.port,
-                                                      upstream=upstream_port))
-        super().__init__(stack, self.command(folder, configuration))
+        configuration.write_text(self.template.format(
+            folder=folder, port=self.port, upstream=upstream_port,
+            **self.words(certificate or Certificate(stack), tls)))
+        super().__init__(stack, self.command(folder, configuration), processors)
         wait_for_port(self.port)
+
+    def words(self, certificate, tls):
+        raise NotImplementedError
 
     def command(self, folder, configuration):
         raise NotImplementedError
@@ -206,6 +248,10 @@ class Configured(Program):
 class Nginx(Configured):
     name, program, template = "nginx", "nginx", NGINX
 
+    def words(self, certificate, tls):
+        return {"certificate": certificate, "listen": "ssl" if tls == "to the client" else "",
+                "scheme": "https" if tls == "to the server" else "http"}
+
     def command(self, folder, configuration):
         return ["/usr/sbin/nginx", "-p", folder, "-e", "stderr", "-c", configuration]
 
@@ -213,8 +259,22 @@ class Nginx(Configured):
 class Haproxy(Configured):
     name, program, template = "HAProxy", "haproxy", HAPROXY
 
+    def words(self, certificate, tls):
+        verified = f"ssl verify required ca-file {certificate.authority} sni str(localhost)"
+        return {"bind": f"ssl crt {certificate.both}" if tls == "to the client" else "",
+                "server": verified if tls == "to the server" else ""}
+
     def command(self, folder, configuration):
         return ["/usr/sbin/haproxy", "-db", "-f", configuration]
+
+
+class TlsAdapter(Haproxy):
+    """Not measured: between the load and a proxy with TLS, or between one and the upstream."""
+
+    template = TLS_ADAPTER
+
+    def __init__(self, stack, upstream_port, certificate, tls):
+        super().__init__(stack, upstream_port, certificate, tls, OTHERS)
 
 
 PROXIES = (Nginx, Haproxy, Gate)
