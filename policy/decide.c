@@ -2,58 +2,45 @@
 
 #include "policy/collapse.h"
 
-static bool is_stuck(const struct decision_facts *facts, const struct renewal_task *task)
-{
-    return renewal_task_stuck(task, facts->now, facts->stuck_after_seconds);
-}
+/* What the rows are read with, found once. */
+struct reading {
+    const struct decision_facts *facts;
+    wall_time wanted;                   /* D */
+    wall_time renewal_due;              /* R, by a force before all time */
+    const struct renewal_task *waiting; /* of those that wait the one that stays; or NULL */
+    const struct renewal_task
+        *staying; /* when the tasks are collapsed, so that its id stays good */
+    const struct renewal_task
+        *limited; /* by the CA: the latest, as it refuses whatever others say */
+    const struct renewal_task *earliest; /* of the live ones */
+};
 
-static wall_time renewal_due(const struct decision_facts *facts)
+static bool is_stuck(const struct reading *reading, const struct renewal_task *task)
 {
-    return facts->forced ? WALL_TIME_NEVER : facts->renewal_due;
-}
-
-static struct collapse_facts collapse_facts_of(const struct decision_facts *facts)
-{
-    return (struct collapse_facts){
-        .now = facts->now,
-        .refused_until = facts->refused_until,
-        .renewal_due = renewal_due(facts),
-        .tasks = facts->tasks,
-        .task_count = facts->task_count,
-        .stuck_after_seconds = facts->stuck_after_seconds,
-    };
-}
-
-/* The one of those that wait that stays; or NULL. */
-static const struct renewal_task *find_waiting(const struct decision_facts *facts)
-{
-    const struct collapse_facts tasks = collapse_facts_of(facts);
-
-    return collapse_waits(&tasks);
+    return renewal_task_stuck(task, reading->facts->now, reading->facts->stuck_after_seconds);
 }
 
 /*
  * Whether a task was refused and makes way for the one that stays: while the certificate is fresh
  * that is its next renewal.
  */
-static bool gives_way(const struct decision_facts *facts, const struct renewal_task *task,
-                      const struct renewal_task *waiting)
+static bool gives_way(const struct reading *reading, const struct renewal_task *task)
 {
+    const struct renewal_task *waiting = reading->waiting;
+
     return waiting && renewal_task_rate_limited(task) && !renewal_task_rate_limited(waiting) &&
            wall_time_before(task->due, waiting->due) &&
-           wall_time_before(wall_time_add(facts->now, COLLAPSE_MARGIN_SECONDS), task->due);
+           wall_time_before(wall_time_add(reading->facts->now, COLLAPSE_MARGIN_SECONDS), task->due);
 }
 
-/* The latest: before that time the CA refuses whatever the others say. */
-static const struct renewal_task *find_rate_limited(const struct decision_facts *facts)
+static const struct renewal_task *find_rate_limited(const struct reading *reading)
 {
-    const struct renewal_task *best = NULL, *waiting = find_waiting(facts);
+    const struct renewal_task *best = NULL;
 
-    for (size_t i = 0; i < facts->task_count; i++) {
-        const struct renewal_task *task = &facts->tasks[i];
+    for (size_t i = 0; i < reading->facts->task_count; i++) {
+        const struct renewal_task *task = &reading->facts->tasks[i];
 
-        if (!renewal_task_rate_limited(task) || is_stuck(facts, task) ||
-            gives_way(facts, task, waiting))
+        if (!renewal_task_rate_limited(task) || is_stuck(reading, task) || gives_way(reading, task))
             continue;
         if (!best || renewal_task_waits_longer(task, best))
             best = task;
@@ -61,139 +48,231 @@ static const struct renewal_task *find_rate_limited(const struct decision_facts 
     return best;
 }
 
-/* Whether a task needs no help to run in time: due by then, or already tried. */
-static bool is_under_way(const struct decision_facts *facts, wall_time wanted)
-{
-    const struct renewal_task *waiting = find_waiting(facts);
-
-    for (size_t i = 0; i < facts->task_count; i++) {
-        const struct renewal_task *task = &facts->tasks[i];
-        bool in_time = task->state == TASK_PENDING && !wall_time_before(wanted, task->due);
-        bool tried = task->state == TASK_RETRY && !gives_way(facts, task, waiting);
-
-        if ((in_time || tried) && !is_stuck(facts, task))
-            return true;
-    }
-    return false;
-}
-
-/* The one that is left when the domain's tasks are collapsed, so that its id stays good. */
-static const struct renewal_task *find_staying(const struct decision_facts *facts)
-{
-    const struct collapse_facts tasks = collapse_facts_of(facts);
-
-    return collapse_stays(&tasks);
-}
-
-static const struct renewal_task *find_earliest(const struct decision_facts *facts)
+static const struct renewal_task *find_earliest(const struct reading *reading)
 {
     const struct renewal_task *best = NULL;
 
-    for (size_t i = 0; i < facts->task_count; i++) {
-        const struct renewal_task *task = &facts->tasks[i];
+    for (size_t i = 0; i < reading->facts->task_count; i++) {
+        const struct renewal_task *task = &reading->facts->tasks[i];
 
-        if (task->state != TASK_FAILED && !is_stuck(facts, task) &&
+        if (task->state != TASK_FAILED && !is_stuck(reading, task) &&
             (!best || renewal_task_sooner(task, best)))
             best = task;
     }
     return best;
 }
 
-static struct decision without_task(enum outcome outcome, unsigned row, const char *why)
+static struct reading read_facts(const struct decision_facts *facts)
 {
-    return (struct decision){.outcome = outcome, .row = row, .due = WALL_TIME_NEVER, .why = why};
-}
-
-static struct decision existing(const struct renewal_task *task, unsigned row, const char *why)
-{
-    return (struct decision){
-        .outcome = OUTCOME_EXISTING, .row = row, .id = task->id, .due = task->due, .why = why};
-}
-
-static struct decision schedule(wall_time due, unsigned row, const char *why)
-{
-    return (struct decision){.outcome = OUTCOME_SCHEDULE, .row = row, .due = due, .why = why};
-}
-
-static struct decision move(const struct renewal_task *task, wall_time due, unsigned row,
-                            const char *why)
-{
-    return (struct decision){
-        .outcome = OUTCOME_MOVE, .row = row, .id = task->id, .due = due, .why = why};
-}
-
-static struct decision decide_blindly(const struct decision_facts *facts)
-{
-    if (facts->on_lookup_failure == LOOKUP_FAILURE_REFUSE)
-        return without_task(OUTCOME_REFUSE, 10, "the look-ups failed");
-    if (!facts->blind_id && facts->blind_unanswered)
-        return without_task(OUTCOME_REFUSE, 10,
-                            "the look-ups failed, and the answer to an earlier renewal was lost");
-    if (!facts->blind_id)
-        return without_task(OUTCOME_FORWARD, 9, "the look-ups failed");
-    return (struct decision){
-        .outcome = OUTCOME_EXISTING,
-        .row = 9,
-        .id = facts->blind_id,
-        .due = WALL_TIME_NEVER,
-        .why = "the look-ups failed, and a renewal was forwarded a short while ago",
+    struct reading reading = {
+        .facts = facts,
+        .wanted = wall_time_later(facts->asked, facts->now),
+        .renewal_due = facts->forced ? WALL_TIME_NEVER : facts->renewal_due,
     };
+    const struct collapse_facts tasks = {
+        .now = facts->now,
+        .refused_until = facts->refused_until,
+        .renewal_due = reading.renewal_due,
+        .tasks = facts->tasks,
+        .task_count = facts->task_count,
+        .stuck_after_seconds = facts->stuck_after_seconds,
+    };
+
+    if (!facts->looked_up || !facts->renewable)
+        return reading;
+    reading.waiting = collapse_waits(&tasks);
+    reading.staying = collapse_stays(&tasks);
+    reading.limited = find_rate_limited(&reading);
+    reading.earliest = find_earliest(&reading);
+    return reading;
 }
 
-static struct decision decide_fresh(const struct decision_facts *facts)
+static struct decision without_task(enum outcome outcome, const char *why)
 {
-    const struct renewal_task *queued = find_staying(facts);
-
-    if (queued)
-        return existing(queued, 3, "the certificate is fresh and its next renewal is queued");
-    if (facts->not_due == NOT_DUE_SCHEDULE)
-        return schedule(facts->renewal_due, 5,
-                        "the certificate is fresh; its renewal is queued for when it is due");
-    return without_task(OUTCOME_NO_OP, 4, "the certificate is fresh");
+    return (struct decision){.outcome = outcome, .due = WALL_TIME_NEVER, .why = why};
 }
 
-static struct decision decide_refused(const struct decision_facts *facts,
-                                      const struct renewal_task *earliest)
+static struct decision existing(const struct renewal_task *task, const char *why)
 {
-    wall_time until = facts->refused_until;
-    const char *why = held_by_words(facts->held_by);
+    return (struct decision){
+        .outcome = OUTCOME_EXISTING, .id = task->id, .due = task->due, .why = why};
+}
 
+static struct decision schedule(wall_time due, const char *why)
+{
+    return (struct decision){.outcome = OUTCOME_SCHEDULE, .due = due, .why = why};
+}
+
+static struct decision move(const struct renewal_task *task, wall_time due, const char *why)
+{
+    return (struct decision){.outcome = OUTCOME_MOVE, .id = task->id, .due = due, .why = why};
+}
+
+/* The rows. Each is asked only where none before it fits. */
+
+static bool is_blind_and_refuses(const struct reading *reading, struct decision *decision)
+{
+    *decision = without_task(OUTCOME_REFUSE, "the look-ups failed");
+    return !reading->facts->looked_up && reading->facts->on_lookup_failure == LOOKUP_FAILURE_REFUSE;
+}
+
+static bool is_blind_and_unanswered(const struct reading *reading, struct decision *decision)
+{
+    *decision = without_task(OUTCOME_REFUSE,
+                             "the look-ups failed, and the answer to an earlier renewal was lost");
+    return !reading->facts->looked_up && !reading->facts->blind_id &&
+           reading->facts->blind_unanswered;
+}
+
+static bool is_blind_and_has_one(const struct reading *reading, struct decision *decision)
+{
+    *decision = without_task(OUTCOME_EXISTING,
+                             "the look-ups failed, and a renewal was forwarded a short while ago");
+    decision->id = reading->facts->blind_id;
+    return !reading->facts->looked_up && reading->facts->blind_id;
+}
+
+static bool is_blind(const struct reading *reading, struct decision *decision)
+{
+    *decision = without_task(OUTCOME_FORWARD, "the look-ups failed");
+    return !reading->facts->looked_up;
+}
+
+static bool is_not_renewable(const struct reading *reading, struct decision *decision)
+{
+    *decision = without_task(OUTCOME_FORWARD, "the server has the right answer for this domain");
+    return !reading->facts->renewable;
+}
+
+static bool is_limited(const struct reading *reading, struct decision *decision)
+{
+    if (reading->limited)
+        *decision = existing(reading->limited,
+                             "the CA has refused and a task waits until it no longer does");
+    return reading->limited;
+}
+
+/* Whether a task needs no help to run in time: due by then, or already tried. */
+static bool is_under_way(const struct reading *reading, struct decision *decision)
+{
+    for (size_t i = 0; i < reading->facts->task_count; i++) {
+        const struct renewal_task *task = &reading->facts->tasks[i];
+        bool in_time = task->state == TASK_PENDING && !wall_time_before(reading->wanted, task->due);
+        bool tried = task->state == TASK_RETRY && !gives_way(reading, task);
+
+        if ((in_time || tried) && !is_stuck(reading, task)) {
+            *decision = existing(reading->staying, "a renewal is already on its way");
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_fresh(const struct reading *reading)
+{
+    return wall_time_before(reading->wanted, reading->renewal_due);
+}
+
+static bool is_fresh_and_queued(const struct reading *reading, struct decision *decision)
+{
+    if (!is_fresh(reading) || !reading->staying)
+        return false;
+    *decision =
+        existing(reading->staying, "the certificate is fresh and its next renewal is queued");
+    return true;
+}
+
+static bool is_fresh_for_no_op(const struct reading *reading, struct decision *decision)
+{
+    *decision = without_task(OUTCOME_NO_OP, "the certificate is fresh");
+    return is_fresh(reading) && reading->facts->not_due == NOT_DUE_NOOP;
+}
+
+static bool is_fresh_for_schedule(const struct reading *reading, struct decision *decision)
+{
+    *decision = schedule(reading->renewal_due,
+                         "the certificate is fresh; its renewal is queued for when it is due");
+    return is_fresh(reading);
+}
+
+static bool is_held(const struct reading *reading, struct decision *decision)
+{
+    const struct renewal_task *earliest = reading->earliest;
+    wall_time until = reading->facts->refused_until;
+    const char *why = held_by_words(reading->facts->held_by);
+
+    if (!wall_time_before(reading->wanted, until))
+        return false;
     if (!earliest)
-        return schedule(until, 6, why);
-    if (wall_time_equal(earliest->due, until))
-        return existing(earliest, 6, why);
-    return move(earliest, until, 6, why);
+        *decision = schedule(until, why);
+    else if (wall_time_equal(earliest->due, until))
+        *decision = existing(earliest, why);
+    else
+        *decision = move(earliest, until, why);
+    return true;
 }
 
-static struct decision decide_due(const struct decision_facts *facts, wall_time wanted)
+static bool is_queued_for_later(const struct reading *reading, struct decision *decision)
 {
-    const struct renewal_task *earliest = find_earliest(facts);
+    if (reading->earliest)
+        *decision = move(reading->earliest, reading->wanted,
+                         "a renewal is due and the queued one comes later");
+    return reading->earliest;
+}
 
-    if (wall_time_before(wanted, renewal_due(facts)))
-        return decide_fresh(facts);
-    if (wall_time_before(wanted, facts->refused_until))
-        return decide_refused(facts, earliest);
-    if (earliest)
-        return move(earliest, wanted, 7, "a renewal is due and the queued one comes later");
-    return without_task(OUTCOME_FORWARD, 8, "a renewal is due and none is queued");
+static bool is_due(const struct reading *reading, struct decision *decision)
+{
+    (void)reading;
+    *decision = without_task(OUTCOME_FORWARD, "a renewal is due and none is queued");
+    return true;
+}
+
+static const struct {
+    unsigned number;
+    const char *asks;
+    bool (*fits)(const struct reading *reading, struct decision *decision);
+} rows[DECISION_STEPS] = {
+    {10, "the server could not be read, and RENEWGATE_ON_LOOKUP_FAILURE=refuse",
+     is_blind_and_refuses},
+    {10, "the server could not be read, and its answer to an earlier renewal was lost",
+     is_blind_and_unanswered},
+    {9, "the server could not be read, and a renewal was forwarded a short while ago",
+     is_blind_and_has_one},
+    {9, "the server could not be read", is_blind},
+    {8, "the domain does not exist, or its certificates are managed by hand", is_not_renewable},
+    {1, "a task waits because the CA has refused", is_limited},
+    {2, "a task is due by then, runs, or is being retried", is_under_way},
+    {3, "the certificate is fresh, and its next renewal is queued", is_fresh_and_queued},
+    {4, "the certificate is fresh, and nothing is queued (RENEWGATE_NOT_DUE=noop)",
+     is_fresh_for_no_op},
+    {5, "the certificate is fresh, and nothing is queued (RENEWGATE_NOT_DUE=schedule)",
+     is_fresh_for_schedule},
+    {6, "the certificate is due, but nothing is to be asked of the CA yet", is_held},
+    {7, "the certificate is due, and a task is queued for later", is_queued_for_later},
+    {8, "the certificate is due, and nothing is queued", is_due},
+};
+
+struct decision decide_by_rows(const struct decision_facts *facts, struct decision_trace *trace)
+{
+    const struct reading reading = read_facts(facts);
+    struct decision decision = {0};
+    bool fits = false;
+
+    trace->count = 0;
+    for (size_t i = 0; !fits && i < DECISION_STEPS; i++) {
+        fits = rows[i].fits(&reading, &decision);
+        decision.row = rows[i].number;
+        trace->steps[trace->count++] =
+            (struct decision_step){.row = rows[i].number, .asks = rows[i].asks, .fits = fits};
+    }
+    return decision;
 }
 
 struct decision decide(const struct decision_facts *facts)
 {
-    if (!facts->looked_up)
-        return decide_blindly(facts);
-    if (!facts->renewable)
-        return without_task(OUTCOME_FORWARD, 8, "the server has the right answer for this domain");
+    struct decision_trace trace;
 
-    const struct renewal_task *limited = find_rate_limited(facts);
-    if (limited)
-        return existing(limited, 1, "the CA has refused and a task waits until it no longer does");
-
-    wall_time wanted = wall_time_later(facts->asked, facts->now);
-    if (is_under_way(facts, wanted))
-        return existing(find_staying(facts), 2, "a renewal is already on its way");
-
-    return decide_due(facts, wanted);
+    return decide_by_rows(facts, &trace);
 }
 
 const char *outcome_name(enum outcome outcome)

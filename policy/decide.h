@@ -61,6 +61,25 @@ struct decision {
 
 struct decision decide(const struct decision_facts *facts);
 
+/* One row, as it was read. Static text: what has to be so for it to fit. */
+struct decision_step {
+    unsigned row;
+    const char *asks;
+    bool fits;
+};
+
+/* Some rows stand in the table as several questions. */
+#define DECISION_STEPS 13
+
+/* How the table was read: from its top to the row that fits, which is the last. */
+struct decision_trace {
+    struct decision_step steps[DECISION_STEPS];
+    size_t count;
+};
+
+/* decide(), with the way to the decision. */
+struct decision decide_by_rows(const struct decision_facts *facts, struct decision_trace *trace);
+
 /* "forward", "schedule", "existing", "move", "noop", "refuse": the log's and the metrics' word. */
 const char *outcome_name(enum outcome outcome);
 
