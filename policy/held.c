@@ -89,14 +89,22 @@ static wall_time issue_at(const void *user, size_t i)
     return counts ? task->failed_at : WALL_TIME_NEVER;
 }
 
-wall_time refused_until(const struct renewal_task *tasks, size_t task_count,
-                        struct issue_limit limit, const wall_time *issued, size_t issued_count,
-                        int64_t blind_hold_seconds, wall_time now)
+wall_time issue_limited_until(const struct renewal_task *tasks, size_t task_count,
+                              struct issue_limit limit, const wall_time *issued,
+                              size_t issued_count, wall_time now)
 {
     const struct issues issues = {issued, issued_count, tasks};
     const struct issue_times times = {
         .at = issue_at, .user = &issues, .count = issued_count + task_count};
-    wall_time until = issue_limit_next_of(limit, &times, now);
+
+    return issue_limit_next_of(limit, &times, now);
+}
+
+wall_time refused_until(const struct renewal_task *tasks, size_t task_count,
+                        struct issue_limit limit, const wall_time *issued, size_t issued_count,
+                        int64_t blind_hold_seconds, wall_time now)
+{
+    wall_time until = issue_limited_until(tasks, task_count, limit, issued, issued_count, now);
 
     for (size_t i = 0; i < task_count; i++)
         until = wall_time_later(until, refused_by_task(&tasks[i], blind_hold_seconds, now));
@@ -149,20 +157,26 @@ static wall_time validated_at(const void *user, size_t i)
                                                                                   : WALL_TIME_NEVER;
 }
 
-static void hold(struct held *held, wall_time until, enum held_by by)
+static wall_time backed_off_until(const struct held_facts *facts, const struct renewal_task *latest,
+                                  size_t failures)
 {
-    if (!wall_time_before(held->until, until))
-        return;
-    held->until = until;
-    held->by = by;
+    if (!latest || facts->limits.backoff.first_seconds == 0 || facts->forced)
+        return WALL_TIME_NEVER;
+    return wall_time_add(wall_time_earlier(latest->failed_at, facts->now),
+                         backoff_of(facts->limits.backoff, failures));
+}
+
+static wall_time validated_from(const struct held_facts *facts)
+{
+    const struct issue_times times = {
+        .at = validated_at, .user = facts, .count = facts->task_count * VALIDATIONS_A_RUN};
+
+    return issue_limit_next_of(facts->limits.validation, &times, facts->now);
 }
 
 struct held held_until(const struct held_facts *facts)
 {
-    struct held held = {
-        .until = refused_until(facts->tasks, facts->task_count, facts->limits.issue, facts->issued,
-                               facts->issued_count, facts->limits.blind_hold_seconds, facts->now),
-    };
+    struct held held = {.until = WALL_TIME_NEVER};
     const struct renewal_task *latest = count_failures(facts, &held.failures);
 
     if (latest) {
@@ -170,19 +184,18 @@ struct held held_until(const struct held_facts *facts)
             held.failures = facts->failures;
         held.reason = latest->failure_reason;
     }
-    if (latest && facts->limits.backoff.first_seconds > 0 && !facts->forced)
-        hold(&held,
-             wall_time_add(wall_time_earlier(latest->failed_at, facts->now),
-                           backoff_of(facts->limits.backoff, held.failures)),
-             HELD_BY_FAILURES);
-    hold(&held,
-         issue_limit_next_of(facts->limits.validation,
-                             &(struct issue_times){.at = validated_at,
-                                                   .user = facts,
-                                                   .count = facts->task_count * VALIDATIONS_A_RUN},
-                             facts->now),
-         HELD_BY_VALIDATIONS);
-    hold(&held, facts->paced_until, HELD_BY_ACCOUNT);
+    held.by_source[HELD_BY_CA] =
+        refused_until(facts->tasks, facts->task_count, facts->limits.issue, facts->issued,
+                      facts->issued_count, facts->limits.blind_hold_seconds, facts->now);
+    held.by_source[HELD_BY_FAILURES] = backed_off_until(facts, latest, held.failures);
+    held.by_source[HELD_BY_VALIDATIONS] = validated_from(facts);
+    held.by_source[HELD_BY_ACCOUNT] = facts->paced_until;
+    for (int source = 0; source < HELD_SOURCES; source++) {
+        if (wall_time_before(held.until, held.by_source[source])) {
+            held.until = held.by_source[source];
+            held.by = (enum held_by)source;
+        }
+    }
     return held;
 }
 
@@ -197,6 +210,8 @@ const char *held_by_words(enum held_by by)
         return "too many validations failed, and the CA would refuse before then";
     case HELD_BY_ACCOUNT:
         return "the account has as many orders as the CA takes before then";
+    case HELD_SOURCES:
+        break;
     }
     return "";
 }

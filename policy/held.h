@@ -21,6 +21,7 @@ enum held_by {
     HELD_BY_FAILURES,    /* the last order failed: RENEWGATE_FAILURE_BACKOFF */
     HELD_BY_VALIDATIONS, /* too many failed validations: RENEWGATE_VALIDATION_LIMIT */
     HELD_BY_ACCOUNT,     /* the account's other orders: RENEWGATE_ACCOUNT_LIMIT */
+    HELD_SOURCES,
 };
 
 /* How long nothing is asked for after failures: `first`, doubled with each one, `longest` at most.
@@ -54,6 +55,11 @@ wall_time refused_until(const struct renewal_task *tasks, size_t task_count,
                         struct issue_limit limit, const wall_time *issued, size_t issued_count,
                         int64_t blind_hold_seconds, wall_time now);
 
+/* The part of it that is the limit of certificates for the set. */
+wall_time issue_limited_until(const struct renewal_task *tasks, size_t task_count,
+                              struct issue_limit limit, const wall_time *issued,
+                              size_t issued_count, wall_time now);
+
 struct held_facts {
     struct held_limits limits;
     wall_time now;
@@ -69,7 +75,8 @@ struct held_facts {
 struct held {
     wall_time until; /* WALL_TIME_NEVER where nothing says so; it may have passed */
     enum held_by by;
-    size_t failures;    /* since the last certificate */
+    wall_time by_source[HELD_SOURCES]; /* what each says; likewise */
+    size_t failures;                   /* since the last certificate */
     const char *reason; /* the latest failure's, borrowed from its task; NULL where there is none */
 };
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "jmap/facts/judgement.h"
 #include "policy/no_op_id.h"
 
 /* Deciding. */
@@ -33,38 +34,13 @@ static bool has_removed_live(const struct lookup_domain *facts)
     return false;
 }
 
-/* Whether what happened then stands for what is asked now, where nobody can look. */
-static bool stands_in(const struct hold *hold, wall_time then)
-{
-    return wall_time_before(hold->now,
-                            wall_time_add(then, hold->context->settings->blind_interval_seconds));
-}
-
-static void recall_blind(const struct hold *hold, const struct domain *domain,
-                         struct domain_memory *known, struct decision_facts *out)
-{
-    memory_recall(hold->context->memory, domain->id, known);
-    if (!stands_in(hold, known->forwarded_at))
-        known->forwarded_id[0] = '\0';
-    out->blind_unanswered = !domain->sent && stands_in(hold, known->unanswered_since);
-}
-
-static struct held held_of(const struct hold *hold, const struct lookup_domain *found)
-{
-    struct held_facts facts =
-        lookup_held_facts(found, hold_limits(hold->context->settings), hold->now);
-
-    facts.forced = hold_is_forced(hold);
-    return held_until(&facts);
-}
-
 void verdict_take_facts(const struct hold *hold, struct domain *domain, struct decision_facts *out)
 {
     struct lookup_domain *found = domain->facts;
 
     if (!out->looked_up)
         return;
-    struct held held = held_of(hold, found);
+    struct held held = judgement_add(out, hold->context->settings, found);
     /* What the request has taken away was refused, or issued, all the same: for these names. */
     if (domain->late && domain->refused_order == found->order &&
         wall_time_before(held.until, domain->refused_until))
@@ -73,11 +49,8 @@ void verdict_take_facts(const struct hold *hold, struct domain *domain, struct d
     domain->refused_until = held.until;
     domain->failure = held.reason;
     out->held_by = held.by;
-    out->renewable = found->renewable;
-    out->renewal_due = found->renewal_due;
-    out->refused_until = domain->refused_until;
+    out->refused_until = held.until;
     out->task_count = domain->late ? found->task_count : tasks_left(hold, found);
-    out->tasks = found->tasks;
 }
 
 /* Whether nothing has been forwarded of late, or it is taken away again. */
@@ -99,36 +72,6 @@ static bool may_change(const struct hold *hold, const struct held_create *create
                              : forwarded_id[0] && hold_removes(hold, forwarded_id));
 }
 
-/* When the decision has the server order; false where it does not. */
-static bool orders_at(const struct decision *decision, const struct decision_facts *facts,
-                      wall_time *at)
-{
-    if (!facts->looked_up || !facts->renewable || decision->row < 6 || decision->row > 8)
-        return false;
-    *at = decision->outcome == OUTCOME_FORWARD ? wall_time_later(facts->asked, facts->now)
-                                               : decision->due;
-    return true;
-}
-
-/* Decides once more where the account has no token for then. */
-static struct decision decide_in_turn(const struct hold *hold, struct domain *domain,
-                                      struct decision_facts *facts)
-{
-    const struct issue_limit limit = hold->context->settings->account_limit;
-    struct decision decision = decide(facts);
-    wall_time at;
-
-    if (limit.burst == 0 || !orders_at(&decision, facts, &at))
-        return decision;
-    domain->taken = memory_take_time(hold->context->memory, domain->id, domain->facts->provider_id,
-                                     limit, at, hold->now);
-    if (!wall_time_before(at, domain->taken))
-        return decision;
-    facts->refused_until = domain->refused_until = domain->taken;
-    facts->held_by = HELD_BY_ACCOUNT;
-    return decide(facts);
-}
-
 void verdict_settle_time(const struct hold *hold, struct domain *domain)
 {
     bool made =
@@ -145,25 +88,23 @@ static struct decision decide_create(struct hold *hold, const struct held_create
 {
     const struct hold_settings *settings = hold->context->settings;
     struct domain_memory known = {0};
-    struct decision_facts facts = {
-        .now = hold->now,
-        .asked = hold_asked_time(hold, create),
-        .forced = hold_is_forced(hold),
-        .looked_up = domain->facts && (domain->late || !hold->lookup_error),
-        .renewal_due = WALL_TIME_NEVER,
-        .refused_until = WALL_TIME_NEVER,
-        .not_due = settings->not_due,
-        .stuck_after_seconds = settings->stuck_after_seconds,
-        .on_lookup_failure = settings->on_lookup_failure,
-    };
+    struct decision_trace trace;
+    struct decision_facts facts =
+        judgement_begin(settings, hold->now, hold_asked_time(hold, create), hold_is_forced(hold));
 
+    facts.looked_up = domain->facts && (domain->late || !hold->lookup_error);
     verdict_take_facts(hold, domain, &facts);
     if (!facts.looked_up)
-        recall_blind(hold, domain, &known, &facts);
-    facts.blind_id = is_gone(hold, domain, known.forwarded_id) ? NULL : known.forwarded_id;
+        judgement_recall(&facts, settings, hold->context->memory, domain->id, &known);
+    facts.blind_unanswered = facts.blind_unanswered && !domain->sent;
+    if (is_gone(hold, domain, known.forwarded_id))
+        facts.blind_id = NULL;
     domain->late = domain->late || may_change(hold, create, domain, &facts, known.forwarded_id);
 
-    struct decision decision = decide_in_turn(hold, domain, &facts);
+    struct decision decision = judgement_decide(&facts, settings, hold->context->memory,
+                                                domain->facts, &domain->taken, &trace);
+    if (facts.looked_up)
+        domain->refused_until = facts.refused_until;
     struct verdict *verdict = &hold->verdicts[create - hold->request.creates];
     if (decision.id)
         strncpy(verdict->id, decision.id, OBJECT_ID_SIZE - 1);

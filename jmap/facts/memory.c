@@ -409,22 +409,45 @@ static bool keeps_time(const struct record *record, wall_time queued, struct iss
            wall_time_before(queued, wall_time_add(next, token));
 }
 
+/* Where it is not taken, all is left as it was. */
+static wall_time next_time(struct task_memory *memory, struct record *record,
+                           struct issue_limit limit, wall_time from, wall_time now, bool take)
+{
+    wall_time queued = record->queued, time;
+
+    strike(memory, record, &record->queued, false);
+    time = order_book_next(&memory->orders, record->provider_id, limit, from, now);
+    if (keeps_time(record, queued, limit, from, time))
+        time = queued;
+    enter(memory, record, &record->queued, take ? time : queued, false);
+    record->taken = record->taken || take;
+    return time;
+}
+
 wall_time memory_take_time(struct task_memory *memory, const char *domain_id,
                            const char *provider_id, struct issue_limit limit, wall_time from,
                            wall_time now)
 {
+    wall_time time = from;
+
     pthread_mutex_lock(&memory->lock);
     struct record *record = place_of(memory, domain_id);
+    if (record && set_provider(memory, record, provider_id))
+        time = next_time(memory, record, limit, from, now, true);
+    pthread_mutex_unlock(&memory->lock);
+    return time;
+}
+
+wall_time memory_foresee_time(struct task_memory *memory, const char *domain_id,
+                              const char *provider_id, struct issue_limit limit, wall_time from,
+                              wall_time now)
+{
     wall_time time = from;
-    if (record && set_provider(memory, record, provider_id)) {
-        wall_time queued = record->queued;
-        strike(memory, record, &record->queued, false);
-        time = order_book_next(&memory->orders, record->provider_id, limit, from, now);
-        if (keeps_time(record, queued, limit, from, time))
-            time = queued;
-        enter(memory, record, &record->queued, time, false);
-        record->taken = true;
-    }
+
+    pthread_mutex_lock(&memory->lock);
+    struct record *record = place_of(memory, domain_id);
+    if (record && set_provider(memory, record, provider_id))
+        time = next_time(memory, record, limit, from, now, false);
     pthread_mutex_unlock(&memory->lock);
     return time;
 }

@@ -123,6 +123,12 @@ void memory_note_queued(struct task_memory *memory, const char *domain_id, const
 wall_time memory_take_time(struct task_memory *memory, const char *domain_id,
                            const char *provider_id, struct issue_limit limit, wall_time from,
                            wall_time now);
+
+/* The same time, which is not taken. */
+wall_time memory_foresee_time(struct task_memory *memory, const char *domain_id,
+                              const char *provider_id, struct issue_limit limit, wall_time from,
+                              wall_time now);
+
 void memory_give_time(struct task_memory *memory, const char *domain_id, wall_time taken);
 
 /* The server's own host name; "" until it is known. */

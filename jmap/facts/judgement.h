@@ -1,0 +1,38 @@
+#ifndef RENEWGATE_JMAP_FACTS_JUDGEMENT_H
+#define RENEWGATE_JMAP_FACTS_JUDGEMENT_H
+
+/*
+ * From what a look-up found of a domain to what becomes of a create: the facts of the table, the
+ * account's limit, the decision. A hold acts upon it, an explanation tells it.
+ */
+
+#include "jmap/facts/domain_facts.h"
+#include "jmap/facts/memory.h"
+#include "policy/decide.h"
+#include "policy/held.h"
+#include "policy/hold_settings.h"
+
+/* The facts of a create for `asked`, as far as settings say them. */
+struct decision_facts judgement_begin(const struct hold_settings *settings, wall_time now,
+                                      wall_time asked, bool forced);
+
+/* Adds those of the domain. What holds it, H and its sources but for the account's limit. */
+struct held judgement_add(struct decision_facts *facts, const struct hold_settings *settings,
+                          const struct lookup_domain *found);
+
+/* Adds what stands in where nothing can be looked up; `known` has to outlive the facts. */
+void judgement_recall(struct decision_facts *facts, const struct hold_settings *settings,
+                      struct task_memory *memory, const char *domain_id,
+                      struct domain_memory *known);
+
+/*
+ * Reads the table; once more where the account has no token for then: H is in the facts then. The
+ * time of an order that may come of it is taken in the memory, and told in `*taken`, which else
+ * stays as it is: it has to be given back (memory_give_time()) where no task is made. `trace` is of
+ * the last reading.
+ */
+struct decision judgement_decide(struct decision_facts *facts, const struct hold_settings *settings,
+                                 struct task_memory *memory, const struct lookup_domain *found,
+                                 wall_time *taken, struct decision_trace *trace);
+
+#endif
