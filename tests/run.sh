@@ -121,7 +121,7 @@ if build asan; then
     # Most of them wait more than they compute.
     black_box_tests asan "not workers" "$(($(nproc) + 1))"
     step "fuzzing with a hostile server, the short form" \
-        make --no-print-directory fuzz-server CASES=60
+        make --no-print-directory fuzz-server CASES=40
 fi
 if step "build: fuzz" make --no-print-directory -j"$(nproc)" BUILD=fuzz fuzz-programs; then
     step "fuzzing, the short form" make --no-print-directory fuzz RUNS=4000

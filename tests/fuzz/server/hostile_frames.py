@@ -2,6 +2,7 @@
 
 from frames import BINARY, CLOSE as CLOSING, MORE, PING, PONG, TEXT, closing, frame
 from hostile_http import CLOSE, KEEP, RESET, SILENCE
+from hostile_json import REPEATED
 
 
 def said(payload=b"", op=TEXT, **how):
@@ -34,7 +35,7 @@ def hostile(chance, text):
         lambda: [said(text, length=chance.choice([2**63, 2**64 - 1, 2**62, 2**32, 70_000]))],
         lambda: [b"\x81\x7e\x00\x05hello", b"\x81\x7f" + b"\x00" * 7 + b"\x05hello"],
         lambda: [said(text)[:chance.randrange(1, 10)]],
-        lambda: [said(text) * chance.choice([2, 1000])],
+        lambda: [said(text) * min(chance.choice([2, 1000]), REPEATED // (len(text) + 1) + 1)],
         lambda: [said(b"\xff\xfe" + text)],
         lambda: [said(b"")],
         lambda: [said(closing(chance.choice([0, 999, 1000, 1005, 1006, 1015, 4999, 65535]),

@@ -6,6 +6,8 @@ import json
 CONTROLS = "\x1b[2J\x9b1m\u202e\u2066\u200f\x00\x7f\u0085"
 #: A document of so many nodes is not changed once more: that costs the fuzzer more than the gate.
 MANY = 10_000
+#: Bytes that an entry may become by being repeated: of a large one fewer will do.
+REPEATED = 8_000_000
 NUMBERS = [0, -1, 1, 2**31, 2**53, 2**63, 2**64, -2**63, 1e308, -0.0, 1.5]
 TEXTS = ["", " ", "#", "#k", "b", "p333333333333", "p333333333331", "x" * 300, "\ud800", "\u0000",
          "2026-02-30T25:61:61Z", "9999-12-31T23:59:59Z", "0000-00-00T00:00:00Z", "AcmeRenewal",
@@ -75,15 +77,16 @@ def many(chance, document):
     if not lists:
         return
     chosen = chance.choice(lists)
+    entry = chosen[next(iter(chosen))] if isinstance(chosen, dict) else chosen[0]
+    count = min(count, REPEATED // len(json.dumps(entry)) + 1)
     if isinstance(chosen, dict):
-        value = chosen[next(iter(chosen))]
-        chosen.update({f"n{i}": value for i in range(count)})
-    elif chance.random() < 0.5 and isinstance(chosen[0], str):
-        chosen.extend(f"{chosen[0]}{i}" for i in range(count))
-    elif isinstance(chosen[0], dict) and "id" in chosen[0] and chance.random() < 0.7:
-        chosen.extend({**chosen[0], "id": f"b{i}"} for i in range(count))
+        chosen.update({f"n{i}": entry for i in range(count)})
+    elif chance.random() < 0.5 and isinstance(entry, str):
+        chosen.extend(f"{entry}{i}" for i in range(count))
+    elif isinstance(entry, dict) and "id" in entry and chance.random() < 0.7:
+        chosen.extend({**entry, "id": f"b{i}"} for i in range(count))
     else:
-        chosen.extend([chosen[0]] * count)
+        chosen.extend([entry] * count)
 
 
 def respond_otherwise(chance, document):
@@ -97,6 +100,7 @@ def respond_otherwise(chance, document):
                                               "cyclic references", "", CONTROLS])}, "?"]
     if isinstance(responses[at], list) and responses[at]:
         error[2] = responses[at][-1]
+    often = min(chance.choice([20, 20, 3_000]), REPEATED // len(json.dumps(responses[at])) + 1)
     chance.choice([
         lambda: responses.pop(at),
         lambda: responses.insert(at, error),
@@ -105,7 +109,7 @@ def respond_otherwise(chance, document):
         lambda: chance.shuffle(responses),
         lambda: responses.reverse(),
         responses.clear,
-        lambda: responses.extend([responses[at]] * chance.choice([20, 20, 3_000])),
+        lambda: responses.extend([responses[at]] * often),
         lambda: document.__setitem__("methodResponses", error),
         lambda: document.__setitem__("createdIds", wrong_value(chance)),
     ])()
