@@ -100,14 +100,19 @@ void client_end_wait(struct client *client)
     client->head_due = MONOTONIC_NEVER;
 }
 
-/* Nobody waits for those who say nothing: whoever has been there for longest is ended. */
+/*
+ * Nobody waits for those who say nothing: whoever has been there for longest is ended. One whose
+ * request waits for the server is not gone before the next tick, and then it is another's turn.
+ */
 static void make_room(const struct downstream *downstream)
 {
-    const struct client *oldest = downstream->clients;
-    while (oldest->next != NULL)
-        oldest = oldest->next;
-    if (oldest != downstream->clients)
-        shutdown(connection_socket(oldest->connection), SHUT_RDWR);
+    struct client *oldest = NULL;
+    for (struct client *client = downstream->clients->next; client != NULL; client = client->next)
+        oldest = client->makes_room ? oldest : client;
+    if (oldest == NULL)
+        return;
+    oldest->makes_room = true;
+    shutdown(connection_socket(oldest->connection), SHUT_RDWR);
 }
 
 static struct client *client_create(struct downstream *downstream,

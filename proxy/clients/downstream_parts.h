@@ -68,6 +68,7 @@ struct client {
     struct keypair *keypair; /* that its TLS uses; NULL without TLS */
     char peer[NETWORK_ADDRESS_TEXT_SIZE];
     bool is_trusted; /* what it says of whom it speaks for is believed */
+    bool makes_room; /* it has been ended for others, and may take a moment to be gone */
     char *target;
     size_t target_len;
     size_t target_capacity;

@@ -12,6 +12,12 @@
 #include "proxy/clients/downstream.h"
 #include "proxy/config.h"
 
+/*
+ * Milliseconds within which the server must have answered one. An answer is a line of text, and no
+ * CA waits for longer; who comes with invented ones holds no connection beyond that.
+ */
+#define CHALLENGE_TIMEOUT 10000
+
 /* Whether this reads a challenge: GET or HEAD of the well-known path and one token, nothing more.
  */
 bool challenge_is_asked(const struct arrival *arrival);

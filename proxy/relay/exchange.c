@@ -302,6 +302,7 @@ static void relay(struct exchange *exchange)
         .any_issuer = exchange->any_issuer,
         .whole = exchange->is_session,
         .identity = exchange->is_session,
+        .timeout_ms = exchange->context->only_challenges ? CHALLENGE_TIMEOUT : 0,
         .arena = exchange->arena,
     };
     size_t length = 0;

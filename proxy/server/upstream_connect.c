@@ -189,15 +189,12 @@ void connect_end(struct connection *connection)
     drop_handle(connection);
 }
 
+/* Nothing of a request has gone out, whatever it is: also where the time for it is over. */
 static enum upstream_failure failure_of(CURLcode code)
 {
     switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
         return UPSTREAM_RESOLVE;
-    case CURLE_COULDNT_CONNECT:
-        return UPSTREAM_CONNECT;
-    case CURLE_OPERATION_TIMEDOUT:
-        return UPSTREAM_TIMEOUT;
     case CURLE_OUT_OF_MEMORY:
         return UPSTREAM_MEMORY;
     case CURLE_SSL_CONNECT_ERROR:
@@ -207,7 +204,7 @@ static enum upstream_failure failure_of(CURLcode code)
     case CURLE_SSL_CERTPROBLEM:
         return UPSTREAM_TLS;
     default:
-        return UPSTREAM_BROKEN;
+        return UPSTREAM_CONNECT;
     }
 }
 

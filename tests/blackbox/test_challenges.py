@@ -12,6 +12,7 @@ from canned import Canned, answer
 from certificates import Authority
 from gate import Gate
 from plain_client import receive
+from wire import Upstream
 
 PATH = "/.well-known/acme-challenge/"
 TOKEN = PATH + "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0"
@@ -109,6 +110,30 @@ def test_who_fills_it_stops_no_challenge(tls, said):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as ca:
             ca.sendall(f"GET {TOKEN} HTTP/1.1\r\nHost: mail.example\r\n\r\n".encode())
             assert receive(ca) == (200, b"LoqX.thumb")
+
+
+def hangs(line, request):
+    """A server that never answers a token that it does not know."""
+    if request.target.endswith(b"/x"):
+        line.socket.settimeout(60)
+        line.more()
+    line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nthumb")
+
+
+def test_who_waits_for_the_server_stops_no_challenge(tls):
+    """Requests for invented tokens, which a server may never answer."""
+    invented = TOKEN.rsplit("/", 1)[0] + "/x"
+    with Upstream(hangs) as server, start(server, IDLE_TIMEOUT="1h", WORKERS=1, **tls) as gate, \
+            contextlib.ExitStack() as open_clients:
+        port = plain_port(gate)
+        for _ in range(100):
+            client = open_clients.enter_context(socket.create_connection(("127.0.0.1", port), 60))
+            client.sendall(f"GET {invented} HTTP/1.1\r\nHost: mail.example\r\n\r\n".encode())
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as ca:
+            ca.sendall(f"GET {TOKEN} HTTP/1.1\r\nHost: mail.example\r\n\r\n".encode())
+            assert receive(ca) == (200, b"thumb")
+        # The last of them has been cut off by nobody; it does not wait for an hour either.
+        assert receive(client)[0] == 504
 
 
 @pytest.mark.workers

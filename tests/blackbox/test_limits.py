@@ -154,22 +154,30 @@ def test_the_largest_request(standin):
                             {"Authorization": basic("admin")})[0] == 200
 
 
-def test_a_server_that_cannot_be_connected_to():
-    """A queue of connections that nobody accepts, full: what comes more is not answered."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
-        port = server.getsockname()[1]
-        queued = []
+@contextlib.contextmanager
+def unreachable():
+    """A server's port: a queue of connections that nobody accepts, full. What comes more is not
+    answered."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, \
+            contextlib.ExitStack() as queued:
         for _ in range(4):
-            client = socket.socket()
+            client = queued.enter_context(socket.socket())
             client.setblocking(False)
-            client.connect_ex(("127.0.0.1", port))
-            queued.append(client)
-        with Gate(port, CONNECT_TIMEOUT="200ms", IDLE_TIMEOUT=LONG) as gate:
-            status, _, body = gate.request("GET", "/x")
-        for client in queued:
-            client.close()
-    assert (status, json.loads(body)["status"]) == (504, 504)
-    assert any('"kind":"timeout"' in line for line in gate.lines)
+            client.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+def test_a_server_that_cannot_be_connected_to():
+    """Of a create it is known that no task was made of it: nothing was sent."""
+    with unreachable() as port, Gate(port, CONNECT_TIMEOUT="200ms", IDLE_TIMEOUT=LONG) as gate:
+        status, _, body = gate.request("GET", "/x")
+        assert (status, json.loads(body)["status"]) == (502, 502)
+        assert any('"kind":"connect"' in line for line in gate.lines)
+        document = {"using": [], "methodCalls": [["x:Task/set", {"create": {"k": CREATE}}, "c"]]}
+        assert gate.request("POST", "/jmap/", json.dumps(document).encode())[0] == 502
+        decision, = gate.decisions(1)
+    assert (decision["outcome"], decision["why"]) == (
+        "rejected", "the request did not reach the server")
 
 
 def test_a_look_up_that_takes_too_long(standin):
