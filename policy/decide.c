@@ -274,22 +274,3 @@ struct decision decide(const struct decision_facts *facts)
 
     return decide_by_rows(facts, &trace);
 }
-
-const char *outcome_name(enum outcome outcome)
-{
-    switch (outcome) {
-    case OUTCOME_FORWARD:
-        return "forward";
-    case OUTCOME_SCHEDULE:
-        return "schedule";
-    case OUTCOME_EXISTING:
-        return "existing";
-    case OUTCOME_MOVE:
-        return "move";
-    case OUTCOME_NO_OP:
-        return "noop";
-    case OUTCOME_REFUSE:
-        return "refuse";
-    }
-    return "unknown";
-}

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "policy/held.h"
+#include "policy/outcome.h"
 #include "policy/refusal.h"
 #include "policy/renewal_task.h"
 #include "policy/wall_time.h"
@@ -42,15 +43,6 @@ struct decision_facts {
     enum lookup_failure_mode on_lookup_failure;
 };
 
-enum outcome {
-    OUTCOME_FORWARD,  /* the create goes on as it is */
-    OUTCOME_SCHEDULE, /* the create goes on with `due` in place of its own time */
-    OUTCOME_EXISTING, /* answered with `task` (or `blind_id` in row 9) */
-    OUTCOME_MOVE,     /* `task` is moved to `due` and answered */
-    OUTCOME_NO_OP,    /* answered with an id that never existed */
-    OUTCOME_REFUSE,   /* answered with the server's serverUnavailable */
-};
-
 struct decision {
     enum outcome outcome;
     unsigned row;    /* of the table; 8 also for a domain that is not renewable */
@@ -79,8 +71,5 @@ struct decision_trace {
 
 /* decide(), with the way to the decision. */
 struct decision decide_by_rows(const struct decision_facts *facts, struct decision_trace *trace);
-
-/* "forward", "schedule", "existing", "move", "noop", "refuse": the log's and the metrics' word. */
-const char *outcome_name(enum outcome outcome);
 
 #endif

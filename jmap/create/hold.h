@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "jmap/create/hold_report.h"
 #include "policy/hold_settings.h"
 
 struct hold;
@@ -59,22 +60,6 @@ struct hold_answer {
 };
 
 struct queue_change; /* jmap/tidy/queue_change.h */
-
-/* One decision, for the log and the metrics. Strings are valid during the call only. */
-struct hold_report {
-    const char *domain_id;
-    const char *domain_name; /* NULL where no look-up told it */
-    const char *outcome;
-    const char *why;
-    const char *id; /* the answered task's, NULL where there is none */
-    bool forwarded; /* the create went to the server as a real one, and was not rejected */
-    unsigned row;
-    bool observed; /* mode observe: decided, not acted upon */
-    wall_time due;
-    wall_time renewal_due;
-    wall_time refused_until;
-    const char *failure; /* why its last order failed, NULL where none did since its certificate */
-};
 
 /* What the hold needs of the world around it. All borrowed for the hold's lifetime. */
 struct hold_context {

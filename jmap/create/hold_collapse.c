@@ -98,17 +98,15 @@ static bool needs_collapse(const struct hold *hold, const struct domain *domain,
     return needed;
 }
 
-static void tell_change(void *user, const struct collapse_change *change)
+static void tell_change(void *user, const struct queue_change *change)
 {
     struct hold *hold = user;
     struct domain *domain = &hold->domains[hold->next_collapse];
-    const struct queue_change told =
-        queue_change_of_collapse(change, domain->id, domain->facts->name);
 
     if (change->survivor)
         strncpy(domain->survivor, change->survivor, OBJECT_ID_SIZE - 1);
     if (hold->context->changed)
-        hold->context->changed(hold->context->user, &told);
+        hold->context->changed(hold->context->user, change);
 }
 
 static wall_time time_now(void *user)
@@ -137,6 +135,7 @@ static bool begin_collapse(struct hold *hold, const struct domain *domain,
         return false;
     hold->collapse = collapse_create(&(struct collapse_order){
         .domain_id = facts->id,
+        .domain_name = facts->name,
         .task_ids = list.ids,
         .task_count = list.count,
         .refused_until = domain->refused_until,

@@ -77,7 +77,7 @@ void hold_report_dns(const struct hold *hold, size_t i)
                           &(struct hold_report){
                               .domain_id = domain->id,
                               .domain_name = facts ? facts->name : NULL,
-                              .outcome = made ? "dns_only" : "rejected",
+                              .outcome = made ? OUTCOME_DNS_ONLY : OUTCOME_REJECTED,
                               .why = made    ? verdict->decision.why
                                      : error ? error
                                              : "the server refused the request",

@@ -173,7 +173,7 @@ void hold_report_verdict(const struct hold *hold, size_t i)
     struct hold_report report = {
         .domain_id = domain->id,
         .domain_name = facts && !hold->lookup_error ? facts->name : NULL,
-        .outcome = outcome_name(verdict->decision.outcome),
+        .outcome = verdict->decision.outcome,
         .why = hold->lookup_error && facts ? hold->lookup_error : verdict->decision.why,
         .id = verdict->id[0] ? verdict->id : NULL,
         .row = verdict->decision.row,
@@ -187,7 +187,7 @@ void hold_report_verdict(const struct hold *hold, size_t i)
     };
 
     if (rejected && !report.observed) {
-        report.outcome = "rejected";
+        report.outcome = OUTCOME_REJECTED;
         report.why = verdict->error[0]        ? verdict->error
                      : hold->main_status == 0 ? "the request did not reach the server"
                                               : "the server refused the request";
@@ -195,7 +195,7 @@ void hold_report_verdict(const struct hold *hold, size_t i)
         report.forwarded = false;
     }
     if (verdict->state == VERDICT_UNKNOWN && !report.observed) {
-        report.outcome = "unknown";
+        report.outcome = OUTCOME_UNKNOWN;
         report.why = "the server's answer was lost: it may have done what was asked";
         report.id = NULL;
         report.forwarded = domain->sent;

@@ -157,7 +157,7 @@ static void tell_cleared(struct sweep *sweep, const struct inventory_task *task)
 
     tell(sweep, &(struct queue_change){.domain_id = task->domain_id,
                                        .domain_name = domain ? domain->name : NULL,
-                                       .action = "cleared",
+                                       .action = QUEUE_CLEARED,
                                        .id = task->id,
                                        .due = WALL_TIME_NEVER,
                                        .old_state = "Failed",

@@ -109,25 +109,23 @@ static void tell_task(const struct sweep_context *context, const struct lookup_d
                       const struct outlook *outlook, size_t i)
 {
     const struct renewal_task *task = &outlook->tasks[i];
-    struct collapse_change change = {
-        .task = task, .due = WALL_TIME_NEVER, .survivor = stays(outlook)};
+    struct queue_change change = queue_change_of(QUEUE_DESTROYED, task, found->id, found->name);
 
+    change.survivor = stays(outlook);
     switch (outlook->fates[i]) {
     case COLLAPSE_REWRITTEN:
         change.due = outlook->plan.due;
-        change.action = collapse_action_of_move(task, change.due);
+        change.action = queue_action_of_move(task, change.due);
         break;
     case COLLAPSE_REMOVED:
-        change.action = COLLAPSE_DESTROYED;
         break;
     case COLLAPSE_YIELDS:
-        change.action = COLLAPSE_SUPERSEDED;
+        change.action = QUEUE_SUPERSEDED;
         break;
     default:
         return;
     }
-    const struct queue_change told = queue_change_of_collapse(&change, found->id, found->name);
-    context->changed(context->user, &told);
+    context->changed(context->user, &change);
 }
 
 static void tell_made(const struct sweep_context *context, const struct lookup_domain *found,
@@ -135,7 +133,7 @@ static void tell_made(const struct sweep_context *context, const struct lookup_d
 {
     context->changed(context->user, &(struct queue_change){.domain_id = found->id,
                                                            .domain_name = found->name,
-                                                           .action = "scheduled",
+                                                           .action = QUEUE_SCHEDULED,
                                                            .id = id,
                                                            .due = due,
                                                            .old_due = WALL_TIME_NEVER});
@@ -220,15 +218,13 @@ enum upkeep_step upkeep_woken(struct upkeep *upkeep)
 
 /* What is to be changed. */
 
-static void collapsed(void *user, const struct collapse_change *change)
+static void collapsed(void *user, const struct queue_change *change)
 {
     struct upkeep *upkeep = user;
-    const struct queue_change told =
-        queue_change_of_collapse(change, upkeep->found.id, upkeep->found.name);
 
     if (change->survivor)
         note_task(upkeep, change->survivor);
-    upkeep->context->changed(upkeep->context->user, &told);
+    upkeep->context->changed(upkeep->context->user, change);
 }
 
 static wall_time collapse_now(void *user)
@@ -254,6 +250,7 @@ static enum upkeep_step start_collapse(struct upkeep *upkeep, const char *made)
     if (ids)
         upkeep->collapse = collapse_create(&(struct collapse_order){
             .domain_id = found->id,
+            .domain_name = found->name,
             .task_ids = ids,
             .task_count = count,
             .refused_until = outlook->refused_until,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/tidy/queue_change.h"
 #include "jmap/wire/object_id.h"
 #include "jmap/wire/own_request.h"
 #include "policy/decide.h"
@@ -52,26 +53,6 @@ struct collapse {
 static void send_read(struct collapse *collapse);
 static void send_removals(struct collapse *collapse);
 
-enum collapse_action collapse_action_of_move(const struct renewal_task *task, wall_time due)
-{
-    return wall_time_before(due, task->due) ? COLLAPSE_ADVANCED : COLLAPSE_POSTPONED;
-}
-
-const char *collapse_action_name(enum collapse_action action)
-{
-    switch (action) {
-    case COLLAPSE_POSTPONED:
-        return "postponed";
-    case COLLAPSE_ADVANCED:
-        return "advanced";
-    case COLLAPSE_DESTROYED:
-        return "destroyed";
-    case COLLAPSE_SUPERSEDED:
-        return "superseded";
-    }
-    return "unknown";
-}
-
 static void end(struct collapse *collapse, const char *error)
 {
     collapse->stage = STAGE_END;
@@ -97,24 +78,26 @@ static void send(struct collapse *collapse, enum stage stage)
         end(collapse, "out of memory");
 }
 
-static void tell_all(struct collapse *collapse, enum collapse_action action, size_t i,
-                     wall_time due, const char *survivor)
+static void tell(struct collapse *collapse, enum queue_action action, size_t i, wall_time due,
+                 const char *survivor)
 {
-    const struct collapse_change change = {
-        .action = action, .task = &collapse->tasks[i], .due = due, .survivor = survivor};
+    struct queue_change change = queue_change_of(action, &collapse->tasks[i], collapse->domain_id,
+                                                 collapse->order.domain_name);
 
+    change.due = due;
+    change.survivor = survivor;
     collapse->order.changed(collapse->order.user, &change);
 }
 
-static void tell_removed(struct collapse *collapse, enum collapse_action action, size_t i)
+static void tell_removed(struct collapse *collapse, enum queue_action action, size_t i)
 {
-    tell_all(collapse, action, i, WALL_TIME_NEVER, collapse->survivor);
+    tell(collapse, action, i, WALL_TIME_NEVER, collapse->survivor);
 }
 
 static void tell_moved(struct collapse *collapse, size_t i)
 {
-    tell_all(collapse, collapse_action_of_move(&collapse->tasks[i], collapse->due), i,
-             collapse->due, collapse->tasks[i].id);
+    tell(collapse, queue_action_of_move(&collapse->tasks[i], collapse->due), i, collapse->due,
+         collapse->tasks[i].id);
 }
 
 static const char *next_id(const struct collapse *collapse)
@@ -124,7 +107,7 @@ static const char *next_id(const struct collapse *collapse)
 
 static void tell_yielded(struct collapse *collapse, size_t i)
 {
-    tell_all(collapse, COLLAPSE_SUPERSEDED, i, WALL_TIME_NEVER, next_id(collapse));
+    tell(collapse, QUEUE_SUPERSEDED, i, WALL_TIME_NEVER, next_id(collapse));
 }
 
 /* Reading. */
@@ -447,7 +430,7 @@ static bool note_destroyed(struct collapse *collapse, const json_t *set)
         if (!refusal && !json_object_get(destroyed, id))
             continue;
         if (!refusal)
-            tell_removed(collapse, COLLAPSE_DESTROYED, i);
+            tell_removed(collapse, QUEUE_DESTROYED, i);
         deal_with(collapse, i);
     }
     json_decref(destroyed);
@@ -506,7 +489,7 @@ static bool note_failed(struct collapse *collapse, const json_t *set, size_t i)
         collapse->request.incomplete |=
             json_array_append_new(collapse->yielded, json_string(id)) != 0;
     } else if (updated) {
-        tell_removed(collapse, COLLAPSE_SUPERSEDED, i);
+        tell_removed(collapse, QUEUE_SUPERSEDED, i);
     } else if (is_running(refusal)) {
         collapse->running = yields ? id : collapse->running;
     } else if (is_forbidden(refusal)) {
@@ -584,8 +567,7 @@ static void feed_put_off(struct collapse *collapse)
     if (!json_object_get(json_object_get(set, "updated"), next_id(collapse)))
         collapse->changed_meanwhile = true;
     else if (next_is_newborn(collapse))
-        tell_all(collapse, COLLAPSE_SUPERSEDED, collapse->next_at, WALL_TIME_NEVER,
-                 collapse->running);
+        tell(collapse, QUEUE_SUPERSEDED, collapse->next_at, WALL_TIME_NEVER, collapse->running);
     else
         tell_moved(collapse, collapse->next_at);
     send_removals(collapse);

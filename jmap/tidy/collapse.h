@@ -23,31 +23,12 @@
 #include "policy/collapse.h"
 
 struct collapse;
+struct queue_change; /* jmap/tidy/queue_change.h */
 
-enum collapse_action {
-    COLLAPSE_POSTPONED, /* the one that stays: given its due time; if refused, attempts forgotten */
-    COLLAPSE_ADVANCED,  /* the same, where that is earlier than it was */
-    COLLAPSE_DESTROYED, /* it was there twice */
-    COLLAPSE_SUPERSEDED, /* the same, written as Failed */
-};
-
-/* What becomes of the one that stays, when it is given another due time. */
-enum collapse_action collapse_action_of_move(const struct renewal_task *task, wall_time due);
-
-/* "postponed" and so on. */
-const char *collapse_action_name(enum collapse_action action);
-
-/* One change, made or (in a dry run) to be made. Valid during the call only. */
-struct collapse_change {
-    enum collapse_action action;
-    const struct renewal_task *task; /* as it was */
-    wall_time due;                   /* with COLLAPSE_POSTPONED and COLLAPSE_ADVANCED */
-    const char *survivor;            /* the id of the one that stays */
-};
-
-/* Copied, but for `user`. */
+/* Copied, but for `domain_name` and `user`. */
 struct collapse_order {
     const char *domain_id;
+    const char *domain_name;     /* as it is told; may be NULL */
     const char *const *task_ids; /* all of the domain that are known; some may be gone */
     size_t task_count;
     wall_time refused_until; /* H from all but these tasks */
@@ -60,7 +41,7 @@ struct collapse_order {
     bool upkeep;
     int64_t stuck_after_seconds;
     wall_time (*now)(void *user);
-    void (*changed)(void *user, const struct collapse_change *change);
+    void (*changed)(void *user, const struct queue_change *change);
     void *user;
 };
 

@@ -6,16 +6,16 @@
 #define TIMELINE_HEIGHT 112
 #define LIFE_WIDTH 300
 
-const char *status_chart_class(enum metrics_outcome outcome)
+const char *status_chart_class(enum outcome outcome)
 {
     switch (outcome) {
-    case METRICS_FORWARD:
-    case METRICS_SCHEDULE:
+    case OUTCOME_FORWARD:
+    case OUTCOME_SCHEDULE:
         return "sent";
-    case METRICS_REFUSE:
+    case OUTCOME_REFUSE:
         return "moot";
-    case METRICS_REJECTED:
-    case METRICS_UNKNOWN:
+    case OUTCOME_REJECTED:
+    case OUTCOME_UNKNOWN:
         return "bad";
     default:
         return "kept";
@@ -25,7 +25,7 @@ const char *status_chart_class(enum metrics_outcome outcome)
 static uint64_t slot_total(const struct history_slot *slot)
 {
     uint64_t total = 0;
-    for (size_t i = 0; i < METRICS_OUTCOMES; i++)
+    for (size_t i = 0; i < OUTCOMES; i++)
         total += slot->counts[i];
     return total;
 }
@@ -35,7 +35,7 @@ static void put_bar(struct markup *markup, const struct history_slot *slot, size
                     uint64_t most)
 {
     uint64_t bottom = TIMELINE_HEIGHT - 2;
-    for (size_t i = 0; i < METRICS_OUTCOMES; i++) {
+    for (size_t i = 0; i < OUTCOMES; i++) {
         uint64_t height = slot->counts[i] * (uint64_t)(TIMELINE_HEIGHT - 16) / most;
         if (slot->counts[i] == 0)
             continue;
@@ -46,7 +46,7 @@ static void put_bar(struct markup *markup, const struct history_slot *slot, size
         markup_put(markup,
                    "<rect class=\"%s\" x=\"%zu\" y=\"%" PRIu64 "\" width=\"%d\" height=\"%" PRIu64
                    "\"/>",
-                   status_chart_class((enum metrics_outcome)i), place * SLOT_WIDTH + 1, bottom,
+                   status_chart_class((enum outcome)i), place * SLOT_WIDTH + 1, bottom,
                    SLOT_WIDTH - 2, height);
     }
 }

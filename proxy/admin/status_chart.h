@@ -10,7 +10,7 @@
 #include "proxy/admin/markup.h"
 
 /* The style sheet's class for an outcome: how the timeline and its key colour it. */
-const char *status_chart_class(enum metrics_outcome outcome);
+const char *status_chart_class(enum outcome outcome);
 
 /* The last day's decisions, a bar a quarter of an hour. */
 void status_chart_timeline(struct markup *markup, const struct history_view *history);

@@ -46,8 +46,8 @@ static json_t *gate_json(const struct status *status)
 static json_t *totals_json(const struct history_view *history)
 {
     json_t *totals = json_object();
-    for (size_t i = 0; i < METRICS_OUTCOMES; i++) {
-        const char *name = metrics_outcome_name((enum metrics_outcome)i);
+    for (size_t i = 0; i < OUTCOMES; i++) {
+        const char *name = outcome_name((enum outcome)i);
         if (json_object_set_new(totals, name, json_integer((json_int_t)history->totals[i])) != 0) {
             json_decref(totals);
             return NULL;
@@ -59,8 +59,8 @@ static json_t *totals_json(const struct history_view *history)
 static json_t *slot_json(const struct history_slot *slot)
 {
     json_t *json = json_pack("{s:o}", "begins", time_json(slot->begins));
-    for (size_t i = 0; json != NULL && i < METRICS_OUTCOMES; i++) {
-        const char *name = metrics_outcome_name((enum metrics_outcome)i);
+    for (size_t i = 0; json != NULL && i < OUTCOMES; i++) {
+        const char *name = outcome_name((enum outcome)i);
         if (slot->counts[i] > 0 &&
             json_object_set_new(json, name, json_integer(slot->counts[i])) != 0) {
             json_decref(json);
@@ -74,7 +74,7 @@ static json_t *decision_json(const struct history_decision *decision)
 {
     return json_pack("{s:o,s:o,s:s,s:s,s:i,s:s,s:o,s:b}", "at", time_json(decision->at), "domain",
                      text_json(decision->domain), "domain_id", decision->domain_id, "outcome",
-                     metrics_outcome_name(decision->outcome), "row", (int)decision->row, "why",
+                     outcome_name(decision->outcome), "row", (int)decision->row, "why",
                      decision->why, "id", text_json(decision->id), "observed",
                      (int)decision->observed);
 }

@@ -12,15 +12,15 @@
 #define RECENT_SHOWN 6
 
 /* What each outcome means. */
-static const char *const outcome_words[METRICS_OUTCOMES] = {
-    [METRICS_FORWARD] = "Sent to the server as a renewal",
-    [METRICS_SCHEDULE] = "Sent, to run later",
-    [METRICS_EXISTING] = "Answered with a task that was there",
-    [METRICS_MOVE] = "Answered with a task that was moved",
-    [METRICS_NO_OP] = "Answered as done: not due",
-    [METRICS_REFUSE] = "Refused for the moment",
-    [METRICS_REJECTED] = "Rejected by the server",
-    [METRICS_UNKNOWN] = "Sent, and the answer was lost",
+static const char *const outcome_words[OUTCOMES] = {
+    [OUTCOME_FORWARD] = "Sent to the server as a renewal",
+    [OUTCOME_SCHEDULE] = "Sent, to run later",
+    [OUTCOME_EXISTING] = "Answered with a task that was there",
+    [OUTCOME_MOVE] = "Answered with a task that was moved",
+    [OUTCOME_NO_OP] = "Answered as done: not due",
+    [OUTCOME_REFUSE] = "Refused for the moment",
+    [OUTCOME_REJECTED] = "Rejected by the server",
+    [OUTCOME_UNKNOWN] = "Sent, and the answer was lost",
 };
 
 static const char *const standing_words[STANDINGS] = {
@@ -103,7 +103,7 @@ static void put_header(struct markup *markup, const struct status *status)
     markup_put(markup, "<dl class=\"tiles\">");
     const uint64_t *totals = status->history.totals;
     put_tile(markup, "Creates in the last day", status->history.total);
-    put_tile(markup, "Sent to the server", totals[METRICS_FORWARD] + totals[METRICS_SCHEDULE]);
+    put_tile(markup, "Sent to the server", totals[OUTCOME_FORWARD] + totals[OUTCOME_SCHEDULE]);
     put_tile(markup, "Domains seen", status->domain_count);
     put_tile(markup, "Held by the CA", status->held.total);
     put_tile(markup, "Expired or missing",
@@ -119,7 +119,7 @@ static void put_counts(struct markup *markup, const struct history_view *history
     markup_put(markup, "<table><caption class=\"hide\">Decisions of the last day by outcome"
                        "</caption><thead><tr><th scope=\"col\">What became of a create</th>"
                        "<th scope=\"col\" class=\"count\">Count</th></tr></thead><tbody>");
-    for (enum metrics_outcome outcome = 0; outcome < METRICS_OUTCOMES; outcome++) {
+    for (enum outcome outcome = 0; outcome < OUTCOMES; outcome++) {
         markup_put(markup,
                    "<tr><td><svg class=\"key\" viewBox=\"0 0 10 10\" aria-hidden=\"true\">"
                    "<rect class=\"%s\" width=\"10\" height=\"10\" rx=\"2\"/></svg>%s</td>"
@@ -140,8 +140,8 @@ static void put_hours(struct markup *markup, const struct history_view *history)
         uint64_t total = 0;
         for (size_t i = hour * 4; i < hour * 4 + 4; i++) {
             const uint32_t *counts = history->slots[i].counts;
-            sent += (uint64_t)counts[METRICS_FORWARD] + counts[METRICS_SCHEDULE];
-            for (size_t outcome = 0; outcome < METRICS_OUTCOMES; outcome++)
+            sent += (uint64_t)counts[OUTCOME_FORWARD] + counts[OUTCOME_SCHEDULE];
+            for (size_t outcome = 0; outcome < OUTCOMES; outcome++)
                 total += counts[outcome];
         }
         markup_put(markup, "<tr><td>");

@@ -55,11 +55,12 @@ static void print_json(const struct printer *printer, const struct queue_change 
 {
     char due[WALL_TIME_TEXT_SIZE];
     char old_due[WALL_TIME_TEXT_SIZE];
-    json_t *object = json_pack(
-        "{s:s, s:s, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*}", "action", change->action,
-        "domain_id", change->domain_id, "domain", change->domain_name, "id", change->id, "due",
-        time_text(change->due, due), "survivor", change->survivor, "old_state", change->old_state,
-        "old_due", time_text(change->old_due, old_due), "old_reason", change->old_reason);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*}", "action",
+                  queue_action_name(change->action), "domain_id", change->domain_id, "domain",
+                  change->domain_name, "id", change->id, "due", time_text(change->due, due),
+                  "survivor", change->survivor, "old_state", change->old_state, "old_due",
+                  time_text(change->old_due, old_due), "old_reason", change->old_reason);
     char *text = object != NULL ? json_text_write_ascii(object, JSON_COMPACT) : NULL;
     if (text != NULL)
         fprintf(printer->out, "%s\n", text);
@@ -80,7 +81,7 @@ static void print_row(const struct printer *printer, const struct queue_change *
     if (printer->changes == 0)
         fprintf(printer->out, "%-10s  %-30s  %-13s  %-20s  %-20s  %s\n", "ACTION", "DOMAIN", "TASK",
                 "WAS DUE", "IS DUE", "STAYS");
-    fprintf(printer->out, "%-10s  ", change->action);
+    fprintf(printer->out, "%-10s  ", queue_action_name(change->action));
     plain_text_print(printer->out, name, 30);
     fputs("  ", printer->out);
     plain_text_print(printer->out, or_dash(change->id), 13);

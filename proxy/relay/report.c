@@ -35,7 +35,8 @@ void report_decision(const struct gate *gate, const struct arrival *arrival, mon
     metrics_count_decision(gate->metrics, decision->outcome, reached);
     history_note(gate->history, decision, clock_wall());
     log_event(gate->log, LOG_LEVEL_INFO, "decision", log_text("domain_id", decision->domain_id),
-              log_text("domain", decision->domain_name), log_text("outcome", decision->outcome),
+              log_text("domain", decision->domain_name),
+              log_text("outcome", outcome_name(decision->outcome)),
               log_number("row", decision->row), log_text("why", decision->why),
               log_text("id", decision->id), log_flag("observed", decision->observed),
               log_time("due", decision->due), log_time("renewal_due", decision->renewal_due),
@@ -54,7 +55,8 @@ void report_skip(const struct gate *gate, const struct sweep_skip *skip)
 void report_change(const struct gate *gate, const char *peer, const struct queue_change *change)
 {
     metrics_count_change(gate->metrics, change->action);
-    log_event(gate->log, LOG_LEVEL_INFO, "queue changed", log_text("action", change->action),
+    log_event(gate->log, LOG_LEVEL_INFO, "queue changed",
+              log_text("action", queue_action_name(change->action)),
               log_text("domain_id", change->domain_id), log_text("domain", change->domain_name),
               log_text("id", change->id), log_time("due", change->due),
               log_text("survivor", change->survivor), log_text("old_state", change->old_state),

@@ -5,7 +5,7 @@
  * What the log, the metrics and the status page are told of one exchange with the server.
  */
 
-#include "jmap/create/hold.h"
+#include "jmap/create/hold_report.h"
 #include "jmap/queue/sweep_context.h"
 #include "proxy/base/clock.h"
 #include "proxy/clients/downstream.h"

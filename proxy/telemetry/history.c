@@ -42,7 +42,7 @@ static wall_time slot_begin(wall_time time)
     return (wall_time){time.seconds - time.seconds % HISTORY_SLOT_SECONDS};
 }
 
-static void count(struct history *history, enum metrics_outcome outcome, wall_time now)
+static void count(struct history *history, enum outcome outcome, wall_time now)
 {
     wall_time begins = slot_begin(now);
     struct history_slot *slot = slot_at(history, begins);
@@ -55,11 +55,11 @@ void history_note(struct history *history, const struct hold_report *decision, w
 {
     struct history_decision entry = {
         .at = now,
-        .outcome = metrics_outcome(decision->outcome),
+        .outcome = decision->outcome,
         .row = decision->row,
         .observed = decision->observed,
     };
-    if (entry.outcome == METRICS_OUTCOMES)
+    if (entry.outcome >= OUTCOMES)
         return;
     utf8_copy(entry.domain_id, sizeof entry.domain_id, decision->domain_id);
     utf8_copy(entry.why, sizeof entry.why, decision->why);
@@ -80,7 +80,7 @@ static void read_slots(struct history *history, wall_time now, struct history_vi
         const struct history_slot *slot = slot_at(history, begins);
         bool current = wall_time_equal(slot->begins, begins);
         out->slots[i] = current ? *slot : (struct history_slot){.begins = begins};
-        for (size_t outcome = 0; outcome < METRICS_OUTCOMES; outcome++) {
+        for (size_t outcome = 0; outcome < OUTCOMES; outcome++) {
             out->totals[outcome] += out->slots[i].counts[outcome];
             out->total += out->slots[i].counts[outcome];
         }

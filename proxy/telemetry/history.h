@@ -12,11 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "jmap/create/hold.h"
-#include "jmap/wire/object_id.h"
+#include "jmap/create/hold_report.h"
 #include "jmap/facts/sighting.h"
+#include "jmap/wire/object_id.h"
 #include "policy/wall_time.h"
-#include "proxy/telemetry/metrics.h"
 
 #define HISTORY_SLOT_SECONDS 900
 #define HISTORY_SLOTS 96
@@ -27,7 +26,7 @@ struct history;
 
 struct history_slot {
     wall_time begins;
-    uint32_t counts[METRICS_OUTCOMES];
+    uint32_t counts[OUTCOMES];
 };
 
 /* One decision; texts that do not fit are cut. */
@@ -37,14 +36,14 @@ struct history_decision {
     char domain_id[OBJECT_ID_SIZE];
     char id[OBJECT_ID_SIZE]; /* the answered task's, or "" */
     char why[HISTORY_WHY_SIZE];
-    enum metrics_outcome outcome;
+    enum outcome outcome;
     unsigned row;
     bool observed;
 };
 
 struct history_view {
     struct history_slot slots[HISTORY_SLOTS]; /* oldest first, the last one is now's */
-    uint64_t totals[METRICS_OUTCOMES];        /* of all slots */
+    uint64_t totals[OUTCOMES];                /* of all slots */
     uint64_t total;
     struct history_decision recent[HISTORY_RECENT]; /* latest first */
     size_t recent_count;

@@ -6,19 +6,6 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/version.h"
 
-static const char *const outcome_names[METRICS_OUTCOMES] = {
-    [METRICS_FORWARD] = "forward",   [METRICS_SCHEDULE] = "schedule",
-    [METRICS_EXISTING] = "existing", [METRICS_MOVE] = "move",
-    [METRICS_NO_OP] = "noop",        [METRICS_REFUSE] = "refuse",
-    [METRICS_REJECTED] = "rejected", [METRICS_UNKNOWN] = "unknown",
-};
-
-static const char *const change_names[METRICS_CHANGES] = {
-    [METRICS_POSTPONED] = "postponed", [METRICS_ADVANCED] = "advanced",
-    [METRICS_DESTROYED] = "destroyed", [METRICS_SUPERSEDED] = "superseded",
-    [METRICS_SCHEDULED] = "scheduled", [METRICS_CLEARED] = "cleared",
-};
-
 static const char *const refusal_names[METRICS_REFUSALS] = {
     [METRICS_NO_ROOM] = "no_room",
     [METRICS_TOO_MUCH] = "too_much",
@@ -49,34 +36,17 @@ static uint64_t value(const counter *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-enum metrics_outcome metrics_outcome(const char *name)
+void metrics_count_decision(struct metrics *metrics, enum outcome outcome, bool reached)
 {
-    size_t i = 0;
-    while (i < METRICS_OUTCOMES && strcmp(outcome_names[i], name) != 0)
-        i++;
-    return (enum metrics_outcome)i;
-}
-
-const char *metrics_outcome_name(enum metrics_outcome outcome)
-{
-    return outcome_names[outcome];
-}
-
-void metrics_count_decision(struct metrics *metrics, const char *outcome, bool reached)
-{
-    enum metrics_outcome known = metrics_outcome(outcome);
-    if (known < METRICS_OUTCOMES)
-        count(&metrics->decisions[known]);
+    if (outcome < OUTCOMES)
+        count(&metrics->decisions[outcome]);
     if (reached)
         count(&metrics->forwards);
 }
 
-void metrics_count_change(struct metrics *metrics, const char *action)
+void metrics_count_change(struct metrics *metrics, enum queue_action action)
 {
-    for (size_t i = 0; i < METRICS_CHANGES; i++) {
-        if (strcmp(change_names[i], action) == 0)
-            count(&metrics->changes[i]);
-    }
+    count(&metrics->changes[action]);
 }
 
 void metrics_count_skip(struct metrics *metrics)
@@ -321,18 +291,22 @@ static bool render_clients(const struct metrics *metrics, struct buffer *out)
 
 bool metrics_render(const struct metrics *metrics, struct buffer *out)
 {
-    const char *failures[UPSTREAM_FAILURES];
+    const char *outcomes[OUTCOMES], *actions[QUEUE_ACTIONS], *failures[UPSTREAM_FAILURES];
+    for (size_t i = 0; i < OUTCOMES; i++)
+        outcomes[i] = outcome_name((enum outcome)i);
+    for (size_t i = 0; i < QUEUE_ACTIONS; i++)
+        actions[i] = queue_action_name((enum queue_action)i);
     for (size_t i = 0; i < UPSTREAM_FAILURES; i++)
         failures[i] = i == UPSTREAM_FINE ? NULL : upstream_failure_name((enum upstream_failure)i);
     return render_labelled(out, "renewgate_decisions_total", "outcome",
-                           "Held creates by what became of them.", outcome_names,
-                           metrics->decisions, METRICS_OUTCOMES) &&
+                           "Held creates by what became of them.", outcomes, metrics->decisions,
+                           OUTCOMES) &&
            render_single(out, "renewgate_forwards_total",
                          "Held creates that went to the server as real ones.",
                          &metrics->forwards) &&
            render_labelled(out, "renewgate_queue_changes_total", "action",
-                           "Queued tasks that were tidied up, by how.", change_names,
-                           metrics->changes, METRICS_CHANGES) &&
+                           "Queued tasks that were tidied up, by how.", actions, metrics->changes,
+                           QUEUE_ACTIONS) &&
            render_sweeps(metrics, out) &&
            render_single(out, "renewgate_unreadable_tasks_total",
                          "Tasks that the server cannot read for anyone, passed over.",

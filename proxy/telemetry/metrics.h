@@ -9,37 +9,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "jmap/tidy/queue_change.h"
+#include "policy/outcome.h"
 #include "policy/wall_time.h"
 #include "proxy/base/buffer.h"
 #include "proxy/server/upstream.h"
-
-enum metrics_outcome {
-    METRICS_FORWARD,
-    METRICS_SCHEDULE,
-    METRICS_EXISTING,
-    METRICS_MOVE,
-    METRICS_NO_OP,
-    METRICS_REFUSE,
-    METRICS_REJECTED, /* the server had an error for it */
-    METRICS_UNKNOWN,  /* the server's answer was lost */
-    METRICS_OUTCOMES,
-};
 
 enum metrics_lock {
     METRICS_LOCK_NONE, /* there is no lock server */
     METRICS_LOCK_LOST,
     METRICS_LOCK_IN_USE,
-};
-
-/* Changes that tidying up makes to the queue. */
-enum metrics_change {
-    METRICS_POSTPONED,
-    METRICS_ADVANCED,
-    METRICS_DESTROYED,
-    METRICS_SUPERSEDED,
-    METRICS_SCHEDULED,
-    METRICS_CLEARED,
-    METRICS_CHANGES,
 };
 
 /* Requests that the gate would not hold. */
@@ -56,9 +35,9 @@ enum metrics_refusal {
 typedef atomic_uint_fast64_t counter;
 
 struct metrics {
-    counter decisions[METRICS_OUTCOMES];
+    counter decisions[OUTCOMES];
     counter forwards;
-    counter changes[METRICS_CHANGES];
+    counter changes[QUEUE_ACTIONS];
     counter sweeps;
     counter failed_sweeps;
     counter skipped_domains;
@@ -85,15 +64,10 @@ struct metrics {
     atomic_int_fast64_t websockets;
 };
 
-/* The outcome of that name, METRICS_OUTCOMES where there is none; and its name. */
-enum metrics_outcome metrics_outcome(const char *name);
-const char *metrics_outcome_name(enum metrics_outcome outcome);
+/* A decision; `reached` when the create went to the server as a real one. */
+void metrics_count_decision(struct metrics *metrics, enum outcome outcome, bool reached);
 
-/* A decision by its outcome's name; `reached` when the create went to the server as a real one. */
-void metrics_count_decision(struct metrics *metrics, const char *outcome, bool reached);
-
-/* A change of the queue by its name in the log. */
-void metrics_count_change(struct metrics *metrics, const char *action);
+void metrics_count_change(struct metrics *metrics, enum queue_action action);
 
 /* A domain that a sweep passed over. */
 void metrics_count_skip(struct metrics *metrics);

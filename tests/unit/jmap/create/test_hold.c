@@ -61,7 +61,7 @@ static void keep_report(void *user, const struct hold_report *report)
 {
     struct world *world = user;
 
-    snprintf(world->outcome, sizeof world->outcome, "%s", report->outcome);
+    snprintf(world->outcome, sizeof world->outcome, "%s", outcome_name(report->outcome));
     world->row = report->row;
 }
 

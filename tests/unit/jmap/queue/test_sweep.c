@@ -47,17 +47,16 @@ struct told {
 static void note_change(void *user, const struct queue_change *change)
 {
     struct told *told = user;
-    const char *action = change->action;
 
-    if (strcmp(action, "postponed") == 0 || strcmp(action, "advanced") == 0) {
+    if (change->action == QUEUE_POSTPONED || change->action == QUEUE_ADVANCED) {
         told->moved++;
         told->due = change->due;
-        assert_int_equal(strcmp(action, "advanced") == 0,
+        assert_int_equal(change->action == QUEUE_ADVANCED,
                          wall_time_before(change->due, change->old_due));
-    } else if (strcmp(action, "scheduled") == 0) {
+    } else if (change->action == QUEUE_SCHEDULED) {
         told->scheduled++;
         told->due = change->due;
-    } else if (strcmp(action, "cleared") == 0) {
+    } else if (change->action == QUEUE_CLEARED) {
         told->cleared++;
     } else {
         told->removed++;

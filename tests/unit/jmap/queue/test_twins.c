@@ -42,7 +42,7 @@ static wall_time now(void *user)
     return (wall_time){1764000000};
 }
 
-static void passed_over(void *user, const struct collapse_change *change)
+static void passed_over(void *user, const struct queue_change *change)
 {
     (void)user;
     (void)change;

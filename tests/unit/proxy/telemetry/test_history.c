@@ -31,7 +31,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void note(const char *outcome, const char *domain, int64_t at)
+static void note(enum outcome outcome, const char *domain, int64_t at)
 {
     const struct hold_report report = {
         .domain_id = domain, .outcome = outcome, .why = "because", .domain_name = domain};
@@ -42,24 +42,24 @@ static void decisions_count_in_their_quarter_of_an_hour_for_a_day(void **state)
 {
     (void)state;
     int64_t noon = INT64_C(1000) * QUARTER;
-    note("forward", "a", noon);
-    note("noop", "a", noon + QUARTER - 1);
-    note("noop", "a", noon + QUARTER);
+    note(OUTCOME_FORWARD, "a", noon);
+    note(OUTCOME_NO_OP, "a", noon + QUARTER - 1);
+    note(OUTCOME_NO_OP, "a", noon + QUARTER);
 
     history_read(history, (wall_time){noon + QUARTER}, &view);
-    assert_int_equal(view.slots[LAST - 1].counts[METRICS_FORWARD], 1);
-    assert_int_equal(view.slots[LAST - 1].counts[METRICS_NO_OP], 1);
-    assert_int_equal(view.slots[LAST].counts[METRICS_NO_OP], 1);
-    assert_int_equal(view.totals[METRICS_NO_OP], 2);
+    assert_int_equal(view.slots[LAST - 1].counts[OUTCOME_FORWARD], 1);
+    assert_int_equal(view.slots[LAST - 1].counts[OUTCOME_NO_OP], 1);
+    assert_int_equal(view.slots[LAST].counts[OUTCOME_NO_OP], 1);
+    assert_int_equal(view.totals[OUTCOME_NO_OP], 2);
     assert_int_equal(view.slots[LAST].begins.seconds, noon + QUARTER);
 
     history_read(history, (wall_time){noon + LAST * QUARTER}, &view);
-    assert_int_equal(view.slots[0].counts[METRICS_FORWARD], 1);
+    assert_int_equal(view.slots[0].counts[OUTCOME_FORWARD], 1);
     history_read(history, (wall_time){noon + HISTORY_SLOTS * QUARTER}, &view);
     assert_int_equal(view.total, 1);
-    note("move", "a", noon + HISTORY_SLOTS * QUARTER);
+    note(OUTCOME_MOVE, "a", noon + HISTORY_SLOTS * QUARTER);
     history_read(history, (wall_time){noon + HISTORY_SLOTS * QUARTER}, &view);
-    assert_int_equal(view.slots[LAST].counts[METRICS_FORWARD], 0);
+    assert_int_equal(view.slots[LAST].counts[OUTCOME_FORWARD], 0);
     assert_int_equal(view.total, 2);
 }
 
@@ -69,7 +69,7 @@ static void the_latest_decisions_come_first_and_push_the_oldest_out(void **state
     for (unsigned i = 0; i < HISTORY_RECENT + 3; i++) {
         char name[8];
         snprintf(name, sizeof name, "d%u", i);
-        note("noop", name, 5000);
+        note(OUTCOME_NO_OP, name, 5000);
     }
     history_read(history, (wall_time){5000}, &view);
     assert_int_equal(view.recent_count, HISTORY_RECENT);
@@ -84,11 +84,11 @@ static void a_long_text_is_cut_between_characters(void **state)
     (void)state;
     for (size_t i = 1; i + 2 < sizeof name; i += 2)
         memcpy(name + i, "\xc3\xbc", 3);
-    note("noop", name, 5000);
+    note(OUTCOME_NO_OP, name, 5000);
     history_read(history, (wall_time){5000}, &view);
     assert_int_equal(strlen(view.recent[0].domain), SIGHTING_NAME_SIZE - 1);
     assert_int_equal(strlen(view.recent[0].domain_id), OBJECT_ID_SIZE - 1);
-    note("noop", name + 1, 5000);
+    note(OUTCOME_NO_OP, name + 1, 5000);
     history_read(history, (wall_time){5000}, &view);
     assert_int_equal(strlen(view.recent[0].domain), SIGHTING_NAME_SIZE - 2);
 }
