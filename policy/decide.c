@@ -195,6 +195,22 @@ static bool is_fresh_for_schedule(const struct reading *reading, struct decision
     return is_fresh(reading);
 }
 
+/*
+ * Whether a DNS task stands for what is asked for: it renews by then. One DNS task is as good as
+ * another, whenever it runs.
+ */
+static bool is_followed(const struct reading *reading, struct decision *decision)
+{
+    const struct renewal_task *follower = reading->facts->follower;
+
+    if (!follower || is_stuck(reading, follower) ||
+        (!reading->facts->ends_dns_task && follower->state != TASK_RETRY &&
+         wall_time_before(reading->wanted, follower->due)))
+        return false;
+    *decision = existing(follower, "a DNS task that renews is already there");
+    return true;
+}
+
 static bool is_held(const struct reading *reading, struct decision *decision)
 {
     const struct renewal_task *earliest = reading->earliest;
@@ -214,7 +230,11 @@ static bool is_held(const struct reading *reading, struct decision *decision)
 
 static bool is_queued_for_later(const struct reading *reading, struct decision *decision)
 {
-    if (reading->earliest)
+    if (reading->earliest && reading->facts->ends_dns_task)
+        *decision =
+            without_task(OUTCOME_FORWARD,
+                         "a renewal is due, and the queued one comes later than the DNS task's");
+    else if (reading->earliest)
         *decision = move(reading->earliest, reading->wanted,
                          "a renewal is due and the queued one comes later");
     return reading->earliest;
@@ -247,6 +267,7 @@ static const struct {
      is_fresh_for_no_op},
     {5, "the certificate is fresh, and nothing is queued (RENEWGATE_NOT_DUE=schedule)",
      is_fresh_for_schedule},
+    {2, "a DNS task that ends with a renewal is due, or is being retried", is_followed},
     {6, "the certificate is due, but nothing is to be asked of the CA yet", is_held},
     {7, "the certificate is due, and a task is queued for later", is_queued_for_later},
     {8, "the certificate is due, and nothing is queued", is_due},

@@ -32,11 +32,13 @@ struct decision_facts {
     bool looked_up;        /* the look-ups succeeded; else only `now` and the blind ones count */
     bool renewable;        /* the domain exists and its certificates are managed automatically */
     wall_time renewal_due; /* R; WALL_TIME_NEVER where no certificate has the exact set */
-    wall_time refused_until;          /* H; WALL_TIME_NEVER where nothing says so */
-    enum held_by held_by;             /* what H comes from */
-    const struct renewal_task *tasks; /* less those that the same request destroys or rewrites */
-    size_t task_count;                /* Failed ones are passed over, as are stuck ones */
-    int64_t stuck_after_seconds;      /* 0: none is stuck */
+    wall_time refused_until;             /* H; WALL_TIME_NEVER where nothing says so */
+    enum held_by held_by;                /* what H comes from */
+    const struct renewal_task *tasks;    /* less those that the same request destroys or rewrites */
+    size_t task_count;                   /* Failed ones are passed over, as are stuck ones */
+    const struct renewal_task *follower; /* a live DNS task that will end with a renewal, or NULL */
+    bool ends_dns_task;                  /* what is asked for is to follow a DNS task, too */
+    int64_t stuck_after_seconds;         /* 0: none is stuck */
     const char *blind_id;  /* a task this gate forwarded blindly within the interval, or NULL */
     bool blind_unanswered; /* a create was forwarded within the interval, and its answer lost */
     enum not_due_mode not_due;
@@ -61,7 +63,7 @@ struct decision_step {
 };
 
 /* Some rows stand in the table as several questions. */
-#define DECISION_STEPS 13
+#define DECISION_STEPS 14
 
 /* How the table was read: from its top to the row that fits, which is the last. */
 struct decision_trace {

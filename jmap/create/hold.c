@@ -54,8 +54,7 @@ void hold_note_time(struct hold *hold)
 {
     hold->now = hold->context->now(hold->context->user);
     for (size_t i = 0; i < hold->domain_count; i++)
-        hold->domains[i].asked =
-            hold_domain_has_create(hold, &hold->domains[i]) ? WALL_TIME_NEVER : hold->now;
+        hold->domains[i].asked = WALL_TIME_NEVER;
     for (size_t i = 0; i < hold->request.count; i++) {
         const struct held_create *create = &hold->request.creates[i];
         struct domain *domain = hold_domain_of(hold, create->domain);
@@ -67,40 +66,43 @@ void hold_note_time(struct hold *hold)
     }
 }
 
+/* Puts its creates of the one kind before those that it has already. */
+static void list_creates(struct hold *hold, bool of_dns_task)
+{
+    for (size_t i = hold->request.count; i-- > 0;) {
+        const struct held_create *create = &hold->request.creates[i];
+        struct domain *domain = hold_domain_of(hold, create->domain);
+        if (create->of_dns_task != of_dns_task)
+            continue;
+        hold->verdicts[i].next = domain->first;
+        domain->first = i;
+    }
+}
+
 static bool list_domains(struct hold *hold)
 {
     const struct jmap_request *request = &hold->request;
-    size_t count = request->count + request->dns_count, kept = 0;
+    size_t count = request->count, kept = 0;
 
     hold->domains = calloc(count + 1, sizeof *hold->domains);
     if (!hold->domains)
         return false;
     for (size_t i = 0; i < count; i++)
-        hold->domains[i] = (struct domain){
-            .hold = hold,
-            .id = i < request->count ? request->creates[i].domain
-                                     : request->dns_creates[i - request->count].domain,
-            .first = request->count,
-            .refused_until = WALL_TIME_NEVER,
-            .taken = WALL_TIME_NEVER};
+        hold->domains[i] = (struct domain){.hold = hold,
+                                           .id = request->creates[i].domain,
+                                           .first = count,
+                                           .refused_until = WALL_TIME_NEVER,
+                                           .taken = WALL_TIME_NEVER};
     qsort(hold->domains, count, sizeof *hold->domains, domain_order);
     for (size_t i = 0; i < count; i++) {
         if (kept == 0 || strcmp(hold->domains[kept - 1].id, hold->domains[i].id) != 0)
             hold->domains[kept++] = hold->domains[i];
     }
     hold->domain_count = kept;
-    for (size_t i = request->count; i-- > 0;) {
-        struct domain *domain = hold_domain_of(hold, request->creates[i].domain);
-        hold->verdicts[i].next = domain->first;
-        domain->first = i;
-    }
+    list_creates(hold, true);
+    list_creates(hold, false);
     hold_note_time(hold);
     return true;
-}
-
-bool hold_domain_has_create(const struct hold *hold, const struct domain *domain)
-{
-    return domain->first < hold->request.count;
 }
 
 bool hold_domain_is_reference(const struct domain *domain)
@@ -150,7 +152,7 @@ static enum hold_step take_flights(struct hold *hold)
 {
     for (; hold->next_flight < hold->domain_count; hold->next_flight++) {
         struct domain *domain = &hold->domains[hold->next_flight];
-        if (hold_domain_is_reference(domain) || !hold_domain_has_create(hold, domain))
+        if (hold_domain_is_reference(domain))
             continue;
         domain->place = (struct flight_place){
             .tentative = !hold->known, .wake = wake_up, .serves = result_serves, .user = domain};
@@ -225,7 +227,7 @@ struct lookup_domain hold_unknown(const struct hold *hold, const struct domain *
     return (struct lookup_domain){
         .id = domain->id,
         .asked = lookup_asked(hold, domain),
-        .with_dns_tasks = hold->request.dns_count > 0,
+        .with_dns_tasks = true,
         .scheduled = hold->context->settings->not_due == NOT_DUE_SCHEDULE,
     };
 }
@@ -324,7 +326,6 @@ static enum hold_step send_main(struct hold *hold)
         hold->written = true;
         for (size_t i = 0; written && i < hold->request.count; i++)
             written = verdict_write(hold, i);
-        written = written && hold_write_dns(hold);
         if (written && hold->changed) {
             hold->out = request_text(&hold->request, &hold->out_len);
             written = hold->out != NULL;
@@ -333,17 +334,27 @@ static enum hold_step send_main(struct hold *hold)
     return written ? hold_enter(hold, PHASE_MAIN, HOLD_SEND) : hold_give_up(hold);
 }
 
+/* A domain's renewals come before its DNS tasks, for which they may stand. */
+static void for_each_create(struct hold *hold, void (*verb)(struct hold *hold, size_t i))
+{
+    for (unsigned of_dns_task = 0; of_dns_task <= 1; of_dns_task++) {
+        for (size_t i = 0; i < hold->request.count; i++) {
+            if (hold->request.creates[i].of_dns_task == of_dns_task)
+                verb(hold, i);
+        }
+    }
+}
+
 static enum hold_step judge_all(struct hold *hold)
 {
-    for (size_t i = 0; i < hold->request.count; i++)
-        verdict_judge(hold, i);
+    for_each_create(hold, verdict_judge);
     return hold_send_late(hold);
 }
 
 static void decide_each(struct hold *hold, bool owned)
 {
+    for_each_create(hold, verdict_decide);
     for (size_t i = 0; i < hold->request.count; i++) {
-        verdict_decide(hold, i);
         if (!owned)
             hold_disown(hold, i);
         if (hold->outsider || hold_domain_of(hold, hold->request.creates[i].domain)->alone)
@@ -432,16 +443,13 @@ static enum hold_step feed_main(struct hold *hold, unsigned status, const char *
     }
     if (!hold->context->settings->observe)
         return judge_all(hold);
-    for (size_t i = 0; i < hold->request.count; i++)
-        verdict_judge(hold, i);
+    for_each_create(hold, verdict_judge);
     return hold_finish(hold);
 }
 
 static void release(struct hold *hold, struct domain *domain)
 {
     verdict_settle_time(hold, domain);
-    if (!hold_domain_has_create(hold, domain))
-        return;
 
     const struct held_create *create = &hold->request.creates[domain->first];
     const struct verdict *verdict = &hold->verdicts[domain->first];
@@ -477,8 +485,6 @@ enum hold_step hold_finish(struct hold *hold)
     }
     for (size_t i = 0; i < hold->request.count; i++)
         hold_report_verdict(hold, i);
-    for (size_t i = 0; i < hold->request.dns_count; i++)
-        hold_report_dns(hold, i);
     return hold->rest_calls && hold->text && hold->has_answer
                ? hold_begin_rest(hold)
                : hold_enter(hold, PHASE_DONE, HOLD_DONE);
@@ -506,8 +512,7 @@ static enum hold_step send_unreadable(struct hold *hold)
 static bool start(struct hold *hold, enum request_kind kind)
 {
     hold->verdicts = calloc(hold->request.count + 1, sizeof *hold->verdicts);
-    hold->dns_verdicts = calloc(hold->request.dns_count + 1, sizeof *hold->dns_verdicts);
-    if (!hold->verdicts || !hold->dns_verdicts || !hold_cut(hold) || !list_domains(hold))
+    if (!hold->verdicts || !hold_cut(hold) || !list_domains(hold))
         return false;
     if (kind == REQUEST_UNREADABLE)
         send_unreadable(hold);
@@ -634,10 +639,8 @@ static enum hold_step begin_anew(struct hold *hold)
     free(hold->facts);
     free(hold->domains);
     free(hold->verdicts);
-    free(hold->dns_verdicts);
     batch_clear(&hold->batch);
     hold->lookup = NULL;
-    hold->dns_verdicts = NULL;
     hold->rest_calls = NULL;
     hold->facts = NULL;
     hold->domains = NULL;
@@ -647,7 +650,7 @@ static enum hold_step begin_anew(struct hold *hold)
     hold->caller_status = 0;
     hold->written = hold->masked = false;
     enum request_kind kind = request_parse(hold->body, hold->len, &hold->request);
-    hold->changed = hold->request.repeated_keys;
+    hold->changed = hold->request.repeated_keys || hold->request.without_due;
     return kind == REQUEST_HELD && start(hold, kind) ? hold->step : hold_give_up(hold);
 }
 
@@ -760,7 +763,6 @@ void hold_close(struct hold *hold)
     free(hold->facts);
     free(hold->domains);
     free(hold->verdicts);
-    free(hold->dns_verdicts);
     free(hold->text);
     free(hold->out);
     free(hold);

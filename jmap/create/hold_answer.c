@@ -43,6 +43,8 @@ static bool write_answer_of(struct hold *hold, size_t i)
     bool was_masked = !is_asked_for(create) && answer_is_masked(answer, create->call, create->key);
     bool done = true;
 
+    if (create->of_dns_task)
+        return true;
     if (was_masked && verdict->state == VERDICT_ANSWERED)
         done = answer_set_created(answer, create->call, create->key, verdict->id);
     else if (was_masked)

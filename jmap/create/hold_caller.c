@@ -70,10 +70,9 @@ void hold_note_caller(struct hold *hold, unsigned status)
 }
 
 /* Whether this hold is to lead the domain's flight, or has waited for its turn in it. */
-static bool leads(const struct hold *hold, const struct domain *domain)
+static bool leads(const struct domain *domain)
 {
-    return !hold_domain_is_reference(domain) && hold_domain_has_create(hold, domain) &&
-           !domain->shared && !domain->alone;
+    return !hold_domain_is_reference(domain) && !domain->shared && !domain->alone;
 }
 
 bool hold_confirm_flights(struct hold *hold)
@@ -82,7 +81,7 @@ bool hold_confirm_flights(struct hold *hold)
 
     for (size_t i = 0; i < hold->domain_count; i++) {
         struct domain *domain = &hold->domains[i];
-        if (leads(hold, domain) && !flight_confirm(hold->context->flights, &domain->place)) {
+        if (leads(domain) && !flight_confirm(hold->context->flights, &domain->place)) {
             domain->alone = true;
             all = false;
         }

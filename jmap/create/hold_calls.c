@@ -68,21 +68,39 @@ static bool awaits_move(const struct verdict *verdict)
     return verdict->decision.outcome == OUTCOME_MOVE && verdict->state == VERDICT_ANSWERED;
 }
 
-static bool put_move(const struct hold *hold, size_t i, json_t *updates)
+bool hold_awaits_follow(const struct hold *hold, size_t i)
+{
+    const struct verdict *verdict = &hold->verdicts[i];
+
+    return hold->request.creates[i].of_dns_task && verdict->state == VERDICT_RESEND &&
+           verdict->decision.outcome == OUTCOME_FORWARD;
+}
+
+static const char *dns_task_of(const struct hold *hold, size_t i)
+{
+    const struct held_create *create = &hold->request.creates[i];
+
+    return answer_created_id(&hold->answer, create->call, create->key);
+}
+
+static bool put_update(const struct hold *hold, size_t i, json_t *updates)
 {
     const struct verdict *verdict = &hold->verdicts[i];
     char due[WALL_TIME_TEXT_SIZE];
 
+    if (hold_awaits_follow(hold, i))
+        return json_object_set_new(updates, dns_task_of(hold, i),
+                                   json_pack("{s:b}", "onSuccessRenewCertificate", 1)) == 0;
     if (!awaits_move(verdict))
         return true;
     wall_time_format(verdict->decision.due, due);
     return json_object_set_new(updates, verdict->id, json_pack("{s:s}", "status/due", due)) == 0;
 }
 
-static bool any_move(const struct hold *hold)
+static bool any_update(const struct hold *hold)
 {
     for (size_t i = 0; i < hold->request.count; i++) {
-        if (awaits_move(&hold->verdicts[i]))
+        if (awaits_move(&hold->verdicts[i]) || hold_awaits_follow(hold, i))
             return true;
     }
     return false;
@@ -108,13 +126,13 @@ static void fail_resends(struct hold *hold)
 enum hold_step hold_send_moves(struct hold *hold)
 {
     for (size_t i = 0; i < hold->request.count; i++) {
-        if (awaits_move(&hold->verdicts[i]) &&
+        if ((awaits_move(&hold->verdicts[i]) || hold_awaits_follow(hold, i)) &&
             hold_domain_of(hold, hold->request.creates[i].domain)->alone)
             hold->verdicts[i].state = VERDICT_UNAVAILABLE;
     }
-    if (!any_move(hold))
+    if (!any_update(hold))
         return hold_send_resends(hold);
-    if (!hold_owns_domains(hold) || !write_calls(hold, "update", put_move))
+    if (!hold_owns_domains(hold) || !write_calls(hold, "update", put_update))
         return hold_feed_moves(hold, 0, NULL, 0);
     return hold_enter(hold, PHASE_MOVE, HOLD_SEND);
 }
@@ -142,9 +160,28 @@ static void judge_move(struct hold *hold, size_t i, const json_t *set)
         return;
     }
     verdict->state = VERDICT_RESEND;
+    verdict->decision.why = "the task could not be moved";
+    if (verdict->decision.row == 6) {
+        /* The CA would still refuse it before then. */
+        verdict->decision.outcome = OUTCOME_SCHEDULE;
+        return;
+    }
     verdict->decision.outcome = OUTCOME_FORWARD;
     verdict->decision.due = WALL_TIME_NEVER;
-    verdict->decision.why = "the task could not be moved";
+}
+
+/* A DNS task that runs already, or has run, is not followed any more: the renewal is made alone. */
+static void judge_follow(struct hold *hold, size_t i, const json_t *set)
+{
+    struct verdict *verdict = &hold->verdicts[i];
+    const char *id = dns_task_of(hold, i);
+
+    if (!json_object_get(json_object_get(set, "updated"), id))
+        return;
+    snprintf(verdict->id, OBJECT_ID_SIZE, "%s", id);
+    verdict->state = VERDICT_ANSWERED;
+    verdict->masked = false;
+    verdict->followed = true;
 }
 
 /* Without an answer the task may have been moved or not: forwarding could make it two. */
@@ -155,10 +192,14 @@ enum hold_step hold_feed_moves(struct hold *hold, unsigned status, const char *b
 
     for (size_t i = 0; i < hold->request.count; i++) {
         struct verdict *verdict = &hold->verdicts[i];
-        if (!awaits_move(verdict))
+        bool follows = hold_awaits_follow(hold, i);
+        if (!follows && !awaits_move(verdict))
             continue;
-        if (answered)
-            judge_move(hold, i, moved.sets[hold->request.creates[i].call]);
+        const json_t *set = answered ? moved.sets[hold->request.creates[i].call] : NULL;
+        if (answered && follows)
+            judge_follow(hold, i, set);
+        else if (answered)
+            judge_move(hold, i, set);
         else
             verdict->state = hold->under_way ? VERDICT_UNKNOWN : VERDICT_UNAVAILABLE;
     }
@@ -176,12 +217,17 @@ static bool put_resend(const struct hold *hold, size_t i, json_t *creates)
 
     if (verdict->state != VERDICT_RESEND)
         return true;
-    struct held_create again = {.object = json_text_copy(create->original)};
+    struct held_create again = {.object = create->of_dns_task
+                                              ? json_pack("{s:s}", "@type", "AcmeRenewal")
+                                              : json_text_copy(create->original)};
+    bool has_due = verdict->decision.outcome == OUTCOME_SCHEDULE ||
+                   (create->of_dns_task && !create->asked_now);
+    wall_time due =
+        verdict->decision.outcome == OUTCOME_SCHEDULE ? verdict->decision.due : create->asked;
     /* "#key" means nothing in a request of the gate's own. */
     bool done = again.object &&
                 json_object_set_new(again.object, "domainId", json_string(create->domain)) == 0 &&
-                (verdict->decision.outcome != OUTCOME_SCHEDULE ||
-                 request_set_due(&again, verdict->decision.due)) &&
+                (!has_due || request_set_due(&again, due)) &&
                 json_object_set(creates, create->key, again.object) == 0;
     json_decref(again.object);
     return done;

@@ -16,7 +16,9 @@ static const char *created_id(const struct hold *hold, const struct domain *doma
 {
     const struct verdict *verdict = &hold->verdicts[domain->first];
 
-    return verdict->state == VERDICT_ANSWERED && !verdict->masked ? verdict->id : NULL;
+    return verdict->state == VERDICT_ANSWERED && !verdict->masked && !verdict->followed
+               ? verdict->id
+               : NULL;
 }
 
 static wall_time created_due(const struct hold *hold, const struct domain *domain)

@@ -4,8 +4,7 @@
 
 static bool is_late(const struct hold *hold, const struct domain *domain)
 {
-    return hold_domain_has_create(hold, domain) &&
-           hold->verdicts[domain->first].state == VERDICT_LATE;
+    return hold->verdicts[domain->first].state == VERDICT_LATE;
 }
 
 static size_t count_late(const struct hold *hold)

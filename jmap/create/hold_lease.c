@@ -42,8 +42,7 @@ enum hold_step hold_take_leases(struct hold *hold)
 {
     for (; hold->next_lease < hold->domain_count; hold->next_lease++) {
         struct domain *domain = &hold->domains[hold->next_lease];
-        if (hold_domain_is_reference(domain) || domain->shared || domain->alone ||
-            !hold_domain_has_create(hold, domain))
+        if (hold_domain_is_reference(domain) || domain->shared || domain->alone)
             continue;
         begin(hold, domain);
         if (domain->lease)

@@ -9,7 +9,6 @@
  *     hold_lease.c    what keeps other replicas away from its domains
  *     hold_probe.c    whether the caller may create at all, before the gate looks up as itself
  *     hold_verdict.c  what becomes of each create: decided before, judged after the server's answer
- *     hold_dns.c      DnsManagement tasks that would end with a renewal
  *     hold_calls.c    what the gate asks for afterwards: moves, and creates forwarded after all
  *     hold_late.c     creates of which the client's request itself may change what they rest on
  *     hold_collapse.c one retry for each domain that was looked at
@@ -65,17 +64,14 @@ enum verdict_state {
 struct verdict {
     struct decision decision;
     enum verdict_state state;
+    /* The client's request makes no renewal of it: it points at no domain, or it is a DNS task that
+     * none follows. */
     bool masked;
+    bool followed;               /* a DNS task that one follows: `id` is its own */
     bool barred;                 /* the caller may not create it, so nothing was read for it */
     char id[OBJECT_ID_SIZE];     /* known before or after; or "" */
     char error[ERROR_TYPE_SIZE]; /* the type of the server's, with VERDICT_REJECTED; or "" */
     size_t next; /* the next create for the same domain; request.count where there is none */
-};
-
-/* What becomes of one task that would end with a renewal. */
-struct dns_verdict {
-    struct decision decision;
-    bool dropped; /* no renewal is to follow */
 };
 
 struct domain {
@@ -90,9 +86,8 @@ struct domain {
     bool late;           /* decided after the client's request, which may change what it rests on */
     bool alone;          /* another may be deciding about it at the same time: nothing is made */
     bool sent;           /* a create for it has gone out */
-    bool followed;       /* a DNS task of this request ends with a renewal */
-    /* Its first create; once judged, the first that the server did not reject. request.count where
-     * there is none: that verdict stays open. */
+    /* Its first create, of a renewal where there is one; once judged, the first that the server did
+     * not reject. */
     size_t first;
     wall_time refused_until; /* H, once decided; else WALL_TIME_NEVER */
     uint64_t refused_order;  /* of which order the CA's refusal is, see lookup_domain; 0: not its */
@@ -107,9 +102,8 @@ struct hold {
     size_t len;
     struct jmap_request request;
     struct batch batch;
-    struct verdict *verdicts;         /* one for each of request.creates */
-    struct dns_verdict *dns_verdicts; /* one for each of request.dns_creates */
-    struct domain *domains;           /* ascending by id */
+    struct verdict *verdicts; /* one for each of request.creates */
+    struct domain *domains;   /* ascending by id */
     size_t domain_count;
     size_t next_flight;
     size_t next_lease;
@@ -177,9 +171,6 @@ enum hold_step hold_finish(struct hold *hold);
 
 wall_time hold_asked_time(const struct hold *hold, const struct held_create *create);
 struct domain *hold_domain_of(const struct hold *hold, const char *id);
-
-/* Whether it has a held create, and not only one of a DnsManagement task. */
-bool hold_domain_has_create(const struct hold *hold, const struct domain *domain);
 
 bool hold_domain_is_reference(const struct domain *domain);
 
@@ -259,16 +250,6 @@ void verdict_note_error(struct verdict *verdict, const char *type);
 /* Gives the account's time back that was taken for the domain, unless a task was made for it. */
 void verdict_settle_time(const struct hold *hold, struct domain *domain);
 
-/* What is known of the domain that a decision needs, if it was looked up. */
-void verdict_take_facts(const struct hold *hold, struct domain *domain, struct decision_facts *out);
-
-/* hold_dns.c */
-
-/* No renewal follows where none is due, or one is on its way. False when memory ran out. */
-bool hold_write_dns(struct hold *hold);
-
-void hold_report_dns(const struct hold *hold, size_t i);
-
 /* hold_calls.c */
 
 /*
@@ -276,6 +257,9 @@ void hold_report_dns(const struct hold *hold, size_t i);
  * over `calls`, as `sent`. False where these are NULL, or memory ran out.
  */
 bool hold_write_own(struct hold *hold, json_t *calls);
+
+/* Whether the renewal is to follow its DNS task after all, which was made without one. */
+bool hold_awaits_follow(const struct hold *hold, size_t i);
 
 /* Sends what there is to move, then what is to be forwarded after all, then finishes. */
 enum hold_step hold_send_moves(struct hold *hold);

@@ -11,14 +11,14 @@
  * a domain of its own batch is not looked up, and left out.
  */
 
-static bool put_masked(json_t *entries, const char *key, const char *domain, const json_t *create)
+static bool put_masked(json_t *entries, const struct held_create *create)
 {
-    if (domain[0] == '#')
+    if (create->domain[0] == '#')
         return true;
-    json_t *copy = json_text_copy(create);
+    json_t *copy = json_text_copy(create->object);
     bool done = copy &&
                 json_object_set_new(copy, "domainId", json_string(IMPOSSIBLE_DOMAIN_ID)) == 0 &&
-                json_object_set(entries, key, copy) == 0;
+                json_object_set(entries, create->key, copy) == 0;
     json_decref(copy);
     return done;
 }
@@ -33,24 +33,19 @@ static json_t *probe_call(const json_t *call, json_t *creates)
                : request_empty_call(call);
 }
 
-/* Held creates and those of DNS tasks are both in the order of their calls. */
 static json_t *probe_calls(const struct hold *hold)
 {
     const struct jmap_request *request = &hold->request;
     json_t *calls = json_array(), *call;
     bool done = calls != NULL;
-    size_t held = 0, dns = 0, c;
+    size_t i = 0, c;
 
     json_array_foreach(request->calls, c, call)
     {
         json_t *creates = json_object();
         done = done && creates;
-        for (; done && held < request->count && request->creates[held].call == c; held++)
-            done = put_masked(creates, request->creates[held].key, request->creates[held].domain,
-                              request->creates[held].object);
-        for (; done && dns < request->dns_count && request->dns_creates[dns].call == c; dns++)
-            done = put_masked(creates, request->dns_creates[dns].key,
-                              request->dns_creates[dns].domain, request->dns_creates[dns].object);
+        for (; done && i < request->count && request->creates[i].call == c; i++)
+            done = put_masked(creates, &request->creates[i]);
         done = done && json_array_append_new(calls, probe_call(call, creates)) == 0;
         json_decref(creates);
     }
@@ -84,11 +79,6 @@ static void bar_creates(struct hold *hold, const struct jmap_answer *answer)
             continue;
         domain->barred = false;
         domain->first = i;
-    }
-    for (size_t i = 0; i < request->dns_count; i++) {
-        const struct dns_create *create = &request->dns_creates[i];
-        if (answer_is_masked(answer, create->call, create->key))
-            hold_domain_of(hold, create->domain)->barred = false;
     }
 }
 

@@ -44,6 +44,8 @@ static bool goes_out(const struct hold *hold, size_t i)
         return false;
     if (hold->phase == PHASE_RESEND)
         return verdict->state == VERDICT_RESEND;
+    if (hold->phase == PHASE_MOVE)
+        return hold_awaits_follow(hold, i);
     return hold->phase == PHASE_MAIN && !verdict->masked &&
            (outcome == OUTCOME_FORWARD || outcome == OUTCOME_SCHEDULE);
 }
@@ -105,8 +107,7 @@ void hold_lose_answer(struct hold *hold)
 
 bool hold_is_unknown(const struct hold *hold, const struct domain *domain)
 {
-    return domain->sent && hold_domain_has_create(hold, domain) &&
-           hold->verdicts[domain->first].state == VERDICT_UNKNOWN;
+    return domain->sent && hold->verdicts[domain->first].state == VERDICT_UNKNOWN;
 }
 
 void hold_remember(struct hold *hold, const struct domain *domain)
@@ -156,12 +157,21 @@ void hold_note_sighting(const struct hold *hold, const struct domain *domain)
     struct sighting sighting = sighting_of(facts, domain->refused_until, hold->now);
     if (answered && verdict->masked && decision->outcome == OUTCOME_MOVE)
         sighting_set_task(&sighting, verdict->id, decision->due);
-    else if (answered && !verdict->masked)
+    else if (answered && !verdict->masked && !verdict->followed)
         sighting_set_task(&sighting, verdict->id,
                           decision->outcome == OUTCOME_SCHEDULE ? decision->due : domain->asked);
     if (domain->survivor[0])
         sighting_keep_task(&sighting, facts, domain->survivor);
     sightings_store(hold->context->sightings, &sighting);
+}
+
+/* In place of the decision's own word: the DNS task is made, and no renewal of its own. */
+static bool is_dns_only(const struct hold *hold, size_t i)
+{
+    enum outcome outcome = hold->verdicts[i].decision.outcome;
+
+    return hold->request.creates[i].of_dns_task &&
+           (outcome == OUTCOME_EXISTING || outcome == OUTCOME_NO_OP);
 }
 
 void hold_report_verdict(const struct hold *hold, size_t i)
@@ -173,7 +183,7 @@ void hold_report_verdict(const struct hold *hold, size_t i)
     struct hold_report report = {
         .domain_id = domain->id,
         .domain_name = facts && !hold->lookup_error ? facts->name : NULL,
-        .outcome = verdict->decision.outcome,
+        .outcome = is_dns_only(hold, i) ? OUTCOME_DNS_ONLY : verdict->decision.outcome,
         .why = hold->lookup_error && facts ? hold->lookup_error : verdict->decision.why,
         .id = verdict->id[0] ? verdict->id : NULL,
         .row = verdict->decision.row,

@@ -34,7 +34,15 @@ static bool has_removed_live(const struct lookup_domain *facts)
     return false;
 }
 
-void verdict_take_facts(const struct hold *hold, struct domain *domain, struct decision_facts *out)
+/* Whether the request takes away the DNS task that a renewal would follow. */
+static bool removes_follower(const struct hold *hold, const struct domain *domain)
+{
+    const char *id = domain->facts->follower.id;
+
+    return id && (domain->late ? answer_has_destroyed(&hold->answer, id) : hold_removes(hold, id));
+}
+
+static void take_facts(const struct hold *hold, struct domain *domain, struct decision_facts *out)
 {
     struct lookup_domain *found = domain->facts;
 
@@ -51,6 +59,8 @@ void verdict_take_facts(const struct hold *hold, struct domain *domain, struct d
     out->held_by = held.by;
     out->refused_until = held.until;
     out->task_count = domain->late ? found->task_count : tasks_left(hold, found);
+    if (removes_follower(hold, domain))
+        out->follower = NULL;
 }
 
 /* Whether nothing has been forwarded of late, or it is taken away again. */
@@ -75,7 +85,7 @@ static bool may_change(const struct hold *hold, const struct held_create *create
 void verdict_settle_time(const struct hold *hold, struct domain *domain)
 {
     bool made =
-        hold_domain_has_create(hold, domain) && !hold->context->settings->observe &&
+        !hold->context->settings->observe &&
         (hold->verdicts[domain->first].state == VERDICT_ANSWERED || hold_is_unknown(hold, domain));
 
     if (!made && !wall_time_equal(domain->taken, WALL_TIME_NEVER))
@@ -92,8 +102,9 @@ static struct decision decide_create(struct hold *hold, const struct held_create
     struct decision_facts facts =
         judgement_begin(settings, hold->now, hold_asked_time(hold, create), hold_is_forced(hold));
 
+    facts.ends_dns_task = create->of_dns_task;
     facts.looked_up = domain->facts && (domain->late || !hold->lookup_error);
-    verdict_take_facts(hold, domain, &facts);
+    take_facts(hold, domain, &facts);
     if (!facts.looked_up)
         judgement_recall(&facts, settings, hold->context->memory, domain->id, &known);
     facts.blind_unanswered = facts.blind_unanswered && !domain->sent;
@@ -168,12 +179,25 @@ void verdict_decide(struct hold *hold, size_t i)
 
 /* The client's request. */
 
+/* It is made in any case, with or without a renewal that follows. */
+static bool write_dns_task(struct hold *hold, struct held_create *create, struct verdict *verdict,
+                           bool late)
+{
+    verdict->followed = !late && verdict->decision.outcome == OUTCOME_FORWARD;
+    if (verdict->followed)
+        return true;
+    hold->changed = verdict->masked = true;
+    return request_drop_renewal(create);
+}
+
 bool verdict_write(struct hold *hold, size_t i)
 {
     struct held_create *create = &hold->request.creates[i];
     struct verdict *verdict = &hold->verdicts[i];
     bool late = hold_domain_of(hold, create->domain)->late;
 
+    if (create->of_dns_task)
+        return write_dns_task(hold, create, verdict, late);
     if (!late && verdict->decision.outcome == OUTCOME_FORWARD)
         return true;
     hold->changed = true;
@@ -223,11 +247,14 @@ void verdict_judge(struct hold *hold, size_t i)
     struct verdict *verdict = &hold->verdicts[i];
     const char *id = answer_created_id(&hold->answer, create->call, create->key);
 
-    if (id) {
+    bool made_alone = id && create->of_dns_task && verdict->masked;
+
+    if (made_alone ||
+        (verdict->masked && answer_is_masked(&hold->answer, create->call, create->key))) {
+        judge_masked(hold, i);
+    } else if (id) {
         verdict->state = VERDICT_ANSWERED;
         snprintf(verdict->id, OBJECT_ID_SIZE, "%s", id);
-    } else if (verdict->masked && answer_is_masked(&hold->answer, create->call, create->key)) {
-        judge_masked(hold, i);
     } else {
         verdict->state = VERDICT_REJECTED;
         verdict_note_error(verdict, answer_error_type(&hold->answer, create->call, create->key));

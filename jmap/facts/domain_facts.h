@@ -29,7 +29,7 @@ struct lookup_domain {
     const char *id;      /* canonical; borrowed */
     wall_time asked;     /* the latest due time asked for: fresh means due after it */
     bool scheduled;      /* one that is fresh and has no task gets one: all tasks are to be read */
-    bool with_dns_tasks; /* those that end with a renewal are wanted, too */
+    bool with_dns_tasks; /* those that end with a renewal are wanted, if one is due */
     bool every_certificate; /* beside a fresh one, which is all that a decision needs */
 
     bool renewable;   /* exists, and its certificates are managed automatically */

@@ -31,6 +31,7 @@ struct held judgement_add(struct decision_facts *facts, const struct hold_settin
     facts->held_by = held.by;
     facts->tasks = found->tasks;
     facts->task_count = found->task_count;
+    facts->follower = found->follower.id ? &found->follower : NULL;
     return held;
 }
 

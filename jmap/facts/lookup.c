@@ -103,10 +103,15 @@ static enum lookup_state send_request(struct lookup *lookup)
     return lookup->state = LOOKUP_SEND_API;
 }
 
+/*
+ * Along with the facts. Only where a renewal may be due does it matter whether one follows a DNS
+ * task. With as many domains as are searched for along with them there is no room: then later.
+ */
 static bool wants_dns_tasks(const struct lookup *lookup)
 {
-    for (size_t i = 0; i < lookup->count; i++) {
-        if (lookup->domains[i].with_dns_tasks)
+    for (size_t i = 0; lookup->count != CERTIFICATES_FORESEEN && i < lookup->count; i++) {
+        const struct lookup_domain *domain = &lookup->domains[i];
+        if (domain->with_dns_tasks && !wall_time_before(domain->asked, domain->known.renewal_due))
             return true;
     }
     return false;
@@ -121,16 +126,17 @@ static enum lookup_state send_facts(struct lookup *lookup)
         lookup->last = lookup->count;
     own_request_begin(&lookup->request);
     if (lookup->first == 0) {
+        lookup->dns_tasks_read = wants_dns_tasks(lookup);
+        if (lookup->dns_tasks_read)
+            lookup_append_dns_tasks(lookup);
         lookup_append_first_tasks(lookup);
         lookup_append_failed_tasks(lookup);
         if (lookup->count > CERTIFICATE_SEARCHES)
             append_certificate_count(lookup);
-        if (wants_dns_tasks(lookup))
-            lookup_append_dns_tasks(lookup);
     }
     append_known(lookup);
     /* With so few domains there is room for what the next request would ask for. */
-    if (lookup->count <= CERTIFICATES_FORESEEN && !wants_dns_tasks(lookup))
+    if (lookup->count <= CERTIFICATES_FORESEEN)
         certificate_search_foresee(&lookup->search, lookup->domains, lookup->count,
                                    &lookup->request);
     return send_request(lookup);
@@ -180,6 +186,42 @@ static bool seeks_next(const struct lookup_domain *domain)
 }
 
 static enum lookup_state end(struct lookup *lookup);
+
+/* Whether one of its tasks runs by the time asked for, or has been tried. */
+static bool is_under_way(const struct lookup_domain *domain)
+{
+    for (size_t i = 0; i < domain->task_count; i++) {
+        const struct renewal_task *task = &domain->tasks[i];
+        if (task->state == TASK_RETRY ||
+            (task->state == TASK_PENDING && !wall_time_before(domain->asked, task->due)))
+            return true;
+    }
+    return false;
+}
+
+/* It is due, and no task of its own is on its way. */
+static bool lacks_dns_tasks(const struct lookup *lookup)
+{
+    for (size_t i = 0; !lookup->dns_tasks_read && i < lookup->count; i++) {
+        const struct lookup_domain *domain = &lookup->domains[i];
+        if (domain->with_dns_tasks && domain->renewable && !is_fresh(domain) &&
+            !is_under_way(domain))
+            return true;
+    }
+    return false;
+}
+
+/* One that has ended by now has left its renewal among the tasks, which are read again behind it.
+ */
+static enum lookup_state send_dns_tasks(struct lookup *lookup)
+{
+    lookup->stage = STAGE_DNS_TASKS;
+    lookup->dns_tasks_read = true;
+    own_request_begin(&lookup->request);
+    lookup_append_dns_tasks(lookup);
+    lookup_append_first_tasks(lookup);
+    return send_request(lookup);
+}
 
 static enum lookup_state feed_next_tasks(struct lookup *lookup)
 {
@@ -303,7 +345,15 @@ static enum lookup_state next_certificates(struct lookup *lookup)
 
     if (needs_more_tasks(lookup))
         return list_all_tasks(lookup);
-    return end_or_seek_next(lookup);
+    return lacks_dns_tasks(lookup) ? send_dns_tasks(lookup) : end_or_seek_next(lookup);
+}
+
+static enum lookup_state feed_dns_tasks(struct lookup *lookup)
+{
+    lookup_read_dns_tasks(lookup, "M");
+    return lookup_add_tasks(lookup, "T") && lookup_add_tasks(lookup, "L")
+               ? end_or_seek_next(lookup)
+               : fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
 }
 
 static enum lookup_state search_certificates(struct lookup *lookup)
@@ -360,11 +410,12 @@ static enum lookup_state feed_facts(struct lookup *lookup)
             !lookup_add_tasks(lookup, "F"))
             return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
         lookup_note_first_pages(lookup);
-        lookup_read_dns_tasks(lookup);
+        lookup_read_dns_tasks(lookup, "M");
         note_certificate_count(lookup);
         if (!lookup_read_settings(lookup, settings))
             return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     }
+    lookup_read_dns_tasks(lookup, "k");
     if (!lookup_add_tasks(lookup, "k") ||
         json_array_append(lookup->certificates, own_request_list(&lookup->request, "c")) != 0)
         return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
@@ -501,6 +552,8 @@ static enum lookup_state feed_response(struct lookup *lookup)
         return feed_facts(lookup);
     case STAGE_CERTIFICATES:
         return feed_certificates(lookup);
+    case STAGE_DNS_TASKS:
+        return feed_dns_tasks(lookup);
     case STAGE_NEXT_TASKS:
         return feed_next_tasks(lookup);
     default:

@@ -28,6 +28,7 @@
  *   session       the same from the session's URLs, where the caller may not see the nodes
  *   more tasks    a page of the list, where one domain has several: there may be a crowd of them
  *   certificates  a search, for the domains whose known certificate is not fresh
+ *   DNS tasks     those that end with a renewal, where a domain seemed to be fresh and is not
  *   next tasks    those that are due about when the domains' next renewals are, for fresh ones of
  *                 which none was seen
  *   more tasks    the whole list, where a task may be made for a domain of which none was seen,
@@ -39,6 +40,7 @@ enum stage {
     STAGE_NODES,
     STAGE_SESSION,
     STAGE_CERTIFICATES,
+    STAGE_DNS_TASKS,
     STAGE_NEXT_TASKS,
     STAGE_MORE_TASKS,
     STAGE_END,
@@ -68,7 +70,8 @@ struct lookup {
     bool needs_hostname;
     const char *only_provider; /* the one that all domains have, by the last facts; or NULL */
     bool certificates_read;    /* at least once */
-    bool next_sought;          /* the next renewals of fresh domains were asked for */
+    bool dns_tasks_read;
+    bool next_sought; /* the next renewals of fresh domains were asked for */
     struct certificate_search search;
 };
 
@@ -81,9 +84,9 @@ void lookup_append_first_tasks(struct lookup *lookup);
 void lookup_append_failed_tasks(struct lookup *lookup);
 void lookup_note_first_pages(struct lookup *lookup);
 
-/* DnsManagement tasks that end with a renewal. */
+/* DnsManagement tasks that end with a renewal, and those that a get's answer has of them. */
 void lookup_append_dns_tasks(struct lookup *lookup);
-void lookup_read_dns_tasks(struct lookup *lookup);
+void lookup_read_dns_tasks(struct lookup *lookup, const char *call_id);
 
 /*
  * Asks for the next renewals of those domains that `wanted` names, by when they should be due;

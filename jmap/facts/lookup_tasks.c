@@ -168,14 +168,14 @@ void lookup_append_dns_tasks(struct lookup *lookup)
     append_tasks(lookup, json_pack("{s:s}", "@type", "DnsManagement"), DNS_TASKS, "m", "M");
 }
 
-void lookup_read_dns_tasks(struct lookup *lookup)
+void lookup_read_dns_tasks(struct lookup *lookup, const char *call_id)
 {
     struct renewal_task task;
     const char *domain_id;
     size_t i;
     json_t *object;
 
-    json_array_foreach(own_request_list(&lookup->request, "M"), i, object)
+    json_array_foreach(own_request_list(&lookup->request, call_id), i, object)
     {
         if (!own_request_dns_task(object, lookup->now, &task, &domain_id) ||
             task.state == TASK_FAILED)

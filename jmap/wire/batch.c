@@ -9,11 +9,11 @@
 /* A walk over the calls, with what those so far may have done. */
 struct walk {
     const struct jmap_request *request;
-    size_t create, dns_create; /* the next of each */
-    bool finds;                /* there may be something for result references to find */
-    bool makes;                /* keys may have been given a meaning */
-    bool changes;              /* what decisions rest on may have changed */
-    json_t *keys;              /* object: keys of the creates so far */
+    size_t create; /* the next one */
+    bool finds;    /* there may be something for result references to find */
+    bool makes;    /* keys may have been given a meaning */
+    bool changes;  /* what decisions rest on may have changed */
+    json_t *keys;  /* object: keys of the creates so far that may be made later, or not at all */
 };
 
 static json_t *call_at(const struct jmap_request *request, size_t call)
@@ -76,13 +76,8 @@ static bool take_creates(struct walk *walk, size_t call, bool *held, bool *refer
         const struct held_create *create = &request->creates[walk->create];
         *held = true;
         *refers = *refers || create->domain[0] == '#';
-        done = done && json_object_set_new(walk->keys, create->key, json_true()) == 0;
-    }
-    for (; walk->dns_create < request->dns_count &&
-           request->dns_creates[walk->dns_create].call == call;
-         walk->dns_create++) {
-        *held = true;
-        *refers = *refers || request->dns_creates[walk->dns_create].domain[0] == '#';
+        done = done && (create->of_dns_task ||
+                        json_object_set_new(walk->keys, create->key, json_true()) == 0);
     }
     return done;
 }

@@ -29,13 +29,21 @@ static json_t *task_set_arguments(const json_t *call)
                                                                                      : NULL;
 }
 
+/* A task that is born Failed never runs. */
+static bool is_born_failed(const json_t *create)
+{
+    return string_is(json_object_get(json_object_get(create, "status"), "@type"), "Failed");
+}
+
 static bool is_renewal(const json_t *create)
 {
-    json_t *status = json_object_get(create, "status");
+    return string_is(json_object_get(create, "@type"), "AcmeRenewal");
+}
 
-    /* A task that is born Failed never runs. */
-    return string_is(json_object_get(create, "@type"), "AcmeRenewal") &&
-           !string_is(json_object_get(status, "@type"), "Failed");
+static bool is_followed_by_renewal(const json_t *create)
+{
+    return string_is(json_object_get(create, "@type"), "DnsManagement") &&
+           json_is_true(json_object_get(create, FOLLOW_UP));
 }
 
 /*
@@ -118,6 +126,7 @@ static bool add_create(struct jmap_request *request, size_t call, const char *ke
 
     struct held_create *create = &grown[request->count];
     *create = (struct held_create){
+        .of_dns_task = !is_renewal(object),
         .call = call,
         .key = key,
         .domain = domain,
@@ -132,32 +141,6 @@ static bool add_create(struct jmap_request *request, size_t call, const char *ke
     return true;
 }
 
-static bool add_dns_create(struct jmap_request *request, size_t call, const char *key,
-                           json_t *object)
-{
-    const char *domain;
-
-    if (!domain_key(request, json_object_get(object, "domainId"), &domain))
-        return false;
-    if (!domain)
-        return true;
-
-    struct dns_create *grown =
-        grow(request->dns_creates, request->dns_count, sizeof *request->dns_creates);
-    if (!grown)
-        return false;
-    request->dns_creates = grown;
-    grown[request->dns_count++] =
-        (struct dns_create){.call = call, .key = key, .domain = domain, .object = object};
-    return true;
-}
-
-static bool is_followed_by_renewal(const json_t *create)
-{
-    return string_is(json_object_get(create, "@type"), "DnsManagement") &&
-           json_is_true(json_object_get(create, FOLLOW_UP));
-}
-
 static bool find_creates(struct jmap_request *request)
 {
     size_t i;
@@ -169,9 +152,8 @@ static bool find_creates(struct jmap_request *request)
         json_t *creates = json_object_get(task_set_arguments(call), "create");
         json_object_foreach(creates, key, object)
         {
-            if (is_renewal(object) && !add_create(request, i, key, object))
-                return false;
-            if (is_followed_by_renewal(object) && !add_dns_create(request, i, key, object))
+            bool renews = is_renewal(object) || is_followed_by_renewal(object);
+            if (renews && !is_born_failed(object) && !add_create(request, i, key, object))
                 return false;
         }
         request->makes = request->makes || method_kind(call) > METHOD_READS;
@@ -253,8 +235,7 @@ static enum request_kind read_calls(const char *body, size_t len, struct jmap_re
     if (!out->strings || !find_creates(out))
         return REQUEST_NO_MEMORY;
     out->escaped_names = has_escaped_names(body, len, out->calls);
-    return out->count > 0 || out->dns_count > 0 || out->repeated_keys ? REQUEST_HELD
-                                                                      : REQUEST_PASSES;
+    return out->count > 0 || out->repeated_keys ? REQUEST_HELD : REQUEST_PASSES;
 }
 
 bool request_may_hold(const char *body, size_t len)
@@ -284,10 +265,6 @@ void request_shed(struct jmap_request *request)
         create->original = create->object = NULL;
         create->key = NULL;
     }
-    for (size_t i = 0; i < request->dns_count; i++) {
-        request->dns_creates[i].object = NULL;
-        request->dns_creates[i].key = NULL;
-    }
     request_empty_calls(request->calls);
     json_object_del(request->root, "createdIds");
 }
@@ -297,7 +274,6 @@ void request_clear(struct jmap_request *request)
     for (size_t i = 0; i < request->count; i++)
         json_decref(request->creates[i].original);
     free(request->creates);
-    free(request->dns_creates);
     json_decref(request->strings);
     json_decref(request->root);
     *request = (struct jmap_request){0};
@@ -308,7 +284,7 @@ bool request_mask(struct held_create *create)
     return json_object_set_new(create->object, "domainId", json_string(IMPOSSIBLE_DOMAIN_ID)) == 0;
 }
 
-bool request_drop_renewal(struct dns_create *create)
+bool request_drop_renewal(struct held_create *create)
 {
     return json_object_set_new(create->object, FOLLOW_UP, json_false()) == 0;
 }
@@ -365,8 +341,6 @@ json_t *request_cut(struct jmap_request *request, size_t cut)
     }
     while (request->count > 0 && request->creates[request->count - 1].call >= cut)
         json_decref(request->creates[--request->count].original);
-    while (request->dns_count > 0 && request->dns_creates[request->dns_count - 1].call >= cut)
-        request->dns_count--;
     if (done)
         return rest;
     json_decref(rest);

@@ -2,8 +2,8 @@
 #define RENEWGATE_JMAP_WIRE_REQUEST_H
 
 /*
- * A JMAP request (RFC 8620, section 3.3) and the held creates in it, and those of tasks that would
- * end with a renewal (recording dns-task).
+ * A JMAP request (RFC 8620, section 3.3) and the held creates in it: those of renewals, and those
+ * of DnsManagement tasks that would end with one (recording dns-task).
  */
 
 #include <jansson.h>
@@ -13,6 +13,7 @@
 #include "policy/wall_time.h"
 
 struct held_create {
+    bool of_dns_task;   /* which ends with the renewal, once it has succeeded */
     size_t call;        /* its place in methodCalls */
     const char *key;    /* creation id; borrowed from the request */
     const char *domain; /* canonical domain id, or a "#key" that means none so far; the request's */
@@ -20,14 +21,6 @@ struct held_create {
     json_t *original;   /* a copy of the create as the client wrote it; owned */
     bool asked_now;     /* no due time, or one that cannot be read */
     wall_time asked;    /* as the client wrote it, with asked_now false */
-};
-
-/* The create of a DnsManagement task that is to be followed by a renewal. */
-struct dns_create {
-    size_t call;        /* its place in methodCalls */
-    const char *key;    /* as in a held create */
-    const char *domain; /* likewise */
-    json_t *object;     /* borrowed */
 };
 
 struct jmap_request {
@@ -39,10 +32,8 @@ struct jmap_request {
     bool repeated_keys; /* an object names a key twice: to be written anew, see request_parse() */
     bool makes;         /* one of its calls may give keys a meaning */
     bool wants_created_ids;
-    struct held_create *creates;
+    struct held_create *creates; /* in the order of their calls */
     size_t count;
-    struct dns_create *dns_creates;
-    size_t dns_count;
 };
 
 enum request_kind {
@@ -76,8 +67,8 @@ void request_clear(struct jmap_request *request);
 /* Points the create at the domain that cannot exist. False when memory ran out. */
 bool request_mask(struct held_create *create);
 
-/* Lets no renewal follow. False when memory ran out. */
-bool request_drop_renewal(struct dns_create *create);
+/* Lets no renewal follow the DNS task. False when memory ran out. */
+bool request_drop_renewal(struct held_create *create);
 
 /* Gives the create another due time. False when memory ran out. */
 bool request_set_due(struct held_create *create, wall_time due);

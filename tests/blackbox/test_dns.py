@@ -1,11 +1,14 @@
 """DnsManagement tasks that would end with a renewal."""
 
+import concurrent.futures
 import json
 
 import pytest
 
 from gate import Gate
-from test_gate import (DUE, FRESH, LATER, SOON, certificate, days, domain, retry, state, task)
+from test_decisions import failed
+from test_gate import (DUE, FRESH, LATER, SOON, TASK, certificate, days, domain, retry, state,
+                       task)
 
 
 @pytest.fixture
@@ -88,7 +91,7 @@ def test_one_renewal_follows_several_dns_tasks(standin, gate):
     standin.run()
     standin.run()
     assert standin.counters()["orders"] == 1
-    assert [line["why"] for line in gate.decisions(3)] == \
+    assert [line["why"] for line in gate.decisions(4)[1:]] == \
         ["a DNS task that renews is already there"] * 3
 
 
@@ -120,6 +123,109 @@ def test_a_dns_task_that_the_call_removes_is_none(standin, gate):
     gate.call(["x:Task/set", {"create": {"k": create()}, "destroy": [DNS_TASK]}])
     made, = [task for task in standin.state()["tasks"] if task["id"] != DNS_TASK]
     assert made["onSuccessRenewCertificate"]
+
+
+def orders(standin):
+    """How many there are once all that is queued has run, and what follows from it."""
+    standin.run()
+    standin.run()
+    return standin.counters()["orders"]
+
+
+def renewals(standin):
+    return [task for task in standin.state()["tasks"] if task["@type"] == "AcmeRenewal"]
+
+
+def test_dns_tasks_that_come_at_one_moment_end_with_one_renewal(standin, gate):
+    standin.put_state(**state([certificate(DUE)]))
+    standin.fault(match="onSuccess", times=-1, delay_ms=500)
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: make(gate), range(20)))
+    assert all(list(answer["created"]) == ["k"] for answer in answers)
+    assert orders(standin) == 1
+
+
+def test_dns_tasks_and_renewals_of_one_moment(standin, gate):
+    standin.put_state(**state([certificate(DUE)]))
+    standin.fault(match="onSuccess", times=-1, delay_ms=500)
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        list(pool.map(lambda i: make(gate) if i % 2 else gate.renew(), range(20)))
+    assert orders(standin) == 1
+
+
+@pytest.mark.parametrize("by_server", [False, True], ids=["through the gate", "by the server"])
+def test_a_create_is_answered_with_the_dns_task_that_renews(standin, gate, by_server):
+    standin.put_state(**state([certificate(DUE)], [dns_task(due=SOON)] if by_server else []))
+    made = DNS_TASK if by_server else make(gate)["created"]["k"]["id"]
+    assert [gate.renew() for _ in range(3)] == [made] * 3
+    assert renewals(standin) == [] and orders(standin) == 1
+    assert {line["row"] for line in gate.decisions(3)[-3:]} == {2}
+
+
+@pytest.mark.parametrize("left", [
+    dns_task(due=days(20)), dns_task("Failed"), dns_task(due=days(-2)),
+    dns_task(due=SOON, onSuccessRenewCertificate=False), dns_task(due=SOON, domainId="c"),
+], ids=["it is for later", "it failed", "it is stuck", "it renews nothing", "another domain's"])
+def test_a_dns_task_that_does_not_stand_for_a_create(standin, gate, left):
+    standin.put_state(**state([certificate(DUE)], [left],
+                              domains=[domain(), domain("c", "c.test")]))
+    made = gate.renew()
+    assert [task["id"] for task in renewals(standin)] == [made]
+
+
+def test_a_dns_task_that_follows_beside_a_fresh_certificate_is_no_answer(standin, gate):
+    standin.put_state(**state([certificate(FRESH)], [dns_task(due=SOON)]))
+    assert gate.renew().startswith("p33")
+
+
+def test_no_renewal_follows_before_the_ca_would_take_it(standin, gate):
+    """The DNS task does its own work at once, and the renewal is queued for when it can be."""
+    standin.put_state(**state([certificate(DUE)],
+                              [failed("Rate limited. Retry after 86400 seconds")]))
+    assert list(make(gate)["created"]) == ["k"]
+    assert not follows(standin)
+    queued, = [task for task in renewals(standin) if task["status"]["@type"] == "Pending"]
+    assert days(0.9) < queued["status"]["due"] < days(1.1)
+    make(gate)
+    assert len(renewals(standin)) == 2 and orders(standin) == 0
+    assert [line["row"] for line in gate.decisions(2)] == [6, 6]
+
+
+def test_a_queued_renewal_is_put_off_until_the_ca_would_take_it(standin, gate):
+    standin.put_state(**state([certificate(DUE)], [
+        task(days(0.2), id=TASK),
+        failed("Rate limited. Retry after 86400 seconds", id="jp173xlcamdb")]))
+    make(gate)
+    assert not follows(standin)
+    queued, = [task for task in renewals(standin) if task["id"] == TASK]
+    assert queued["status"]["due"] > days(0.9)
+
+
+def test_where_the_first_is_refused_a_renewal_follows_the_next(standin, gate):
+    standin.put_state(**state([certificate(DUE)]))
+    (_, answer), = gate.call(["x:Task/set", {"create": {
+        "bad": create(bogus=1), "good": create(), "more": create()}}])
+    assert set(answer["notCreated"]) == {"bad"} and set(answer["created"]) == {"good", "more"}
+    follow = [task["onSuccessRenewCertificate"] for task in standin.state()["tasks"]
+              if task["@type"] == "DnsManagement"]
+    assert sorted(follow) == [False, True]
+    assert orders(standin) == 1
+
+
+def test_where_a_renewal_of_the_same_request_is_refused(standin, gate):
+    standin.put_state(**state([certificate(DUE)]))
+    gate.call(["x:Task/set", {"create": {
+        "k": create(), "l": {"@type": "AcmeRenewal", "domainId": "b", "bogus": 1}}}])
+    assert follows(standin) and orders(standin) == 1
+
+
+def test_what_the_same_request_takes_away_counts(standin, gate):
+    """Fresh before, and due once the request has been carried out."""
+    stored = certificate(FRESH, id="jp173xlcamcc")
+    standin.put_state(**state([stored]))
+    gate.call(["x:Task/set", {"create": {"k": create()}}],
+              ["x:Certificate/set", {"destroy": ["jp173xlcamcc"]}])
+    assert follows(standin) and orders(standin) == 1
 
 
 @pytest.mark.parametrize("domains", [[domain(kind="Manual")], [domain("f", "example.net")]],
