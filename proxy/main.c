@@ -16,6 +16,8 @@
 #include "proxy/admin/admin.h"
 #include "proxy/audit/audit_command.h"
 #include "proxy/jobs/check.h"
+#include "proxy/jobs/explain_command.h"
+#include "proxy/jobs/explainer.h"
 #include "proxy/base/clock.h"
 #include "proxy/server/callers.h"
 #include "proxy/telemetry/history.h"
@@ -47,8 +49,10 @@ static void print_help(void)
         "                              tell what it would change, with --json a line a change\n"
         "  renewgate audit             read all domains and tell what is wrong, changing nothing;\n"
         "                              --domain NAME, --all, --json, --probe HOST:PORT (over TLS)\n"
+        "  renewgate explain DOMAIN    tell what would become of a create for it now, and why;\n"
+        "                              --force, --json\n"
         "  renewgate --check           try the configuration, the servers and the credential\n"
-        "  renewgate --help            this text; audit and sweep have one of their own\n"
+        "  renewgate --help            this text; audit, explain and sweep have one each\n"
         "  renewgate --help-markdown   the variables as a table\n"
         "  renewgate --version         of the gate, and of what it is linked with\n\n"
         "Environment variables (durations: 500ms, 30s, 5m, 1h, 7d; empty counts as not set):\n");
@@ -324,15 +328,26 @@ static void stop_sweeper(struct sweeper *sweeper)
     sweeper_destroy(sweeper);
 }
 
+/* For the admin's pages. */
+static json_t *explain(void *user, const char *domain)
+{
+    return explainer_json(user, domain);
+}
+
 /* Between signals: starts everything, waits, ends everything in the opposite order. */
 static int run(struct gate *gate, const sigset_t *signals)
 {
     struct listen_texts texts = {0};
     struct worker *workers[WORKERS_LIMIT];
     share_open_files(gate);
-    struct admin *admin = admin_start(gate, texts.admin);
-    if (admin == NULL)
+    struct explainer *explainer = gate->credential != NULL ? explainer_open(gate) : NULL;
+    const struct admin_explainer explains = {.explain = explainer != NULL ? explain : NULL,
+                                             .user = explainer};
+    struct admin *admin = admin_start(gate, &explains, texts.admin);
+    if (admin == NULL) {
+        explainer_close(explainer);
         return EXIT_FAILURE;
+    }
     size_t started =
         start_replicas(gate) && open_passthrough(gate) ? start_workers(gate, workers, &texts) : 0;
     bool fine = started == gate->config->workers;
@@ -345,7 +360,9 @@ static int run(struct gate *gate, const sigset_t *signals)
     stop_workers(workers, started);
     passthrough_destroy(gate->passthrough);
     replica_lock_stop(gate->replicas);
+    explainer_stop(explainer);
     admin_stop(admin);
+    explainer_close(explainer);
     if (fine)
         log_event(gate->log, LOG_LEVEL_INFO, "stopped", log_number("workers", (int64_t)started));
     return fine ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -365,6 +382,7 @@ enum command_kind {
     COMMAND_CHECK,
     COMMAND_SWEEP,
     COMMAND_AUDIT,
+    COMMAND_EXPLAIN,
     COMMAND_USAGE,
 };
 
@@ -373,6 +391,7 @@ struct command {
     enum command_kind kind;
     struct sweep_options sweep;
     struct audit_options audit;
+    struct explain_options explain;
     const char *usage; /* what is to be printed, and nothing done */
 };
 
@@ -387,6 +406,9 @@ static int run_command(struct gate *gate, const struct command *command)
     case COMMAND_AUDIT:
         signal(SIGPIPE, SIG_IGN);
         return audit_command(gate, &command->audit, stdout, stderr);
+    case COMMAND_EXPLAIN:
+        signal(SIGPIPE, SIG_IGN);
+        return explain_command(gate, &command->explain, stdout, stderr);
     case COMMAND_SERVE:
     case COMMAND_USAGE:
         break;
@@ -514,6 +536,11 @@ static bool read_audit(struct command *command, int count, char **arguments)
     return audit_options_read(&command->audit, count, arguments);
 }
 
+static bool read_explain(struct command *command, int count, char **arguments)
+{
+    return explain_options_read(&command->explain, count, arguments);
+}
+
 /* False where the command line is not understood. */
 static bool read_command(struct command *command, int count, char **arguments)
 {
@@ -525,6 +552,7 @@ static bool read_command(struct command *command, int count, char **arguments)
     } all[] = {
         {"--check", COMMAND_CHECK, read_none, NULL},
         {"audit", COMMAND_AUDIT, read_audit, audit_usage},
+        {"explain", COMMAND_EXPLAIN, read_explain, explain_usage},
         {"sweep", COMMAND_SWEEP, read_sweep, sweep_usage},
     };
     *command = (struct command){.kind = COMMAND_SERVE};

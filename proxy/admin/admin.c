@@ -30,6 +30,7 @@
 
 struct admin {
     struct gate *gate;
+    struct admin_explainer explainer;
     struct MHD_Daemon *daemon;
     pthread_mutex_t lock; /* over what follows, and over the asking itself */
     monotonic_time asked_again_at;
@@ -135,6 +136,8 @@ static void render_status(const struct admin *admin, bool json, struct page *pag
         return;
     }
     struct status *status = status_read(admin->gate, &query);
+    if (json && status != NULL && status->names_one && admin->explainer.explain != NULL)
+        status->explanation = admin->explainer.explain(admin->explainer.user, query.domain);
     bool made = status != NULL && (json ? status_json_render(status, &page->body)
                                         : status_page_render(status, &page->body));
     status_free(status);
@@ -279,12 +282,14 @@ static struct MHD_Daemon *start_daemon(struct admin *admin, int listener)
         MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 }
 
-struct admin *admin_start(struct gate *gate, char text[static LISTENER_TEXT_SIZE])
+struct admin *admin_start(struct gate *gate, const struct admin_explainer *explainer,
+                          char text[static LISTENER_TEXT_SIZE])
 {
     struct admin *admin = calloc(1, sizeof *admin);
     int listener = -1;
     if (admin != NULL && listener_open(&gate->config->admin_listen, &listener, 1, text)) {
         admin->gate = gate;
+        admin->explainer = *explainer;
         pthread_mutex_init(&admin->lock, NULL);
         admin->daemon = start_daemon(admin, listener);
         if (admin->daemon != NULL)

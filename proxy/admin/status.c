@@ -69,6 +69,7 @@ static void visit(void *user, const struct sighting *sighting)
     bool fine = true;
     status->standings[standing]++;
     status->domain_count++;
+    status->names_one |= strcasecmp(sighting->name, status->query.domain) == 0;
     status->task_count += sighting->task_count;
     if (wall_time_before(status->now, sighting->refused_until))
         fine = add(&gathering->held, sighting, STANDING_HELD, sighting->refused_until);
@@ -105,6 +106,7 @@ static bool gather(struct status *status)
     struct sightings *sightings = status->gate->sightings;
     struct gathering gathering = {.status = status};
     sightings_each(sightings, visit, &gathering);
+    status->names_one |= status->query.domain[0] != '\0' && gathering.matching.count == 0;
     status->pages = gathering.matching.count == 0
                         ? 1
                         : (gathering.matching.count + STATUS_PAGE - 1) / STATUS_PAGE;
@@ -157,6 +159,7 @@ void status_free(struct status *status)
 {
     if (status == NULL)
         return;
+    json_decref(status->explanation);
     free(status->held.domains);
     free(status->queue.domains);
     free(status->matching.domains);

@@ -8,6 +8,7 @@
  * the number of domains.
  */
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -52,6 +53,8 @@ struct status {
     struct status_list queue;    /* those with a task, the next due first */
     struct status_list matching; /* those of the page, worst first */
     size_t pages;                /* at least 1 */
+    bool names_one;              /* the query's domain is a whole name, or none that is known */
+    json_t *explanation;         /* of that one, owned; NULL where it was not asked for */
 };
 
 /* NULL when memory runs out. */

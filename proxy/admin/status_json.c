@@ -151,9 +151,10 @@ static json_t *status_json(const struct status *status)
         domains = NULL;
     }
     json_decref(about);
-    return json_pack("{s:o,s:o,s:o,s:o,s:o}", "gate", gate_json(status), "decisions",
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:O?}", "gate", gate_json(status), "decisions",
                      decisions_json(&status->history), "held", list_json(&status->held, status),
-                     "queue", list_json(&status->queue, status), "domains", domains);
+                     "queue", list_json(&status->queue, status), "domains", domains, "explanation",
+                     status->explanation);
 }
 
 bool status_json_render(const struct status *status, struct buffer *out)

@@ -74,7 +74,7 @@ def test_commands_can_be_pasted(page):
 def test_commands_have_the_server_they_need(page):
     """The unit has its settings, root's shell has not."""
     for block in re.findall(r"^ *```sh\n(.*?)^ *```", page.read_text(), re.M | re.S):
-        asks = re.search(r"^renewgate (--check|audit|sweep)", block, re.M)
+        asks = re.search(r"^renewgate (--check|audit|explain|sweep)", block, re.M)
         assert not asks or "/etc/renewgate/renewgate.env" in block[:asks.start()], block
 
 

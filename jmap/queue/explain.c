@@ -1,0 +1,204 @@
+#include "jmap/queue/explain.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jmap/facts/judgement.h"
+#include "jmap/facts/lookup.h"
+#include "policy/no_op_id.h"
+
+struct explain {
+    const struct explain_context *context;
+    char *name;
+    struct own_request request; /* that finds the domain */
+    struct lookup *lookup;      /* once it is found */
+    struct lookup_domain found;
+    struct domain_memory known;
+    struct explanation result;
+    enum explain_step step;
+    const char *error;
+};
+
+static wall_time now(const struct explain *explain)
+{
+    return explain->context->now(explain->context->user);
+}
+
+static void end(struct explain *explain, const char *error)
+{
+    explain->error = error;
+    explain->step = EXPLAIN_DONE;
+}
+
+static void ask_for_domain(struct explain *explain)
+{
+    own_request_begin(&explain->request);
+    own_request_add(&explain->request, "x:Domain/query",
+                    json_pack("{s:{s:s}}", "filter", "name", explain->name), "q");
+    if (!own_request_finish(&explain->request))
+        end(explain, "out of memory");
+}
+
+static void judge(struct explain *explain, const char *unread)
+{
+    const struct explain_context *context = explain->context;
+    const struct hold_settings *settings = context->settings;
+    struct explanation *result = &explain->result;
+    wall_time time = now(explain);
+
+    result->unread = unread;
+    result->facts =
+        judgement_begin(settings, time, time, context->forced && settings->force_allowed);
+    result->bucket_until = WALL_TIME_NEVER;
+    if (unread) {
+        judgement_recall(&result->facts, settings, context->memory, result->id, &explain->known);
+    } else {
+        result->found = &explain->found;
+        result->held = judgement_add(&result->facts, settings, result->found);
+        result->bucket_until = issue_limited_until(result->found->tasks, result->found->task_count,
+                                                   settings->issue_limit, result->found->issued,
+                                                   result->found->issued_count, time);
+    }
+    result->decision = judgement_decide(&result->facts, settings, context->memory, &explain->found,
+                                        NULL, &result->trace);
+    if (result->facts.held_by == HELD_BY_ACCOUNT)
+        result->held.by_source[HELD_BY_ACCOUNT] = result->facts.refused_until;
+    if (result->decision.outcome == OUTCOME_NO_OP)
+        no_op_id(result->id, explain->found.certificate_id ? explain->found.certificate_id : "",
+                 result->answered);
+    else if (result->decision.id)
+        strncpy(result->answered, result->decision.id, OBJECT_ID_SIZE - 1);
+    end(explain, NULL);
+}
+
+static void start_lookup(struct explain *explain)
+{
+    explain->found = (struct lookup_domain){
+        .id = explain->result.id,
+        .asked = now(explain),
+        .scheduled = explain->context->settings->not_due == NOT_DUE_SCHEDULE,
+    };
+    explain->lookup =
+        lookup_create(&explain->found, 1, explain->context->memory, explain->found.asked);
+    if (!explain->lookup)
+        end(explain, "out of memory");
+}
+
+static void feed_domain(struct explain *explain, unsigned status, const char *body, size_t len)
+{
+    bool forbidden = false;
+    const char *error = own_request_read(&explain->request, status, body, len);
+    const char *id;
+
+    if (!error)
+        error = own_request_fault(&explain->request, &forbidden);
+    if (error) {
+        end(explain, status == 0 ? "the server did not answer" : error);
+        return;
+    }
+    id = json_string_value(
+        json_array_get(json_object_get(own_request_answer(&explain->request, "q"), "ids"), 0));
+    if (!id || !object_id_parse(id, explain->result.id))
+        end(explain, "the server has no domain of that name");
+    else
+        start_lookup(explain);
+}
+
+static void feed_lookup(struct explain *explain, unsigned status, const char *body, size_t len)
+{
+    explain->found.asked = now(explain);
+    lookup_set_now(explain->lookup, explain->found.asked);
+    switch (lookup_feed(explain->lookup, status, body, len)) {
+    case LOOKUP_SEND_API:
+    case LOOKUP_SEND_SESSION:
+        break;
+    case LOOKUP_DONE:
+        judge(explain, NULL);
+        break;
+    case LOOKUP_NO_MEMORY:
+        end(explain, "out of memory");
+        break;
+    case LOOKUP_FORBIDDEN:
+    case LOOKUP_FAILED:
+        judge(explain, status == 0 ? "the server did not answer" : lookup_error(explain->lookup));
+        break;
+    }
+}
+
+/* The driver's side. */
+
+struct explain *explain_create(const struct explain_context *context)
+{
+    struct explain *explain = calloc(1, sizeof *explain);
+    if (!explain)
+        return NULL;
+
+    explain->context = context;
+    explain->name = strdup(context->name);
+    if (!explain->name) {
+        explain_destroy(explain);
+        return NULL;
+    }
+    for (char *letter = explain->name; *letter; letter++)
+        *letter = (char)tolower((unsigned char)*letter);
+    explain->result.name = explain->name;
+    ask_for_domain(explain);
+    return explain;
+}
+
+void explain_destroy(struct explain *explain)
+{
+    if (!explain)
+        return;
+    lookup_destroy(explain->lookup);
+    own_request_clear(&explain->request);
+    free(explain->name);
+    free(explain);
+}
+
+enum explain_step explain_step(const struct explain *explain)
+{
+    return explain->step;
+}
+
+struct own_request_order explain_order(const struct explain *explain)
+{
+    struct own_request_order order = {.body = explain->request.body, .len = explain->request.len};
+
+    if (explain->lookup) {
+        order.is_session = lookup_state(explain->lookup) == LOOKUP_SEND_SESSION;
+        order.body = lookup_body(explain->lookup, &order.len);
+    }
+    return order;
+}
+
+void explain_feed(struct explain *explain, unsigned status, const char *body, size_t len)
+{
+    if (explain->lookup)
+        feed_lookup(explain, status, body, len);
+    else
+        feed_domain(explain, status, body, len);
+}
+
+const struct explanation *explain_result(const struct explain *explain)
+{
+    return explain->step == EXPLAIN_DONE && !explain->error ? &explain->result : NULL;
+}
+
+const char *explain_error(const struct explain *explain)
+{
+    return explain->error;
+}
+
+const char *explain_source_name(enum held_by source)
+{
+    static const char *const names[HELD_SOURCES] = {
+        [HELD_BY_CA] = "ca",
+        [HELD_BY_FAILURES] = "failures",
+        [HELD_BY_VALIDATIONS] = "validations",
+        [HELD_BY_ACCOUNT] = "account",
+    };
+
+    return names[source];
+}

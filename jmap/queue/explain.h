@@ -1,0 +1,74 @@
+#ifndef RENEWGATE_JMAP_QUEUE_EXPLAIN_H
+#define RENEWGATE_JMAP_QUEUE_EXPLAIN_H
+
+/*
+ * What would become of a create for one domain now, and why, without I/O and without changing
+ * anything: the domain is found by its name, looked up as a create's is, and judged by
+ * jmap/facts/judgement.h, as a create is.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "jmap/facts/domain_facts.h"
+#include "jmap/facts/memory.h"
+#include "jmap/wire/object_id.h"
+#include "jmap/wire/own_request.h"
+#include "policy/decide.h"
+#include "policy/held.h"
+#include "policy/hold_settings.h"
+
+struct explain;
+
+enum explain_step {
+    EXPLAIN_SEND, /* explain_order(), then explain_feed() */
+    EXPLAIN_DONE,
+};
+
+/* Borrowed from the machine, for as long as it lives. */
+struct explanation {
+    const char *name;                  /* as it was asked for, in lower case */
+    char id[OBJECT_ID_SIZE];           /* the domain's */
+    const struct lookup_domain *found; /* NULL where it could not be looked up */
+    const char *unread;                /* why not, in words; else NULL. Static */
+    struct decision_facts facts;       /* as the table was read with */
+    struct held held;                  /* with the account's limit where that has a say */
+    wall_time bucket_until; /* the next token for this set of names; NEVER where there is one */
+    struct decision decision;
+    struct decision_trace trace;
+    char answered[OBJECT_ID_SIZE]; /* the id that the create would be answered with; or "" */
+};
+
+/* All borrowed for the machine's lifetime. */
+struct explain_context {
+    const struct hold_settings *settings;
+    struct task_memory *memory;
+    const char *name;
+    bool forced; /* as with Renewgate-Force: 1, where that is allowed */
+    wall_time (*now)(void *user);
+    void *user;
+};
+
+/* NULL when memory runs out. */
+struct explain *explain_create(const struct explain_context *context);
+
+/* In any state. NULL is allowed. */
+void explain_destroy(struct explain *explain);
+
+enum explain_step explain_step(const struct explain *explain);
+
+/* EXPLAIN_SEND only; valid until the next feed. */
+struct own_request_order explain_order(const struct explain *explain);
+
+/* A response, whole; status 0 where none came. */
+void explain_feed(struct explain *explain, unsigned status, const char *body, size_t len);
+
+/* EXPLAIN_DONE: what there is to tell; NULL where there is nothing, and explain_error() says why.
+ */
+const struct explanation *explain_result(const struct explain *explain);
+const char *explain_error(const struct explain *explain);
+
+/* "ca", "failures", "validations", "account". */
+const char *explain_source_name(enum held_by source);
+
+#endif

@@ -1,0 +1,138 @@
+#include "proxy/jobs/explainer.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "proxy/base/mailbox.h"
+#include "proxy/jobs/errand.h"
+#include "proxy/jobs/explanation.h"
+
+#define TRIES_MAX 2
+#define UNANSWERED_MAX 1
+
+struct explainer {
+    struct gate *gate;
+    pthread_mutex_t lock; /* over what follows, but for the mailbox and its letter */
+    struct errand errand;
+    struct mailbox mailbox;
+    struct letter stop;
+    bool stopping;
+    struct explain *explain;
+};
+
+static void on_stop(void *user)
+{
+    struct explainer *explainer = user;
+    explainer->stopping = true;
+}
+
+static wall_time now(void *user)
+{
+    const struct explainer *explainer = user;
+    return server_clock_now(&explainer->gate->clock);
+}
+
+static enum errand_step step(void *machine)
+{
+    const struct explainer *explainer = machine;
+    return explain_step(explainer->explain) == EXPLAIN_DONE ? ERRAND_DONE : ERRAND_SEND;
+}
+
+static struct own_request_order order(void *machine)
+{
+    const struct explainer *explainer = machine;
+    return explain_order(explainer->explain);
+}
+
+static void feed(void *machine, unsigned status, const char *body, size_t len)
+{
+    const struct explainer *explainer = machine;
+    explain_feed(explainer->explain, status, body, len);
+}
+
+static const struct errand_machine machine = {.step = step, .order = order, .feed = feed};
+
+struct explainer *explainer_open(struct gate *gate)
+{
+    static const struct errand_settings settings = {.tries_max = TRIES_MAX,
+                                                    .unanswered = UNANSWERED_MAX};
+    struct explainer *explainer = calloc(1, sizeof *explainer);
+    if (explainer == NULL)
+        return NULL;
+    *explainer = (struct explainer){.gate = gate,
+                                    .errand = {.loop = {.epoll = -1}},
+                                    .mailbox = {.event = -1},
+                                    .stop = {.open = on_stop, .user = explainer}};
+    pthread_mutex_init(&explainer->lock, NULL);
+    if (errand_open(&explainer->errand, gate, &settings) &&
+        mailbox_open(&explainer->mailbox, &explainer->errand.loop))
+        return explainer;
+    explainer_close(explainer);
+    return NULL;
+}
+
+void explainer_stop(struct explainer *explainer)
+{
+    if (explainer != NULL)
+        mailbox_post(&explainer->mailbox, &explainer->stop);
+}
+
+void explainer_close(struct explainer *explainer)
+{
+    if (explainer == NULL)
+        return;
+    mailbox_close(&explainer->mailbox);
+    errand_close(&explainer->errand);
+    pthread_mutex_destroy(&explainer->lock);
+    free(explainer);
+}
+
+void explainer_ask(struct explainer *explainer, const char *domain, bool forced,
+                   void (*tell)(void *user, const struct explanation *explanation,
+                                const char *error, const char *detail),
+                   void *user)
+{
+    const struct explain_context context = {.settings = &explainer->gate->config->hold,
+                                            .memory = explainer->gate->memory,
+                                            .name = domain,
+                                            .forced = forced,
+                                            .now = now,
+                                            .user = explainer};
+    if (pthread_mutex_trylock(&explainer->lock) != 0) {
+        tell(user, NULL, "another explanation is being made; ask again", "");
+        return;
+    }
+    explainer->explain = explain_create(&context);
+    if (explainer->explain == NULL) {
+        tell(user, NULL, "out of memory", "");
+    } else {
+        errand_run(&explainer->errand, &machine, explainer, &explainer->stopping);
+        const struct explanation *result = explain_result(explainer->explain);
+        const char *error = explain_error(explainer->explain);
+        tell(user, result, error != NULL || result != NULL ? error : "stopped",
+             explainer->errand.detail);
+    }
+    explain_destroy(explainer->explain);
+    pthread_mutex_unlock(&explainer->lock);
+}
+
+struct json_telling {
+    const struct hold_settings *settings;
+    json_t *json;
+};
+
+static void tell_json(void *user, const struct explanation *explanation, const char *error,
+                      const char *detail)
+{
+    struct json_telling *telling = user;
+    (void)detail;
+    telling->json = explanation != NULL ? explanation_json(explanation, telling->settings)
+                                        : json_pack("{s:s}", "error", error);
+}
+
+json_t *explainer_json(struct explainer *explainer, const char *domain)
+{
+    struct json_telling telling = {.settings = &explainer->gate->config->hold};
+    explainer_ask(explainer, domain, false, tell_json, &telling);
+    return telling.json;
+}
