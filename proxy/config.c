@@ -194,8 +194,10 @@ static const struct variable variables[] = {
     {"MAX_BUFFERED", KIND_SIZE, MEMBER(max_buffered), .fallback = "268435456",
      .allowed = "bytes from 1048576 to 1000000000000, and at least 8 times MAX_REQUEST",
      .least = 1048576, .most = INT64_C(1000000000000),
-     .help = "The memory that JMAP requests may take, gathered and parsed, all together; more are "
-             "answered 503. One client gets half, requests above 64 KiB three quarters."},
+     .help = "The memory that JMAP requests may take, gathered and parsed, and answers to "
+             "look-ups, all "
+             "together; more are answered 503. One client gets half, requests above 64 KiB three "
+             "quarters."},
     {"MAX_CONNECTIONS", KIND_COUNT, MEMBER(max_connections), .fallback = "8192",
      .allowed = "a number from 64 to 1000000", .least = 64, .most = 1000000,
      .help = "Clients' connections at one time; more have to wait."},

@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "policy/refusal.h"
-#include "proxy/server/api_call.h"
 #include "proxy/base/clock.h"
 #include "proxy/http/outgoing.h"
 #include "proxy/server/service_credential.h"
@@ -22,7 +21,8 @@
 
 static bool has_failed(const struct errand *errand)
 {
-    return errand->status == 0 || errand->status == 429 || errand->status >= 500;
+    return errand->answer.status == 0 || errand->answer.status == 429 ||
+           errand->answer.status >= 500;
 }
 
 /* By the clock that has just been set by the same answer. */
@@ -41,20 +41,21 @@ static bool on_head(void *user, const struct upstream_head *head)
     struct errand *errand = user;
     server_clock_note(&errand->gate->clock, &head->fields);
     report_credential_answer(errand->gate, errand->credential, head->status);
-    errand->status = head->status;
+    errand->answer.status = head->status;
     errand->asked_pause = has_failed(errand) ? asked_pause(errand, &head->fields) : 0;
     return true;
 }
 
 static enum data_result on_data(void *user, const char *bytes, size_t len)
 {
-    return api_call_take(&((struct errand *)user)->content, bytes, len);
+    return api_answer_take(&((struct errand *)user)->answer, bytes, len);
 }
 
 static bool is_worth_another_try(const struct errand *errand)
 {
     const struct own_request_order *order = &errand->order;
-    unsigned most = errand->status == 0 ? errand->settings.unanswered : errand->settings.tries_max;
+    unsigned most =
+        errand->answer.status == 0 ? errand->settings.unanswered : errand->settings.tries_max;
     most = order->tries > 0 && order->tries < most ? order->tries : most;
     bool too_long = order->is_awaited && errand->asked_pause > LONGEST_AWAITED_MILLISECONDS;
     return has_failed(errand) && !order->once && !too_long && errand->tries + 1 < most;
@@ -74,7 +75,7 @@ static void tell_asked_pause(const struct errand *errand)
         errand->kind->waits(errand->machine, errand->asked_pause);
     if (errand->settings.is_sweep)
         log_event(errand->gate->log, LOG_LEVEL_WARN, "the server wants a sweep to wait",
-                  log_number("status", errand->status),
+                  log_number("status", errand->answer.status),
                   log_number("milliseconds", errand->asked_pause));
 }
 
@@ -88,9 +89,11 @@ static void answered(struct errand *errand)
         pause = own > pause ? own : pause;
     } else {
         errand->tries = 0;
-        errand->kind->feed(errand->machine, errand->status, buffer_content(&errand->content),
-                           errand->content.len);
+        const struct api_answer *answer = &errand->answer;
+        errand->kind->feed(errand->machine, answer->status, buffer_content(&answer->content),
+                           answer->content.len);
     }
+    api_answer_clear(&errand->answer);
     errand->may_ask = monotonic_after(clock_monotonic(), gap + pause);
 }
 
@@ -98,8 +101,14 @@ static void on_done(void *user, enum upstream_failure failure, const char *detai
 {
     struct errand *errand = user;
     errand->transfer = NULL;
+    if (failure == UPSTREAM_FINE && !api_answer_ends(&errand->answer))
+        failure = UPSTREAM_MEMORY;
+    if (errand->answer.no_room) {
+        failure = UPSTREAM_MEMORY;
+        detail = API_ANSWER_NO_ROOM;
+    }
     if (failure != UPSTREAM_FINE) {
-        errand->status = 0;
+        errand->answer.status = 0;
         errand->asked_pause = 0;
         snprintf(errand->detail, sizeof errand->detail, "%s", detail != NULL ? detail : "");
         metrics_count_upstream_failure(errand->gate->metrics, failure);
@@ -122,7 +131,7 @@ static void start_transfer(struct errand *errand, struct upstream_request *reque
     enum service_credential_taken taken = service_credential_take(
         errand->gate->credential, clock_monotonic(), &errand->arena, &errand->credential);
     if (taken == SERVICE_CREDENTIAL_RESTS)
-        errand->status = 401;
+        errand->answer.status = 401;
     const struct own_name own = {errand->credential, errand->gate->own_address};
     if (taken == SERVICE_CREDENTIAL_TAKEN &&
         outgoing_own_fields(&own, &errand->arena, &request->fields))
@@ -133,11 +142,10 @@ static void ask(struct errand *errand)
 {
     const struct config *config = errand->gate->config;
     errand->order = errand->kind->order(errand->machine);
-    errand->status = 0;
     errand->asked_pause = 0;
     errand->detail[0] = '\0';
     errand->requests++;
-    buffer_clear(&errand->content);
+    api_answer_clear(&errand->answer);
     arena_clear(&errand->arena);
     struct upstream_request request =
         api_call(errand->order.is_session, errand->order.body, errand->order.len);
@@ -181,7 +189,7 @@ void errand_run(struct errand *errand, const struct errand_machine *kind, void *
     }
     transfer_cancel(errand->transfer);
     errand->transfer = NULL;
-    buffer_clear(&errand->content);
+    api_answer_clear(&errand->answer);
     arena_clear(&errand->arena);
 }
 
@@ -192,6 +200,7 @@ bool errand_open(struct errand *errand, struct gate *gate, const struct errand_s
     const struct config *config = gate->config;
     const struct upstream_settings upstream = config_upstream(config);
     *errand = (struct errand){.loop = {.epoll = -1}, .gate = gate, .settings = *settings};
+    api_answer_open(&errand->answer, gate->budget, "");
     if (!loop_open(&errand->loop))
         return false;
     errand->upstream = upstream_create(&upstream, &errand->loop);

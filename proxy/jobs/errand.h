@@ -15,9 +15,9 @@
 
 #include "jmap/wire/own_request.h"
 #include "proxy/base/arena.h"
-#include "proxy/base/buffer.h"
 #include "proxy/relay/gate.h"
 #include "proxy/base/loop.h"
+#include "proxy/server/api_call.h"
 #include "proxy/server/upstream.h"
 
 enum errand_step {
@@ -53,10 +53,9 @@ struct errand {
     const struct errand_machine *kind; /* the one under way */
     void *machine;
     struct transfer *transfer;
-    struct arena arena; /* the transfer's */
-    unsigned status;
-    int64_t asked_pause; /* milliseconds that this answer asks for, or 0 */
-    struct buffer content;
+    struct arena arena;       /* the transfer's */
+    struct api_answer answer; /* its status is 0 where there is none */
+    int64_t asked_pause;      /* milliseconds that this answer asks for, or 0 */
     struct own_request_order order;
     const char *credential; /* that the request went with; in the arena */
     monotonic_time may_ask; /* not before */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "jmap/wire/problem.h"
-#include "proxy/server/api_call.h"
 #include "proxy/server/callers.h"
 #include "proxy/relay/worker_context.h"
 #include "proxy/http/outgoing.h"
@@ -82,13 +81,13 @@ static bool on_head(void *user, const struct upstream_head *head)
     server_clock_note(&gate->clock, &head->fields);
     if (holding->service != NULL)
         report_credential_answer(gate, holding->service, head->status);
-    holding->status = head->status;
+    holding->answer.status = head->status;
     return true;
 }
 
 static enum data_result on_data(void *user, const char *bytes, size_t len)
 {
-    return api_call_take(&((struct holding *)user)->content, bytes, len);
+    return api_answer_take(&((struct holding *)user)->answer, bytes, len);
 }
 
 /* Where the server has too many of the caller's requests already, it goes again later. */
@@ -96,7 +95,9 @@ static void answered(struct holding *holding, unsigned status, const char *body,
 {
     if (problem_is_crowd(status, body, len) && wait_for_room(holding))
         return;
-    drive(holding, hold_feed(holding->hold, status, body, len));
+    enum hold_step step = hold_feed(holding->hold, status, body, len);
+    api_answer_clear(&holding->answer);
+    drive(holding, step);
 }
 
 static void on_done(void *user, enum upstream_failure failure, const char *detail)
@@ -107,9 +108,14 @@ static void on_done(void *user, enum upstream_failure failure, const char *detai
     if (holding->asked.is_lookup)
         metrics_count_lookup(owner->context->gate->metrics,
                              monotonic_elapsed(holding->asked_at, clock_monotonic()));
-    if (failure == UPSTREAM_FINE) {
-        answered(holding, holding->status, buffer_content(&holding->content), holding->content.len);
+    struct api_answer *answer = &holding->answer;
+    if (failure == UPSTREAM_FINE && api_answer_ends(answer)) {
+        answered(holding, answer->status, buffer_content(&answer->content), answer->content.len);
         return;
+    }
+    if (answer->no_room) {
+        failure = UPSTREAM_MEMORY;
+        detail = API_ANSWER_NO_ROOM;
     }
     report_failure(owner->context->gate, owner->arrival, failure, detail);
     drive(holding, asking_failed(holding, failure));
@@ -147,7 +153,7 @@ static bool ask_server(struct holding *holding)
     request.timeout_ms = asked->is_lookup ? config->lookup_timeout_ms : 0;
     request.arena = owner->arena;
     holding->asked_at = clock_monotonic();
-    buffer_clear(&holding->content);
+    api_answer_clear(&holding->answer);
     if (!take_credential(holding))
         return false;
     const struct own_name own = {holding->service, owner->context->gate->own_address};
@@ -278,6 +284,7 @@ bool holding_open(struct holding *holding, const struct holding_owner *owner, co
     };
     holding->hold_context.stranger =
         !callers_know(gate->callers, authorization(holding), holding->owner.began);
+    api_answer_open(&holding->answer, gate->budget, owner->arrival->peer);
     holding->hold = hold_open(&holding->hold_context, body, len);
     return holding->hold != NULL;
 }
@@ -311,6 +318,6 @@ void holding_close(struct holding *holding)
     turn_end(holding->owner.context->turns, &holding->turns[HOLD_AS_SERVICE]);
     hold_close(holding->hold);
     mailbox_withdraw(holding->owner.context->mailbox, &holding->wake);
-    buffer_clear(&holding->content);
+    api_answer_clear(&holding->answer);
     *holding = (struct holding){0};
 }

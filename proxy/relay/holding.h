@@ -18,10 +18,10 @@
 
 #include "jmap/create/hold.h"
 #include "proxy/base/arena.h"
-#include "proxy/base/buffer.h"
 #include "proxy/base/clock.h"
 #include "proxy/clients/downstream.h"
 #include "proxy/base/mailbox.h"
+#include "proxy/server/api_call.h"
 #include "proxy/server/turn.h"
 #include "proxy/server/upstream.h"
 
@@ -65,8 +65,7 @@ struct holding {
     const char *service;       /* the gate's own credential that it went with, or NULL */
     bool credential_rests;     /* so that it could not go */
     struct transfer *transfer; /* of a request of the gate's own */
-    unsigned status;           /* of its answer */
-    struct buffer content;     /* the same's body */
+    struct api_answer answer;  /* to it */
     monotonic_time asked_at;
     struct letter wake;
     /* Of the caller and of the gate itself: taken before a flight, and kept to the end. */

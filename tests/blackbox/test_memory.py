@@ -11,7 +11,8 @@ import pytest
 from frames import Server, connect as connect_socket
 from gate import Gate, basic
 from standin import USING
-from test_gate import CREATE, FRESH, NO_OP, certificate, live_tasks, state
+from test_gate import CREATE, FRESH, LOOKUP, NO_OP, certificate, live_tasks, state
+from wire import Upstream
 
 LARGE = 10_000_000
 BUDGET = 8 * LARGE
@@ -222,3 +223,56 @@ def test_an_answer_without_room(standin):
         wait_until(lambda: metric(gate, "renewgate_buffered_bytes") == 0)
         assert call(gate)[0] == 200
     assert live_tasks(standin) == []
+
+
+LOOKED_UP = {"values": "{}," * 300_000, "a text": '"%s",' % ("x" * 6_000_000)}
+
+
+@pytest.mark.parametrize("answer", LOOKED_UP.values(), ids=LOOKED_UP)
+def test_an_answer_to_a_look_up_without_room(standin, answer):
+    """It is none: the create is decided as after any look-up that has failed."""
+    standin.put_state(**state([certificate(FRESH)]))
+    standin.fault(match=LOOKUP, body='{"methodResponses": [%s0]}' % answer, times=1)
+    with Gate(standin.port, MAX_REQUEST=1_000_000, MAX_BUFFERED=8_000_000,
+              ON_LOOKUP_FAILURE="refuse") as gate:
+        assert gate.renew()["type"] == "serverUnavailable"
+        line, = gate.logged("request to the server failed")
+        assert line["kind"] == "memory" and "RENEWGATE_MAX_BUFFERED" in line["detail"]
+        wait_until(lambda: metric(gate, "renewgate_buffered_bytes") == 0)
+        assert gate.renew().startswith(NO_OP)
+    assert live_tasks(standin) == []
+
+
+def test_an_answer_to_a_look_up_counts(standin):
+    """While it comes, and no longer."""
+    standin.put_state(**state([certificate(FRESH)]))
+    come, go_on = threading.Event(), threading.Event()
+
+    def slow(line, request):
+        if LOOKUP.encode() not in request.body:
+            line.send(b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\n{}")
+            return
+        line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6000001\r\n\r\n" + b" " * 6_000_000)
+        come.set()
+        go_on.wait(30)
+        line.send(b"0")
+
+    with Upstream(slow) as upstream, Gate(upstream.port, LOOKUP_TIMEOUT="30s") as gate:
+        asker = threading.Thread(target=call, args=[gate])
+        asker.start()
+        assert come.wait(30)
+        wait_until(lambda: metric(gate, "renewgate_buffered_bytes") > 6_000_000)
+        go_on.set()
+        asker.join()
+        wait_until(lambda: metric(gate, "renewgate_buffered_bytes") == 0)
+
+
+def test_a_sweep_without_room_tries_again(standin):
+    standin.put_state(**state([certificate(FRESH)]))
+    standin.fault(match=LOOKUP, body='{"methodResponses": [%s0]}' % LOOKED_UP["values"], times=1)
+    with Gate(standin.port, MAX_REQUEST=1_000_000, MAX_BUFFERED=8_000_000, SWEEP_INTERVAL="1s",
+              SERVICE_AUTHORIZATION=basic("service")) as gate:
+        wait_until(lambda: gate.logged("sweep"))
+        line = gate.logged("request of a sweep failed")[0]
+        assert line["kind"] == "memory" and "RENEWGATE_MAX_BUFFERED" in line["detail"]
+        wait_until(lambda: metric(gate, "renewgate_buffered_bytes") == 0)
