@@ -7,10 +7,6 @@
 
 bool failure_backoff_parse(const char *text, struct failure_backoff *out)
 {
-    static const struct {
-        char unit;
-        int64_t seconds;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
     int64_t parts[2];
 
     if (!text)
@@ -19,19 +15,12 @@ bool failure_backoff_parse(const char *text, struct failure_backoff *out)
         *out = (struct failure_backoff){0};
         return true;
     }
-    for (size_t p = 0; p < 2; p++) {
-        int64_t number = 0, unit = 0;
-
-        for (; *text >= '0' && *text <= '9' && number <= REFUSAL_LONGEST_SECONDS; text++)
-            number = number * 10 + (*text - '0');
-        for (size_t u = 0; u < sizeof units / sizeof *units; u++)
-            unit = *text == units[u].unit ? units[u].seconds : unit;
-        if (unit == 0 || number < 1 || number > REFUSAL_LONGEST_SECONDS / unit ||
-            text[1] != (p == 0 ? '/' : '\0'))
-            return false;
-        parts[p] = number * unit;
-        text += 2;
-    }
+    text = duration_read(text, REFUSAL_LONGEST_SECONDS, &parts[0]);
+    if (!text || *text != '/')
+        return false;
+    text = duration_read(text + 1, REFUSAL_LONGEST_SECONDS, &parts[1]);
+    if (!text || *text != '\0')
+        return false;
     if (parts[1] < parts[0])
         return false;
     *out = (struct failure_backoff){.first_seconds = parts[0], .longest_seconds = parts[1]};

@@ -123,28 +123,26 @@ bool retry_after_parse(const char *text, wall_time now, int64_t *seconds)
     return true;
 }
 
-/* 0 for anything that is not a unit. */
-static int64_t unit_seconds(const char *text)
+const char *duration_read(const char *text, int64_t most, int64_t *seconds)
 {
-    if (text[0] == '\0' || text[1] != '\0')
-        return 0;
-    switch (text[0]) {
-    case 's':
-        return 1;
-    case 'm':
-        return 60;
-    case 'h':
-        return 3600;
-    case 'd':
-        return 86400;
-    default:
-        return 0;
-    }
+    static const struct {
+        char letter;
+        int64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    int64_t number, unit = 0;
+    const char *letter = read_number(text, &number);
+
+    for (size_t i = 0; letter && i < sizeof units / sizeof *units; i++)
+        unit = *letter == units[i].letter ? units[i].seconds : unit;
+    if (unit == 0 || number < 1 || number > most / unit)
+        return NULL;
+    *seconds = number * unit;
+    return letter + 1;
 }
 
 bool issue_limit_parse(const char *text, struct issue_limit *out)
 {
-    int64_t burst, length;
+    int64_t burst, window;
 
     if (!text)
         return false;
@@ -156,14 +154,10 @@ bool issue_limit_parse(const char *text, struct issue_limit *out)
     text = read_number(text, &burst);
     if (!text || *text != '/' || burst > ISSUE_BURST_MAX)
         return false;
-    text = read_number(text + 1, &length);
-    if (!text)
+    text = duration_read(text + 1, ISSUE_WINDOW_MAX, &window);
+    if (!text || *text != '\0')
         return false;
-
-    int64_t unit = unit_seconds(text);
-    if (unit == 0 || length < 1 || length > ISSUE_WINDOW_MAX / unit)
-        return false;
-    *out = (struct issue_limit){.burst = (unsigned)burst, .window_seconds = length * unit};
+    *out = (struct issue_limit){.burst = (unsigned)burst, .window_seconds = window};
     return true;
 }
 

@@ -74,6 +74,12 @@ bool refusal_same(const char *a, const char *b);
 bool retry_after_parse(const char *text, wall_time now, int64_t *seconds);
 
 /*
+ * Reads "7d": a number and a unit, s, m, h or d; what follows it, or NULL where that is none, is 0
+ * or is above `most` seconds.
+ */
+const char *duration_read(const char *text, int64_t most, int64_t *seconds);
+
+/*
  * The CA's own token bucket for one exact set of names: `burst` certificates at once, one more
  * every window/burst seconds. burst 0 switches it off.
  */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "jmap/wire/json_text.h"
+#include "jmap/wire/own_request.h"
 
 /* Requests of the gate's own, one call for each of the client's so that its limits hold here too.
  */
@@ -137,21 +138,15 @@ enum hold_step hold_send_moves(struct hold *hold)
     return hold_enter(hold, PHASE_MOVE, HOLD_SEND);
 }
 
-/* The server updates no task that is running: then it is due already, and the answer. */
-static bool is_running(const json_t *refusal)
-{
-    const char *why = json_string_value(json_object_get(refusal, "description"));
-
-    return why && strstr(why, "currently being processed");
-}
-
 static void judge_move(struct hold *hold, size_t i, const json_t *set)
 {
     struct verdict *verdict = &hold->verdicts[i];
     const json_t *refusal = json_object_get(json_object_get(set, "notUpdated"), verdict->id);
     const char *type = json_string_value(json_object_get(refusal, "type"));
 
-    if (json_object_get(json_object_get(set, "updated"), verdict->id) || is_running(refusal))
+    /* One that is running is due already, and the answer. */
+    if (json_object_get(json_object_get(set, "updated"), verdict->id) ||
+        own_request_is_running(refusal))
         return;
     verdict->id[0] = '\0';
     if (type && strcmp(type, "notFound") == 0) {

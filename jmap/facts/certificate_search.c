@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/wire/array.h"
+
 enum {
     PAGE = 500,           /* what a get gives at most */
     PAGES_OF_A_NAME = 20, /* the newest 10,000 that share a domain's words */
@@ -46,22 +48,18 @@ static bool read_times(const json_t *certificate, wall_time *begins, wall_time *
 }
 
 /* Room for one more in both lists. */
-static bool grow(struct lookup_domain *domain)
+static bool grow_lists(struct lookup_domain *domain)
 {
-    if (domain->issued_count < domain->issued_room)
-        return true;
-
-    size_t room = domain->issued_room ? domain->issued_room * 2 : 2;
-    wall_time *issued = realloc(domain->issued, room * sizeof *issued);
+    wall_time *issued = array_grow(domain->issued, domain->issued_count, sizeof *issued);
     if (!issued)
         return false;
     domain->issued = issued;
 
-    struct lookup_certificate *stored = realloc(domain->stored, room * sizeof *stored);
+    struct lookup_certificate *stored =
+        array_grow(domain->stored, domain->issued_count, sizeof *stored);
     if (!stored)
         return false;
     domain->stored = stored;
-    domain->issued_room = room;
     return true;
 }
 
@@ -86,7 +84,7 @@ static bool note(struct lookup_domain *domain, const json_t *certificate)
     if (!id || !read_times(certificate, &begins, &ends) || is_noted(domain, id))
         return true;
 
-    if (!grow(domain) || !note_id(domain, id))
+    if (!grow_lists(domain) || !note_id(domain, id))
         return false;
     domain->issued[domain->issued_count] = begins;
     struct lookup_certificate *stored = &domain->stored[domain->issued_count++];

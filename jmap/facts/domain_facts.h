@@ -37,7 +37,6 @@ struct lookup_domain {
     struct san_set names;
     struct renewal_task *tasks; /* live and Failed; strings are the look-up's */
     size_t task_count;
-    size_t task_room;
     struct renewal_task follower; /* of such DNS tasks that are live the one due last; or no id */
     size_t removed_count;  /* of those behind them, that the request itself removes; the hold's */
     wall_time renewal_due; /* of the newest-expiring certificate with the exact set */
@@ -47,7 +46,6 @@ struct lookup_domain {
     wall_time *issued; /* issue times of all certificates with that set that were read */
     struct lookup_certificate *stored; /* the same certificates */
     size_t issued_count;               /* of both */
-    size_t issued_room;
     json_t *noted;   /* object: the ids of these certificates, since lists overlap; or NULL */
     size_t failures; /* since its last certificate, as far as the gate remembers; see held_facts */
     uint64_t order;  /* the names and the CA, which a refusal is of, as a hash; 0: not renewable */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "jmap/wire/array.h"
 #include "policy/refusal.h"
 
 #define PAGE OWN_REQUEST_IDS
@@ -80,21 +81,6 @@ static void send_page(struct inventory *inventory)
 
 /* Reading. */
 
-/* Room for one more; false when memory runs out. */
-static bool grow(void **array, size_t count, size_t *room, size_t size)
-{
-    if (count < *room)
-        return true;
-
-    size_t wanted = *room ? *room * 2 : 256;
-    void *grown = realloc(*array, wanted * size);
-    if (!grown)
-        return false;
-    *array = grown;
-    *room = wanted;
-    return true;
-}
-
 static bool add_task(struct inventory *inventory, const json_t *object)
 {
     struct renewal_task task;
@@ -102,9 +88,11 @@ static bool add_task(struct inventory *inventory, const json_t *object)
 
     if (!own_request_task(object, inventory->now, &task, &domain_id))
         return true;
-    if (!grow((void **)&inventory->tasks, inventory->task_count, &inventory->task_room,
-              sizeof *inventory->tasks))
+    struct inventory_task *tasks =
+        array_grow(inventory->tasks, inventory->task_count, sizeof *tasks);
+    if (!tasks)
         return false;
+    inventory->tasks = tasks;
 
     struct inventory_task *added = &inventory->tasks[inventory->task_count];
     *added = (struct inventory_task){.task = task};
@@ -132,9 +120,11 @@ static bool add_domain(struct inventory *inventory, const char *id, const char *
 
     if (!id || strlen(id) >= OBJECT_ID_SIZE)
         return true;
-    if (!grow((void **)&inventory->domains, inventory->domain_count, &inventory->domain_room,
-              sizeof *inventory->domains))
+    struct inventory_domain *domains =
+        array_grow(inventory->domains, inventory->domain_count, sizeof *domains);
+    if (!domains)
         return false;
+    inventory->domains = domains;
 
     struct inventory_domain *added = &inventory->domains[inventory->domain_count++];
     *added = (struct inventory_domain){.name = name ? strdup(name) : NULL, .automatic = automatic};

@@ -33,9 +33,9 @@ struct inventory_domain {
 
 struct inventory {
     struct inventory_task *tasks; /* by domain, once it is done */
-    size_t task_count, task_room;
+    size_t task_count;
     struct inventory_domain *domains; /* ascending by id, once it is done */
-    size_t domain_count, domain_room;
+    size_t domain_count;
     size_t manual_count; /* how many manage their certificates by hand */
     const char *only;    /* set after the beginning: domains of other names are passed over */
 

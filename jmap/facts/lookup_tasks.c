@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/wire/array.h"
+
 enum {
     DUE_TASKS = 100,
     LATER_TASKS = 10,
@@ -40,14 +42,11 @@ static wall_time first_seen(struct lookup_domain *domain, const struct renewal_t
 
 static bool add_task_to(struct lookup_domain *domain, struct renewal_task task, wall_time now)
 {
-    if (domain->task_count == domain->task_room) {
-        size_t room = domain->task_room ? domain->task_room * 2 : 4;
-        struct renewal_task *grown = realloc(domain->tasks, room * sizeof *grown);
-        if (!grown)
-            return false;
-        domain->tasks = grown;
-        domain->task_room = room;
-    }
+    struct renewal_task *tasks = array_grow(domain->tasks, domain->task_count, sizeof *tasks);
+
+    if (!tasks)
+        return false;
+    domain->tasks = tasks;
     task.seen = first_seen(domain, &task, now);
     domain->tasks[domain->task_count++] = task;
     return true;

@@ -424,32 +424,32 @@ static wall_time next_time(struct task_memory *memory, struct record *record,
     return time;
 }
 
-wall_time memory_take_time(struct task_memory *memory, const char *domain_id,
+static wall_time find_time(struct task_memory *memory, const char *domain_id,
                            const char *provider_id, struct issue_limit limit, wall_time from,
-                           wall_time now)
+                           wall_time now, bool take)
 {
     wall_time time = from;
 
     pthread_mutex_lock(&memory->lock);
     struct record *record = place_of(memory, domain_id);
     if (record && set_provider(memory, record, provider_id))
-        time = next_time(memory, record, limit, from, now, true);
+        time = next_time(memory, record, limit, from, now, take);
     pthread_mutex_unlock(&memory->lock);
     return time;
+}
+
+wall_time memory_take_time(struct task_memory *memory, const char *domain_id,
+                           const char *provider_id, struct issue_limit limit, wall_time from,
+                           wall_time now)
+{
+    return find_time(memory, domain_id, provider_id, limit, from, now, true);
 }
 
 wall_time memory_foresee_time(struct task_memory *memory, const char *domain_id,
                               const char *provider_id, struct issue_limit limit, wall_time from,
                               wall_time now)
 {
-    wall_time time = from;
-
-    pthread_mutex_lock(&memory->lock);
-    struct record *record = place_of(memory, domain_id);
-    if (record && set_provider(memory, record, provider_id))
-        time = next_time(memory, record, limit, from, now, false);
-    pthread_mutex_unlock(&memory->lock);
-    return time;
+    return find_time(memory, domain_id, provider_id, limit, from, now, false);
 }
 
 void memory_give_time(struct task_memory *memory, const char *domain_id, wall_time taken)

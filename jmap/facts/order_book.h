@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "jmap/facts/order_list.h"
 #include "jmap/wire/object_id.h"
 #include "policy/account_limit.h"
 
@@ -19,8 +20,7 @@
 struct order_book {
     struct account_orders {
         char provider_id[OBJECT_ID_SIZE];
-        struct order_time *orders; /* ascending by time */
-        size_t count, room;
+        struct order_list orders;
     } accounts[ORDER_BOOK_PROVIDERS];
     size_t count;
 };

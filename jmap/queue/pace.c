@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/facts/order_list.h"
 #include "policy/collapse.h"
 
 /*
@@ -12,85 +13,25 @@
 #define LATE_PARTS 20
 #define EARLY_PARTS 100
 
-/* Ascending. */
-struct orders {
-    struct order_time *times;
-    size_t count, room;
-};
-
 /* One ACME provider, which has one account at its CA. */
 struct pace_account {
     char provider_id[OBJECT_ID_SIZE];
-    struct orders all;   /* those that queued tasks will make too, whether they fit or not */
-    struct orders known; /* of the domains that were come by, which fit */
-    wall_time free;      /* before it no more orders fit; the first that does is found from there */
+    struct order_list all;   /* those that queued tasks will make too, whether they fit or not */
+    struct order_list known; /* of the domains that were come by, which fit */
+    wall_time free; /* before it no more orders fit; the first that does is found from there */
 };
 
 /* ---- one account's orders ---- */
-
-/* The first that is not before a time; count where all are. */
-static size_t place_in(const struct orders *orders, wall_time at)
-{
-    size_t from = 0, to = orders->count;
-
-    while (from < to) {
-        size_t middle = from + (to - from) / 2;
-        if (wall_time_before(orders->times[middle].at, at))
-            from = middle + 1;
-        else
-            to = middle;
-    }
-    return from;
-}
-
-static bool append(struct orders *orders, wall_time at, bool issued)
-{
-    if (orders->count == orders->room) {
-        size_t room = orders->room ? 2 * orders->room : 64;
-        struct order_time *grown = realloc(orders->times, room * sizeof *grown);
-        if (!grown)
-            return false;
-        orders->times = grown;
-        orders->room = room;
-    }
-    orders->times[orders->count++] = (struct order_time){.at = at, .issued = issued};
-    return true;
-}
-
-static bool insert(struct orders *orders, wall_time at, bool issued)
-{
-    size_t place = place_in(orders, at);
-
-    if (!append(orders, at, issued))
-        return false;
-    struct order_time added = orders->times[orders->count - 1];
-    memmove(&orders->times[place + 1], &orders->times[place],
-            (orders->count - 1 - place) * sizeof added);
-    orders->times[place] = added;
-    return true;
-}
-
-static void remove_task(struct orders *orders, wall_time at)
-{
-    size_t place = place_in(orders, at);
-
-    while (place < orders->count && orders->times[place].issued)
-        place++;
-    if (place == orders->count || !wall_time_equal(orders->times[place].at, at))
-        return;
-    orders->count--;
-    memmove(&orders->times[place], &orders->times[place + 1],
-            (orders->count - place) * sizeof *orders->times);
-}
 
 /*
  * The first time from `from` on for one more. What is further back than two windows has been given
  * back, even where the orders of the first were a few too many, so that each step looks at few.
  */
-static wall_time next_time(const struct orders *orders, struct issue_limit limit, wall_time from)
+static wall_time next_time(const struct order_list *orders, struct issue_limit limit,
+                           wall_time from)
 {
     wall_time past = wall_time_add(from, -limit.window_seconds);
-    size_t first = place_in(orders, wall_time_add(past, -limit.window_seconds));
+    size_t first = order_list_place(orders, wall_time_add(past, -limit.window_seconds));
 
     return account_limit_next(limit, orders->times + first, orders->count - first, from, past);
 }
@@ -145,7 +86,8 @@ static bool place_queued(struct pace *pace)
         if (wall_time_equal(pace->placed[i], WALL_TIME_NEVER))
             continue;
         struct pace_account *account = account_of(pace, domain);
-        if (!account || !append(&account->all, pace->placed[i], false))
+        if (!account ||
+            !order_list_append(&account->all, (struct order_time){.at = pace->placed[i]}))
             return false;
     }
     for (size_t i = 0; i < pace->account_count; i++)
@@ -187,9 +129,9 @@ static bool note_issued(struct pace *pace, struct pace_account *account,
     wall_time past = wall_time_add(pace->now, -pace->limit.window_seconds);
 
     for (size_t i = 0; i < found->issued_count; i++) {
-        wall_time at = found->issued[i];
-        if (wall_time_before(past, at) &&
-            (!insert(&account->all, at, true) || !insert(&account->known, at, true)))
+        const struct order_time order = {.at = found->issued[i], .issued = true};
+        if (wall_time_before(past, order.at) && (!order_list_insert(&account->all, order) ||
+                                                 !order_list_insert(&account->known, order)))
             return false;
     }
     return true;
@@ -232,11 +174,11 @@ static bool find_time(const struct pace *pace, struct pace_account *account, wal
 {
     if (keeps(pace, account, *placed, from))
         return true;
-    remove_task(&account->all, *placed);
+    order_list_remove(&account->all, (struct order_time){.at = *placed});
     if (wall_time_before(pace->now, *placed) && wall_time_before(*placed, account->free))
         account->free = *placed;
     *placed = next_time(&account->all, pace->limit, wall_time_later(from, account->free));
-    return insert(&account->all, *placed, false);
+    return order_list_insert(&account->all, (struct order_time){.at = *placed});
 }
 
 bool pace_place(struct pace *pace, const struct inventory_domain *domain,
@@ -263,5 +205,6 @@ bool pace_place(struct pace *pace, const struct inventory_domain *domain,
         *not_before = *placed;
     }
     pace->noted[which] = true;
-    return wall_time_equal(*placed, WALL_TIME_NEVER) || insert(&account->known, *placed, false);
+    return wall_time_equal(*placed, WALL_TIME_NEVER) ||
+           order_list_insert(&account->known, (struct order_time){.at = *placed});
 }

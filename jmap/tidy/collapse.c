@@ -259,14 +259,6 @@ static bool stands_as_written(const struct collapse *collapse)
            (task.restarted || !is_limited(collapse));
 }
 
-/* The server updates no task that is running (recording set-update-due has the other case). */
-static bool is_running(const json_t *refusal)
-{
-    const char *why = own_request_string(refusal, "description");
-
-    return why && strstr(why, "currently being processed");
-}
-
 static bool is_type(const json_t *error, const char *type)
 {
     const char *own = own_request_string(error, "type");
@@ -277,7 +269,7 @@ static bool is_type(const json_t *error, const char *type)
 /* True where the credential may not do it, which no second look would change. */
 static bool is_forbidden(const json_t *error)
 {
-    return is_type(error, "forbidden") && !is_running(error);
+    return is_type(error, "forbidden") && !own_request_is_running(error);
 }
 
 static void feed_write(struct collapse *collapse)
@@ -490,7 +482,7 @@ static bool note_failed(struct collapse *collapse, const json_t *set, size_t i)
             json_array_append_new(collapse->yielded, json_string(id)) != 0;
     } else if (updated) {
         tell_removed(collapse, QUEUE_SUPERSEDED, i);
-    } else if (is_running(refusal)) {
+    } else if (own_request_is_running(refusal)) {
         collapse->running = yields ? id : collapse->running;
     } else if (is_forbidden(refusal)) {
         return false;

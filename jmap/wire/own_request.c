@@ -175,6 +175,13 @@ const char *own_request_fault(const struct own_request *request, bool *forbidden
     return fault;
 }
 
+bool own_request_is_running(const json_t *refusal)
+{
+    const char *why = own_request_string(refusal, "description");
+
+    return why && strstr(why, "currently being processed");
+}
+
 const char *own_request_string(const json_t *object, const char *member)
 {
     return json_string_value(json_object_get(object, member));

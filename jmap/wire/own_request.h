@@ -86,6 +86,9 @@ bool own_request_goes_on(const json_t *answer, size_t asked);
 /* The type of the method-level error that a call got, or NULL. Borrowed. */
 const char *own_request_error(const struct own_request *request, const char *call_id);
 
+/* Whether a task is not changed since it runs, by why not (recording set-update-due). */
+bool own_request_is_running(const json_t *refusal);
+
 /* A member that is a string, or NULL. */
 const char *own_request_string(const json_t *object, const char *member);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "jmap/wire/array.h"
 #include "jmap/wire/json_text.h"
 #include "jmap/wire/method.h"
 #include "jmap/wire/object_id.h"
@@ -84,14 +85,6 @@ static bool domain_key(struct jmap_request *request, const json_t *domain_id, co
     return true;
 }
 
-/* Room for one more, doubled each time that it is full; NULL when memory ran out. */
-static void *grow(void *array, size_t count, size_t size)
-{
-    bool full = (count & (count - 1)) == 0;
-
-    return full ? realloc(array, (count ? 2 * count : 1) * size) : array;
-}
-
 /*
  * As the server reads it. At the epoch or before, the server makes a task that nobody can read,
  * change or remove, or one that never runs; as any other time in the past it means now, and is left
@@ -119,7 +112,8 @@ static bool add_create(struct jmap_request *request, size_t call, const char *ke
     if (!domain)
         return true;
 
-    struct held_create *grown = grow(request->creates, request->count, sizeof *request->creates);
+    struct held_create *grown =
+        array_grow(request->creates, request->count, sizeof *request->creates);
     if (!grown)
         return false;
     request->creates = grown;

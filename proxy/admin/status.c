@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/wire/array.h"
 #include "proxy/base/clock.h"
 #include "proxy/server/service_credential.h"
 
@@ -16,7 +17,6 @@ struct pick {
 struct picks {
     struct pick *items;
     size_t count;
-    size_t capacity;
 };
 
 /* One walk through all domains. */
@@ -42,14 +42,10 @@ static int compare(const void *a, const void *b)
 static bool add(struct picks *picks, const struct sighting *sighting, enum standing standing,
                 wall_time time)
 {
-    if (picks->count == picks->capacity) {
-        size_t capacity = picks->capacity == 0 ? 256 : picks->capacity * 2;
-        struct pick *items = realloc(picks->items, capacity * sizeof *items);
-        if (items == NULL)
-            return false;
-        picks->items = items;
-        picks->capacity = capacity;
-    }
+    struct pick *items = array_grow(picks->items, picks->count, sizeof *items);
+    if (items == NULL)
+        return false;
+    picks->items = items;
     struct pick *pick = &picks->items[picks->count++];
     *pick = (struct pick){.standing = standing, .time = time};
     memcpy(pick->domain_id, sighting->domain_id, OBJECT_ID_SIZE);

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "jmap/wire/array.h"
+
 static void clear_row(struct audit_row *row)
 {
     free(row->name);
@@ -23,14 +25,10 @@ void audit_report_clear(struct audit_report *report)
 
 static bool make_room(struct audit_report *report)
 {
-    if (report->count < report->room)
-        return true;
-    size_t wanted = report->room > 0 ? report->room * 2 : 64;
-    struct audit_row *grown = realloc(report->rows, wanted * sizeof *grown);
-    if (grown == NULL)
+    struct audit_row *rows = array_grow(report->rows, report->count, sizeof *rows);
+    if (rows == NULL)
         return false;
-    report->rows = grown;
-    report->room = wanted;
+    report->rows = rows;
     return true;
 }
 

@@ -38,7 +38,7 @@ struct audit_report {
     size_t manual; /* domains that are left out, as their certificates are managed by hand */
     unsigned long requests;
     struct audit_row *rows;
-    size_t count, room;
+    size_t count;
 };
 
 struct audit_totals {

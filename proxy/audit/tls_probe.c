@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/loop.h"
 #include "proxy/audit/x509_time.h"
 
 #define THREADS_MAX 16
@@ -48,15 +49,10 @@ static void say(struct tls_answer *answer, const char *words)
 /* False with a detail when the time is over. */
 static bool wait_for(int file, short events, monotonic_time until, struct tls_answer *answer)
 {
-    struct pollfd watched = {.fd = file, .events = events};
-    int ready;
-    do {
-        int64_t left = monotonic_milliseconds_until(clock_monotonic(), until);
-        ready = left > 0 ? poll(&watched, 1, (int)left) : 0;
-    } while (ready < 0 && errno == EINTR);
-    if (ready <= 0)
-        say(answer, "it did not answer in time");
-    return ready > 0;
+    if (loop_wait_for_file(file, events, until))
+        return true;
+    say(answer, "it did not answer in time");
+    return false;
 }
 
 static bool finish_connecting(int file, monotonic_time until, struct tls_answer *answer)

@@ -10,16 +10,30 @@
 #include <sys/types.h>
 #include <time.h>
 
-/* All zero where there is no such file. */
+/* Of one file, or of two that belong together. All zero where there is no such file. */
 struct file_version {
-    dev_t device;
-    ino_t inode;
-    off_t size;
-    struct timespec modified, changed;
+    struct file_state {
+        dev_t device;
+        ino_t inode;
+        off_t size;
+        struct timespec modified, changed;
+    } files[2];
 };
 
-void file_version_now(const char *path, struct file_version *version);
+/* `other` may be NULL. */
+struct file_version file_version_now(const char *path, const char *other);
 
-bool file_version_equal(const struct file_version *a, const struct file_version *b);
+/* Zeroed, nothing is known of them yet. */
+struct file_watch {
+    struct file_version read; /* last, with whatever success */
+    struct file_version seen; /* at the last look */
+};
+
+/* They were read; `version` is from before that: what changes meanwhile is seen at the next look.
+ */
+void file_watch_note_read(struct file_watch *watch, const struct file_version *version);
+
+/* A look: true where they have changed since they were read, and not since the last look. */
+bool file_watch_is_stale(struct file_watch *watch, const struct file_version *version);
 
 #endif

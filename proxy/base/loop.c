@@ -1,5 +1,7 @@
 #include "proxy/base/loop.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -43,4 +45,15 @@ void loop_wait(struct loop *loop, int milliseconds)
         struct loop_source *source = events[i].data.ptr;
         source->ready(source->user, events[i].events);
     }
+}
+
+bool loop_wait_for_file(int file, short events, monotonic_time until)
+{
+    struct pollfd watched = {.fd = file, .events = events};
+    int ready;
+    do {
+        int64_t left = monotonic_milliseconds_until(clock_monotonic(), until);
+        ready = left > 0 ? poll(&watched, 1, (int)left) : 0;
+    } while (ready < 0 && errno == EINTR);
+    return ready > 0;
 }

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proxy/base/clock.h"
+
 struct loop_source {
     void (*ready)(void *user, uint32_t events); /* EPOLLIN and so on */
     void *user;
@@ -29,5 +31,8 @@ void loop_forget(struct loop *loop, int file);
 
 /* Waits up to `milliseconds` (-1: for ever), then calls the sources of one round of events. */
 void loop_wait(struct loop *loop, int milliseconds);
+
+/* For who has no loop: waits until the file is ready for POLLIN or POLLOUT; false at `until`. */
+bool loop_wait_for_file(int file, short events, monotonic_time until);
 
 #endif

@@ -12,11 +12,11 @@
 #define SIX_NETWORK_BYTES 8
 #define FOUR_BITS 96U
 
-static void set_four(struct network_address *address, const void *four)
+void network_address_of_four(const void *four, struct network_address *out)
 {
-    memset(address->bytes, 0, 10);
-    memset(address->bytes + 10, 0xff, 2);
-    memcpy(address->bytes + FOUR_BYTES, four, 4);
+    memset(out->bytes, 0, 10);
+    memset(out->bytes + 10, 0xff, 2);
+    memcpy(out->bytes + FOUR_BYTES, four, 4);
 }
 
 static bool is_four(const struct network_address *address)
@@ -37,7 +37,7 @@ bool network_address_read(const char *text, size_t len, struct network_address *
         return true;
     if (inet_pton(AF_INET, copy, &four) != 1)
         return false;
-    set_four(out, &four);
+    network_address_of_four(&four, out);
     return true;
 }
 
@@ -45,7 +45,7 @@ bool network_address_of(const struct sockaddr *address, struct network_address *
 {
     if (address->sa_family == AF_INET) {
         const struct sockaddr_in *four = (const void *)address;
-        set_four(out, &four->sin_addr);
+        network_address_of_four(&four->sin_addr, out);
         return true;
     }
     if (address->sa_family == AF_INET6) {

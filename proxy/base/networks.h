@@ -25,6 +25,9 @@ bool network_address_read(const char *text, size_t len, struct network_address *
 /* False for families other than IPv4 and IPv6. */
 bool network_address_of(const struct sockaddr *address, struct network_address *out);
 
+/* The four bytes of an IPv4 address, as they are on the wire. */
+void network_address_of_four(const void *four, struct network_address *out);
+
 /* The usual text: IPv4 as IPv4. */
 void network_address_write(const struct network_address *address,
                            char text[static NETWORK_ADDRESS_TEXT_SIZE]);

@@ -14,19 +14,12 @@ struct keypair {
     gnutls_certificate_credentials_t credentials;
 };
 
-/* Of both files. */
-struct version {
-    struct file_version certificate;
-    struct file_version key;
-};
-
 struct keypair_store {
     const char *certificate;
     const char *key;
     pthread_mutex_t lock; /* over what follows */
     struct keypair *present;
-    struct version read; /* last, with whatever success */
-    struct version seen; /* at the last look */
+    struct file_watch watch; /* of both files */
 };
 
 /* TLS 1.2 and 1.3, with forward secrecy and authenticated ciphers only (RFC 9325, section 4.2). */
@@ -104,23 +97,10 @@ static struct keypair *keypair_read(const char *certificate, const char *key,
     return NULL;
 }
 
-static void version_now(const char *certificate, const char *key, struct version *version)
-{
-    file_version_now(certificate, &version->certificate);
-    file_version_now(key, &version->key);
-}
-
-static bool is_same(const struct version *a, const struct version *b)
-{
-    return file_version_equal(&a->certificate, &b->certificate) &&
-           file_version_equal(&a->key, &b->key);
-}
-
 struct keypair_store *keypair_store_open(const char *certificate, const char *key,
                                          char error[static KEYPAIR_ERROR_SIZE])
 {
-    struct version version;
-    version_now(certificate, key, &version);
+    const struct file_version version = file_version_now(certificate, key);
     struct keypair *first = keypair_read(certificate, key, error);
     if (first == NULL)
         return NULL;
@@ -130,22 +110,20 @@ struct keypair_store *keypair_store_open(const char *certificate, const char *ke
         snprintf(error, KEYPAIR_ERROR_SIZE, "out of memory");
         return NULL;
     }
-    *store = (struct keypair_store){
-        .certificate = certificate, .key = key, .present = first, .read = version, .seen = version};
+    *store = (struct keypair_store){.certificate = certificate, .key = key, .present = first};
+    file_watch_note_read(&store->watch, &version);
     pthread_mutex_init(&store->lock, NULL);
     return store;
 }
 
 bool keypair_store_reload(struct keypair_store *store, char error[static KEYPAIR_ERROR_SIZE])
 {
-    /* Before they are read: what changes meanwhile is seen at the next look. */
-    struct version version;
-    version_now(store->certificate, store->key, &version);
+    const struct file_version version = file_version_now(store->certificate, store->key);
     struct keypair *next = keypair_read(store->certificate, store->key, error);
     pthread_mutex_lock(&store->lock);
     struct keypair *before = next != NULL ? store->present : NULL;
     store->present = next != NULL ? next : store->present;
-    store->read = store->seen = version;
+    file_watch_note_read(&store->watch, &version);
     pthread_mutex_unlock(&store->lock);
     keypair_release(before);
     return next != NULL;
@@ -153,11 +131,9 @@ bool keypair_store_reload(struct keypair_store *store, char error[static KEYPAIR
 
 bool keypair_store_is_stale(struct keypair_store *store)
 {
-    struct version version;
-    version_now(store->certificate, store->key, &version);
+    const struct file_version version = file_version_now(store->certificate, store->key);
     pthread_mutex_lock(&store->lock);
-    bool stale = !is_same(&version, &store->read) && is_same(&version, &store->seen);
-    store->seen = version;
+    bool stale = file_watch_is_stale(&store->watch, &version);
     pthread_mutex_unlock(&store->lock);
     return stale;
 }

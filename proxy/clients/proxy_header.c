@@ -93,12 +93,6 @@ enum { COMMAND_LOCAL = 0, COMMAND_PROXY = 1 };
 enum { FAMILY_NONE = 0, FAMILY_FOUR = 1, FAMILY_SIX = 2, FAMILY_UNIX = 3 };
 enum { TRANSPORT_NONE = 0, TRANSPORT_STREAM = 1, TRANSPORT_DATAGRAM = 2 };
 
-static void set_four(struct network_address *out, const unsigned char *four)
-{
-    *out = (struct network_address){.bytes = {[10] = 0xff, [11] = 0xff}};
-    memcpy(out->bytes + 12, four, 4);
-}
-
 /* The addresses of a connection that the proxy speaks for; `len` bytes are there. */
 static bool read_addresses(const unsigned char *addresses, size_t len, unsigned family,
                            unsigned transport, struct proxy_header *out)
@@ -113,7 +107,7 @@ static bool read_addresses(const unsigned char *addresses, size_t len, unsigned 
         return false;
     out->is_told = family != FAMILY_UNIX && transport == TRANSPORT_STREAM;
     if (family == FAMILY_FOUR)
-        set_four(&out->client, addresses);
+        network_address_of_four(addresses, &out->client);
     else if (family == FAMILY_SIX)
         memcpy(out->client.bytes, addresses, sizeof out->client.bytes);
     return true;

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proxy/base/arena.h"
+
 /* 1: in a name, 2: in a value, 4: in a host, or their sum. */
 const unsigned char field_byte_kinds[256] = {
     /* clang-format off */
@@ -25,6 +27,13 @@ const unsigned char field_byte_kinds[256] = {
     2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
     /* clang-format on */
 };
+
+bool field_list_create(struct field_list *out, size_t capacity, struct arena *arena)
+{
+    out->count = 0;
+    out->fields = arena_alloc(arena, capacity * sizeof *out->fields);
+    return out->fields != NULL;
+}
 
 struct field field_of(const char *name, const char *value)
 {

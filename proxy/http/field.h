@@ -12,6 +12,8 @@
 #include <string.h>
 #include <strings.h>
 
+struct arena; /* proxy/base/arena.h */
+
 /* One field as it came. The strings are borrowed, and end in NUL. */
 struct field {
     const char *name;
@@ -27,6 +29,9 @@ struct field_list {
     struct field *fields;
     size_t count;
 };
+
+/* An empty list with room for so many fields, which is the arena's. False when memory runs out. */
+bool field_list_create(struct field_list *out, size_t capacity, struct arena *arena);
 
 /* A field of two strings that end in NUL. */
 struct field field_of(const char *name, const char *value);

@@ -4,13 +4,6 @@
 
 #include "proxy/http/forwarding.h"
 
-static bool list_create(struct arena *arena, size_t capacity, struct field_list *out)
-{
-    *out = (struct field_list){0};
-    out->fields = arena_alloc(arena, capacity * sizeof *out->fields);
-    return out->fields != NULL;
-}
-
 /* Fields that are between the client and the gate. */
 static bool stays_here(const struct arrival *arrival, const struct field *field)
 {
@@ -54,7 +47,7 @@ bool outgoing_set_length(struct field_list *fields, size_t len, struct arena *ar
 bool outgoing_relay_fields(const struct arrival *arrival, size_t len, bool expects,
                            struct arena *arena, struct field_list *out)
 {
-    if (!list_create(arena, arrival->fields.count + FORWARDING_FIELDS, out))
+    if (!field_list_create(out, arrival->fields.count + FORWARDING_FIELDS, arena))
         return false;
     for (size_t i = 0; i < arrival->fields.count; i++) {
         const struct field *field = &arrival->fields.fields[i];
@@ -77,7 +70,7 @@ static void add_own_name(const struct own_name *own, struct field_list *out)
 bool outgoing_lookup_fields(const struct arrival *arrival, const struct own_name *own,
                             struct arena *arena, struct field_list *out)
 {
-    if (!list_create(arena, arrival->fields.count + 3 + FORWARDING_FIELDS, out))
+    if (!field_list_create(out, arrival->fields.count + 3 + FORWARDING_FIELDS, arena))
         return false;
     const struct field *host = field_find(&arrival->fields, "Host");
     if (host != NULL)
@@ -96,7 +89,7 @@ bool outgoing_lookup_fields(const struct arrival *arrival, const struct own_name
 
 bool outgoing_own_fields(const struct own_name *own, struct arena *arena, struct field_list *out)
 {
-    if (!list_create(arena, 3, out))
+    if (!field_list_create(out, 3, arena))
         return false;
     out->fields[out->count++] = field_of("Content-Type", "application/json");
     add_own_name(own, out);
@@ -106,7 +99,7 @@ bool outgoing_own_fields(const struct own_name *own, struct arena *arena, struct
 bool outgoing_answer_fields(unsigned status, const struct field_list *received, struct arena *arena,
                             struct field_list *out)
 {
-    if (!list_create(arena, received->count + 1, out))
+    if (!field_list_create(out, received->count + 1, arena))
         return false;
     for (size_t i = 0; i < received->count; i++) {
         const struct field *field = &received->fields[i];

@@ -19,14 +19,6 @@ bool upgrade_is_asked(const struct arrival *arrival)
            has_token(&arrival->fields, "Upgrade", "websocket");
 }
 
-static bool list_create(const struct field_list *from, size_t more, struct arena *arena,
-                        struct field_list *out)
-{
-    out->count = 0;
-    out->fields = arena_alloc(arena, (from->count + more) * sizeof *out->fields);
-    return out->fields != NULL;
-}
-
 /*
  * No extension is offered: what one did to the frames could not be read here. Key and version go
  * on as they are, and the server's Sec-WebSocket-Accept comes back as it is: so the client itself
@@ -36,7 +28,7 @@ static bool list_create(const struct field_list *from, size_t more, struct arena
 bool upgrade_request_fields(struct field_list *fields, struct arena *arena)
 {
     struct field_list list;
-    if (!list_create(fields, 2, arena, &list))
+    if (!field_list_create(&list, fields->count + 2, arena))
         return false;
     for (size_t i = 0; i < fields->count; i++) {
         if (!field_is(&fields->fields[i], "Sec-WebSocket-Extensions"))
@@ -65,7 +57,7 @@ const char *upgrade_fault(const struct arrival *arrival, const struct field_list
 bool upgrade_answer_fields(struct field_list *fields, struct arena *arena)
 {
     struct field_list list;
-    if (!list_create(fields, 1, arena, &list))
+    if (!field_list_create(&list, fields->count + 1, arena))
         return false;
     list.fields[list.count++] = field_of("Upgrade", "websocket");
     for (size_t i = 0; i < fields->count; i++)

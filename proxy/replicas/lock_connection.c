@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/loop.h"
 
 #define RECEIVE_SIZE 4096
 /* A lease for trial that nobody gives back is gone after this. */
@@ -91,21 +92,13 @@ enum lock_receipt lock_connection_receive(struct lock_connection *connection,
 
 /* ---- the first words ---- */
 
-/* Waits until the socket is ready for `events`; false when `until` has come. */
-static bool wait_for(const struct lock_connection *connection, short events, monotonic_time until)
-{
-    struct pollfd file = {.fd = connection->file, .events = events};
-    int64_t left = monotonic_milliseconds_until(clock_monotonic(), until);
-    return left > 0 && poll(&file, 1, (int)left) > 0;
-}
-
 static bool send_all(struct lock_connection *connection, struct buffer *bytes, monotonic_time until,
                      char error[static LOCK_ERROR_SIZE])
 {
     while (lock_connection_send(connection, bytes, error)) {
         if (bytes->len == 0)
             return true;
-        if (!wait_for(connection, POLLOUT, until))
+        if (!loop_wait_for_file(connection->file, POLLOUT, until))
             return fail(error, "it did not answer in time");
     }
     return false;
@@ -117,7 +110,7 @@ static bool expect_reply(struct lock_connection *connection, enum lock_reply_kin
     struct lock_reply reply;
     enum lock_receipt receipt;
     while ((receipt = lock_connection_receive(connection, &reply, error)) == LOCK_RECEIPT_LATER) {
-        if (!wait_for(connection, POLLIN, until))
+        if (!loop_wait_for_file(connection->file, POLLIN, until))
             return fail(error, "it did not answer in time");
     }
     if (receipt != LOCK_RECEIPT_REPLY)

@@ -19,8 +19,7 @@ struct service_credential {
     const char *path; /* NULL: none that is watched */
     pthread_mutex_t lock;
     char *value; /* this and what follows: under the lock */
-    struct file_version read;
-    struct file_version seen;
+    struct file_watch watch;
     unsigned refusals; /* in a row; 0: it does not rest */
     bool tried;        /* once more since the last of them */
     monotonic_time first_refused;
@@ -151,14 +150,11 @@ void service_credential_wake(struct service_credential *credential)
 
 bool service_credential_is_stale(struct service_credential *credential)
 {
-    struct file_version version;
     if (credential->path == NULL)
         return false;
-    file_version_now(credential->path, &version);
+    const struct file_version version = file_version_now(credential->path, NULL);
     pthread_mutex_lock(&credential->lock);
-    bool stale = !file_version_equal(&version, &credential->read) &&
-                 file_version_equal(&version, &credential->seen);
-    credential->seen = version;
+    bool stale = file_watch_is_stale(&credential->watch, &version);
     pthread_mutex_unlock(&credential->lock);
     return stale;
 }
@@ -180,10 +176,9 @@ enum service_credential_reading
 service_credential_read(struct service_credential *credential,
                         char error[static SERVICE_CREDENTIAL_ERROR_SIZE])
 {
-    struct file_version version; /* before it is read: what changes meanwhile is seen later */
     if (credential->path == NULL)
         return SERVICE_CREDENTIAL_SAME;
-    file_version_now(credential->path, &version);
+    const struct file_version version = file_version_now(credential->path, NULL);
     char *value = secret_file_read(credential->path);
     bool valid = value != NULL && service_credential_is_valid(value);
     if (!valid) {
@@ -192,7 +187,7 @@ service_credential_read(struct service_credential *credential,
         free(value);
     }
     pthread_mutex_lock(&credential->lock);
-    credential->read = credential->seen = version;
+    file_watch_note_read(&credential->watch, &version);
     enum service_credential_reading reading =
         valid ? replace(credential, value) : SERVICE_CREDENTIAL_UNREADABLE;
     pthread_mutex_unlock(&credential->lock);

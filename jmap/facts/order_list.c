@@ -1,0 +1,56 @@
+#include "jmap/facts/order_list.h"
+
+#include <string.h>
+
+#include "jmap/wire/array.h"
+
+size_t order_list_place(const struct order_list *list, wall_time at)
+{
+    size_t from = 0, to = list->count;
+
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (wall_time_before(list->times[middle].at, at))
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+bool order_list_append(struct order_list *list, struct order_time order)
+{
+    struct order_time *times = array_grow(list->times, list->count, sizeof *times);
+
+    if (!times)
+        return false;
+    list->times = times;
+    times[list->count++] = order;
+    return true;
+}
+
+bool order_list_insert(struct order_list *list, struct order_time order)
+{
+    size_t place = order_list_place(list, order.at);
+
+    if (!order_list_append(list, order))
+        return false;
+    memmove(&list->times[place + 1], &list->times[place],
+            (list->count - 1 - place) * sizeof *list->times);
+    list->times[place] = order;
+    return true;
+}
+
+void order_list_remove(struct order_list *list, struct order_time order)
+{
+    size_t place = order_list_place(list, order.at);
+
+    while (place < list->count && wall_time_equal(list->times[place].at, order.at) &&
+           list->times[place].issued != order.issued)
+        place++;
+    if (place == list->count || !wall_time_equal(list->times[place].at, order.at))
+        return;
+    list->count--;
+    memmove(&list->times[place], &list->times[place + 1],
+            (list->count - place) * sizeof *list->times);
+}
