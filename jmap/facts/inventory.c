@@ -352,6 +352,22 @@ const struct inventory_task *inventory_task_of(const struct inventory *inventory
                              : NULL;
 }
 
+void inventory_note_tasks(const struct inventory *inventory, struct task_memory *memory)
+{
+    for (size_t d = 0; d < inventory->domain_count; d++) {
+        const struct inventory_domain *domain = &inventory->domains[d];
+        const struct inventory_task *tasks = inventory->tasks + domain->first;
+        size_t noted = 0;
+
+        for (size_t i = 0; domain->automatic && i < domain->count && noted < MEMORY_TASKS; i++) {
+            if (tasks[i].task.state == TASK_FAILED)
+                continue;
+            memory_note_task(memory, domain->id, tasks[i].id);
+            noted++;
+        }
+    }
+}
+
 void inventory_clear(struct inventory *inventory)
 {
     for (size_t i = 0; i < inventory->task_count; i++)

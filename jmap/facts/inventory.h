@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "jmap/facts/memory.h"
 #include "jmap/wire/object_id.h"
 #include "jmap/wire/own_request.h"
 
@@ -65,6 +66,10 @@ const struct inventory_domain *inventory_find(const struct inventory *inventory,
 const struct inventory_task *inventory_task_of(const struct inventory *inventory,
                                                const struct inventory_domain *domain,
                                                const char *id);
+
+/* Once it is done: the live tasks of its domains, so that creates to come need not search for them.
+ */
+void inventory_note_tasks(const struct inventory *inventory, struct task_memory *memory);
 
 void inventory_clear(struct inventory *inventory);
 

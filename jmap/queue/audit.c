@@ -266,6 +266,8 @@ static enum audit_step feed_list(struct audit *audit, unsigned status, const cha
     if (!pace_open(&audit->pace, &audit->inventory, audit->context->settings->account_limit,
                    now(audit)))
         return end(audit, "out of memory");
+    if (audit->context->remembers)
+        inventory_note_tasks(&audit->inventory, audit->context->memory);
     return look_at_some(audit);
 }
 

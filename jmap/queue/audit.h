@@ -48,6 +48,7 @@ struct audit_context {
     struct task_memory *memory;
     const char *only;       /* a domain's name, or NULL for all */
     bool every_certificate; /* of a domain that has a fresh one, too */
+    bool remembers;         /* notes in the memory what creates to come can use */
     wall_time (*now)(void *user);
     /* A domain; false when memory runs out. In ascending order of their ids. */
     bool (*judged)(void *user, const struct audit_domain *domain);

@@ -128,27 +128,6 @@ static bool skip(struct sweep *sweep, const struct inventory_domain *domain, con
     return ++sweep->skipped < (turned_away ? TURNED_AWAY_MAX : SKIPPED_MAX);
 }
 
-static const struct inventory_task *tasks_of(const struct sweep *sweep,
-                                             const struct inventory_domain *domain)
-{
-    return sweep->inventory.tasks + domain->first;
-}
-
-/* Creates to come then need not search for them. */
-static void note_listed_tasks(struct sweep *sweep)
-{
-    for (size_t d = 0; sweep->context->remembers && d < sweep->inventory.domain_count; d++) {
-        const struct inventory_domain *domain = &sweep->inventory.domains[d];
-        size_t noted = 0;
-        for (size_t i = 0; i < domain->count && noted < MEMORY_TASKS; i++) {
-            if (!domain->automatic || tasks_of(sweep, domain)[i].task.state == TASK_FAILED)
-                continue;
-            memory_note_task(sweep->context->memory, domain->id, tasks_of(sweep, domain)[i].id);
-            noted++;
-        }
-    }
-}
-
 /* Failed tasks that only say that no renewal was due. */
 
 static void tell_cleared(struct sweep *sweep, const struct inventory_task *task)
@@ -405,7 +384,8 @@ static enum sweep_step feed_list(struct sweep *sweep, unsigned status, const cha
     if (!pace_open(&sweep->pace, &sweep->inventory, sweep->context->settings->account_limit,
                    now(sweep)))
         return end(sweep, "out of memory");
-    note_listed_tasks(sweep);
+    if (sweep->context->remembers)
+        inventory_note_tasks(&sweep->inventory, sweep->context->memory);
     find_start(sweep);
     return look_over(sweep);
 }

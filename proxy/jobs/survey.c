@@ -61,6 +61,7 @@ const char *survey_run(struct gate *gate, struct errand *errand, const bool *sto
     struct survey survey = {.gate = gate, .began = WALL_TIME_FOREVER};
     const struct audit_context context = {.settings = &gate->config->hold,
                                           .memory = gate->memory,
+                                          .remembers = true,
                                           .now = now,
                                           .judged = judged,
                                           .user = &survey};
