@@ -10,14 +10,20 @@ The control verbs are described in tests/standin/control.h.
 """
 
 import base64
+import datetime
 import http.client
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PROVIDER = "jp173noyaiqa"
+# When each stand-in begins to live, however late its test is. States are written around it. Some
+# seconds back: of two clocks that are one second apart the gate takes the later one.
+NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) - \
+    datetime.timedelta(seconds=5)
 VERSIONS = ("v0.16.5", "v0.16.18")
 SANITIZERS = {"TSAN_OPTIONS": f"suppressions={ROOT / 'tests/tsan.supp'}"}  # nothing to other builds
 USING = ["urn:ietf:params:jmap:core", "urn:stalwart:jmap"]
@@ -67,7 +73,7 @@ class Standin:
     def __init__(self, version="v0.16.18", state=None):
         self.version = version
         self.initial = state
-        self.process = None
+        self.process = self.began = None
         self.port = self.control_port = None
 
     def start(self):
@@ -83,6 +89,9 @@ class Standin:
         assert line and line[0] == "ready", f"the stand-in did not start: {line}"
         ports = dict(word.split("=") for word in line[1:])
         self.port, self.control_port = int(ports["listen"]), int(ports["control"])
+        self.began = self.began or time.time()
+        lived = datetime.timedelta(seconds=int(time.time()) - int(self.began))
+        self.clock(set=(NOW + lived).strftime("%Y-%m-%dT%H:%M:%SZ"))
         if self.initial is not None:
             self.put_state(**self.initial)
         return self

@@ -8,9 +8,7 @@ import time
 import pytest
 
 from gate import Gate
-from standin import basic
-
-NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+from standin import NOW, basic
 
 
 def stamp(time):

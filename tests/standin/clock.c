@@ -38,10 +38,11 @@ void clock_advance(int64_t seconds)
     pthread_mutex_unlock(&clock_lock);
 }
 
+/* Its seconds begin with the real ones, so that who reckons by its dates is never ahead of it. */
 void clock_set(int64_t seconds)
 {
     pthread_mutex_lock(&clock_lock);
-    offset_ms = seconds * 1000 - real_ms();
+    offset_ms = seconds * 1000 - real_ms() / 1000 * 1000;
     frozen_at_ms = seconds * 1000;
     pthread_mutex_unlock(&clock_lock);
 }
