@@ -171,7 +171,7 @@ analyse: ## static analysis, and that includes run downwards
 	@tests/includes.sh
 	@mkdir -p build/cppcheck
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -I. -D_GNU_SOURCE \
-	    --enable=warning,performance,portability \
+	    -D'JSON_INTEGER_FORMAT="lld"' --enable=warning,performance,portability \
 	    --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
 	    --cppcheck-build-dir=build/cppcheck -j $(shell nproc) \
 	    proxy jmap policy tests/standin tests/bench

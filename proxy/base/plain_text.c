@@ -77,8 +77,10 @@ bool plain_text_append_ascii(struct buffer *out, const char *text)
 {
     bool fine = true;
     char shown[5];
-    for (; fine && *text != '\0'; text++)
-        fine = buffer_append(out, shown, show_byte((unsigned char)*text, shown));
+    for (; fine && *text != '\0'; text++) {
+        size_t len = show_byte((unsigned char)*text, shown);
+        fine = buffer_append(out, shown, len);
+    }
     return fine;
 }
 

@@ -91,7 +91,7 @@ CHALLENGE = "/.well-known/acme-challenge/token"
 def test_challenges_pass_a_certificate_that_they_are_to_mend(authority, localhost, tmp_path, fault):
     tls, trusted = serving(localhost), authority.certificate
     if fault == "expired":
-        tls = serving(authority.issue("old", "DNS:localhost", days=-1))
+        tls = serving(authority.issue("old", "DNS:localhost", days=0))
     else:
         trusted = Authority(tmp_path, "stranger").certificate
     with Canned(HELLO, tls) as server:
