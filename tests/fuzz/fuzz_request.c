@@ -50,24 +50,31 @@ static size_t count_renewals(const char *text, size_t len)
     return count;
 }
 
+/* Masked, renewals are still held; a DNS task without its renewal is not. */
 static void check_written(struct jmap_request *request)
 {
     struct jmap_request again;
-    size_t len, count = request->count;
+    size_t len, left = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        MUST(request_set_due(&request->creates[i], (wall_time){(int64_t)i}));
-        MUST(request_mask(&request->creates[i]));
+    for (size_t i = 0; i < request->count; i++) {
+        struct held_create *create = &request->creates[i];
+        if (create->of_dns_task) {
+            MUST(request_drop_renewal(create));
+            continue;
+        }
+        MUST(request_set_due(create, (wall_time){(int64_t)i}));
+        MUST(request_mask(create));
+        left++;
     }
-    for (size_t i = 0; i < request->dns_count; i++)
-        MUST(request_drop_renewal(&request->dns_creates[i]));
     char *text = request_text(request, &len);
     MUST(text != NULL);
     enum request_kind kind = request_parse(text, len, &again);
-    MUST(kind == (count > 0 ? REQUEST_HELD : REQUEST_PASSES));
-    MUST(again.count == count && again.dns_count == 0);
-    for (size_t i = 0; i < count; i++)
-        MUST(again.creates[i].call == request->creates[i].call);
+    MUST(kind == (left > 0 ? REQUEST_HELD : REQUEST_PASSES));
+    MUST(again.count == left);
+    for (size_t i = 0, next = 0; i < request->count; i++) {
+        if (!request->creates[i].of_dns_task)
+            MUST(again.creates[next++].call == request->creates[i].call);
+    }
     request_clear(&again);
     free(text);
 }
@@ -107,6 +114,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST(request.count >= renewals);
     if (kind == REQUEST_HELD && json_is_array(request.calls)) {
         check_cut(&request);
+        request_clear(&request);
+        MUST(request_parse(text, size, &request) == kind);
         check_written(&request);
     }
     request_clear(&request);
