@@ -235,6 +235,8 @@ bool audit_judge(const struct audit_facts *facts, struct audit_verdict *verdict)
         .renewable = facts->has_provider,
         .renewal_due = verdict->renewal_due,
         .refused_until = wall_time_later(verdict->refused_until, facts->held_until),
+        .held_by = wall_time_before(verdict->refused_until, facts->held_until) ? facts->held_by
+                                                                               : HELD_BY_CA,
         .tasks = facts->tasks,
         .task_count = facts->task_count,
         .stuck_after_seconds = facts->stuck_after_seconds,

@@ -56,6 +56,7 @@ struct audit_facts {
     enum not_due_mode not_due;
     int64_t stuck_after_seconds; /* 0: no task counts as stuck, and yet it is told */
     wall_time held_until;        /* H where it is later than the CA's; else anything before */
+    enum held_by held_by;        /* what it comes from */
     wall_time not_before;        /* the account's pace: see policy/upkeep.h */
 };
 

@@ -188,6 +188,18 @@ struct held held_until(const struct held_facts *facts)
     return held;
 }
 
+const char *held_by_name(enum held_by by)
+{
+    static const char *const names[HELD_SOURCES] = {
+        [HELD_BY_CA] = "ca",
+        [HELD_BY_FAILURES] = "failures",
+        [HELD_BY_VALIDATIONS] = "validations",
+        [HELD_BY_ACCOUNT] = "account",
+    };
+
+    return names[by];
+}
+
 const char *held_by_words(enum held_by by)
 {
     switch (by) {

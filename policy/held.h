@@ -82,6 +82,9 @@ struct held {
 
 struct held held_until(const struct held_facts *facts);
 
+/* "ca", "failures", "validations", "account": the word of metrics and JSON. */
+const char *held_by_name(enum held_by by);
+
 /* Why a create that is held so gets the task that it gets; static. */
 const char *held_by_words(enum held_by by);
 

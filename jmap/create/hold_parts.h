@@ -92,7 +92,9 @@ struct domain {
     wall_time refused_until; /* H, once decided; else WALL_TIME_NEVER */
     uint64_t refused_order;  /* of which order the CA's refusal is, see lookup_domain; 0: not its */
     wall_time taken;         /* of its account's times, until it is settled; else WALL_TIME_NEVER */
-    const char *failure;     /* see struct held; borrowed from the look-up */
+    enum held_by held_by;    /* see struct held, as the next two */
+    size_t failures;
+    const char *failure;           /* borrowed from the look-up */
     char survivor[OBJECT_ID_SIZE]; /* the task that a collapse has left, or "" */
 };
 

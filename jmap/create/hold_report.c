@@ -154,7 +154,11 @@ void hold_note_sighting(const struct hold *hold, const struct domain *domain)
         memory_forget(hold->context->memory, domain->id);
         return;
     }
-    struct sighting sighting = sighting_of(facts, domain->refused_until, hold->now);
+    const struct held held = {.until = domain->refused_until,
+                              .by = domain->held_by,
+                              .failures = domain->failures,
+                              .reason = domain->failure};
+    struct sighting sighting = sighting_of(facts, &held, hold->now);
     if (answered && verdict->masked && decision->outcome == OUTCOME_MOVE)
         sighting_set_task(&sighting, verdict->id, decision->due);
     else if (answered && !verdict->masked && !verdict->followed)

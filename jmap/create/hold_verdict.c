@@ -55,6 +55,8 @@ static void take_facts(const struct hold *hold, struct domain *domain, struct de
         held = (struct held){.until = domain->refused_until, .by = HELD_BY_CA};
     domain->refused_order = held.by == HELD_BY_CA ? found->order : 0;
     domain->refused_until = held.until;
+    domain->held_by = held.by;
+    domain->failures = held.failures;
     domain->failure = held.reason;
     out->held_by = held.by;
     out->refused_until = held.until;
@@ -115,7 +117,7 @@ static struct decision decide_create(struct hold *hold, const struct held_create
     struct decision decision = judgement_decide(&facts, settings, hold->context->memory,
                                                 domain->facts, &domain->taken, &trace);
     if (facts.looked_up)
-        domain->refused_until = facts.refused_until;
+        domain->refused_until = facts.refused_until, domain->held_by = facts.held_by;
     struct verdict *verdict = &hold->verdicts[create - hold->request.creates];
     if (decision.id)
         strncpy(verdict->id, decision.id, OBJECT_ID_SIZE - 1);

@@ -13,8 +13,8 @@ struct sightings {
 };
 
 struct record {
-    struct sighting sighting; /* first: what the tree compares; its name follows */
-    char name[];
+    struct sighting sighting; /* first: what the tree compares; its texts follow */
+    char texts[];
 };
 
 static int compare(const void *a, const void *b)
@@ -22,17 +22,20 @@ static int compare(const void *a, const void *b)
     return strcmp(((const struct sighting *)a)->domain_id, ((const struct sighting *)b)->domain_id);
 }
 
-struct sighting sighting_of(const struct lookup_domain *found, wall_time refused_until,
+struct sighting sighting_of(const struct lookup_domain *found, const struct held *held,
                             wall_time now)
 {
     struct sighting sighting = {
         .not_before = found->certificate_id ? found->newest_begin : WALL_TIME_NEVER,
         .not_after = found->certificate_id ? found->newest_expiry : WALL_TIME_NEVER,
         .renewal_due = found->renewal_due,
-        .refused_until = refused_until,
+        .refused_until = held->until,
+        .held_by = held->by,
+        .failures = (unsigned)held->failures,
         .task_due = WALL_TIME_NEVER,
         .seen = now,
         .name = found->name,
+        .failure = held->reason ? held->reason : "",
     };
 
     strncpy(sighting.domain_id, found->id, OBJECT_ID_SIZE - 1);
@@ -120,12 +123,16 @@ void sightings_destroy(struct sightings *sightings)
 static struct record *record_of(const struct sighting *sighting)
 {
     size_t len = strnlen(sighting->name, SIGHTING_NAME_SIZE - 1);
-    struct record *record = malloc(sizeof *record + len + 1);
+    const char *failure = sighting->failure ? sighting->failure : "";
+    size_t failure_len = strnlen(failure, SIGHTING_FAILURE_SIZE - 1);
+    struct record *record = malloc(sizeof *record + len + failure_len + 2);
     if (!record)
         return NULL;
     record->sighting = *sighting;
-    record->sighting.name = record->name;
-    utf8_copy(record->name, len + 1, sighting->name);
+    record->sighting.name = record->texts;
+    record->sighting.failure = record->texts + len + 1;
+    utf8_copy(record->texts, len + 1, sighting->name);
+    utf8_copy(record->texts + len + 1, failure_len + 1, failure);
     return record;
 }
 
@@ -178,7 +185,7 @@ void sightings_forget(struct sightings *sightings, const char *domain_id)
 }
 
 bool sightings_find(struct sightings *sightings, const char *domain_id, struct sighting *out,
-                    char name[static SIGHTING_NAME_SIZE])
+                    struct sighting_texts *texts)
 {
     struct sighting key = {0};
 
@@ -187,8 +194,10 @@ bool sightings_find(struct sightings *sightings, const char *domain_id, struct s
     struct record **found = tfind(&key, &sightings->domains, compare);
     if (found) {
         *out = (*found)->sighting;
-        utf8_copy(name, SIGHTING_NAME_SIZE, (*found)->name);
-        out->name = name;
+        utf8_copy(texts->name, SIGHTING_NAME_SIZE, out->name);
+        utf8_copy(texts->failure, SIGHTING_FAILURE_SIZE, out->failure);
+        out->name = texts->name;
+        out->failure = texts->failure;
     }
     pthread_mutex_unlock(&sightings->lock);
     return found;

@@ -5,7 +5,7 @@
  * What the gate saw of each domain when it last looked at it, for people and for metrics. Nothing
  * is decided by it (that is jmap/facts/memory.h), so it may be as old as it says.
  *
- * Shared by all threads; some 200 bytes a domain.
+ * Shared by all threads; some 220 bytes a domain, and what its last failure said.
  */
 
 #include <stdbool.h>
@@ -13,6 +13,7 @@
 
 #include "jmap/facts/lookup.h"
 #include "jmap/wire/object_id.h"
+#include "policy/held.h"
 #include "policy/standing.h"
 #include "policy/wall_time.h"
 
@@ -20,6 +21,8 @@ struct sightings;
 
 /* A domain's name has at most 255 bytes (RFC 1035, section 2.3.4); a longer one is cut. */
 #define SIGHTING_NAME_SIZE 256
+/* What is kept of a failure's words. */
+#define SIGHTING_FAILURE_SIZE 200
 
 struct sighting {
     char domain_id[OBJECT_ID_SIZE];
@@ -30,13 +33,16 @@ struct sighting {
     wall_time not_before; /* of the newest certificate; WALL_TIME_NEVER where there is none */
     wall_time not_after;
     wall_time renewal_due;
-    wall_time refused_until; /* WALL_TIME_NEVER where nothing says so */
+    wall_time refused_until; /* H; WALL_TIME_NEVER where nothing says so */
+    enum held_by held_by;    /* what H comes from */
+    unsigned failures;       /* since its last certificate */
     wall_time seen;
     const char *name;
+    const char *failure; /* why the last order failed; or "" */
 };
 
-/* What a look-up found of a domain that is renewable; its name is borrowed. */
-struct sighting sighting_of(const struct lookup_domain *found, wall_time refused_until,
+/* What a look-up found of a domain that is renewable; its texts are borrowed. */
+struct sighting sighting_of(const struct lookup_domain *found, const struct held *held,
                             wall_time now);
 
 /* The task that is there now in place of what was: made, or moved to another time. */
@@ -63,7 +69,7 @@ struct sightings *sightings_create(void);
 /* NULL is allowed. */
 void sightings_destroy(struct sightings *sightings);
 
-/* Replaces what was seen before; the name is copied. Forgets silently when memory runs out. */
+/* Replaces what was seen before; texts are copied. Forgets silently when memory runs out. */
 void sightings_store(struct sightings *sightings, const struct sighting *sighting);
 
 /* The same, unless the domain has been seen later than that. */
@@ -75,9 +81,15 @@ void sightings_forget(struct sightings *sightings, const char *domain_id);
 /* All that were last seen before. Forgets none when memory runs out. */
 void sightings_forget_before(struct sightings *sightings, wall_time since);
 
-/* False where the domain has not been seen. `out->name` is then `name`. */
+/* Where a sighting's texts are copied to. */
+struct sighting_texts {
+    char name[SIGHTING_NAME_SIZE];
+    char failure[SIGHTING_FAILURE_SIZE];
+};
+
+/* False where the domain has not been seen. The texts of `out` are those of `texts` then. */
 bool sightings_find(struct sightings *sightings, const char *domain_id, struct sighting *out,
-                    char name[static SIGHTING_NAME_SIZE]);
+                    struct sighting_texts *texts);
 
 /* All of them, in no useful order, with the table locked: visit() only copies what it needs. */
 void sightings_each(struct sightings *sightings,

@@ -112,8 +112,10 @@ static bool judge_by(struct audit *audit, const struct lookup_domain *found,
                      const struct outlook *outlook, wall_time not_before)
 {
     const struct hold_settings *settings = audit->context->settings;
-    struct audit_domain domain = {
-        .found = found, .tasks = outlook->tasks, .task_count = outlook->task_count};
+    struct audit_domain domain = {.found = found,
+                                  .tasks = outlook->tasks,
+                                  .task_count = outlook->task_count,
+                                  .held = outlook->held};
     struct audit_certificate *certificates = all_certificates(found);
     const struct audit_facts facts = {
         .now = now(audit),
@@ -126,7 +128,8 @@ static bool judge_by(struct audit *audit, const struct lookup_domain *found,
         .blind_hold_seconds = settings->blind_hold_seconds,
         .not_due = settings->not_due,
         .stuck_after_seconds = settings->stuck_after_seconds,
-        .held_until = outlook->refused_until,
+        .held_until = outlook->held.until,
+        .held_by = outlook->held.by,
         .not_before = not_before,
     };
     bool done = certificates && audit_judge(&facts, &domain.verdict) &&

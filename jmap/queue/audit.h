@@ -32,6 +32,7 @@ struct audit_domain {
     const struct lookup_domain *found; /* names, certificates */
     const struct renewal_task *tasks;  /* all of them, Failed ones too */
     size_t task_count;
+    struct held held;
     struct audit_verdict verdict;
 };
 

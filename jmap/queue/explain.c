@@ -190,15 +190,3 @@ const char *explain_error(const struct explain *explain)
 {
     return explain->error;
 }
-
-const char *explain_source_name(enum held_by source)
-{
-    static const char *const names[HELD_SOURCES] = {
-        [HELD_BY_CA] = "ca",
-        [HELD_BY_FAILURES] = "failures",
-        [HELD_BY_VALIDATIONS] = "validations",
-        [HELD_BY_ACCOUNT] = "account",
-    };
-
-    return names[source];
-}

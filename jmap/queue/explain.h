@@ -68,7 +68,4 @@ void explain_feed(struct explain *explain, unsigned status, const char *body, si
 const struct explanation *explain_result(const struct explain *explain);
 const char *explain_error(const struct explain *explain);
 
-/* "ca", "failures", "validations", "account". */
-const char *explain_source_name(enum held_by source);
-
 #endif

@@ -44,7 +44,7 @@ bool outlook_open(struct outlook *outlook, const struct inventory *inventory,
     struct held_facts held = lookup_held_facts(found, hold_limits(settings), now);
     held.tasks = outlook->tasks;
     held.task_count = outlook->task_count;
-    outlook->refused_until = held_until(&held).until;
+    outlook->held = held_until(&held);
     return true;
 }
 
@@ -56,7 +56,7 @@ void outlook_plan(struct outlook *outlook, const struct lookup_domain *found, wa
                                            .renewable = found->renewable,
                                            .renewal_due = found->renewal_due,
                                            .expires = found->newest_expiry,
-                                           .refused_until = outlook->refused_until,
+                                           .refused_until = outlook->held.until,
                                            .not_before = not_before,
                                            .tasks = outlook->tasks,
                                            .task_count = outlook->task_count,

@@ -18,7 +18,7 @@ struct outlook {
     struct renewal_task *tasks; /* its own; their strings are the inventory's and the look-up's */
     size_t task_count;
     enum collapse_fate *fates; /* one for each task */
-    wall_time refused_until;   /* H, by all that is known */
+    struct held held;          /* by all that is known; its words are the tasks' */
     int64_t stuck_after_seconds;
     struct upkeep_plan plan;
 };

@@ -199,7 +199,7 @@ bool pace_place(struct pace *pace, const struct inventory_domain *domain,
     if (!account || !note_issued(pace, account, found))
         return false;
     if (!wall_time_before(pace->now, found->renewal_due) && !is_on_its_way(pace, outlook)) {
-        wall_time from = wall_time_later(pace->now, outlook->refused_until);
+        wall_time from = wall_time_later(pace->now, outlook->held.until);
         if (!find_time(pace, account, placed, from))
             return false;
         *not_before = *placed;

@@ -82,8 +82,7 @@ static void note_sighting(const struct sweep_context *context, const struct look
         memory_forget(context->memory, found->id);
         return;
     }
-    struct sighting sighting =
-        sighting_of(found, outlook->refused_until, context->now(context->user));
+    struct sighting sighting = sighting_of(found, &outlook->held, context->now(context->user));
     for (size_t i = found->task_count; i < outlook->task_count; i++)
         sighting_add_task(&sighting, &outlook->tasks[i]);
     if (sighting.task_count > 0)
@@ -96,7 +95,7 @@ void upkeep_note_found(const struct sweep_context *context, const struct lookup_
 {
     note_sighting(context, found, outlook);
     /* By one certificate alone the next look would not see that the CA has had enough. */
-    if (!wall_time_equal(outlook->refused_until, WALL_TIME_NEVER))
+    if (!wall_time_equal(outlook->held.until, WALL_TIME_NEVER))
         lookup_forget_certificate(context->memory, found);
 }
 
@@ -253,7 +252,7 @@ static enum upkeep_step start_collapse(struct upkeep *upkeep, const char *made)
             .domain_name = found->name,
             .task_ids = ids,
             .task_count = count,
-            .refused_until = outlook->refused_until,
+            .refused_until = outlook->held.until,
             .renewal_due = found->renewal_due,
             .expires = found->newest_expiry,
             .not_before = upkeep->not_before,
@@ -290,11 +289,11 @@ static enum upkeep_step make(struct upkeep *upkeep)
 static void note_made(const struct upkeep *upkeep, const char *id)
 {
     struct sightings *sightings = upkeep->context->sightings;
-    char name[SIGHTING_NAME_SIZE];
+    struct sighting_texts texts;
     struct sighting sighting;
 
     note_task(upkeep, id);
-    if (!sightings || !sightings_find(sightings, upkeep->found.id, &sighting, name))
+    if (!sightings || !sightings_find(sightings, upkeep->found.id, &sighting, &texts))
         return;
     sighting_set_task(&sighting, id, upkeep->outlook.plan.due);
     sightings_store(sightings, &sighting);

@@ -10,7 +10,8 @@
 struct summary {
     wall_time now;
     size_t standings[STANDINGS];
-    size_t held;
+    size_t held_by[HELD_SOURCES];
+    size_t failing;
     size_t tasks;
     int64_t stuck_after_seconds;
     size_t stuck;
@@ -20,9 +21,23 @@ static void summarise(void *user, const struct sighting *sighting)
 {
     struct summary *summary = user;
     summary->standings[sighting_standing(sighting, summary->now)]++;
-    summary->held += wall_time_before(summary->now, sighting->refused_until);
+    summary->held_by[sighting->held_by] += wall_time_before(summary->now, sighting->refused_until);
+    summary->failing += sighting->failures > 0;
     summary->tasks += sighting->task_count;
     summary->stuck += sighting_is_stuck(sighting, summary->stuck_after_seconds);
+}
+
+static bool render_held(const struct summary *summary, struct buffer *out)
+{
+    bool fine = metrics_render_head(out, "renewgate_held_domains", "gauge",
+                                    "Those for which nothing is asked of the CA yet, by why.");
+    for (int by = 0; by < HELD_SOURCES; by++)
+        fine = fine && buffer_format(out, "renewgate_held_domains{by=\"%s\"} %zu\n",
+                                     held_by_name((enum held_by)by), summary->held_by[by]);
+    return fine &&
+           metrics_render_head(out, "renewgate_failing_domains", "gauge",
+                               "Those whose orders have failed since their last certificate.") &&
+           buffer_format(out, "renewgate_failing_domains %zu\n", summary->failing);
 }
 
 static bool render_summary(const struct gate *gate, struct buffer *out)
@@ -36,10 +51,7 @@ static bool render_summary(const struct gate *gate, struct buffer *out)
     for (size_t i = 0; i < STANDINGS; i++)
         fine = fine && buffer_format(out, "renewgate_domains{standing=\"%s\"} %zu\n",
                                      standing_name((enum standing)i), summary.standings[i]);
-    return fine &&
-           metrics_render_head(out, "renewgate_held_domains", "gauge",
-                               "Those for which the CA would refuse an order now.") &&
-           buffer_format(out, "renewgate_held_domains %zu\n", summary.held) &&
+    return fine && render_held(&summary, out) &&
            metrics_render_head(out, "renewgate_queued_tasks", "gauge",
                                "Live renewal tasks of those domains when they were last seen.") &&
            buffer_format(out, "renewgate_queued_tasks %zu\n", summary.tasks) &&
@@ -112,7 +124,7 @@ static bool render_series(struct sightings *sightings, struct buffer *out)
         {"renewgate_certificate_renewal_timestamp_seconds", "When its renewal becomes due.",
          renewal_due},
         {"renewgate_domain_held_until_timestamp_seconds",
-         "Until when the CA would refuse an order for the domain.", sighted_refusal},
+         "Until when nothing is asked of the CA for the domain.", sighted_refusal},
     };
     for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
         struct series series = {

@@ -1,7 +1,9 @@
 #include "proxy/admin/status.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "jmap/wire/array.h"
 #include "proxy/base/clock.h"
@@ -23,6 +25,7 @@ struct picks {
 struct gathering {
     struct status *status;
     struct picks held;
+    struct picks acted_on;
     struct picks queue;
     struct picks matching;
     bool failed;
@@ -57,6 +60,23 @@ static bool matches(const struct status_query *query, const struct sighting *sig
     return query->domain[0] == '\0' || strcasestr(sighting->name, query->domain) != NULL;
 }
 
+struct advice status_advice(const struct status *status, const struct sighting *sighting)
+{
+    int64_t stuck_after = status->gate->config->hold.stuck_after_seconds;
+    const struct advice_facts facts = {
+        .now = server_clock_now(&status->gate->clock),
+        .renewable = true,
+        .held_until = sighting->refused_until,
+        .held_by = sighting->held_by,
+        .failures = sighting->failures,
+        .stuck = sighting_is_stuck(sighting, stuck_after),
+        .changes = sighting->task_count > 1,
+        .live = sighting->task_count,
+        .task_id = sighting->task_id,
+    };
+    return advice_of(&facts, status->gate->config->upstream_url);
+}
+
 static void visit(void *user, const struct sighting *sighting)
 {
     struct gathering *gathering = user;
@@ -67,8 +87,12 @@ static void visit(void *user, const struct sighting *sighting)
     status->domain_count++;
     status->names_one |= strcasecmp(sighting->name, status->query.domain) == 0;
     status->task_count += sighting->task_count;
-    if (wall_time_before(status->now, sighting->refused_until))
+    if (wall_time_before(status->now, sighting->refused_until)) {
+        status->held_by[sighting->held_by]++;
         fine = add(&gathering->held, sighting, STANDING_HELD, sighting->refused_until);
+    }
+    if (fine && status_advice(status, sighting).words != NULL)
+        fine = add(&gathering->acted_on, sighting, standing, sighting->not_after);
     if (fine && sighting->task_count > 0)
         fine = add(&gathering->queue, sighting, STANDING_DUE, sighting->task_due);
     if (fine && matches(&status->query, sighting))
@@ -91,7 +115,7 @@ static bool list(struct sightings *sightings, struct picks *picks, size_t first,
     for (size_t i = first; i < end; i++) {
         struct status_domain *domain = &out->domains[out->count];
         /* It may have been forgotten meanwhile. */
-        if (sightings_find(sightings, picks->items[i].domain_id, &domain->sighting, domain->name))
+        if (sightings_find(sightings, picks->items[i].domain_id, &domain->sighting, &domain->texts))
             out->count++;
     }
     return true;
@@ -110,10 +134,12 @@ static bool gather(struct status *status)
         status->query.page = status->pages;
     bool fine = !gathering.failed &&
                 list(sightings, &gathering.held, 0, STATUS_EXCERPT, &status->held) &&
+                list(sightings, &gathering.acted_on, 0, STATUS_EXCERPT, &status->acted_on) &&
                 list(sightings, &gathering.queue, 0, STATUS_EXCERPT, &status->queue) &&
                 list(sightings, &gathering.matching, (status->query.page - 1) * STATUS_PAGE,
                      STATUS_PAGE, &status->matching);
     free(gathering.held.items);
+    free(gathering.acted_on.items);
     free(gathering.queue.items);
     free(gathering.matching.items);
     return fine;
@@ -132,6 +158,11 @@ static void read_credential(struct status *status)
     status->credential_refusals = state.refusals;
     status->credential_refused = wall_time_add(status->now, -(state.refused_for_ms / 1000));
     status->credential_tried = wall_time_add(status->now, state.rest_left_ms / 1000);
+}
+
+void status_credential_retry(char command[static STATUS_RETRY_SIZE])
+{
+    snprintf(command, STATUS_RETRY_SIZE, "kill -HUP %ld", (long)getpid());
 }
 
 struct status *status_read(const struct gate *gate, const struct status_query *query)
@@ -157,6 +188,7 @@ void status_free(struct status *status)
         return;
     json_decref(status->explanation);
     free(status->held.domains);
+    free(status->acted_on.domains);
     free(status->queue.domains);
     free(status->matching.domains);
     free(status);

@@ -14,6 +14,7 @@
 
 #include "jmap/facts/sighting.h"
 #include "proxy/relay/gate.h"
+#include "proxy/telemetry/advice.h"
 #include "proxy/telemetry/history.h"
 
 #define STATUS_PAGE 50    /* domains at one time */
@@ -27,8 +28,8 @@ struct status_query {
 };
 
 struct status_domain {
-    struct sighting sighting; /* its name is `name` */
-    char name[SIGHTING_NAME_SIZE];
+    struct sighting sighting; /* its texts are these */
+    struct sighting_texts texts;
 };
 
 struct status_list {
@@ -48,17 +49,26 @@ struct status {
     struct history_view history;
     size_t standings[STANDINGS]; /* how many domains stand so */
     size_t domain_count;
-    size_t task_count;           /* live tasks that were last seen */
-    struct status_list held;     /* those under a CA's hold, the first to end first */
-    struct status_list queue;    /* those with a task, the next due first */
-    struct status_list matching; /* those of the page, worst first */
-    size_t pages;                /* at least 1 */
-    bool names_one;              /* the query's domain is a whole name, or none that is known */
-    json_t *explanation;         /* of that one, owned; NULL where it was not asked for */
+    size_t task_count;            /* live tasks that were last seen */
+    struct status_list held;      /* those that nothing is asked for yet, the first to end first */
+    size_t held_by[HELD_SOURCES]; /* how many, by what holds them */
+    struct status_list acted_on;  /* for which a person has something to do, worst first */
+    struct status_list queue;     /* those with a task, the next due first */
+    struct status_list matching;  /* those of the page, worst first */
+    size_t pages;                 /* at least 1 */
+    bool names_one;               /* the query's domain is a whole name, or none that is known */
+    json_t *explanation;          /* of that one, owned; NULL where it was not asked for */
 };
 
 /* NULL when memory runs out. */
 struct status *status_read(const struct gate *gate, const struct status_query *query);
+
+/* The command that has the gate's own credential tried at once: after it was mended. */
+#define STATUS_RETRY_SIZE 32
+void status_credential_retry(char command[static STATUS_RETRY_SIZE]);
+
+/* What a person does next about a domain, by what was last seen of it. */
+struct advice status_advice(const struct status *status, const struct sighting *sighting);
 
 /* NULL is allowed. */
 void status_free(struct status *status);

@@ -27,10 +27,13 @@ static json_t *credential_json(const struct status *status)
 {
     if (status->gate->credential == NULL)
         return json_null();
-    return json_pack("{s:b,s:i,s:o,s:o}", "refused", (int)status->credential_rests, "refusals",
+    char command[STATUS_RETRY_SIZE];
+    status_credential_retry(command);
+    return json_pack("{s:b,s:i,s:o,s:o,s:o}", "refused", (int)status->credential_rests, "refusals",
                      (int)status->credential_refusals, "refused_since",
                      time_json(status->credential_refused), "tried_again",
-                     time_json(status->credential_tried));
+                     time_json(status->credential_tried), "try_now",
+                     status->credential_rests ? json_string(command) : json_null());
 }
 
 static json_t *gate_json(const struct status *status)
@@ -96,6 +99,14 @@ static json_t *decisions_json(const struct history_view *history)
     return NULL;
 }
 
+static json_t *next_json(const struct status *status, const struct sighting *sighting)
+{
+    const struct advice advice = status_advice(status, sighting);
+    if (advice.words == NULL)
+        return json_null();
+    return json_pack("{s:s,s:o}", "words", advice.words, "command", text_json(advice.command));
+}
+
 static json_t *domain_json(const struct sighting *sighting, const struct status *status)
 {
     int64_t stuck_after = status->gate->config->hold.stuck_after_seconds;
@@ -105,13 +116,17 @@ static json_t *domain_json(const struct sighting *sighting, const struct status 
             : json_pack("{s:s,s:o,s:b,s:b}", "id", sighting->task_id, "due",
                         time_json(sighting->task_due), "retries", (int)sighting->task_retries,
                         "stuck", (int)sighting_is_stuck(sighting, stuck_after));
-    return json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:i,s:o}", "id", sighting->domain_id, "name",
-                     sighting->name, "standing",
+    bool held = wall_time_before(status->now, sighting->refused_until);
+    return json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:i,s:o,s:o,s:i,s:o,s:o}", "id",
+                     sighting->domain_id, "name", sighting->name, "standing",
                      standing_name(sighting_standing(sighting, status->now)), "not_before",
                      time_json(sighting->not_before), "not_after", time_json(sighting->not_after),
                      "renewal_due", time_json(sighting->renewal_due), "refused_until",
                      time_json(sighting->refused_until), "task", task, "tasks",
-                     (int)sighting->task_count, "seen", time_json(sighting->seen));
+                     (int)sighting->task_count, "seen", time_json(sighting->seen), "held_by",
+                     held ? json_string(held_by_name(sighting->held_by)) : json_null(), "failures",
+                     (int)sighting->failures, "last_failure", text_json(sighting->failure), "next",
+                     next_json(status, sighting));
 }
 
 static json_t *list_json(const struct status_list *list, const struct status *status)
@@ -151,8 +166,9 @@ static json_t *status_json(const struct status *status)
         domains = NULL;
     }
     json_decref(about);
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:O?}", "gate", gate_json(status), "decisions",
-                     decisions_json(&status->history), "held", list_json(&status->held, status),
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:O?}", "gate", gate_json(status), "decisions",
+                     decisions_json(&status->history), "to_do",
+                     list_json(&status->acted_on, status), "held", list_json(&status->held, status),
                      "queue", list_json(&status->queue, status), "domains", domains, "explanation",
                      status->explanation);
 }

@@ -25,10 +25,17 @@ static const char *const outcome_words[OUTCOMES] = {
 
 static const char *const standing_words[STANDINGS] = {
     [STANDING_EXPIRED] = "expired",
-    [STANDING_HELD] = "held by the CA",
+    [STANDING_HELD] = "held",
     [STANDING_MISSING] = "no certificate",
     [STANDING_DUE] = "renewal due",
     [STANDING_FRESH] = "fresh",
+};
+
+static const char *const held_words[HELD_SOURCES] = {
+    [HELD_BY_CA] = "the CA would refuse",
+    [HELD_BY_FAILURES] = "its orders fail",
+    [HELD_BY_VALIDATIONS] = "too many validations failed",
+    [HELD_BY_ACCOUNT] = "the CA&#39;s account has other orders first",
 };
 
 static bool is_known(wall_time time)
@@ -59,6 +66,27 @@ static void put_tile(struct markup *markup, const char *name, uint64_t number)
     markup_put(markup, "<div><dt>%s</dt><dd>%" PRIu64 "</dd></div>", name, number);
 }
 
+/* To be pasted. */
+static void put_command(struct markup *markup, const char *command)
+{
+    markup_put(markup, "<code>");
+    markup_text(markup, command);
+    markup_put(markup, "</code>");
+}
+
+/* What holds a domain, and why its last order failed. */
+static void put_reason(struct markup *markup, const struct sighting *sighting, wall_time now)
+{
+    if (wall_time_before(now, sighting->refused_until))
+        markup_put(markup, "%s", held_words[sighting->held_by]);
+    if (sighting->failures > 0) {
+        markup_put(markup, "<small class=\"muted\">%u failure%s since its last certificate: ",
+                   sighting->failures, sighting->failures == 1 ? "" : "s");
+        markup_name(markup, sighting->failure);
+        markup_put(markup, "</small>");
+    }
+}
+
 /* ---- the page's parts ---- */
 
 static void put_head(struct markup *markup, const struct status *status)
@@ -77,6 +105,7 @@ static void put_head(struct markup *markup, const struct status *status)
 /* Nothing while the server takes it. */
 static void put_credential(struct markup *markup, const struct status *status)
 {
+    char command[STATUS_RETRY_SIZE];
     if (!status->credential_rests)
         return;
     markup_put(markup, "<section aria-labelledby=\"credential\"><h2 id=\"credential\">The server "
@@ -85,7 +114,10 @@ static void put_credential(struct markup *markup, const struct status *status)
     markup_put(markup, ". Until it is accepted there are no sweeps and no surveys. It is tried "
                        "again ");
     markup_distance(markup, status->credential_tried, status->now);
-    markup_put(markup, ", when its file changes, or at once after SIGHUP.</p></section>\n");
+    status_credential_retry(command);
+    markup_put(markup, ", when its file holds another one, or at once by");
+    put_command(markup, command);
+    markup_put(markup, "</p></section>\n");
 }
 
 static void put_header(struct markup *markup, const struct status *status)
@@ -105,13 +137,14 @@ static void put_header(struct markup *markup, const struct status *status)
     put_tile(markup, "Creates in the last day", status->history.total);
     put_tile(markup, "Sent to the server", totals[OUTCOME_FORWARD] + totals[OUTCOME_SCHEDULE]);
     put_tile(markup, "Domains seen", status->domain_count);
-    put_tile(markup, "Held by the CA", status->held.total);
+    put_tile(markup, "Held", status->held.total);
     put_tile(markup, "Expired or missing",
              status->standings[STANDING_EXPIRED] + status->standings[STANDING_MISSING]);
-    markup_put(markup,
-               "</dl>\n<nav aria-label=\"Parts of this page\"><p>"
-               "<a href=\"#held\">Held by the CA</a><a href=\"#queue\">The queue</a>"
-               "<a href=\"#domains\">Domains</a><a href=\"#day\">The last day</a></p></nav>\n");
+    markup_put(
+        markup,
+        "</dl>\n<nav aria-label=\"Parts of this page\"><p>"
+        "<a href=\"#next\">What to do</a><a href=\"#held\">Held</a><a href=\"#queue\">The queue</a>"
+        "<a href=\"#domains\">Domains</a><a href=\"#day\">The last day</a></p></nav>\n");
 }
 
 static void put_counts(struct markup *markup, const struct history_view *history)
@@ -207,24 +240,57 @@ static void put_rest(struct markup *markup, const struct status_list *list)
 
 static void put_held(struct markup *markup, const struct status *status)
 {
-    markup_put(markup, "<section aria-labelledby=\"held\"><h2 id=\"held\">Held by the CA</h2>");
+    markup_put(markup, "<section aria-labelledby=\"held\"><h2 id=\"held\">Held</h2>");
     if (status->held.total == 0) {
-        markup_put(markup, "<p class=\"muted\">None: the CA would take every order.</p></section>");
+        markup_put(markup,
+                   "<p class=\"muted\">None: every order could go to the CA.</p></section>");
         return;
     }
-    markup_put(markup, "<p class=\"muted\">The CA would refuse an order for these now.</p>"
-                       "<table><thead><tr><th scope=\"col\">Domain</th>"
+    markup_put(markup, "<p class=\"muted\">Nothing is asked of the CA for these yet.</p>"
+                       "<table><thead><tr><th scope=\"col\">Domain</th><th scope=\"col\">Why</th>"
                        "<th scope=\"col\">Ends</th></tr></thead><tbody>");
     for (size_t i = 0; i < status->held.count; i++) {
         const struct sighting *sighting = &status->held.domains[i].sighting;
         markup_put(markup, "<tr><th scope=\"row\">");
         markup_name(markup, sighting->name);
         markup_put(markup, "</th><td>");
+        put_reason(markup, sighting, status->now);
+        markup_put(markup, "</td><td>");
         put_when(markup, sighting->refused_until, status->now);
         markup_put(markup, "</td></tr>");
     }
     put_rest(markup, &status->held);
     markup_put(markup, "</section>");
+}
+
+/* Nothing while all goes its way. */
+static void put_next(struct markup *markup, const struct status *status)
+{
+    markup_put(markup, "<section aria-labelledby=\"next\"><h2 id=\"next\">What to do</h2>");
+    if (status->acted_on.total == 0) {
+        markup_put(markup, "<p class=\"muted\">Nothing.</p></section>\n");
+        return;
+    }
+    markup_put(markup, "<table><thead><tr><th scope=\"col\" class=\"name\">Domain</th>"
+                       "<th scope=\"col\">Next</th></tr></thead><tbody>");
+    for (size_t i = 0; i < status->acted_on.count; i++) {
+        const struct sighting *sighting = &status->acted_on.domains[i].sighting;
+        const struct advice advice = status_advice(status, sighting);
+        char explain[ADVICE_COMMAND_SIZE];
+        advice_explain(sighting->name, explain);
+        markup_put(markup, "<tr><th scope=\"row\">");
+        markup_name(markup, sighting->name);
+        put_reason(markup, sighting, status->now);
+        markup_put(markup, "</th><td>");
+        markup_text(markup, advice.words != NULL ? advice.words : "nothing");
+        if (advice.command[0] != '\0')
+            put_command(markup, advice.command);
+        if (explain[0] != '\0')
+            put_command(markup, explain);
+        markup_put(markup, "</td></tr>");
+    }
+    put_rest(markup, &status->acted_on);
+    markup_put(markup, "</section>\n");
 }
 
 /* Due in the past means that it is running, or about to. */
@@ -389,6 +455,7 @@ bool status_page_render(const struct status *status, struct buffer *out)
     struct markup markup = {.out = out, .fine = true};
     put_head(&markup, status);
     put_header(&markup, status);
+    put_next(&markup, status);
     markup_put(&markup, "<div class=\"split\">");
     put_held(&markup, status);
     put_queue(&markup, status);

@@ -46,6 +46,8 @@ const char status_style[] =
     ".state{font-weight:600;white-space:nowrap}"
     ".state.expired,.state.missing{color:var(--bad)}.state.held{color:var(--moot)}"
     ".state.due{color:var(--sent)}.state.fresh{color:var(--kept)}"
+    "code{display:block;margin-top:4px;padding:6px 8px;background:var(--ground);border-radius:6px;"
+    "font-size:13px;overflow-wrap:anywhere;user-select:all}"
     "td small,th small{display:block}.wide{width:22%}.name{width:45%}"
     "form{display:flex;flex-wrap:wrap;align-items:center;gap:8px;margin-bottom:16px}"
     "input,button{padding:6px 10px;font:inherit;color:inherit;background:var(--ground);"

@@ -105,15 +105,25 @@ static json_t *services_of(const struct audit_row *row)
     return list;
 }
 
+static json_t *next_of(const struct audit_report *report, const struct audit_row *row)
+{
+    const struct advice advice = audit_row_advice(report, row);
+    if (advice.words == NULL)
+        return json_null();
+    return json_pack("{s:s, s:o}", "words", advice.words, "command",
+                     text_value(advice.command[0] != '\0' ? advice.command : NULL));
+}
+
 static bool print_row(const struct audit_report *report, const struct audit_row *row, FILE *out)
 {
     const struct audit_verdict *verdict = &row->verdict;
     json_t *object = json_pack(
-        "{s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "domain", text_value(row->name), "id",
-        row->id, "names", names_of(row), "severity", audit_severity_name(verdict->severity),
+        "{s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "domain", text_value(row->name),
+        "id", row->id, "names", names_of(row), "severity", audit_severity_name(verdict->severity),
         "findings", findings_of(verdict), "certificates", certificates_of(verdict), "tasks",
         tasks_of(verdict), "refused_until", time_value(verdict->refused_until), "create",
-        create_of(&verdict->decision), "sweep", sweep_of(&verdict->sweep));
+        create_of(&verdict->decision), "sweep", sweep_of(&verdict->sweep), "next",
+        next_of(report, row));
     if (object != NULL && report->listener != NULL) {
         json_object_set_new(object, "stored", texts_of(row));
         json_object_set_new(object, "served", services_of(row));

@@ -40,6 +40,35 @@ static bool copy_names(const struct san_set *names, struct san_set *copy)
     return done;
 }
 
+static const struct renewal_task *earliest_live(const struct audit_domain *domain)
+{
+    const struct renewal_task *best = NULL;
+    for (size_t i = 0; i < domain->task_count; i++) {
+        const struct renewal_task *task = &domain->tasks[i];
+        if (task->state != TASK_FAILED && (best == NULL || renewal_task_sooner(task, best)))
+            best = task;
+    }
+    return best;
+}
+
+struct advice audit_row_advice(const struct audit_report *report, const struct audit_row *row)
+{
+    const struct audit_verdict *verdict = &row->verdict;
+    const struct audit_sweep *sweep = &verdict->sweep;
+    const struct advice_facts facts = {
+        .now = verdict->now,
+        .renewable = verdict->findings[AUDIT_NO_PROVIDER] == AUDIT_FINE,
+        .held_until = row->held.until,
+        .held_by = row->held.by,
+        .failures = verdict->failures,
+        .stuck = verdict->stuck > 0,
+        .changes = sweep->removed > 0 || sweep->cleared > 0 || sweep->moved || sweep->scheduled,
+        .live = verdict->live,
+        .task_id = row->task_id,
+    };
+    return advice_of(&facts, report->server);
+}
+
 bool audit_report_add(struct audit_report *report, const struct audit_domain *domain)
 {
     const struct lookup_domain *found = domain->found;
@@ -53,6 +82,11 @@ bool audit_report_add(struct audit_report *report, const struct audit_domain *do
         clear_row(&row);
         return false;
     }
+    const struct renewal_task *next = earliest_live(domain);
+    if (next != NULL)
+        strncpy(row.task_id, next->id, sizeof row.task_id - 1);
+    row.held = domain->held;
+    row.held.reason = NULL;
     row.verdict.reason = row.reason;
     row.verdict.decision.id = NULL; /* the task's, which does not stay */
     report->rows[report->count++] = row;

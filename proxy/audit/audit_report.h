@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "jmap/queue/audit.h"
+#include "proxy/telemetry/advice.h"
 #include "proxy/audit/stored_text.h"
 #include "proxy/audit/tls_probe.h"
 
@@ -22,7 +23,9 @@ struct audit_service {
 struct audit_row {
     char id[OBJECT_ID_SIZE];
     char *name;
-    char *reason; /* the verdict's, or NULL */
+    char *reason;                 /* the verdict's, or NULL */
+    char task_id[OBJECT_ID_SIZE]; /* the earliest of its live tasks; or "" */
+    struct held held;             /* but for its reason */
     struct san_set names;
     struct audit_verdict verdict;
     struct stored_text *texts; /* with a probe: of its certificates */
@@ -59,6 +62,9 @@ bool audit_report_add_text(struct audit_report *report, const struct lookup_doma
 /* What a row's name was served, from an answer; also added to the verdict. */
 void audit_report_serve(struct audit_report *report, struct audit_row *row, size_t name,
                         const struct tls_answer *answer);
+
+/* What a person does next about a row. */
+struct advice audit_row_advice(const struct audit_report *report, const struct audit_row *row);
 
 /* The worst first, then by name. Nothing is added after it. */
 void audit_report_sort(struct audit_report *report);

@@ -150,6 +150,17 @@ static void print_findings(const struct table *table, const struct audit_row *ro
         print_plain(table, "a sweep would ", words);
 }
 
+/* On a line of its own, however long, to be pasted. */
+static void print_next(const struct table *table, const struct audit_row *row)
+{
+    const struct advice advice = audit_row_advice(table->report, row);
+    if (advice.words == NULL)
+        return;
+    print_plain(table, "next: ", advice.words);
+    if (advice.command[0] != '\0')
+        fprintf(table->out, "      $ %s\n", advice.command);
+}
+
 static void print_services(const struct table *table, const struct audit_row *row)
 {
     for (size_t i = 0; row->services != NULL && i < row->names.count; i++) {
@@ -198,6 +209,7 @@ static void print_row(const struct table *table, const struct audit_row *row)
     print_findings(table, row);
     print_services(table, row);
     print_texts(table, row);
+    print_next(table, row);
     if (table->style->names) {
         print_names(table, row);
         print_plain(table, "a create now: ", row->verdict.decision.why);

@@ -50,7 +50,7 @@ struct explaining {
 
 static bool print_json(const struct explaining *explaining, const struct explanation *explanation)
 {
-    json_t *json = explanation_json(explanation, &explaining->gate->config->hold);
+    json_t *json = explanation_json(explanation, explaining->gate->config);
     char *text = json_text_write_ascii(json, JSON_INDENT(1));
     if (text != NULL)
         fprintf(explaining->out, "%s\n", text);
@@ -68,7 +68,7 @@ static void tell(void *user, const struct explanation *explanation, const char *
     if (told && explaining->options->json)
         told = print_json(explaining, explanation);
     else if (told)
-        explanation_print(explanation, &explaining->gate->config->hold, explaining->out);
+        explanation_print(explanation, explaining->gate->config, explaining->out);
     if (fflush(explaining->out) != 0 || ferror(explaining->out)) {
         told = false;
         error = "it could not be written";

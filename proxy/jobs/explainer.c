@@ -117,7 +117,7 @@ void explainer_ask(struct explainer *explainer, const char *domain, bool forced,
 }
 
 struct json_telling {
-    const struct hold_settings *settings;
+    const struct config *config;
     json_t *json;
 };
 
@@ -126,13 +126,13 @@ static void tell_json(void *user, const struct explanation *explanation, const c
 {
     struct json_telling *telling = user;
     (void)detail;
-    telling->json = explanation != NULL ? explanation_json(explanation, telling->settings)
+    telling->json = explanation != NULL ? explanation_json(explanation, telling->config)
                                         : json_pack("{s:s}", "error", error);
 }
 
 json_t *explainer_json(struct explainer *explainer, const char *domain)
 {
-    struct json_telling telling = {.settings = &explainer->gate->config->hold};
+    struct json_telling telling = {.config = explainer->gate->config};
     explainer_ask(explainer, domain, false, tell_json, &telling);
     return telling.json;
 }

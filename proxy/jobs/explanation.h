@@ -7,13 +7,18 @@
 #include <stdio.h>
 
 #include "jmap/queue/explain.h"
+#include "proxy/config.h"
+#include "proxy/telemetry/advice.h"
 
 /* NULL when memory runs out. */
-json_t *explanation_json(const struct explanation *explanation,
-                         const struct hold_settings *settings);
+json_t *explanation_json(const struct explanation *explanation, const struct config *config);
+
+/* What a person does next. */
+struct advice explanation_advice(const struct explanation *explanation,
+                                 const struct config *config);
 
 /* Bytes that a terminal would not just show are written as \xNN. */
-void explanation_print(const struct explanation *explanation, const struct hold_settings *settings,
+void explanation_print(const struct explanation *explanation, const struct config *config,
                        FILE *out);
 
 #endif

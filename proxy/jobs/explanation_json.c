@@ -98,7 +98,7 @@ static json_t *held_json(const struct explanation *explanation)
     bool holds = wall_time_before(explanation->facts.now, until);
     json_t *sources = json_object();
     for (int i = 0; i < HELD_SOURCES; i++) {
-        if (json_object_set_new(sources, explain_source_name((enum held_by)i),
+        if (json_object_set_new(sources, held_by_name((enum held_by)i),
                                 time_json(held->by_source[i])) != 0) {
             json_decref(sources);
             return NULL;
@@ -108,7 +108,7 @@ static json_t *held_json(const struct explanation *explanation)
                      "by",
                      wall_time_equal(until, WALL_TIME_NEVER)
                          ? json_null()
-                         : json_string(explain_source_name(explanation->facts.held_by)),
+                         : json_string(held_by_name(explanation->facts.held_by)),
                      "sources", sources, "failures", (json_int_t)held->failures, "last_failure",
                      text_json(held->reason));
 }
@@ -129,8 +129,15 @@ static json_t *bucket_json(const struct explanation *explanation,
                      time_json(explanation->bucket_until));
 }
 
-json_t *explanation_json(const struct explanation *explanation,
-                         const struct hold_settings *settings)
+static json_t *next_json(const struct explanation *explanation, const struct config *config)
+{
+    const struct advice advice = explanation_advice(explanation, config);
+    if (advice.words == NULL)
+        return json_null();
+    return json_pack("{s:s,s:o}", "words", advice.words, "command", text_json(advice.command));
+}
+
+json_t *explanation_json(const struct explanation *explanation, const struct config *config)
 {
     const struct lookup_domain *found = explanation->found;
     json_t *json = json_pack(
@@ -141,10 +148,11 @@ json_t *explanation_json(const struct explanation *explanation,
     if (found == NULL)
         facts = json_object();
     else
-        facts = json_pack("{s:b,s:o,s:o,s:o,s:o,s:o}", "automatic", (int)found->renewable, "names",
-                          names_json(&found->names), "certificate", certificate_json(found),
-                          "tasks", tasks_json(explanation), "held", held_json(explanation),
-                          "bucket", bucket_json(explanation, settings));
+        facts = json_pack("{s:b,s:o,s:o,s:o,s:o,s:o,s:o}", "automatic", (int)found->renewable,
+                          "names", names_json(&found->names), "certificate",
+                          certificate_json(found), "tasks", tasks_json(explanation), "held",
+                          held_json(explanation), "bucket", bucket_json(explanation, &config->hold),
+                          "next", next_json(explanation, config));
     if (json_object_update(json, facts) != 0) {
         json_decref(json);
         json = NULL;

@@ -140,7 +140,42 @@ static void print_bucket(const struct explanation *explanation,
     fputc('\n', out);
 }
 
-void explanation_print(const struct explanation *explanation, const struct hold_settings *settings,
+struct advice explanation_advice(const struct explanation *explanation, const struct config *config)
+{
+    const struct lookup_domain *found = explanation->found;
+    const struct decision_facts *read = &explanation->facts;
+    const struct renewal_task *next = NULL;
+    struct advice_facts facts = {.now = read->now,
+                                 .renewable = true,
+                                 .held_until = read->refused_until,
+                                 .held_by = read->held_by,
+                                 .failures = explanation->held.failures};
+    for (size_t i = 0; i < found->task_count; i++) {
+        const struct renewal_task *task = &found->tasks[i];
+        if (task->state == TASK_FAILED)
+            continue;
+        facts.live++;
+        facts.stuck |= renewal_task_stuck(task, read->now, read->stuck_after_seconds);
+        if (next == NULL || renewal_task_sooner(task, next))
+            next = task;
+    }
+    facts.changes = facts.live > 1;
+    facts.task_id = next != NULL ? next->id : "";
+    return found->renewable ? advice_of(&facts, config->upstream_url) : (struct advice){0};
+}
+
+static void print_next(const struct explanation *explanation, const struct config *config,
+                       FILE *out)
+{
+    const struct advice advice = explanation_advice(explanation, config);
+    if (advice.words == NULL)
+        return;
+    fprintf(out, "\nnext: %s\n", advice.words);
+    if (advice.command[0] != '\0')
+        fprintf(out, "  $ %s\n", advice.command);
+}
+
+void explanation_print(const struct explanation *explanation, const struct config *config,
                        FILE *out)
 {
     print_decision(explanation, out);
@@ -150,5 +185,6 @@ void explanation_print(const struct explanation *explanation, const struct hold_
     print_certificate(explanation, out);
     print_tasks(explanation, out);
     print_held(explanation, out);
-    print_bucket(explanation, settings, out);
+    print_bucket(explanation, &config->hold, out);
+    print_next(explanation, config, out);
 }

@@ -26,7 +26,7 @@ static bool judged(void *user, const struct audit_domain *domain)
         return true;
     found.tasks = (struct renewal_task *)domain->tasks;
     found.task_count = domain->task_count;
-    struct sighting sighting = sighting_of(&found, domain->verdict.refused_until, found.asked);
+    struct sighting sighting = sighting_of(&found, &domain->held, found.asked);
     sightings_store_latest(survey->gate->sightings, &sighting);
     /* By one certificate alone the next survey would not see that the CA has had enough. */
     if (!wall_time_equal(domain->verdict.refused_until, WALL_TIME_NEVER))

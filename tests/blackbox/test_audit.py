@@ -107,6 +107,7 @@ def test_all_of_a_domain_is_in_the_json(standin):
     assert summary == {"domains": 1, "urgent": 0, "attention": 1, "note": 0, "fine": 0, "manual": 0,
                        "refused": 1, "refused_until": days(6), "duplicates": 1, "sweep_changes": 3}
     found, = found["domains"]
+    assert found.pop("next")["words"].startswith("wait")
     assert {finding["kind"]: finding["severity"] for finding in found.pop("findings")} == {
         "refused": "note", "failing": "note", "twins": "attention", "duplicates": "note"}
     assert found == {

@@ -147,7 +147,7 @@ def test_a_hold_of_the_ca_is_told(standin):
     with Gate(standin.port, METRICS_DOMAINS="on") as gate:
         gate.renew()
         metrics = metrics_of(gate)
-    assert metrics['renewgate_domains{standing="held"}'] == metrics["renewgate_held_domains"] == 1
+    assert metrics['renewgate_domains{standing="held"}'] == metrics['renewgate_held_domains{by="ca"}'] == 1
     assert metrics['renewgate_domain_held_until_timestamp_seconds{domain="example.org"}'] > time.time()
 
 
@@ -156,7 +156,7 @@ def test_a_domain_without_a_certificate_is_missing_even_while_it_is_held(standin
     with Gate(standin.port) as gate:
         gate.renew()
         metrics = metrics_of(gate)
-    assert metrics['renewgate_domains{standing="missing"}'] == metrics["renewgate_held_domains"] == 1
+    assert metrics['renewgate_domains{standing="missing"}'] == metrics['renewgate_held_domains{by="ca"}'] == 1
     assert metrics['renewgate_domains{standing="held"}'] == 0
 
 

@@ -13,8 +13,11 @@
 
 static struct sighting seen_at(const char *id, int64_t seconds, unsigned tasks)
 {
-    struct sighting sighting = {
-        .task_count = tasks, .seen = {seconds}, .name = "example.org", .not_after = {100}};
+    struct sighting sighting = {.task_count = tasks,
+                                .seen = {seconds},
+                                .name = "example.org",
+                                .failure = "DNS",
+                                .not_after = {100}};
 
     snprintf(sighting.domain_id, sizeof sighting.domain_id, "%s", id);
     return sighting;
@@ -33,20 +36,21 @@ static int teardown(void **state)
 
 static void assert_seen(struct sightings *sightings, const char *id, int64_t seconds)
 {
-    char name[SIGHTING_NAME_SIZE];
+    struct sighting_texts texts;
     struct sighting found;
 
-    assert_true(sightings_find(sightings, id, &found, name));
+    assert_true(sightings_find(sightings, id, &found, &texts));
     assert_int_equal(found.seen.seconds, seconds);
     assert_string_equal(found.name, "example.org");
+    assert_string_equal(found.failure, "DNS");
 }
 
 static void assert_unseen(struct sightings *sightings, const char *id)
 {
-    char name[SIGHTING_NAME_SIZE];
+    struct sighting_texts texts;
     struct sighting found;
 
-    assert_false(sightings_find(sightings, id, &found, name));
+    assert_false(sightings_find(sightings, id, &found, &texts));
 }
 
 static void what_is_stored_replaces_whatever_was_there(void **state)
@@ -72,12 +76,12 @@ static void the_latest_stays_whichever_comes_first(void **state)
 static void of_one_moment_the_last_stays(void **state)
 {
     const struct sighting first = seen_at("b", 20, 1), second = seen_at("b", 20, 2);
-    char name[SIGHTING_NAME_SIZE];
+    struct sighting_texts texts;
     struct sighting found;
 
     sightings_store(*state, &first);
     sightings_store_latest(*state, &second);
-    assert_true(sightings_find(*state, "b", &found, name));
+    assert_true(sightings_find(*state, "b", &found, &texts));
     assert_int_equal(found.task_count, 2);
 }
 

@@ -74,7 +74,7 @@ static void place_all(struct world *world, wall_time now, wall_time *times)
         struct renewal_task task = world->tasks[domain->first].task;
         struct outlook outlook = {.tasks = &task,
                                   .task_count = domain->count,
-                                  .refused_until = WALL_TIME_NEVER,
+                                  .held = {.until = WALL_TIME_NEVER},
                                   .stuck_after_seconds = 3 * HOUR};
         assert_true(pace_place(&pace, domain, &found, &outlook, &times[i]));
     }
