@@ -14,6 +14,7 @@
 #include <gnutls/abstract.h>
 #include <microhttpd.h>
 
+#include "proxy/http/request_id.h"
 #include "proxy/clients/downstream.h"
 
 /* How long nothing comes from a client before its presence is looked after. */
@@ -30,6 +31,7 @@ struct downstream {
     int epoll; /* libmicrohttpd's own */
     struct keypair_store *keypairs;
     const struct network_list *trusted;
+    struct request_ids ids;
     const struct downstream_handler *handler;
     void *user;
     bool needs_run;

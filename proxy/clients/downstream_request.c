@@ -52,7 +52,7 @@ static bool collect_fields(struct incoming *incoming)
 /* Who the client is; false when memory runs out. */
 static bool read_origin(struct incoming *incoming, const struct client *client)
 {
-    const struct downstream *downstream = incoming->downstream;
+    struct downstream *downstream = incoming->downstream;
     const struct forwarding_source source = {
         .peer = client->peer,
         .scheme = downstream->keypairs == NULL ? "http" : "https",
@@ -64,7 +64,9 @@ static bool read_origin(struct incoming *incoming, const struct client *client)
     if (!forwarding_read(&source, &arrival->fields, &incoming->arena, &arrival->from))
         return false;
     arrival->peer = arrival->from.client;
-    return true;
+    arrival->id =
+        request_id_of(&downstream->ids, client->is_trusted, &arrival->fields, &incoming->arena);
+    return arrival->id != NULL;
 }
 
 static void link_incoming(struct incoming *incoming)

@@ -31,8 +31,8 @@ static bool keep_arrival(struct incoming *incoming)
 {
     struct arrival *arrival = &incoming->arrival;
     struct arena *arena = &incoming->arena;
-    const char **texts[] = {&arrival->method, &arrival->from.client, &arrival->from.hops,
-                            &arrival->from.scheme, &arrival->from.host};
+    const char **texts[] = {&arrival->method,    &arrival->id,          &arrival->from.client,
+                            &arrival->from.hops, &arrival->from.scheme, &arrival->from.host};
     bool kept = true;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         kept = (*texts[i] == NULL || keep_text(arena, texts[i])) && kept;

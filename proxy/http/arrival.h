@@ -18,6 +18,7 @@ struct arrival {
     size_t target_len;
     struct field_list fields; /* in their order, as the client wrote them */
     const char *peer;         /* the client's address, without the port; from.client */
+    const char *id;           /* proxy/http/request_id.h */
     struct forwarding from;
 };
 

@@ -238,7 +238,8 @@ static bool relay_challenge(struct exchange *exchange, const char *detail)
         return false;
     log_event(exchange->context->gate->log, LOG_LEVEL_ERROR,
               "the server's certificate is not trusted; only challenges of a CA still pass",
-              log_text("detail", detail), log_text("peer", exchange->arrival->peer));
+              log_text("detail", detail), log_text("request", exchange->arrival->id),
+              log_text("peer", exchange->arrival->peer));
     exchange->any_issuer = true;
     relay(exchange);
     return true;
@@ -744,7 +745,8 @@ static void log_exchange(const struct exchange *exchange)
     log_event(log, LOG_LEVEL_DEBUG, "exchange", log_text("method", arrival->method),
               log_text("path", path[0] != '\0' ? path : NULL),
               log_number("status", exchange->answer.status),
-              log_number("microseconds", elapsed / 1000), log_text("peer", arrival->peer));
+              log_number("microseconds", elapsed / 1000), log_text("request", arrival->id),
+              log_text("peer", arrival->peer));
 }
 
 static void on_closed(void *object)

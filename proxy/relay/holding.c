@@ -69,7 +69,7 @@ static void caller_noted(void *user, bool may_create)
 static void changed(void *user, const struct queue_change *change)
 {
     const struct holding_owner *owner = &((struct holding *)user)->owner;
-    report_change(owner->context->gate, owner->arrival->peer, change);
+    report_change(owner->context->gate, owner->arrival, change);
 }
 
 /* ---- requests of the gate's own ---- */

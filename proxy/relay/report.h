@@ -40,7 +40,8 @@ void report_unreadable_task(void *user, const char *domain_id, const char *task_
 /* Reads the gate's own credential again from its file, if it has one. */
 void report_credential_read(const struct gate *gate);
 
-/* The server's queue of tasks was tidied up; `peer` is whose request led to it, or NULL. */
-void report_change(const struct gate *gate, const char *peer, const struct queue_change *change);
+/* The server's queue of tasks was tidied up; `arrival` is the request that led to it, or NULL. */
+void report_change(const struct gate *gate, const struct arrival *arrival,
+                   const struct queue_change *change);
 
 #endif

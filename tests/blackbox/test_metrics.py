@@ -13,6 +13,7 @@ import frames
 from certificates import Authority
 from gate import Gate
 from standin import ROOT, Standin, basic
+from test_docs import anchors
 from test_gate import DUE, certificate, days, domain, retry, state
 from test_status import HOSTILE, fill
 
@@ -201,3 +202,11 @@ def test_each_metric_and_alert_is_explained(all_metrics):
     page = (ROOT / "docs/monitoring.md").read_text()
     alerts = re.findall(r"alert: (\w+)", RULES.read_text())
     assert [name for name in all_metrics + alerts if f"`{name}`" not in page] == []
+
+
+def test_each_alert_has_a_page_that_helps():
+    rules = RULES.read_text()
+    links = re.findall(r'^ +runbook: "(.+)#(.+)"$', rules, re.M)
+    assert len(links) == len(re.findall("alert: ", rules)) > 10
+    for page, anchor in links:
+        assert anchor in set(anchors(ROOT / page)), (page, anchor)
