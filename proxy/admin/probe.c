@@ -7,6 +7,7 @@
 #include "proxy/server/own_address.h"
 
 #define BODY_LIMIT ((size_t)1 << 20)
+#define REDIRECTS_MAX 10L
 
 _Static_assert(PROBE_ERROR_SIZE >= CURL_ERROR_SIZE, "curl writes its reason there");
 
@@ -30,19 +31,35 @@ static bool add_field(struct curl_slist **fields, const char *name, const char *
     return longer != NULL;
 }
 
+static void set_limits(CURL *easy, int64_t timeout_ms, struct probe_result *out)
+{
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, out->error);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &out->body);
+}
+
 static void set_up(CURL *easy, const struct config *config, int64_t timeout_ms,
                    struct probe_result *out)
 {
     struct trust trust = config_trust(config);
     trust_apply(easy, &trust, false);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    set_limits(easy, timeout_ms, out);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)config->connect_timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, out->error);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &out->body);
+}
+
+static void perform(CURL *easy, struct probe_result *out)
+{
+    long status = 0;
+    CURLcode code = curl_easy_perform(easy);
+    if (code == CURLE_OK)
+        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    else if (out->error[0] == '\0')
+        snprintf(out->error, sizeof out->error, "%s", curl_easy_strerror(code));
+    out->status = (unsigned)status;
 }
 
 /* GET without a body. */
@@ -71,13 +88,7 @@ static void ask(const struct config *config, const char *path, const char *autho
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fields);
         if (body != NULL)
             curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
-        CURLcode code = curl_easy_perform(easy);
-        long status = 0;
-        if (code == CURLE_OK)
-            curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-        else if (out->error[0] == '\0')
-            snprintf(out->error, sizeof out->error, "%s", curl_easy_strerror(code));
-        out->status = (unsigned)status;
+        perform(easy, out);
     }
     curl_easy_cleanup(easy);
     curl_slist_free_all(fields);
@@ -95,6 +106,22 @@ void probe_call(const struct config *config, const char *body, const char *autho
                 int64_t timeout_ms, struct probe_result *out)
 {
     ask(config, "/jmap/", authorization, body, timeout_ms, out);
+}
+
+void probe_as_ca(const char *url, int64_t timeout_ms, struct probe_result *out)
+{
+    *out = (struct probe_result){.error = "out of memory"};
+    CURL *easy = curl_easy_init();
+    if (easy == NULL)
+        return;
+    set_limits(easy, timeout_ms, out);
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    perform(easy, out);
+    curl_easy_cleanup(easy);
 }
 
 void probe_clear(struct probe_result *result)

@@ -30,6 +30,12 @@ void probe_get(const struct config *config, const char *path, const char *author
 void probe_call(const struct config *config, const char *body, const char *authorization,
                 int64_t timeout_ms, struct probe_result *out);
 
+/*
+ * GETs a URL as a CA does for http-01 (RFC 8555, section 8.3): redirects are followed, whoever has
+ * signed the certificates on the way.
+ */
+void probe_as_ca(const char *url, int64_t timeout_ms, struct probe_result *out);
+
 void probe_clear(struct probe_result *result);
 
 #endif

@@ -6,6 +6,7 @@
 #include "proxy/admin/probe.h"
 #include "proxy/base/plain_text.h"
 #include "proxy/base/version.h"
+#include "proxy/jobs/check_public.h"
 #include "proxy/replicas/replica_lock.h"
 
 #define TIMEOUT_MILLISECONDS 10000
@@ -197,8 +198,12 @@ int check_run(const struct config *config, FILE *out)
         check_addresses(config, out);
         tell_bans(out);
     }
-    if (fine && config->service_authorization != NULL)
+    if (fine)
+        check_public_url(config, out);
+    if (fine && config->service_authorization != NULL) {
         check_limit(config, out);
+        check_challenges(config, out);
+    }
     const struct lock_connection_settings lock = config_lock_server(config);
     return replica_lock_check(&lock, out) && fine ? 0 : 1;
 }

@@ -59,10 +59,11 @@ def test_a_wrong_value_stops_the_start_with_one_line(name, value):
 
 
 @pytest.mark.parametrize("words, offered", [
-    ([""], ["sweep", "audit", "--check", "--help", "--help-markdown", "--version"]),
+    ([""], ["sweep", "audit", "explain", "--check", "--help", "--help-markdown", "--version"]),
     (["--h"], ["--help", "--help-markdown"]),
     (["sweep", ""], ["--dry-run", "--json"]),
     (["audit", "--d"], ["--domain"]),
+    (["explain", "--"], ["--force", "--json"]),
     (["--check", ""], []),
 ])
 def test_the_shell_completes_commands_and_their_options(words, offered):

@@ -1,0 +1,141 @@
+#include "proxy/jobs/check_public.h"
+
+#include <jansson.h>
+#include <string.h>
+#include <strings.h>
+
+#include "proxy/admin/probe.h"
+#include "proxy/base/plain_text.h"
+
+#define TIMEOUT_MILLISECONDS 10000
+#define CHALLENGE_PATH "/.well-known/acme-challenge/renewgate-check"
+
+/* ---- the server's own name ---- */
+
+/* With or without a slash at its end, it is the same URL. */
+static bool is_same_url(const char *one, const char *other)
+{
+    size_t len = strlen(one), other_len = strlen(other);
+    len -= len > 0 && one[len - 1] == '/';
+    other_len -= other_len > 0 && other[other_len - 1] == '/';
+    return len == other_len && strncasecmp(one, other, len) == 0;
+}
+
+static void tell_issuer(const struct config *config, const char *issuer, FILE *out)
+{
+    bool known = config->public_url != NULL && config->public_url[0] != '\0';
+    if (known && is_same_url(issuer, config->public_url)) {
+        fprintf(out, "sign-in: the server calls itself %s, as clients do\n", config->public_url);
+        return;
+    }
+    fputs(known ? "sign-in: WARNING: the server calls itself "
+                : "sign-in: the server calls itself ",
+          out);
+    plain_text_print(out, issuer, 0);
+    if (known)
+        fprintf(
+            out,
+            ", clients call it %s (RENEWGATE_PUBLIC_URL). OAuth and OpenID clients refuse that, "
+            "and the web interface may sign in past the gate: set STALWART_PUBLIC_URL=%s for "
+            "the server\n",
+            config->public_url, config->public_url);
+    else
+        fputs(". Clients that sign in with OAuth or OpenID must reach the gate by that address, or "
+              "they refuse; else set STALWART_PUBLIC_URL for the server, and RENEWGATE_PUBLIC_URL "
+              "for this to be checked\n",
+              out);
+}
+
+void check_public_url(const struct config *config, FILE *out)
+{
+    struct probe_result result;
+    probe_get(config, "/.well-known/openid-configuration", NULL, TIMEOUT_MILLISECONDS, &result);
+    json_t *metadata = json_loadb(buffer_content(&result.body), result.body.len, 0, NULL);
+    const char *issuer = json_string_value(json_object_get(metadata, "issuer"));
+    if (result.status == 200 && issuer != NULL)
+        tell_issuer(config, issuer, out);
+    json_decref(metadata);
+    probe_clear(&result);
+}
+
+/* ---- challenges ---- */
+
+/* Whether a provider has Http01; with `*known` false nobody could be asked. */
+static bool has_http_challenge(const struct config *config, bool *known)
+{
+    static const char call[] =
+        "{\"using\":[\"urn:ietf:params:jmap:core\",\"urn:stalwart:jmap\"],\"methodCalls\":"
+        "[[\"x:AcmeProvider/get\",{\"ids\":null,\"properties\":[\"challengeType\"]},\"a\"]]}";
+    struct probe_result result;
+    probe_call(config, call, config->service_authorization, TIMEOUT_MILLISECONDS, &result);
+    json_t *answer = json_loadb(buffer_content(&result.body), result.body.len, 0, NULL);
+    const json_t *response = json_array_get(json_object_get(answer, "methodResponses"), 0);
+    const json_t *list = json_object_get(json_array_get(response, 1), "list");
+    bool found = false;
+    size_t i;
+    json_t *provider;
+    json_array_foreach(list, i, provider)
+    {
+        const char *type = json_string_value(json_object_get(provider, "challengeType"));
+        found = found || (type != NULL && strcmp(type, "Http01") == 0);
+    }
+    *known = json_is_array(list);
+    json_decref(answer);
+    probe_clear(&result);
+    return found;
+}
+
+static bool is_same_answer(const struct probe_result *one, const struct probe_result *other)
+{
+    return one->status == other->status && one->body.len == other->body.len &&
+           memcmp(buffer_content(&one->body), buffer_content(&other->body), one->body.len) == 0;
+}
+
+static void tell_challenge(const char *url, const struct probe_result *seen,
+                           const struct probe_result *own, FILE *out)
+{
+    if (seen->status == 0) {
+        fprintf(out, "challenges: WARNING: %s cannot be fetched from here: ", url);
+        plain_text_print(out, seen->error, 0);
+        fputs(". If a CA cannot, either, http-01 fails\n", out);
+    } else if (is_same_answer(seen, own)) {
+        fprintf(out, "challenges: %s leads to the server (status %u, as it answers itself)\n", url,
+                seen->status);
+    } else {
+        fprintf(
+            out,
+            "challenges: WARNING: %s is answered by something else (status %u; the server "
+            "itself: %u), so http-01 fails: port 80 must lead here, by RENEWGATE_HTTP_LISTEN or "
+            "a proxy (docs/front.md)\n",
+            url, seen->status, own->status);
+    }
+}
+
+/* The host with its brackets, of "https://host:port". */
+static void write_url(const char *public_url, char *url, size_t size)
+{
+    const char *host = strstr(public_url, "://") + 3;
+    size_t len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/");
+    snprintf(url, size, "http://%.*s" CHALLENGE_PATH, (int)len, host);
+}
+
+void check_challenges(const struct config *config, FILE *out)
+{
+    bool known, wanted = has_http_challenge(config, &known);
+    char url[512];
+    if (!known || !wanted)
+        return;
+    if (config->public_url == NULL || config->public_url[0] == '\0') {
+        fputs("challenges: a provider has Http01; with RENEWGATE_PUBLIC_URL set it is tried here "
+              "whether a CA would reach the server on port 80\n",
+              out);
+        return;
+    }
+    struct probe_result seen, own;
+    write_url(config->public_url, url, sizeof url);
+    probe_as_ca(url, TIMEOUT_MILLISECONDS, &seen);
+    probe_get(config, CHALLENGE_PATH, NULL, TIMEOUT_MILLISECONDS, &own);
+    tell_challenge(url, &seen, &own, out);
+    probe_clear(&seen);
+    probe_clear(&own);
+}

@@ -1,0 +1,115 @@
+"""`--check` and the address by which clients and CAs reach the gate."""
+
+import http.server
+import json
+import threading
+
+import pytest
+
+from standin import basic
+from test_gate import state
+from test_operator import run
+
+
+class Server:
+    """Whatever is on port 80, or what stands before a stand-in: answers by path, else as told."""
+
+    def __init__(self, answers, host="127.0.0.1", port=0, other=(404, b"none")):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                status, body = answers.get(self.path, other)
+                self.send_response(status)
+                if status in (301, 308):
+                    self.send_header("Location", body.decode())
+                    body = b""
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer((host, port), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def line_of(checked, word):
+    return [line for line in checked.stdout.splitlines() if line.startswith(word + ": ")]
+
+
+METADATA = {"/.well-known/openid-configuration":
+            (200, json.dumps({"issuer": "https://mail.example.org"}).encode()),
+            "/healthz/live": (200, b"")}
+
+
+@pytest.mark.parametrize("public, words", [
+    ("https://mail.example.org", "as clients do"), ("https://MAIL.example.org/", "as clients do"),
+    ("https://gate.example.org", "STALWART_PUBLIC_URL=https://gate.example.org"),
+    ("http://mail.example.org", "WARNING"), ("auto", "must reach the gate by that address"),
+])
+def test_whether_the_server_calls_itself_as_clients_do(public, words):
+    with Server(METADATA) as server:
+        checked = run("--check", UPSTREAM_URL=f"http://127.0.0.1:{server.port}", PUBLIC_URL=public)
+    assert checked.returncode == 0, "a warning is no fault"
+    line, = line_of(checked, "sign-in")
+    assert words in line and ("WARNING" in line) == (words not in
+                                                     ("as clients do",
+                                                      "must reach the gate by that address"))
+
+
+def test_a_server_that_tells_no_issuer(standin):
+    assert line_of(run("--check", UPSTREAM_URL=standin.url), "sign-in") == []
+
+
+def challenges(standin, **settings):
+    checked = run("--check", UPSTREAM_URL=standin.url, SERVICE_AUTHORIZATION=basic(), **settings)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    return line_of(checked, "challenges")
+
+
+def on_port_80(answers, **more):
+    try:
+        return Server(answers, host="127.0.0.9", port=80, **more)
+    except OSError:
+        pytest.skip("port 80 cannot be had here")
+
+
+PUBLIC = {"PUBLIC_URL": "https://127.0.0.9:8443"}
+PATH = "/.well-known/acme-challenge/renewgate-check"
+
+
+def test_port_80_leads_to_the_server(standin):
+    standin.put_state(**state())
+    with on_port_80({}, other=(301, f"{standin.url}{PATH}".encode())):
+        line, = challenges(standin, **PUBLIC)
+    assert line == f"challenges: http://127.0.0.9{PATH} leads to the server (status 404, as it " \
+                   "answers itself)"
+
+
+def test_something_else_is_on_port_80(standin):
+    standin.put_state(**state())
+    with on_port_80({}, other=(404, b"It works!")):
+        line, = challenges(standin, **PUBLIC)
+    assert "WARNING" in line and "something else" in line and "docs/front.md" in line
+
+
+def test_nothing_is_on_port_80(standin):
+    standin.put_state(**state())
+    line, = challenges(standin, PUBLIC_URL="https://127.0.0.8")
+    assert "WARNING" in line and "cannot be fetched from here" in line
+
+
+def test_it_is_tried_where_it_matters_only(standin):
+    standin.put_state(**state(challenge="Dns01"))
+    assert challenges(standin, **PUBLIC) == []
+    standin.put_state(**state())
+    line, = challenges(standin)
+    assert "with RENEWGATE_PUBLIC_URL set" in line
