@@ -101,16 +101,10 @@ static enum flight_join join_locked(struct flight_table *table, const char *doma
     if (!flight)
         return FLIGHT_NO_MEMORY;
 
-    struct flight_place *leader = flight->leader;
-    bool is_new = !leader && !flight->first && flight->aftermath_ends == 0;
-    if (is_new || (leader && leader->tentative && !place->tentative)) {
-        if (leader)
-            stand_outside(leader, FLIGHT_OUT);
+    if (!flight->leader && !flight->first && flight->aftermath_ends == 0) {
         lead(flight, place);
         return FLIGHT_LEADING;
     }
-    if (place->tentative)
-        return FLIGHT_STRANGER;
     place->flight = flight;
     place->standing = FLIGHT_WAITS;
     place->since = table->now;
@@ -127,15 +121,6 @@ enum flight_join flight_join(struct flight_table *table, const char *domain_id,
     enum flight_join joined = join_locked(table, domain_id, place);
     pthread_mutex_unlock(&table->lock);
     return joined;
-}
-
-bool flight_confirm(struct flight_table *table, struct flight_place *place)
-{
-    pthread_mutex_lock(&table->lock);
-    bool leads = place->standing == FLIGHT_LEADS;
-    place->tentative = false;
-    pthread_mutex_unlock(&table->lock);
-    return leads;
 }
 
 enum flight_standing flight_standing(struct flight_table *table, const struct flight_place *place)

@@ -6,8 +6,8 @@
  * domain's flight; who comes meanwhile waits, first come first served. A leader's result goes to
  * all of those whom it answers; of the others the first leads next, and the rest go on waiting.
  *
- * Nobody is kept waiting by who may have no business here: a tentative leader, whom the server does
- * not know yet, loses the lead to the first who is known, and never waits in front of anyone.
+ * Nobody is to be kept waiting by who may have no business here: only a caller whom the server
+ * knows joins.
  *
  * The table is shared by all threads. Who leads several flights at once must have joined them in
  * ascending order of the domains' ids, or two leaders could wait for each other.
@@ -39,7 +39,7 @@ struct flight_result {
 
 /* How a place stands. */
 enum flight_standing {
-    FLIGHT_OUT, /* in no flight: not joined, left, or the lead was lost */
+    FLIGHT_OUT, /* in no flight: not joined, or left */
     FLIGHT_LEADS,
     FLIGHT_WAITS,
     FLIGHT_SERVED,   /* woken with a result that answers it; in no flight any more */
@@ -51,8 +51,7 @@ enum flight_standing {
  * where it is until it has left. The first members are the holder's to set before it joins.
  */
 struct flight_place {
-    bool tentative; /* the server does not know the caller yet */
-    bool patient;   /* it waits for as long as it takes */
+    bool patient; /* it waits for as long as it takes */
     /*
      * Called with the table locked, on whatever thread: once, when the place waits no longer; and
      * whether a settled result answers it too (NULL: none does).
@@ -84,16 +83,12 @@ void flight_table_tick(struct flight_table *table, int64_t now, int64_t patience
 enum flight_join {
     FLIGHT_LEADING,
     FLIGHT_WAITING,
-    FLIGHT_STRANGER, /* it is taken, and who is tentative does not wait: it is in no flight */
     FLIGHT_NO_MEMORY,
 };
 
 /* Takes a place in the flight of a domain. */
 enum flight_join flight_join(struct flight_table *table, const char *domain_id,
                              struct flight_place *place);
-
-/* The server knows the caller: the lead is not lost any more. False where it has been. */
-bool flight_confirm(struct flight_table *table, struct flight_place *place);
 
 /* How a place that waited stands since its waker was called. */
 enum flight_standing flight_standing(struct flight_table *table, const struct flight_place *place);

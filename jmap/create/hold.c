@@ -5,6 +5,8 @@
 #include <string.h>
 
 static enum hold_step decide_all(struct hold *hold);
+static enum hold_step judge_all(struct hold *hold);
+static enum hold_step begin_anew(struct hold *hold);
 
 enum hold_step hold_enter(struct hold *hold, enum phase phase, enum hold_step step)
 {
@@ -154,16 +156,13 @@ static enum hold_step take_flights(struct hold *hold)
         struct domain *domain = &hold->domains[hold->next_flight];
         if (hold_domain_is_reference(domain))
             continue;
-        domain->place = (struct flight_place){
-            .tentative = !hold->known, .wake = wake_up, .serves = result_serves, .user = domain};
+        domain->place =
+            (struct flight_place){.wake = wake_up, .serves = result_serves, .user = domain};
         switch (flight_join(hold->context->flights, domain->id, &domain->place)) {
         case FLIGHT_LEADING:
             break;
         case FLIGHT_WAITING:
             return hold_enter(hold, PHASE_FLIGHTS, HOLD_WAIT);
-        case FLIGHT_STRANGER:
-            hold_leave_flights(hold);
-            return hold_prove(hold);
         case FLIGHT_NO_MEMORY:
             return hold_give_up(hold);
         }
@@ -182,10 +181,10 @@ static enum hold_step flight_woken(struct hold *hold)
         domain->shared = true;
         break;
     case FLIGHT_OVERTIME:
-    case FLIGHT_OUT:
         domain->alone = true;
         break;
     case FLIGHT_LEADS:
+    case FLIGHT_OUT:
         break;
     }
     hold->next_flight++;
@@ -208,13 +207,9 @@ static enum hold_step start_over(struct hold *hold)
     hold_leave_flights(hold);
     for (size_t i = 0; i < hold->domain_count; i++) {
         hold->domains[i].facts = NULL;
-        hold->domains[i].shared = hold->domains[i].alone = false;
-        hold->domains[i].barred = hold->domains[i].late = false;
+        hold->domains[i].shared = hold->domains[i].alone = hold->domains[i].late = false;
     }
-    for (size_t i = 0; i < hold->request.count; i++)
-        hold->verdicts[i].barred = false;
     hold->lookup_error = NULL;
-    hold->caller_status = 0;
     hold->next_flight = hold->next_lease = 0;
     hold_note_time(hold);
     return take_flights(hold);
@@ -283,8 +278,6 @@ enum hold_step hold_start_lookup(struct hold *hold)
 static enum hold_step feed_lookup(struct hold *hold, unsigned status, const char *body, size_t len)
 {
     hold->under_way = false;
-    if (hold->credential == HOLD_AS_CALLER)
-        hold->caller_status = status;
     /* The answer has told the server's time, perhaps for the first time. */
     hold_note_time(hold);
     lookup_set_now(hold->lookup, hold->now);
@@ -298,8 +291,12 @@ static enum hold_step feed_lookup(struct hold *hold, unsigned status, const char
     case LOOKUP_DONE:
         return hold_lookup_ended(hold, NULL);
     case LOOKUP_FORBIDDEN:
-        if (hold->credential == HOLD_AS_CALLER && hold->context->settings->has_service_credential)
-            return hold_send_probe(hold);
+        if (hold->credential == HOLD_AS_CALLER && hold->known &&
+            hold->context->settings->has_service_credential) {
+            hold->credential = HOLD_AS_SERVICE;
+            hold_bar(hold);
+            return hold_start_lookup(hold);
+        }
         break;
     case LOOKUP_NO_MEMORY:
         return hold_lookup_exhausted(hold);
@@ -314,6 +311,21 @@ static enum hold_step feed_lookup(struct hold *hold, unsigned status, const char
 bool hold_is_forced(const struct hold *hold)
 {
     return hold->context->forced && hold->context->settings->force_allowed;
+}
+
+/* Whether the server has answered this very request already. */
+static bool is_rehearsed(const struct hold *hold)
+{
+    return hold->out && hold->rehearsal && strcmp(hold->out, hold->rehearsal) == 0;
+}
+
+static enum hold_step take_rehearsal(struct hold *hold)
+{
+    hold->answer = hold->proof;
+    hold->proof = (struct jmap_answer){.root = NULL};
+    hold->has_answer = true;
+    hold->main_status = 200;
+    return judge_all(hold);
 }
 
 static enum hold_step send_main(struct hold *hold)
@@ -331,7 +343,9 @@ static enum hold_step send_main(struct hold *hold)
             written = hold->out != NULL;
         }
     }
-    return written ? hold_enter(hold, PHASE_MAIN, HOLD_SEND) : hold_give_up(hold);
+    if (!written)
+        return hold_give_up(hold);
+    return is_rehearsed(hold) ? take_rehearsal(hold) : hold_enter(hold, PHASE_MAIN, HOLD_SEND);
 }
 
 /* A domain's renewals come before its DNS tasks, for which they may stand. */
@@ -368,7 +382,6 @@ static void decide_each(struct hold *hold, bool owned)
  */
 static enum hold_step decide_as_outsider(struct hold *hold)
 {
-    hold_leave_flights(hold);
     hold->outsider = true;
     decide_each(hold, true);
     return send_main(hold);
@@ -377,28 +390,28 @@ static enum hold_step decide_as_outsider(struct hold *hold)
 static enum hold_step decide_all(struct hold *hold)
 {
     bool owned = hold_owns_domains(hold);
-    bool observe = hold->context->settings->observe;
 
     if (!owned && hold_may_retake(hold))
         return hold_retake_leases(hold);
-    if (!observe && !hold->known && (hold->caller_status == 401 || hold->caller_status == 403))
-        return decide_as_outsider(hold);
     decide_each(hold, owned);
-    if (!observe && !hold->known && hold_asks_for_a_task(hold))
-        return hold_prove(hold);
     return hold->has_answer ? judge_all(hold) : send_main(hold);
 }
 
+/* What the server has refused is not cut: the rest would be refused as well. */
 static enum hold_step feed_proof(struct hold *hold, unsigned status, const char *body, size_t len)
 {
-    bool looked = hold->lookup || hold->lookup_error;
+    enum hold_proof proof = hold_read_proof(hold, status, body, len);
 
     hold->under_way = false;
-    if (!hold_read_proof(hold, status, body, len))
-        return decide_as_outsider(hold);
-    if (!looked || !hold_confirm_flights(hold))
-        return start_over(hold);
-    return decide_all(hold);
+    if (hold->context->settings->observe && proof == HOLD_UNPROVEN)
+        return hold_lookup_ended(hold, "whether the caller may create could not be asked");
+    if (hold->context->settings->observe)
+        return hold_start_lookup(hold);
+    hold->refused = proof == HOLD_REFUSED;
+    hold->outsider = proof != HOLD_PROVEN;
+    if (hold->uncut && !hold->refused)
+        return begin_anew(hold);
+    return hold->outsider ? decide_as_outsider(hold) : take_flights(hold);
 }
 
 /* The request as it was written is not to be sent any more. */
@@ -413,14 +426,17 @@ static enum hold_step disown_main(struct hold *hold)
     return hold->out ? hold->step : hold_give_up(hold);
 }
 
-/* Who was a stranger is known by the answer. Where that comes too late, no more is changed. */
-static void note_caller(struct hold *hold, unsigned status)
+/* The caller may create, and nothing has been made yet: now in earnest. */
+static enum hold_step end_rehearsal(struct hold *hold)
 {
-    bool was_known = hold->known;
-
-    hold_note_caller(hold, status);
-    if (hold->known && !was_known)
-        hold_confirm_flights(hold);
+    free(hold->rehearsal);
+    hold->rehearsal = hold->out;
+    hold->out = NULL;
+    hold->proof = hold->answer;
+    hold->answer = (struct jmap_answer){.root = NULL};
+    hold->has_answer = false;
+    hold->main_status = 0;
+    return begin_anew(hold);
 }
 
 static enum hold_step feed_main(struct hold *hold, unsigned status, const char *body, size_t len)
@@ -431,15 +447,15 @@ static enum hold_step feed_main(struct hold *hold, unsigned status, const char *
     if ((hold->masked || hold->rest_calls) && status == 200 && !hold->has_answer)
         hold->own_body = hold_no_answer;
     hold->main_status = status;
-    note_caller(hold, status);
+    hold_note_caller(hold, status);
     if (!hold->has_answer && hold->under_way && hold_may_be_done(status))
         hold_lose_answer(hold);
     hold->under_way = false;
     if (!hold->has_answer)
         return hold_finish(hold);
-    if (hold->outsider && hold->known) {
+    if (hold->outsider && hold->known && !hold->refused) {
         hold->outsider = false;
-        return start_over(hold);
+        return hold->rehearsed ? end_rehearsal(hold) : start_over(hold);
     }
     if (!hold->context->settings->observe)
         return judge_all(hold);
@@ -509,21 +525,33 @@ static enum hold_step send_unreadable(struct hold *hold)
     return hold_enter(hold, PHASE_MAIN, HOLD_SEND);
 }
 
-static bool start(struct hold *hold, enum request_kind kind)
+/* Reads what the request asks for. False when memory ran out. */
+static bool prepare(struct hold *hold)
 {
     hold->verdicts = calloc(hold->request.count + 1, sizeof *hold->verdicts);
-    if (!hold->verdicts || !hold_cut(hold) || !list_domains(hold))
-        return false;
-    if (kind == REQUEST_UNREADABLE)
-        send_unreadable(hold);
-    else if (hold->context->settings->observe)
-        hold_start_lookup(hold);
-    else
-        take_flights(hold);
-    return true;
+    return hold->verdicts && hold_cut(hold) && list_domains(hold);
 }
 
-struct hold *hold_open(const struct hold_context *context, const char *body, size_t len)
+/* A stranger's request goes first with nothing to make in it, where it can go twice. */
+static enum hold_step begin_as_stranger(struct hold *hold)
+{
+    hold->rehearsed = !hold->outsider && hold_makes_only_renewals(hold);
+    return hold->rehearsed || hold->outsider || hold->request.count == 0 ? decide_as_outsider(hold)
+                                                                         : hold_prove(hold);
+}
+
+static enum hold_step begin(struct hold *hold)
+{
+    const struct hold_settings *settings = hold->context->settings;
+
+    if (settings->observe)
+        return hold->known || !settings->has_service_credential ? hold_start_lookup(hold)
+                                                                : hold_prove(hold);
+    return hold->known ? take_flights(hold) : begin_as_stranger(hold);
+}
+
+struct hold *hold_open_part(const struct hold_context *context, const char *body, size_t len,
+                            const struct hold *whole)
 {
     bool observe = context->settings->observe;
     struct jmap_request request;
@@ -543,11 +571,23 @@ struct hold *hold_open(const struct hold_context *context, const char *body, siz
     hold->len = len;
     hold->request = request;
     hold->changed = request.repeated_keys || request.without_due;
-    hold->known = !context->stranger;
-    if (start(hold, kind))
-        return hold;
-    hold_close(hold);
-    return observe ? NULL : &exhausted;
+    hold->known = whole ? whole->known : !context->stranger;
+    hold->outsider = whole && whole->outsider;
+    hold->cuts = whole ? whole->cuts + 1 : 0;
+    if (!prepare(hold)) {
+        hold_close(hold);
+        return observe ? NULL : &exhausted;
+    }
+    if (kind == REQUEST_UNREADABLE)
+        send_unreadable(hold);
+    else
+        begin(hold);
+    return hold;
+}
+
+struct hold *hold_open(const struct hold_context *context, const char *body, size_t len)
+{
+    return hold_open_part(context, body, len, NULL);
 }
 
 enum hold_step hold_step(const struct hold *hold)
@@ -571,7 +611,6 @@ struct hold_request hold_request(const struct hold *hold)
         request.is_session = lookup_state(hold->lookup) == LOOKUP_SEND_SESSION;
         request.body = lookup_body(hold->lookup, &request.len);
         break;
-    case PHASE_PROBE:
     case PHASE_PROOF:
         request.is_lookup = true;
         break;
@@ -617,12 +656,18 @@ void hold_unsent(struct hold *hold)
     hold->under_way = false;
 }
 
+/* What went with nothing to make in it was nothing yet. */
+bool hold_is_committed(const struct hold *hold)
+{
+    return hold->has_answer ||
+           (hold->under_way && hold->phase == PHASE_MAIN && !(hold->outsider && hold->rehearsed));
+}
+
 bool hold_stand_back(struct hold *hold)
 {
     if (hold->phase == PHASE_REST && hold->rest)
         return hold_stand_back(hold->rest);
-    if (hold->phase != PHASE_LOOKUP && hold->phase != PHASE_PROOF && hold->phase != PHASE_PROBE &&
-        hold->phase != PHASE_MAIN)
+    if (hold->phase != PHASE_LOOKUP && hold->phase != PHASE_PROOF && hold->phase != PHASE_MAIN)
         return false;
     for (size_t i = 0; i < hold->domain_count && !hold->stood_back; i++)
         hold->stood_back = hold->domains[i].place.flight || hold->domains[i].lease;
@@ -647,11 +692,12 @@ static enum hold_step begin_anew(struct hold *hold)
     hold->verdicts = NULL;
     hold->domain_count = hold->next_flight = hold->next_lease = 0;
     hold->lookup_error = NULL;
-    hold->caller_status = 0;
     hold->written = hold->masked = false;
     enum request_kind kind = request_parse(hold->body, hold->len, &hold->request);
     hold->changed = hold->request.repeated_keys || hold->request.without_due;
-    return kind == REQUEST_HELD && start(hold, kind) ? hold->step : hold_give_up(hold);
+    if (kind != REQUEST_HELD || !prepare(hold))
+        return hold_give_up(hold);
+    return begin(hold);
 }
 
 enum hold_step hold_recheck(struct hold *hold)
@@ -662,7 +708,7 @@ enum hold_step hold_recheck(struct hold *hold)
         hold->stood_back = false;
         return hold->written && !hold->has_answer ? begin_anew(hold) : start_over(hold);
     }
-    if (hold->phase == PHASE_LOOKUP || hold->phase == PHASE_PROBE || hold_owns_domains(hold))
+    if (hold->phase == PHASE_LOOKUP || hold->phase == PHASE_PROOF || hold_owns_domains(hold))
         return hold->step;
     return hold->phase == PHASE_MAIN ? disown_main(hold) : hold_feed_failure(hold);
 }
@@ -672,9 +718,6 @@ enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, s
     switch (hold->phase) {
     case PHASE_LOOKUP:
         return feed_lookup(hold, status, body, len);
-    case PHASE_PROBE:
-        hold->under_way = false;
-        return hold_feed_probe(hold, status, body, len);
     case PHASE_PROOF:
         return feed_proof(hold, status, body, len);
     case PHASE_MAIN:
@@ -754,6 +797,7 @@ void hold_close(struct hold *hold)
     collapse_destroy(hold->collapse);
     answer_clear(&hold->answer);
     answer_clear(&hold->resent);
+    answer_clear(&hold->proof);
     request_clear(&hold->request);
     json_decref(hold->sent);
     json_decref(hold->rest_calls);
@@ -764,6 +808,7 @@ void hold_close(struct hold *hold)
     free(hold->domains);
     free(hold->verdicts);
     free(hold->text);
+    free(hold->rehearsal);
     free(hold->out);
     free(hold);
 }

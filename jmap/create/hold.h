@@ -100,6 +100,9 @@ struct hold_request hold_request(const struct hold *hold);
 void hold_sent(struct hold *hold);
 void hold_unsent(struct hold *hold);
 
+/* Whether the client's request is being carried out: what comes of it may be others' to know. */
+bool hold_is_committed(const struct hold *hold);
+
 /*
  * HOLD_SEND only: what is asked has to wait until the server has room for it, and nothing of it was
  * done. Its domains are others' meanwhile. False where they are not: it has begun to change them.

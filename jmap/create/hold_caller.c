@@ -3,33 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/wire/json_text.h"
+#include "jmap/wire/method.h"
 #include "policy/no_op_id.h"
 
 /*
- * Whom the server lets create renewals. Its first answer that shows this makes a caller known; one
- * who is not yet leads flights tentatively only, and goes no further than requests that make
- * nothing.
+ * Whom the server lets create renewals. Its first answer that shows this makes a caller known. Who
+ * is not known yet keeps nobody waiting and has nothing read for it.
  */
-
-static const char proof_key[] = "k";
-
-/* A create that gets as far as its domain where the caller may create, and then makes nothing. */
-static json_t *proof_calls(const struct hold *hold)
-{
-    const json_t *call = json_array_get(hold->request.calls,
-                                        hold->request.count ? hold->request.creates[0].call : 0);
-    json_t *account = json_object_get(json_array_get(call, 1), "accountId");
-
-    return json_pack("[[s, {s:O*, s:{s:{s:s, s:s}}}, s]]", "x:Task/set", "accountId", account,
-                     "create", proof_key, "@type", "AcmeRenewal", "domainId", IMPOSSIBLE_DOMAIN_ID,
-                     "0");
-}
-
-enum hold_step hold_prove(struct hold *hold)
-{
-    return hold_write_own(hold, proof_calls(hold)) ? hold_enter(hold, PHASE_PROOF, HOLD_SEND)
-                                                   : hold_give_up(hold);
-}
 
 static void note(struct hold *hold, bool may_create)
 {
@@ -40,18 +21,54 @@ static void note(struct hold *hold, bool may_create)
         context->caller_noted(context->user, may_create);
 }
 
-bool hold_read_proof(struct hold *hold, unsigned status, const char *body, size_t len)
+/* Whether what the answer was to has got as far as its domain, which cannot exist. */
+static bool passes(const struct jmap_answer *answer, const struct held_create *create)
 {
-    struct jmap_answer answer = {.root = NULL};
-    bool proven = status == 200 && answer_parse(body, len, hold->sent, &answer) &&
-                  answer_is_masked(&answer, 0, proof_key);
+    return answer_is_masked(answer, create->call, create->key);
+}
 
-    answer_clear(&answer);
-    free(hold->out);
-    hold->out = NULL;
-    if (proven)
-        note(hold, true);
-    return proven;
+/* Of the client's own request. */
+
+/* How many of the call's creates are held, and looked up. */
+static size_t count_held(const struct jmap_request *request, size_t call, size_t *next)
+{
+    size_t count = 0;
+
+    for (; *next < request->count && request->creates[*next].call == call; ++*next)
+        count += request->creates[*next].domain[0] != '#';
+    return count;
+}
+
+static bool sets_only(const json_t *arguments, size_t creates)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach((json_t *)arguments, name, value)
+    {
+        if (strcmp(name, "accountId") != 0 && strcmp(name, "create") != 0)
+            return false;
+    }
+    return json_object_size(json_object_get(arguments, "create")) == creates;
+}
+
+bool hold_makes_only_renewals(const struct hold *hold)
+{
+    const struct jmap_request *request = &hold->request;
+    size_t next = 0, i;
+    json_t *call;
+
+    if (hold->uncut || hold->rest_calls)
+        return false;
+    json_array_foreach(request->calls, i, call)
+    {
+        enum method_kind kind = method_kind(call);
+        size_t held = count_held(request, i, &next);
+        if (kind > METHOD_SETS_TASKS ||
+            (kind == METHOD_SETS_TASKS && !sets_only(json_array_get(call, 1), held)))
+            return false;
+    }
+    return true;
 }
 
 void hold_note_caller(struct hold *hold, unsigned status)
@@ -62,31 +79,96 @@ void hold_note_caller(struct hold *hold, unsigned status)
         const struct held_create *create = &hold->request.creates[i];
         const char *error = answer_error_type(&hold->answer, create->call, create->key);
         accepted = accepted || answer_created_id(&hold->answer, create->call, create->key) ||
-                   answer_is_masked(&hold->answer, create->call, create->key);
+                   passes(&hold->answer, create);
         forbidden = forbidden || (error && strcmp(error, "forbidden") == 0);
     }
     if (accepted || forbidden)
         note(hold, accepted);
 }
 
-/* Whether this hold is to lead the domain's flight, or has waited for its turn in it. */
-static bool leads(const struct domain *domain)
+/* Of a request of the gate's own. One call for each of the client's, so that its limits hold here
+ * too. */
+
+static bool put_masked(json_t *entries, const struct held_create *create)
 {
-    return !hold_domain_is_reference(domain) && !domain->shared && !domain->alone;
+    json_t *copy = json_text_copy(create->object);
+    bool done = copy &&
+                json_object_set_new(copy, "domainId", json_string(IMPOSSIBLE_DOMAIN_ID)) == 0 &&
+                json_object_set(entries, create->key, copy) == 0;
+    json_decref(copy);
+    return done;
 }
 
-bool hold_confirm_flights(struct hold *hold)
+static json_t *proof_call(const json_t *call, json_t *creates)
 {
-    bool all = true;
+    json_t *account = json_object_get(json_array_get(call, 1), "accountId");
 
+    return json_object_size(creates) > 0
+               ? json_pack("[s, {s:O*, s:O}, O?]", "x:Task/set", "accountId", account, "create",
+                           creates, json_array_get(call, 2))
+               : request_empty_call(call);
+}
+
+static json_t *proof_calls(const struct hold *hold)
+{
+    const struct jmap_request *request = &hold->request;
+    json_t *calls = json_array(), *call;
+    bool done = calls != NULL;
+    size_t i = 0, c;
+
+    json_array_foreach(request->calls, c, call)
+    {
+        json_t *creates = json_object();
+        done = done && creates;
+        for (; done && i < request->count && request->creates[i].call == c; i++)
+            done = put_masked(creates, &request->creates[i]);
+        done = done && json_array_append_new(calls, proof_call(call, creates)) == 0;
+        json_decref(creates);
+    }
+    if (done)
+        return calls;
+    json_decref(calls);
+    return NULL;
+}
+
+enum hold_step hold_prove(struct hold *hold)
+{
+    return hold_write_own(hold, proof_calls(hold)) ? hold_enter(hold, PHASE_PROOF, HOLD_SEND)
+                                                   : hold_lookup_exhausted(hold);
+}
+
+void hold_bar(struct hold *hold)
+{
+    const struct jmap_request *request = &hold->request;
+
+    if (!hold->proof.root)
+        return;
     for (size_t i = 0; i < hold->domain_count; i++) {
         struct domain *domain = &hold->domains[i];
-        if (leads(domain) && !flight_confirm(hold->context->flights, &domain->place)) {
-            domain->alone = true;
-            all = false;
+        size_t first = request->count;
+        for (size_t c = domain->first; c < request->count; c = hold->verdicts[c].next) {
+            hold->verdicts[c].barred = !passes(&hold->proof, &request->creates[c]);
+            if (first == request->count && !hold->verdicts[c].barred)
+                first = c;
         }
+        domain->barred = first == request->count;
+        domain->first = domain->barred ? domain->first : first;
     }
-    return all;
+}
+
+enum hold_proof hold_read_proof(struct hold *hold, unsigned status, const char *body, size_t len)
+{
+    bool answered = status == 200 && answer_parse(body, len, hold->sent, &hold->proof);
+    bool refused = status == 401 || status == 403, proven = false;
+
+    for (size_t i = 0; answered && i < hold->request.count; i++)
+        proven = proven || passes(&hold->proof, &hold->request.creates[i]);
+    free(hold->out);
+    hold->out = NULL;
+    hold->out_len = 0;
+    if (proven || refused)
+        note(hold, proven);
+    return proven ? HOLD_PROVEN : answered || refused ? HOLD_REFUSED : HOLD_UNPROVEN;
 }
 
 void hold_leave_flights(struct hold *hold)
@@ -98,15 +180,4 @@ void hold_leave_flights(struct hold *hold)
         hold_give_lease(hold, domain);
         flight_leave(hold->context->flights, &domain->place, &nothing);
     }
-}
-
-bool hold_asks_for_a_task(const struct hold *hold)
-{
-    for (size_t i = 0; i < hold->request.count; i++) {
-        enum outcome outcome = hold->verdicts[i].decision.outcome;
-        if ((outcome == OUTCOME_FORWARD || outcome == OUTCOME_SCHEDULE) &&
-            hold->request.creates[i].domain[0] != '#')
-            return true;
-    }
-    return false;
 }

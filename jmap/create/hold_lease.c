@@ -116,7 +116,7 @@ void hold_keep_off(struct hold *hold, size_t i)
 {
     struct verdict *verdict = &hold->verdicts[i];
 
-    if (makes_a_task(hold, i) || verdict->decision.outcome == OUTCOME_MOVE)
+    if (makes_a_task(hold, i) || verdict->decision.outcome == OUTCOME_MOVE || hold->refused)
         refuse(verdict, hold->outsider ? "the server has not shown that the caller may create"
                                        : "another request for the domain has no answer yet");
 }

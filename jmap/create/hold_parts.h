@@ -7,7 +7,6 @@
  *     hold.c          the phases, from the request's bytes to the end, and the driver's side
  *     hold_caller.c   whom the server lets create renewals
  *     hold_lease.c    what keeps other replicas away from its domains
- *     hold_probe.c    whether the caller may create at all, before the gate looks up as itself
  *     hold_verdict.c  what becomes of each create: decided before, judged after the server's answer
  *     hold_calls.c    what the gate asks for afterwards: moves, and creates forwarded after all
  *     hold_late.c     creates of which the client's request itself may change what they rest on
@@ -32,11 +31,10 @@
 
 /* What the hold waits for; each is left by one function below. */
 enum phase {
+    PHASE_PROOF,   /* whether the server lets the caller create renewals */
     PHASE_FLIGHTS, /* another request's decision on one of its domains */
     PHASE_LEASES,  /* another replica's */
-    PHASE_PROOF,   /* whether the server lets the caller create renewals */
     PHASE_LOOKUP,
-    PHASE_PROBE,  /* whether the caller may create, before the gate reads in its own name */
     PHASE_MAIN,   /* the client's request */
     PHASE_LATE,   /* what that has left of the domains that are decided after it */
     PHASE_MOVE,   /* tasks moved to another time */
@@ -109,14 +107,18 @@ struct hold {
     size_t domain_count;
     size_t next_flight;
     size_t next_lease;
-    unsigned retakes; /* how often it began anew because its leases were lost */
-    bool known;       /* the server lets the caller create renewals */
-    bool outsider;    /* it does not, as far as one can tell: no flights, no look-ups */
-    bool written;     /* decisions stand in the request */
-    bool stood_back;  /* its flights are others' while there is no room for it at the server */
-    bool under_way;   /* what it asks has gone out and was not answered yet */
-    unsigned caller_status; /* of the answer to the caller's look-up; 0: there was none */
-    unsigned main_status;   /* of the answer to the client's request; 0: there was none */
+    unsigned retakes;         /* how often it began anew because its leases were lost */
+    bool known;               /* the server lets the caller create renewals */
+    bool outsider;            /* it does not, as far as one can tell: no flights, no look-ups */
+    bool uncut;               /* the request is to be cut once that is known */
+    bool refused;             /* it has said so, and the request is not cut at all */
+    bool rehearsed;           /* the client's request went first with nothing to make in it */
+    char *rehearsal;          /* its text: what it was answered may be what the client gets */
+    struct jmap_answer proof; /* of the same, or of what was asked in its place */
+    bool written;             /* decisions stand in the request */
+    bool stood_back;      /* its flights are others' while there is no room for it at the server */
+    bool under_way;       /* what it asks has gone out and was not answered yet */
+    unsigned main_status; /* of the answer to the client's request; 0: there was none */
     struct lookup_domain *facts;
     size_t fact_count;
     struct lookup *lookup;
@@ -147,6 +149,10 @@ struct hold {
 };
 
 /* hold.c */
+
+/* Opens a hold on what was cut off the whole, of whose caller it knows what that does; or NULL. */
+struct hold *hold_open_part(const struct hold_context *context, const char *body, size_t len,
+                            const struct hold *whole);
 
 enum hold_step hold_enter(struct hold *hold, enum phase phase, enum hold_step step);
 
@@ -183,21 +189,34 @@ bool hold_is_forced(const struct hold *hold);
 
 /* hold_caller.c */
 
-/* Asks the server whether the caller may create; what makes nothing shows it. */
-enum hold_step hold_prove(struct hold *hold);
-bool hold_read_proof(struct hold *hold, unsigned status, const char *body, size_t len);
+/*
+ * Whether the request does nothing but to make renewals, and to read: with nothing to make in it,
+ * it can go first and then again.
+ */
+bool hold_makes_only_renewals(const struct hold *hold);
 
 /* Keeps in mind what the answer to the client's request says of the caller. */
 void hold_note_caller(struct hold *hold, unsigned status);
 
-/* The caller is known now: whether no flight that it led tentatively has become another's. */
-bool hold_confirm_flights(struct hold *hold);
+/* What the server has said of the caller. */
+enum hold_proof {
+    HOLD_PROVEN,
+    HOLD_REFUSED,
+    HOLD_UNPROVEN, /* nothing that can be read */
+};
+
+/*
+ * Asks the server whether the caller may create: with its creates as they are, pointed at a domain
+ * that cannot exist, and without the rest of the request. That makes nothing.
+ */
+enum hold_step hold_prove(struct hold *hold);
+enum hold_proof hold_read_proof(struct hold *hold, unsigned status, const char *body, size_t len);
+
+/* Creates that did not pass there cost no look-up: they get the server's own error. */
+void hold_bar(struct hold *hold);
 
 /* Gives all flights and leases to others. */
 void hold_leave_flights(struct hold *hold);
-
-/* Whether a decision lets the server make a task of a domain that others may ask for too. */
-bool hold_asks_for_a_task(const struct hold *hold);
 
 /* hold_lease.c */
 
@@ -221,17 +240,6 @@ bool hold_disown(struct hold *hold, size_t i);
 
 /* The same where others may be deciding at the same time, for moves too. */
 void hold_keep_off(struct hold *hold, size_t i);
-
-/* hold_probe.c */
-
-/*
- * The caller may not read, and the gate may. Before it does, the creates go to the server as the
- * caller's, all masked and without the rest of the request. Where that shows that the caller may
- * not create them either, they cost no look-up: they are masked in the client's own request too,
- * and get the server's own error.
- */
-enum hold_step hold_send_probe(struct hold *hold);
-enum hold_step hold_feed_probe(struct hold *hold, unsigned status, const char *body, size_t len);
 
 /* hold_verdict.c; `i` is a create's place in the request */
 

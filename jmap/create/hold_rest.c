@@ -17,6 +17,9 @@ bool hold_cut(struct hold *hold)
         return false;
     if (hold->batch.cut == json_array_size(hold->request.calls))
         return true;
+    hold->uncut = !hold->known && !hold->outsider;
+    if (hold->uncut)
+        return true;
     hold->changed = true;
     hold->rest_calls = request_cut(&hold->request, hold->batch.cut);
     return hold->rest_calls != NULL;
@@ -220,9 +223,7 @@ enum hold_step hold_begin_rest(struct hold *hold)
     if (hold->cuts == CUTS_MAX || !write_rest(hold))
         return join(hold, NULL);
     shed(hold);
-    hold->rest = hold_open(hold->context, hold->out, hold->out_len);
-    if (hold->rest && hold_step(hold->rest) != HOLD_DONE)
-        hold->rest->cuts = hold->cuts + 1;
+    hold->rest = hold_open_part(hold->context, hold->out, hold->out_len, hold);
     hold_enter(hold, PHASE_REST, HOLD_SEND);
     return hold->rest ? follow(hold, hold_step(hold->rest)) : hold->step;
 }

@@ -189,7 +189,7 @@ static bool write_dns_task(struct hold *hold, struct held_create *create, struct
     if (verdict->followed)
         return true;
     hold->changed = verdict->masked = true;
-    return request_drop_renewal(create);
+    return hold->outsider && hold->rehearsed ? request_mask(create) : request_drop_renewal(create);
 }
 
 bool verdict_write(struct hold *hold, size_t i)

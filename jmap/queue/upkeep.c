@@ -192,7 +192,6 @@ static enum upkeep_step take_flight(struct upkeep *upkeep)
         return take_lease(upkeep);
     case FLIGHT_WAITING:
         return enter(upkeep, UPKEEP_FLIGHT, UPKEEP_WAIT);
-    case FLIGHT_STRANGER:
     case FLIGHT_NO_MEMORY:
         break;
     }

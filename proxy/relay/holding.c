@@ -173,7 +173,7 @@ static bool send_asked(struct holding *holding)
         is_own ? owner->handler->send(owner->user, asked->body, asked->len) : ask_server(holding);
     if (sent)
         hold_sent(holding->hold);
-    holding->own_sent = holding->own_sent || (sent && is_own);
+    holding->own_sent = hold_is_committed(holding->hold);
     return sent;
 }
 

@@ -159,29 +159,6 @@ static void who_leaves_is_not_woken(void **state)
     assert_int_equal(woken[1] + woken[3], 0);
 }
 
-static void a_stranger_leads_until_someone_comes_whom_the_server_knows(void **state)
-{
-    (void)state;
-    places[0].tentative = places[1].tentative = true;
-    assert_int_equal(join(0), FLIGHT_LEADING);
-    assert_int_equal(join(1), FLIGHT_STRANGER);
-    assert_int_equal(join(2), FLIGHT_LEADING);
-    assert_false(flight_confirm(table, &places[0]));
-    flight_leave(table, &places[0], &nothing);
-    assert_true(flight_confirm(table, &places[2]));
-    assert_int_equal(join(1), FLIGHT_STRANGER);
-    assert_int_equal(join(3), FLIGHT_WAITING);
-}
-
-static void a_stranger_who_is_known_in_time_leads_on(void **state)
-{
-    (void)state;
-    places[0].tentative = true;
-    assert_int_equal(join(0), FLIGHT_LEADING);
-    assert_true(flight_confirm(table, &places[0]));
-    assert_int_equal(join(1), FLIGHT_WAITING);
-}
-
 static void nobody_waits_for_ever_but_who_wants_to(void **state)
 {
     (void)state;
@@ -234,8 +211,6 @@ int main(void)
         PLACES_TEST(who_came_first_leads_next_and_nobody_else_is_woken),
         PLACES_TEST(a_result_goes_to_all_of_those_whom_it_answers),
         PLACES_TEST(who_leaves_is_not_woken),
-        PLACES_TEST(a_stranger_leads_until_someone_comes_whom_the_server_knows),
-        PLACES_TEST(a_stranger_who_is_known_in_time_leads_on),
         PLACES_TEST(nobody_waits_for_ever_but_who_wants_to),
         PLACES_TEST(an_unknown_outcome_keeps_others_waiting_for_a_while),
     };

@@ -74,6 +74,7 @@ static char *drive(struct world *world, struct hold *hold)
         struct hold_request request = hold_request(hold);
         char *text = serve(&world->server, request.body, request.len);
         world->server.lookups += request.is_lookup;
+        hold_sent(hold);
         if (request.keep_headers) {
             free(received);
             received = strdup(text);
@@ -148,6 +149,10 @@ static int tear_down(void **state)
     "{\"methodResponses\":[[\"x:Task/set\",{\"accountId\":\"d\",\"created\":{\"k\":{\"id\":\"" id  \
     "\"}}},\"t\"]],\"sessionState\":\"s\"}"
 
+#define TWO_PARTS                                                                                  \
+    "{\"using\":[],\"methodCalls\":[[\"x:Domain/set\",{\"update\":{\"b\":{}}},\"s\"],"             \
+    "[\"x:Task/set\",{\"create\":{\"k\":{\"@type\":\"AcmeRenewal\",\"domainId\":\"b\"}}},\"t\"]]}"
+
 static void make_fresh(struct server *server)
 {
     server->not_before = "2026-11-20T12:00:00Z";
@@ -215,6 +220,87 @@ static void nothing_is_moved_for_who_may_not_create(void **state)
            "{\"type\":\"forbidden\"}}},\"t\"]],\"sessionState\":\"s\"}");
     assert_int_equal(world->server.moves, 0);
     assert_string_equal(world->outcome, "rejected");
+}
+
+#define FORBIDDEN "\"notCreated\":{\"k\":{\"type\":\"forbidden\"}}"
+
+/* Whom the server refuses gets its answer, and nothing is read; however many parts there are. */
+static void a_stranger_without_rights_costs_no_lookup(void **state)
+{
+    struct world *world = *state;
+
+    world->context.stranger = true;
+    world->settings.has_service_credential = true;
+    world->server.create_error = "forbidden";
+    for (int i = 0; i < 2; i++) {
+        char *got = ask(world, CREATE);
+        assert_non_null(strstr(got, FORBIDDEN));
+        free(got);
+        assert_int_equal(world->server.lookups, 0);
+        assert_non_null(strstr(world->server.last_request, IMPOSSIBLE_DOMAIN_ID));
+        assert_string_equal(world->outcome, "rejected");
+    }
+    char *got = ask(world, TWO_PARTS);
+    assert_non_null(strstr(got, FORBIDDEN));
+    free(got);
+    assert_int_equal(world->server.lookups, 1);
+    assert_null(strstr(world->server.last_request, "Core/echo"));
+    assert_non_null(strstr(world->server.last_request, IMPOSSIBLE_DOMAIN_ID));
+    assert_int_equal(world->server.creates, 0);
+}
+
+static void a_stranger_with_rights_is_decided_as_any_other(void **state)
+{
+    struct world *world = *state;
+
+    world->context.stranger = true;
+    expect(world, CREATE, CREATED("jpnew"));
+    assert_string_equal(world->server.last_request, CREATE);
+    assert_string_equal(world->outcome, "forward");
+    assert_int_equal(world->server.creates, 1);
+    make_fresh(&world->server);
+    char *got = ask(world, TWO_PARTS);
+    assert_null(strstr(got, "invalidForeignKey"));
+    free(got);
+    assert_string_equal(world->outcome, "noop");
+    assert_int_equal(world->server.creates, 1);
+}
+
+/* While the server has not answered, others decide. */
+static void a_stranger_leads_no_flight(void **state)
+{
+    struct world *world = *state;
+
+    world->context.stranger = true;
+    struct hold *stranger = hold_open(&world->context, CREATE, strlen(CREATE));
+    world->context.stranger = false;
+    assert_int_equal(hold_step(stranger), HOLD_SEND);
+    assert_true(hold_request(stranger).keep_headers);
+    hold_sent(stranger);
+    assert_false(hold_is_committed(stranger));
+    expect(world, CREATE, CREATED("jpnew"));
+    hold_close(stranger);
+}
+
+static void a_proof_without_an_answer_makes_nothing(void **state)
+{
+    struct world *world = *state;
+
+    world->context.stranger = true;
+    struct hold *hold = hold_open(&world->context, CREATE, strlen(CREATE));
+    hold_sent(hold);
+    hold_feed_failure(hold);
+    assert_int_equal(hold_step(hold), HOLD_DONE);
+    hold_close(hold);
+    assert_int_equal(world->server.creates, 0);
+    hold = hold_open(&world->context, TWO_PARTS, strlen(TWO_PARTS));
+    assert_true(hold_request(hold).is_lookup);
+    hold_sent(hold);
+    hold_feed_failure(hold);
+    free(drive(world, hold));
+    assert_int_equal(hold_step(hold), HOLD_DONE);
+    hold_close(hold);
+    assert_int_equal(world->server.creates, 1);
 }
 
 static void a_task_that_the_request_destroys_is_never_the_answer(void **state)
@@ -996,6 +1082,10 @@ int main(void)
         WORLD_TEST(a_queued_task_is_the_answer),
         WORLD_TEST(a_later_task_is_pulled_forward),
         WORLD_TEST(nothing_is_moved_for_who_may_not_create),
+        WORLD_TEST(a_stranger_without_rights_costs_no_lookup),
+        WORLD_TEST(a_stranger_with_rights_is_decided_as_any_other),
+        WORLD_TEST(a_stranger_leads_no_flight),
+        WORLD_TEST(a_proof_without_an_answer_makes_nothing),
         WORLD_TEST(a_task_that_the_request_destroys_is_never_the_answer),
         WORLD_TEST(twins_in_one_request_get_one_task),
         WORLD_TEST(failed_lookups_forward_once_or_refuse),
