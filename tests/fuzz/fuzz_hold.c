@@ -94,6 +94,7 @@ static char *drive(struct hold *hold, struct server *server, char *lines)
         MUST(steps < STEPS_MOST && (request.is_session || request.body != NULL));
         lines = line == NULL ? NULL : cut_line(line);
         bool sane = line == NULL || *line == '\0', is_own = request.keep_headers;
+        hold_sent(hold);
         char *text = sane ? answer_sane(server, &request) : strdup(line);
         feed(hold, text);
         if (!is_own) {
@@ -142,6 +143,7 @@ static void run(unsigned variant, char *text, const char *given)
     struct hold_context context = {.settings = &settings,
                                    .flights = flight_table_create(),
                                    .memory = task_memory_create(),
+                                   .stranger = variant & 16,
                                    .now = fixed_now,
                                    .wake = no_wake,
                                    .report = no_report};

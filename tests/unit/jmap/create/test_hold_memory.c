@@ -33,6 +33,11 @@ static void no_report(void *user, const struct hold_report *report)
     "{\"id\":\"jpold\",\"@type\":\"AcmeRenewal\",\"domainId\":\"b\",\"status\":{\"@type\":"        \
     "\"Pending\",\"due\":\"" due "\"}}"
 #define RENEWAL(key, more) "\"" key "\":{\"@type\":\"AcmeRenewal\",\"domainId\":\"b\"" more "}"
+#define DNS_TASK(key, more)                                                                        \
+    "\"" key "\":{\"@type\":\"DnsManagement\",\"domainId\":\"b\",\"onSuccessRenewCertificate\":"   \
+    "true" more "}"
+#define PLAIN(creates)                                                                             \
+    "{\"using\":[],\"methodCalls\":[[\"x:Task/set\",{\"create\":{" creates "}},\"t\"]]}"
 #define BATCH(head, creates)                                                                       \
     "{\"using\":[]," head "\"methodCalls\":[[\"x:Task/set\",{\"create\":{" creates                 \
     "}},\"t\"],[\"x:Task/get\",{\"ids\":[\"#l\"]},\"g\"]]}"
@@ -43,16 +48,24 @@ static const struct scenario {
     struct server server;
     const char *body;
     unsigned creates_allowed;
-    bool observe, service;
+    bool stranger, observe, service;
     enum not_due_mode not_due;
 } scenarios[] = {
-    {"due", {.task = NULL}, BATCH("", RENEWAL("k", "")), 1, false, false, NOT_DUE_NOOP},
-    {"fresh", {FRESH}, BATCH("", RENEWAL("k", "")), 0, false, false, NOT_DUE_NOOP},
-    {"fresh, scheduled", {FRESH}, BATCH("", RENEWAL("k", "")), 1, false, false, NOT_DUE_SCHEDULE},
+    {"due", {.task = NULL}, BATCH("", RENEWAL("k", "")), 1, false, false, false, NOT_DUE_NOOP},
+    {"fresh", {FRESH}, BATCH("", RENEWAL("k", "")), 0, false, false, false, NOT_DUE_NOOP},
+    {"fresh, scheduled",
+     {FRESH},
+     BATCH("", RENEWAL("k", "")),
+     1,
+     false,
+     false,
+     false,
+     NOT_DUE_SCHEDULE},
     {"fresh, own key",
      {FRESH},
      BATCH("\"createdIds\":{\"k\":\"c\"},", RENEWAL("k", "")),
      0,
+     false,
      false,
      false,
      NOT_DUE_NOOP},
@@ -62,11 +75,13 @@ static const struct scenario {
      0,
      false,
      false,
+     false,
      NOT_DUE_NOOP},
     {"moved",
      {.task = TASK("2027-11-23T11:00:00Z")},
      BATCH("", RENEWAL("k", "")),
      0,
+     false,
      false,
      false,
      NOT_DUE_NOOP},
@@ -76,6 +91,7 @@ static const struct scenario {
      1,
      false,
      false,
+     false,
      NOT_DUE_NOOP},
     {"twins, the first rejected",
      {.task = NULL},
@@ -83,11 +99,13 @@ static const struct scenario {
      1,
      false,
      false,
+     false,
      NOT_DUE_NOOP},
     {"repeated",
      {.task = NULL},
      BATCH("", RENEWAL("k", "") "," RENEWAL("k", "")),
      1,
+     false,
      false,
      false,
      NOT_DUE_NOOP},
@@ -99,6 +117,7 @@ static const struct scenario {
      0,
      false,
      false,
+     false,
      NOT_DUE_NOOP},
     {"after a DNS task",
      {FRESH},
@@ -107,16 +126,69 @@ static const struct scenario {
      1,
      false,
      false,
+     false,
      NOT_DUE_NOOP},
-    {"unreadable", {FRESH}, BATCH("\"a\":1e999,", RENEWAL("k", "")), 0, false, false, NOT_DUE_NOOP},
+    {"unreadable",
+     {FRESH},
+     BATCH("\"a\":1e999,", RENEWAL("k", "")),
+     0,
+     false,
+     false,
+     false,
+     NOT_DUE_NOOP},
     {"no reads",
      {.forbids_reads = true},
      BATCH("", RENEWAL("k", "")),
      1,
      false,
+     false,
      true,
      NOT_DUE_NOOP},
-    {"observed", {FRESH}, BATCH("", RENEWAL("k", "")), 1, true, false, NOT_DUE_NOOP},
+    {"a stranger, due",
+     {.task = NULL},
+     BATCH("", RENEWAL("k", "")),
+     1,
+     true,
+     false,
+     true,
+     NOT_DUE_NOOP},
+    {"a stranger, fresh", {FRESH}, PLAIN(RENEWAL("k", "")), 0, true, false, false, NOT_DUE_NOOP},
+    {"a stranger who may not read",
+     {.forbids_reads = true},
+     PLAIN(RENEWAL("k", "") "," RENEWAL("l", ",\"bogus\":1")),
+     1,
+     true,
+     false,
+     true,
+     NOT_DUE_NOOP},
+    {"a stranger without rights",
+     {.create_error = "forbidden"},
+     BATCH("", RENEWAL("k", "") "," DNS_TASK("d", "")),
+     0,
+     true,
+     false,
+     false,
+     NOT_DUE_NOOP},
+    {"DNS tasks, the first rejected",
+     {.task = NULL},
+     PLAIN(DNS_TASK("k", ",\"bogus\":1") "," DNS_TASK("l", "") "," DNS_TASK("m", "")),
+     3,
+     false,
+     false,
+     false,
+     NOT_DUE_NOOP},
+    {"a DNS task that is held",
+     {.task =
+          "{\"id\":\"jpold\",\"@type\":\"AcmeRenewal\",\"domainId\":\"b\",\"status\":{"
+          "\"@type\":\"Failed\",\"failedAt\":\"2026-11-23T11:00:00Z\",\"failedAttemptNumber\":1,"
+          "\"failureReason\":\"Rate limited. Retry after 86400 seconds\"}}"},
+     PLAIN(DNS_TASK("k", "")),
+     2,
+     false,
+     false,
+     false,
+     NOT_DUE_NOOP},
+    {"observed", {FRESH}, BATCH("", RENEWAL("k", "")), 1, false, true, false, NOT_DUE_NOOP},
 };
 
 static void drive(const struct scenario *scenario, struct server *server, struct hold *hold,
@@ -126,6 +198,7 @@ static void drive(const struct scenario *scenario, struct server *server, struct
         struct hold_request request = hold_request(hold);
         if (!request.is_session && !request.body)
             fail_msg("%s, %s: nothing to send", scenario->name, when);
+        hold_sent(hold);
         paused = true;
         char *text = serve(server, request.body, request.len);
         unsigned status = strcmp(text, "not JSON") == 0 ? 400 : 200;
@@ -166,7 +239,7 @@ static void remember(struct task_memory *memory, enum remembered remembered)
     san_set_clear(&names);
 }
 
-/* False when the hold needed fewer than `allocations`. */
+/* INT_MAX: none fails. Whether one did. */
 static bool run(const struct scenario *scenario, enum remembered remembered, int allocations,
                 bool persistent)
 {
@@ -179,6 +252,7 @@ static bool run(const struct scenario *scenario, enum remembered remembered, int
     struct hold_context context = {.settings = &settings,
                                    .flights = flight_table_create(),
                                    .memory = task_memory_create(),
+                                   .stranger = scenario->stranger,
                                    .now = fixed_now,
                                    .wake = no_wake,
                                    .report = no_report};
@@ -186,16 +260,14 @@ static bool run(const struct scenario *scenario, enum remembered remembered, int
 
     snprintf(when, sizeof when, "allocation %d%s", allocations, persistent ? " and on" : "");
     remember(context.memory, remembered);
-    for_good = persistent;
-    left = allocations;
+    memory_fails(allocations, persistent);
     struct hold *hold = hold_open(&context, scenario->body, strlen(scenario->body));
     if (hold)
         drive(scenario, &server, hold, when);
     else if (!scenario->observe)
         fail_msg("%s, %s: passes", scenario->name, when);
     hold_close(hold);
-    bool failed = persistent ? left == 0 : left == INT_MAX;
-    left = INT_MAX;
+    bool failed = memory_is_back();
     if (server.creates > scenario->creates_allowed)
         fail_msg("%s, %s: %u creates", scenario->name, when, server.creates);
     flight_table_destroy(context.flights);
@@ -208,12 +280,17 @@ static void no_memory_costs_no_order_and_shows_no_masked_error(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
         for (enum remembered known = REMEMBERS_NOTHING; known < REMEMBERED; known++) {
-            for (int allocations = 0; run(&scenarios[i], known, allocations, false); allocations++)
-                ;
+            places_begin();
+            assert_false(run(&scenarios[i], known, INT_MAX, false));
+            places_end();
+            for (int n = 0; n < place_count; n++) {
+                if (!place_counts(n))
+                    continue;
+                assert_true(run(&scenarios[i], known, n, false));
+                if (known == REMEMBERS_NOTHING)
+                    assert_true(run(&scenarios[i], known, n, true));
+            }
         }
-        for (int allocations = 0; run(&scenarios[i], REMEMBERS_NOTHING, allocations, true);
-             allocations++)
-            ;
     }
 }
 

@@ -152,6 +152,7 @@ static size_t most_held(const char *body, unsigned *requests)
         peak = most - before > peak ? most - before : peak;
         char *text = serve(&request);
         most = held;
+        hold_sent(hold);
         hold_feed(hold, 200, text, strlen(text));
         free(text);
     }

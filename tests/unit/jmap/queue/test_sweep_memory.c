@@ -120,7 +120,7 @@ static void sweep_once(struct queue_server *server, const struct sweep_context *
     sweep_destroy(sweep);
 }
 
-/* False when the sweep needed fewer than `allocations`. */
+/* INT_MAX: none fails. Whether one did. */
 static bool run(const struct scenario *scenario, int allocations, bool persistent)
 {
     struct queue_server server;
@@ -129,11 +129,9 @@ static bool run(const struct scenario *scenario, int allocations, bool persisten
     struct sweep_context context = context_of(&settings, &place);
 
     fill(&server, scenario);
-    for_good = persistent;
-    left = allocations;
+    memory_fails(allocations, persistent);
     sweep_once(&server, &context);
-    bool failed = persistent ? left == 0 : left == INT_MAX;
-    left = INT_MAX;
+    bool failed = memory_is_back();
     if (scenario->statuses[1] && server.least_live == 0)
         fail_msg("%s, allocation %d: the last task was gone", scenario->name, allocations);
     sweep_once(&server, &context);
@@ -150,10 +148,15 @@ static void no_memory_costs_no_task(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
-        for (int allocations = 0; run(&scenarios[i], allocations, false); allocations++)
-            ;
-        for (int allocations = 0; run(&scenarios[i], allocations, true); allocations++)
-            ;
+        places_begin();
+        assert_false(run(&scenarios[i], INT_MAX, false));
+        places_end();
+        for (int n = 0; n < place_count; n++) {
+            if (place_counts(n)) {
+                assert_true(run(&scenarios[i], n, false));
+                assert_true(run(&scenarios[i], n, true));
+            }
+        }
     }
 }
 
