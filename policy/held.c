@@ -163,9 +163,20 @@ static wall_time validated_from(const struct held_facts *facts)
     return issue_limit_next_of(facts->limits.validation, &times, facts->now);
 }
 
+/* By its words: those of the tasks that are there, or else those that are remembered. */
+static wall_time refused(const struct held_facts *facts)
+{
+    wall_time told = refused_until(facts->tasks, facts->task_count, (struct issue_limit){0}, NULL,
+                                   0, facts->limits.blind_hold_seconds, facts->now);
+
+    return wall_time_before(facts->now, told) || !wall_time_before(facts->now, facts->kept_until)
+               ? told
+               : facts->kept_until;
+}
+
 struct held held_until(const struct held_facts *facts)
 {
-    struct held held = {.until = WALL_TIME_NEVER};
+    struct held held = {.until = WALL_TIME_NEVER, .refused = refused(facts)};
     const struct renewal_task *latest = count_failures(facts, &held.failures);
 
     if (latest) {
@@ -173,9 +184,10 @@ struct held held_until(const struct held_facts *facts)
             held.failures = facts->failures;
         held.reason = latest->failure_reason;
     }
-    held.by_source[HELD_BY_CA] =
-        refused_until(facts->tasks, facts->task_count, facts->limits.issue, facts->issued,
-                      facts->issued_count, facts->limits.blind_hold_seconds, facts->now);
+    held.by_source[HELD_BY_CA] = wall_time_later(
+        held.refused,
+        issue_limited_until(facts->tasks, facts->task_count, facts->limits.issue, facts->issued,
+                            facts->issued_count + facts->spent_count, facts->now));
     held.by_source[HELD_BY_FAILURES] = backed_off_until(facts, latest, held.failures);
     held.by_source[HELD_BY_VALIDATIONS] = validated_from(facts);
     held.by_source[HELD_BY_ACCOUNT] = facts->paced_until;

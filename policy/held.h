@@ -66,8 +66,10 @@ struct held_facts {
     bool forced;                      /* ends the wait after failures; the CA's limits hold */
     const struct renewal_task *tasks; /* the domain's, Failed ones too */
     size_t task_count;
-    const wall_time *issued; /* of the stored certificates with exactly its names */
+    const wall_time *issued; /* of certificates with its names, stored or known to have been */
     size_t issued_count;
+    size_t spent_count;    /* of further ones behind them, which count against the limit alone */
+    wall_time kept_until;  /* until when the CA refuses by what is remembered; or any time past */
     size_t failures;       /* known beside those that the tasks show; or 0 */
     wall_time paced_until; /* when the account has a token; WALL_TIME_NEVER where it has one now */
 };
@@ -76,6 +78,7 @@ struct held {
     wall_time until; /* WALL_TIME_NEVER where nothing says so; it may have passed */
     enum held_by by;
     wall_time by_source[HELD_SOURCES]; /* what each says; likewise */
+    wall_time refused;                 /* by the CA's own words, whatever its limit; likewise */
     size_t failures;                   /* since the last certificate */
     const char *reason; /* the latest failure's, borrowed from its task; NULL where there is none */
 };

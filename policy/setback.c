@@ -129,11 +129,36 @@ static void count_failures(struct setback *known, const struct setback_look *loo
     known->counted = latest;
 }
 
+/* Who takes away the task that waits for its end ends it. */
+static bool is_over(const struct setback *known, const struct setback_look *look)
+{
+    for (size_t i = 0; i < look->task_count; i++) {
+        if (look->tasks[i].state != TASK_FAILED)
+            return wall_time_before(known->kept_issued, look->issued);
+    }
+    return true;
+}
+
+void setback_keep(struct setback *known, uint64_t order, wall_time issued, wall_time until)
+{
+    known->kept_order = order;
+    known->kept = until;
+    known->kept_issued = issued;
+}
+
+wall_time setback_kept(const struct setback *known)
+{
+    return known->kept_order != 0 && known->kept_order == known->order ? known->kept
+                                                                       : WALL_TIME_NEVER;
+}
+
 bool setback_review(struct setback *known, const struct setback_look *look)
 {
     bool any = false;
 
     follow_change(known, look);
+    if (is_over(known, look))
+        known->kept_order = 0;
     for (size_t i = 0; i < look->task_count; i++) {
         struct renewal_task *task = &look->tasks[i];
 
@@ -146,5 +171,5 @@ bool setback_review(struct setback *known, const struct setback_look *look)
     if (!release_refused(known, look))
         remember_refused(known, look);
     count_failures(known, look);
-    return any;
+    return any || known->kept_order != 0;
 }

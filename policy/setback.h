@@ -31,7 +31,9 @@ struct setback {
     char refused[SETBACK_ID_SIZE]; /* a task in Retry that the CA has refused; or "" */
     uint64_t refused_reason;
     int64_t refused_attempts;
-    bool refused_other; /* for another order than `order` */
+    bool refused_other;          /* for another order than `order` */
+    uint64_t kept_order;         /* for this order the CA has refused until `kept`; 0: for none */
+    wall_time kept, kept_issued; /* and the last certificate, when that was kept */
 };
 
 struct setback_look {
@@ -48,5 +50,14 @@ struct setback_look {
  * is nothing to remember.
  */
 bool setback_review(struct setback *known, const struct setback_look *look);
+
+/*
+ * Keeps a refusal beyond the task that told of it: until a certificate has come since the last one,
+ * which was `issued`, or no live task is left that waits for its end.
+ */
+void setback_keep(struct setback *known, uint64_t order, wall_time issued, wall_time until);
+
+/* Until when; WALL_TIME_NEVER where there is none for the order that was last looked at. */
+wall_time setback_kept(const struct setback *known);
 
 #endif

@@ -116,6 +116,7 @@ void hold_remember(struct hold *hold, const struct domain *domain)
     const struct lookup_domain *facts = domain->facts;
     bool seen = facts && !hold->lookup_error && facts->renewable;
     bool made = verdict->state == VERDICT_ANSWERED && !verdict->masked;
+    bool moved = verdict->state == VERDICT_ANSWERED && verdict->decision.outcome == OUTCOME_MOVE;
     struct domain_memory known;
 
     /* Names that a client made up are not worth the room. */
@@ -136,6 +137,11 @@ void hold_remember(struct hold *hold, const struct domain *domain)
     }
     if (!hold_is_unknown(hold, domain))
         known.unanswered_since = WALL_TIME_NEVER;
+    if (made || moved)
+        memcpy(known.runs_id, verdict->id, OBJECT_ID_SIZE);
+    if (made || moved)
+        known.runs_at =
+            verdict->decision.outcome == OUTCOME_FORWARD ? hold->now : verdict->decision.due;
     memory_store(hold->context->memory, &known);
 }
 

@@ -52,7 +52,10 @@ static void take_facts(const struct hold *hold, struct domain *domain, struct de
     /* What the request has taken away was refused, or issued, all the same: for these names. */
     if (domain->late && domain->refused_order == found->order &&
         wall_time_before(held.until, domain->refused_until))
-        held = (struct held){.until = domain->refused_until, .by = HELD_BY_CA};
+        held = (struct held){
+            .until = domain->refused_until, .by = HELD_BY_CA, .refused = domain->refused_until};
+    if (wall_time_before(hold->now, held.refused))
+        lookup_keep_refusal(hold->context->memory, found, held.refused);
     domain->refused_order = held.by == HELD_BY_CA ? found->order : 0;
     domain->refused_until = held.until;
     domain->held_by = held.by;

@@ -47,16 +47,10 @@ static bool read_times(const json_t *certificate, wall_time *begins, wall_time *
            read_time(certificate, "notValidAfter", ends);
 }
 
-/* Room for one more in both lists. */
-static bool grow_lists(struct lookup_domain *domain)
+static bool grow_list(struct lookup_domain *domain)
 {
-    wall_time *issued = array_grow(domain->issued, domain->issued_count, sizeof *issued);
-    if (!issued)
-        return false;
-    domain->issued = issued;
-
     struct lookup_certificate *stored =
-        array_grow(domain->stored, domain->issued_count, sizeof *stored);
+        array_grow(domain->stored, domain->stored_count, sizeof *stored);
     if (!stored)
         return false;
     domain->stored = stored;
@@ -84,10 +78,9 @@ static bool note(struct lookup_domain *domain, const json_t *certificate)
     if (!id || !read_times(certificate, &begins, &ends) || is_noted(domain, id))
         return true;
 
-    if (!grow_lists(domain) || !note_id(domain, id))
+    if (!grow_list(domain) || !note_id(domain, id))
         return false;
-    domain->issued[domain->issued_count] = begins;
-    struct lookup_certificate *stored = &domain->stored[domain->issued_count++];
+    struct lookup_certificate *stored = &domain->stored[domain->stored_count++];
     *stored = (struct lookup_certificate){
         .begins = begins,
         .ends = ends,
@@ -346,7 +339,7 @@ static struct certificate_wanted *want(struct certificate_search *search,
 {
     struct certificate_wanted *wanted = &search->wanted[search->count++];
 
-    domain->issued_count = 0;
+    domain->stored_count = 0;
     json_object_clear(domain->noted);
     domain->certificate_id = NULL;
     domain->renewal_due = WALL_TIME_NEVER;

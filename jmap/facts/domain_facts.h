@@ -43,10 +43,13 @@ struct lookup_domain {
     const char *certificate_id; /* that one's, NULL where there is none */
     wall_time newest_begin;     /* that one's life, where there is one */
     wall_time newest_expiry;
-    wall_time *issued; /* issue times of all certificates with that set that were read */
-    struct lookup_certificate *stored; /* the same certificates */
-    size_t issued_count;               /* of both */
-    json_t *noted;   /* object: the ids of these certificates, since lists overlap; or NULL */
+    struct lookup_certificate *stored; /* all certificates with that set that were read */
+    size_t stored_count;
+    wall_time *issued; /* when these were issued, then those that are known to have been there */
+    size_t issued_count;
+    size_t spent_count;   /* behind them, when what the server has thrown away was issued */
+    wall_time kept_until; /* until when the CA refuses, by a task that is there no more */
+    json_t *noted;        /* object: the ids of these certificates, since lists overlap; or NULL */
     size_t failures; /* since its last certificate, as far as the gate remembers; see held_facts */
     uint64_t order;  /* the names and the CA, which a refusal is of, as a hash; 0: not renewable */
 

@@ -25,6 +25,9 @@ struct record {
     struct domain_memory domain; /* first: what the tree compares */
     struct record *newer, *older;
     struct setback *setback; /* NULL where its tasks tell of none */
+    struct issue *issues;    /* newest first; NULL where there is none */
+    size_t issue_count;
+    uint64_t ca; /* of the last look at them */
     char provider_id[OBJECT_ID_SIZE];
     wall_time ordered, queued; /* what stands of it in the book; or WALL_TIME_NEVER */
     bool taken;                /* `queued` was given to it, and not only seen */
@@ -67,6 +70,7 @@ struct task_memory *task_memory_create(void)
 static void free_record(void *record)
 {
     free(((struct record *)record)->setback);
+    free(((struct record *)record)->issues);
     free(record);
 }
 
@@ -127,8 +131,39 @@ static void enter(struct task_memory *memory, const struct record *record, wall_
         *at = order;
 }
 
+/* The issues of the account's own CA that are not too far back, in the book or out of it. */
+
+static void strike_issues(struct task_memory *memory, struct record *record)
+{
+    for (size_t i = 0; i < record->issue_count; i++) {
+        wall_time at = record->issues[i].at;
+        if (record->issues[i].booked)
+            strike(memory, record, &at, true);
+        record->issues[i].booked = false;
+    }
+}
+
+static void enter_issues(struct task_memory *memory, struct record *record, wall_time now)
+{
+    wall_time past = wall_time_add(now, -QUEUED_AHEAD_SECONDS);
+
+    for (size_t i = 0; i < record->issue_count; i++) {
+        struct issue *issue = &record->issues[i];
+        bool counts = issue->ca == record->ca && wall_time_before(past, issue->at) &&
+                      !wall_time_before(now, issue->at);
+        wall_time at = issue->booked ? issue->at : WALL_TIME_NEVER;
+
+        if (issue->booked && !counts)
+            strike(memory, record, &at, true);
+        else if (!issue->booked && counts)
+            enter(memory, record, &at, issue->at, true);
+        issue->booked = !wall_time_equal(at, WALL_TIME_NEVER);
+    }
+}
+
 static void drop(struct task_memory *memory, struct record *record)
 {
+    strike_issues(memory, record);
     strike(memory, record, &record->ordered, true);
     strike(memory, record, &record->queued, false);
     tdelete(record, &memory->domains, domain_compare);
@@ -322,7 +357,7 @@ static void keep_setback(struct task_memory *memory, const char *domain_id,
 }
 
 size_t memory_review(struct task_memory *memory, const char *domain_id,
-                     const struct setback_look *look)
+                     const struct setback_look *look, wall_time *kept)
 {
     pthread_mutex_lock(&memory->lock);
     struct record *record = find(memory, domain_id);
@@ -334,13 +369,102 @@ size_t memory_review(struct task_memory *memory, const char *domain_id,
         record->setback = NULL;
     }
     pthread_mutex_unlock(&memory->lock);
+    *kept = setback_kept(&reviewed);
     return reviewed.failures;
+}
+
+void memory_keep_refusal(struct task_memory *memory, const char *domain_id, uint64_t order,
+                         wall_time issued, wall_time until)
+{
+    pthread_mutex_lock(&memory->lock);
+    struct record *record = find(memory, domain_id);
+    struct setback known = record && record->setback ? *record->setback : (struct setback){0};
+    setback_keep(&known, order, issued, until);
+    keep_setback(memory, domain_id, &known);
+    pthread_mutex_unlock(&memory->lock);
+}
+
+/* What stands in the book goes on standing there, unless it is not known any more. */
+static void pass_on_bookings(struct task_memory *memory, struct record *record,
+                             struct issue *reviewed, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        reviewed[i].booked = false;
+    for (size_t i = 0; i < record->issue_count; i++) {
+        struct issue *old = &record->issues[i];
+        wall_time at = old->at;
+        size_t n = 0;
+
+        while (n < count && (reviewed[n].booked || !wall_time_equal(reviewed[n].at, old->at) ||
+                             reviewed[n].ca != old->ca))
+            n++;
+        if (old->booked && n < count)
+            reviewed[n].booked = true;
+        else if (old->booked)
+            strike(memory, record, &at, true);
+        old->booked = false;
+    }
+}
+
+/* With the lock held. Where memory runs out there is room for as many as there were before. */
+static void keep_issues(struct task_memory *memory, struct record *record, struct issue *reviewed,
+                        size_t count)
+{
+    if (count > record->issue_count) {
+        struct issue *grown = realloc(record->issues, count * sizeof *grown);
+        if (grown)
+            record->issues = grown;
+        else
+            count = record->issue_count;
+    }
+    pass_on_bookings(memory, record, reviewed, count);
+    for (size_t i = 0; i < count; i++)
+        record->issues[i] = reviewed[i];
+    record->issue_count = count;
+}
+
+size_t memory_review_issues(struct task_memory *memory, const char *domain_id,
+                            const struct issue_look *look,
+                            struct issue missing[static ISSUE_HISTORY_MAX])
+{
+    struct issue reviewed[ISSUE_HISTORY_MAX];
+    size_t count, found = 0;
+
+    pthread_mutex_lock(&memory->lock);
+    struct record *record = place_of(memory, domain_id);
+    count = record ? record->issue_count : 0;
+    for (size_t i = 0; i < count; i++)
+        reviewed[i] = record->issues[i];
+    count = issue_history_review(reviewed, count, look);
+    if (record) {
+        keep_issues(memory, record, reviewed, count);
+        record->ca = look->ca;
+    }
+    pthread_mutex_unlock(&memory->lock);
+    for (size_t i = 0; i < count; i++) {
+        if (reviewed[i].missing)
+            missing[found++] = reviewed[i];
+    }
+    return found;
+}
+
+void memory_note_run(struct task_memory *memory, const char *domain_id, const char *task_id,
+                     wall_time due)
+{
+    pthread_mutex_lock(&memory->lock);
+    struct record *record = find(memory, domain_id);
+    if (record) {
+        strncpy(record->domain.runs_id, task_id, OBJECT_ID_SIZE - 1);
+        record->domain.runs_at = due;
+    }
+    pthread_mutex_unlock(&memory->lock);
 }
 
 /* Another provider than before; false where none is known. */
 static bool set_provider(struct task_memory *memory, struct record *record, const char *provider_id)
 {
     if (provider_id && strcmp(record->provider_id, provider_id) != 0) {
+        strike_issues(memory, record);
         strike(memory, record, &record->ordered, true);
         strike(memory, record, &record->queued, false);
         memset(record->provider_id, 0, OBJECT_ID_SIZE);
@@ -379,6 +503,7 @@ void memory_note_orders(struct task_memory *memory, const char *domain_id, const
             strike(memory, record, &record->ordered, true);
             enter(memory, record, &record->ordered, ordered, true);
         }
+        enter_issues(memory, record, now);
         set_queued(memory, record, queued, now);
     }
     pthread_mutex_unlock(&memory->lock);

@@ -6,7 +6,7 @@
  * less. Hints only: every one is verified with the server before it counts, but for the last
  * forwarded id, which counts where the server cannot be asked.
  *
- * Shared by all threads; some 270 bytes for each of 131,072 domains, and 50 to 110 for each
+ * Shared by all threads; some 340 bytes for each of 131,072 domains, and 50 to 110 for each
  * of the million certificates that last longest of all that were seen. Beyond that many domains,
  * the one that was of no use for the longest time is forgotten.
  */
@@ -18,6 +18,7 @@
 #include "jmap/wire/object_id.h"
 #include "policy/san_set.h"
 #include "policy/account_limit.h"
+#include "policy/issue_history.h"
 #include "policy/setback.h"
 #include "policy/wall_time.h"
 
@@ -38,7 +39,9 @@ struct domain_memory {
     char search_name[SEARCH_NAME_SIZE]; /* what certificates of the domain are found by; or "" */
     char forwarded_id[OBJECT_ID_SIZE];  /* the last task that this gate had made; or "" */
     wall_time forwarded_at;
-    wall_time unanswered_since; /* when a create went out whose answer is not known; or NEVER */
+    wall_time unanswered_since;   /* when a create went out whose answer is not known; or NEVER */
+    char runs_id[OBJECT_ID_SIZE]; /* the earliest of its live tasks, when last seen; or "" */
+    wall_time runs_at;            /* when that is due */
     wall_time sought_due; /* R, around which its queued renewal was looked for in vain; or 0 */
     char refused_id[OBJECT_ID_SIZE]; /* a task that the CA refused without naming a time; or "" */
     wall_time refused_seen;          /* when the gate first saw that */
@@ -95,15 +98,32 @@ void memory_forget_certificate(struct task_memory *memory, const struct san_set 
 
 /*
  * Reviews a domain's tasks by what is remembered of its refusals and failures (policy/setback.h),
- * and remembers what is to be. How many failures there are, since its last certificate.
+ * and remembers what is to be. How many failures there are, since its last certificate; `kept` is
+ * until when the CA refuses, as setback_kept() says.
  */
 size_t memory_review(struct task_memory *memory, const char *domain_id,
-                     const struct setback_look *look);
+                     const struct setback_look *look, wall_time *kept);
+
+/* See setback_keep(). */
+void memory_keep_refusal(struct task_memory *memory, const char *domain_id, uint64_t order,
+                         wall_time issued, wall_time until);
 
 /*
- * What a look has shown of a domain's orders, for the limit of its provider's account: the time of
- * the last one, and when its earliest task is due; WALL_TIME_NEVER where there is none. Replaces
- * what was noted before.
+ * Reviews when the CA has issued for a domain (policy/issue_history.h), and remembers it; what is
+ * missing in the look is copied. How many these are. Where memory runs out none is remembered.
+ */
+size_t memory_review_issues(struct task_memory *memory, const char *domain_id,
+                            const struct issue_look *look,
+                            struct issue missing[static ISSUE_HISTORY_MAX]);
+
+/* The earliest of a domain's live tasks, or "", and when it is due. */
+void memory_note_run(struct task_memory *memory, const char *domain_id, const char *task_id,
+                     wall_time due);
+
+/*
+ * What a look has shown of a domain's orders, for the limit of its provider's account, beside those
+ * that memory_review_issues() knows: the time of the last one, and when its earliest task is due;
+ * WALL_TIME_NEVER where there is none. Replaces what was noted before.
  */
 void memory_note_orders(struct task_memory *memory, const char *domain_id, const char *provider_id,
                         wall_time ordered, wall_time queued, wall_time now);

@@ -99,9 +99,9 @@ static enum audit_step look_at_some(struct audit *audit)
 
 static struct audit_certificate *all_certificates(const struct lookup_domain *found)
 {
-    struct audit_certificate *all = calloc(found->issued_count + 1, sizeof *all);
+    struct audit_certificate *all = calloc(found->stored_count + 1, sizeof *all);
 
-    for (size_t i = 0; all && i < found->issued_count; i++)
+    for (size_t i = 0; all && i < found->stored_count; i++)
         all[i] = (struct audit_certificate){.begins = found->stored[i].begins,
                                             .ends = found->stored[i].ends,
                                             .renewal_due = found->stored[i].renewal_due};
@@ -121,7 +121,7 @@ static bool judge_by(struct audit *audit, const struct lookup_domain *found,
         .now = now(audit),
         .has_provider = found->renewable,
         .certificates = certificates,
-        .certificate_count = found->issued_count,
+        .certificate_count = found->stored_count,
         .tasks = outlook->tasks,
         .task_count = outlook->task_count,
         .issue_limit = settings->issue_limit,
@@ -162,11 +162,11 @@ static bool list_texts(struct audit *audit)
     size_t count = 0;
 
     for (size_t i = 0; i < audit->count; i++)
-        count += audit->found[i].issued_count;
+        count += audit->found[i].stored_count;
     audit->texts = calloc(count + 1, sizeof *audit->texts);
     for (size_t i = 0; audit->texts && i < audit->count; i++) {
         const struct lookup_domain *domain = &audit->found[i];
-        for (size_t c = 0; c < domain->issued_count; c++)
+        for (size_t c = 0; c < domain->stored_count; c++)
             audit->texts[audit->text_count++] =
                 (struct wanted_text){.domain = domain, .certificate = &domain->stored[c]};
     }

@@ -63,10 +63,15 @@ static enum upkeep_step give_up(struct upkeep *upkeep, const char *error)
 
 /* What creates to come, and the next look at the domain, then need not search for. */
 
-static void note_task(const struct upkeep *upkeep, const char *id)
+/* `due`: WALL_TIME_NEVER where it is what it was. */
+static void note_task(const struct upkeep *upkeep, const char *id, wall_time due)
 {
+    struct task_memory *memory = upkeep->context->memory;
+
     if (upkeep->context->remembers)
-        memory_note_task(upkeep->context->memory, upkeep->domain->id, id);
+        memory_note_task(memory, upkeep->domain->id, id);
+    if (upkeep->context->remembers && !wall_time_equal(due, WALL_TIME_NEVER))
+        memory_note_run(memory, upkeep->domain->id, id, due);
 }
 
 /* What was seen, and what is about to be left of its tasks: one. */
@@ -94,6 +99,8 @@ void upkeep_note_found(const struct sweep_context *context, const struct lookup_
                        const struct outlook *outlook)
 {
     note_sighting(context, found, outlook);
+    if (wall_time_before(context->now(context->user), outlook->held.refused))
+        lookup_keep_refusal(context->memory, found, outlook->held.refused);
     /* By one certificate alone the next look would not see that the CA has had enough. */
     if (!wall_time_equal(outlook->held.until, WALL_TIME_NEVER))
         lookup_forget_certificate(context->memory, found);
@@ -221,7 +228,7 @@ static void collapsed(void *user, const struct queue_change *change)
     struct upkeep *upkeep = user;
 
     if (change->survivor)
-        note_task(upkeep, change->survivor);
+        note_task(upkeep, change->survivor, change->due);
     upkeep->context->changed(upkeep->context->user, change);
 }
 
@@ -291,7 +298,7 @@ static void note_made(const struct upkeep *upkeep, const char *id)
     struct sighting_texts texts;
     struct sighting sighting;
 
-    note_task(upkeep, id);
+    note_task(upkeep, id, upkeep->outlook.plan.due);
     if (!sightings || !sightings_find(sightings, upkeep->found.id, &sighting, &texts))
         return;
     sighting_set_task(&sighting, id, upkeep->outlook.plan.due);

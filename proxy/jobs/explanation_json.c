@@ -62,7 +62,7 @@ static json_t *certificate_json(const struct lookup_domain *found)
     return json_pack("{s:o,s:o,s:o,s:o,s:I}", "id", text_json(found->certificate_id), "issued",
                      time_json(found->newest_begin), "expires", time_json(found->newest_expiry),
                      "renewal_due", time_json(found->renewal_due), "read",
-                     (json_int_t)found->issued_count);
+                     (json_int_t)found->stored_count);
 }
 
 static json_t *task_json(const struct renewal_task *task, const struct decision_facts *facts)

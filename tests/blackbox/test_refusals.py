@@ -385,3 +385,122 @@ def test_a_failure_behind_many_others_counts(standin, gate):
         gate.renew()
         standin.run()
     assert standin.counters()["orders"] == 1
+
+
+# What the CA has issued counts after it is gone.
+
+def destroy_certificates(gate):
+    (_, found), = gate.call(["x:Certificate/query", {}])
+    (_, answer), = gate.call(["x:Certificate/set", {"destroy": found["ids"]}])
+    assert "notDestroyed" not in answer
+    return found["ids"]
+
+
+def in_one_request(gate):
+    (_, found), = gate.call(["x:Certificate/query", {}])
+    gate.call(["x:Certificate/set", {"destroy": found["ids"]}],
+              ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "b"}}}])
+
+
+def create_first(gate):
+    (_, found), = gate.call(["x:Certificate/query", {}])
+    gate.call(["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "b"}}}],
+              ["x:Certificate/set", {"destroy": found["ids"]}])
+
+
+def one_by_one(gate):
+    destroy_certificates(gate)
+    gate.renew()
+
+
+@pytest.mark.parametrize("again", [in_one_request, create_first, one_by_one])
+@pytest.mark.parametrize("account", ["off", "300/3h"])
+def test_a_destroyed_certificate_counts_on(standin, again, account):
+    standin.put_state(**state(ca={"limit": "off"}))
+    with Gate(standin.port, ISSUE_LIMIT="3/168h", ACCOUNT_LIMIT=account) as gate:
+        gate.renew()
+        standin.run()
+        for _ in range(4):
+            standin.clock(advance=60)
+            again(gate)
+            standin.run()
+        assert standin.counters()["orders"] == 3
+        waiting, = live_tasks(standin)
+        wait = parse(waiting["status"]["due"]) - now_of(standin)
+        assert abs(wait - 56 * HOUR) < 2 * HOUR
+        last = gate.decisions(5)[-1]
+        assert last["row"] == 6 and "CA would refuse" in last["why"]
+
+
+def test_a_task_that_someone_has_removed_is_no_order(standin):
+    """What is taken away before it runs has issued nothing."""
+    standin.put_state(**state(ca={"limit": "off"}))
+    with Gate(standin.port, ISSUE_LIMIT="2/168h") as gate:
+        for _ in range(5):
+            task = gate.renew()
+            changed = standin.state()
+            changed["tasks"] = []
+            standin.put_state(**{**changed, "frozen": False})
+        assert gate.renew() != task
+        waiting, = live_tasks(standin)
+        assert is_due_in(standin, waiting, datetime.timedelta(0))
+
+
+def test_destroyed_certificates_count_for_the_account(standin):
+    standin.put_state(**state(ca={"limit": "off"}, domains=[domain(), domain("c", "example.net")]))
+    with Gate(standin.port, ISSUE_LIMIT="off", ACCOUNT_LIMIT="3/3h") as gate:
+        gate.renew()
+        standin.run()
+        for _ in range(2):
+            standin.clock(advance=60)
+            in_one_request(gate)
+            standin.run()
+        assert standin.counters()["orders"] == 3
+        gate.renew("c")
+    waiting, = [each for each in live_tasks(standin) if each["domainId"] == "c"]
+    assert parse(waiting["status"]["due"]) - now_of(standin) > datetime.timedelta(seconds=30)
+
+
+# A refusal outlives the task that told of it.
+
+def test_a_refusal_whose_task_the_request_destroys_is_kept(standin, gate):
+    standin.put_state(**state(ca={"refuse": True, "refuse_seconds": 604800}))
+    task = gate.renew()
+    standin.run()
+    assert gate.renew() == task
+    for _ in range(4):
+        (_, answer), = gate.call(["x:Task/set", {
+            "create": {"k": {"@type": "AcmeRenewal", "domainId": "b"}}, "destroy": [task]}])
+        task = answer["created"]["k"]["id"]
+        for _ in range(2):
+            assert gate.renew() == task or standin.version == "v0.16.5"
+        task, = {each["id"] for each in live_tasks(standin)}
+        standin.run()
+        waiting, = live_tasks(standin)
+        assert is_due_in(standin, waiting, 7 * DAY)
+    assert standin.counters()["orders"] == 1
+
+
+def test_who_takes_the_waiting_task_away_ends_it(standin, gate):
+    standin.put_state(**state(ca={"refuse": True, "refuse_seconds": 604800}))
+    task = gate.renew()
+    standin.run()
+    assert gate.renew() == task
+    (_, answer), = gate.call(["x:Task/set", {"destroy": [task]}])
+    if "notDestroyed" in answer:
+        return  # v0.16.5 destroys none
+    assert gate.renew() != task
+    waiting, = live_tasks(standin)
+    assert is_due_in(standin, waiting, datetime.timedelta(0))
+
+
+def test_a_stuck_task_leaves_its_refusal(standin):
+    old = retry(stamp(NOW - datetime.timedelta(hours=5)), "Rate limited. Retry after some time")
+    standin.put_state(**state(tasks=[old]))
+    with Gate(standin.port, BLIND_HOLD="6h") as gate:
+        task = gate.renew()
+        assert task != old["id"]
+        for _ in range(3):
+            assert gate.renew() == task
+        waiting, = live_tasks(standin)
+        assert is_due_in(standin, waiting, 6 * HOUR)

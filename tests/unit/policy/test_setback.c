@@ -140,9 +140,52 @@ static void a_certificate_ends_the_count(void **state)
     assert_int_equal(known.failures, 1);
 }
 
+static void what_is_kept_ends_with_the_task_that_waits_for_it(void **state)
+{
+    (void)state;
+    struct setback known = {0};
+    struct renewal_task waits = PENDING("b", 7 * DAY), failed = FAILED("f", -DAY, DNS_ERROR);
+    const wall_time until = AT(7 * DAY), none = NEVER;
+
+    setback_keep(&known, 1, WALL_TIME_NEVER, until);
+    for (size_t again = 0; again < 2; again++) {
+        assert_true(look(&known, 1, 1, &waits, 1));
+        assert_int_equal(setback_kept(&known).seconds, until.seconds);
+    }
+    /* Not for other names, and still for these. */
+    look(&known, 2, 2, &waits, 1);
+    assert_int_equal(setback_kept(&known).seconds, none.seconds);
+    look(&known, 1, 1, &waits, 1);
+    assert_int_equal(setback_kept(&known).seconds, until.seconds);
+
+    look(&known, 1, 1, &failed, 1);
+    assert_int_equal(setback_kept(&known).seconds, none.seconds);
+    look(&known, 1, 1, &waits, 1);
+    assert_int_equal(setback_kept(&known).seconds, none.seconds);
+    assert_false(look(&known, 1, 1, &waits, 1));
+}
+
+static void what_is_kept_ends_with_the_next_certificate(void **state)
+{
+    (void)state;
+    struct setback known = {0};
+    struct renewal_task waits = PENDING("b", 7 * DAY);
+    struct setback_look seen = {
+        .order = 1, .setup = 1, .tasks = &waits, .task_count = 1, .issued = AT(-DAY)};
+
+    setback_keep(&known, 1, seen.issued, (wall_time){NOW + DAY});
+    setback_review(&known, &seen);
+    assert_int_equal(setback_kept(&known).seconds, NOW + DAY);
+    seen.issued = (wall_time){NOW - HOUR};
+    assert_false(setback_review(&known, &seen));
+    assert_int_equal(setback_kept(&known).seconds, INT64_MIN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_kept_ends_with_the_task_that_waits_for_it),
+        cmocka_unit_test(what_is_kept_ends_with_the_next_certificate),
         cmocka_unit_test(a_refusal_is_of_the_order_that_it_was_first_seen_with),
         cmocka_unit_test(a_refusal_that_was_never_seen_counts),
         cmocka_unit_test(another_setup_does_not_end_a_refusal),

@@ -324,9 +324,85 @@ static void without_memory_nothing_is_remembered_of_a_new_domain(void **state)
     task_memory_destroy(memory);
 }
 
+static size_t review_issue(struct task_memory *memory, const char *domain, int64_t at,
+                           struct issue *missing)
+{
+    const struct issue seen = {.at = {at}, .order = 1, .ca = 1, .kind = ISSUE_STORED};
+
+    return memory_review_issues(
+        memory, domain,
+        &(struct issue_look){
+            .now = {1000000}, .order = 1, .ca = 1, .seen = &seen, .seen_count = at != 0},
+        missing);
+}
+
+static void what_was_issued_is_told_when_it_is_gone(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+    struct issue missing[ISSUE_HISTORY_MAX];
+
+    assert_int_equal(review_issue(memory, "b", 900000, missing), 0);
+    assert_int_equal(review_issue(memory, "b", 900001, missing), 1);
+    assert_int_equal(missing[0].at.seconds, 900000);
+    assert_int_equal(review_issue(memory, "c", 0, missing), 0);
+    assert_int_equal(review_issue(memory, "b", 0, missing), 2);
+    memory_forget(memory, "b");
+    assert_int_equal(review_issue(memory, "b", 0, missing), 0);
+    task_memory_destroy(memory);
+}
+
+/* Three orders of one domain count three times, and once as often as they are seen. */
+static void what_was_issued_counts_for_the_account(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+    struct issue missing[ISSUE_HISTORY_MAX];
+    const struct issue_limit limit = {.burst = 4, .window_seconds = 4000};
+    const wall_time now = {1000000};
+
+    for (int again = 0; again < 2; again++) {
+        for (int64_t i = 0; i < 3; i++) {
+            review_issue(memory, "b", now.seconds - i, missing);
+            memory_note_orders(memory, "b", "p", WALL_TIME_NEVER, WALL_TIME_NEVER, now);
+        }
+    }
+    assert_int_equal(memory_take_time(memory, "c", "p", limit, now, now).seconds, now.seconds);
+    assert_int_equal(memory_take_time(memory, "d", "p", limit, now, now).seconds,
+                     now.seconds + 998);
+    memory_forget(memory, "b");
+    assert_int_equal(memory_take_time(memory, "e", "p", limit, now, now).seconds, now.seconds);
+    task_memory_destroy(memory);
+}
+
+static void without_memory_as_many_issues_stay_as_there_were(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+    struct issue missing[ISSUE_HISTORY_MAX];
+
+    left = 0;
+    for_good = true;
+    assert_int_equal(review_issue(memory, "b", 900000, missing), 0);
+    left = INT_MAX;
+    assert_int_equal(review_issue(memory, "b", 900000, missing), 0);
+    left = 0;
+    assert_int_equal(review_issue(memory, "b", 900001, missing), 1);
+    memory_keep_refusal(memory, "b", 1, WALL_TIME_NEVER, (wall_time){2000000});
+    left = INT_MAX;
+    for_good = false;
+    /* The newest of them. */
+    assert_int_equal(review_issue(memory, "b", 0, missing), 1);
+    assert_int_equal(missing[0].at.seconds, 900001);
+    task_memory_destroy(memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_issued_is_told_when_it_is_gone),
+        cmocka_unit_test(what_was_issued_counts_for_the_account),
+        cmocka_unit_test(without_memory_as_many_issues_stay_as_there_were),
         cmocka_unit_test(an_empty_index_finds_nothing),
         cmocka_unit_test(of_two_with_the_same_names_the_later_ending_stays),
         cmocka_unit_test(of_one_that_was_seen_twice_what_was_seen_last_counts),
