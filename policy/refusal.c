@@ -1,9 +1,13 @@
 #include "policy/refusal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define ISSUE_BURST_MAX 1000
 #define ISSUE_WINDOW_MAX (INT64_C(366) * 86400)
+/* Of more than twice the greatest burst the oldest make no difference: the bucket was empty since.
+ */
+#define ISSUES_MAX ((size_t)2 * ISSUE_BURST_MAX)
 #define ISSUE_AGE_MAX INT64_C(1000000000000)
 
 /* Reads at least one digit; a number too large is INT64_MAX. NULL where there is no digit. */
@@ -171,25 +175,32 @@ static int64_t issue_age(wall_time issued, wall_time now)
     return age < ISSUE_AGE_MAX ? (int64_t)age : ISSUE_AGE_MAX;
 }
 
-/*
- * The greatest age below `limit`, and how many issues have it: 0 where none is left. To walk the
- * list once for each age needs no sorted copy, and a set has a handful of certificates, as the CA
- * limits them and the server drops them when they expire.
- */
-static size_t next_oldest(const struct issue_times *issued, wall_time now, int64_t limit,
-                          int64_t *oldest)
+static int age_order(const void *a, const void *b)
 {
-    size_t found = 0;
+    const int64_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+/* Ascending, the newest ISSUES_MAX at most; how many. Each issue is looked at once. */
+static size_t newest_ages(const struct issue_times *issued, wall_time now,
+                          int64_t ages[static 2 * ISSUES_MAX])
+{
+    size_t count = 0;
 
     for (size_t i = 0; i < issued->count; i++) {
         int64_t age = issue_age(issued->at(issued->user, i), now);
 
-        if (age >= limit || (found > 0 && age < *oldest))
+        if (age == ISSUE_AGE_MAX)
             continue;
-        found = found > 0 && age == *oldest ? found + 1 : 1;
-        *oldest = age;
+        ages[count++] = age;
+        if (count < 2 * ISSUES_MAX)
+            continue;
+        qsort(ages, count, sizeof *ages, age_order);
+        count = ISSUES_MAX;
     }
-    return found;
+    qsort(ages, count, sizeof *ages, age_order);
+    return count < ISSUES_MAX ? count : ISSUES_MAX;
 }
 
 /*
@@ -215,13 +226,10 @@ wall_time issue_limit_next_of(struct issue_limit limit, const struct issue_times
 
     int64_t burst = limit.burst, interval = limit.window_seconds;
     int64_t full = -(ISSUE_AGE_MAX + 1) * burst;
-    int64_t age = ISSUE_AGE_MAX + 1;
-    size_t same_age;
+    int64_t ages[2 * ISSUES_MAX];
 
-    while ((same_age = next_oldest(issued, now, age, &age)) > 0) {
-        for (size_t i = 0; i < same_age; i++)
-            full = take_token(full, -age * burst, limit);
-    }
+    for (size_t i = newest_ages(issued, now, ages); i > 0; i--)
+        full = take_token(full, -ages[i - 1] * burst, limit);
 
     /* The first token is back when all others of the burst are still missing. */
     int64_t wait = full - (burst - 1) * interval;

@@ -334,6 +334,25 @@ static void follows_a_client_that_waits_each_time(void **state)
     }
 }
 
+/* A hundred thousand, in an order that is none. */
+static wall_time scattered(const void *user, size_t i)
+{
+    ++*(size_t *)user;
+    return (wall_time){NOW - (int64_t)(i * 7919 % 100000) * 3600};
+}
+
+static void looks_at_each_of_many_once(void **state)
+{
+    (void)state;
+    size_t looks = 0;
+    const struct issue_times times = {.at = scattered, .user = &looks, .count = 100000};
+    const struct issue_limit limit = {5, 168 * HOUR};
+
+    /* One an hour: the bucket has owed all that it can, and the last one was taken now. */
+    assert_int_equal(issue_limit_next_of(limit, &times, (wall_time){NOW}).seconds, NOW + TOKEN);
+    assert_int_equal(looks, 100000);
+}
+
 static void knows_what_only_says_not_due(void **state)
 {
     (void)state;
@@ -372,6 +391,7 @@ int main(void)
         cmocka_unit_test(replays_the_bucket),
         cmocka_unit_test(replays_extreme_times),
         cmocka_unit_test(follows_a_client_that_waits_each_time),
+        cmocka_unit_test(looks_at_each_of_many_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
