@@ -39,20 +39,20 @@ struct audit {
     size_t text_count, text_first, text_last; /* those of this request: [first, last) */
 
     enum stage stage;
-    enum audit_step step;
+    enum machine_step step;
     const char *error;
 };
 
-static enum audit_step enter(struct audit *audit, enum stage stage, enum audit_step step)
+static enum machine_step enter(struct audit *audit, enum stage stage, enum machine_step step)
 {
     audit->stage = stage;
     return audit->step = step;
 }
 
-static enum audit_step end(struct audit *audit, const char *error)
+static enum machine_step end(struct audit *audit, const char *error)
 {
     audit->error = error;
-    return enter(audit, STAGE_END, AUDIT_DONE);
+    return enter(audit, STAGE_END, MACHINE_DONE);
 }
 
 static wall_time now(const struct audit *audit)
@@ -71,7 +71,7 @@ static void forget_some(struct audit *audit)
     audit->text_count = audit->text_first = audit->text_last = 0;
 }
 
-static enum audit_step look_at_some(struct audit *audit)
+static enum machine_step look_at_some(struct audit *audit)
 {
     forget_some(audit);
     audit->count = 0;
@@ -92,7 +92,7 @@ static enum audit_step look_at_some(struct audit *audit)
     if (!audit->lookup)
         return end(audit, "out of memory");
     lookup_spare_tasks(audit->lookup);
-    return enter(audit, STAGE_LOOKUP, AUDIT_SEND);
+    return enter(audit, STAGE_LOOKUP, MACHINE_SEND);
 }
 
 /* One domain. */
@@ -173,7 +173,7 @@ static bool list_texts(struct audit *audit)
     return audit->texts != NULL;
 }
 
-static enum audit_step ask_texts(struct audit *audit)
+static enum machine_step ask_texts(struct audit *audit)
 {
     json_t *ids = json_array();
     bool listed = ids != NULL;
@@ -192,7 +192,7 @@ static enum audit_step ask_texts(struct audit *audit)
     audit->request.incomplete |= !listed;
     own_request_add(&audit->request, "x:Certificate/get",
                     json_pack("{s:o, s:[s]}", "ids", ids, "properties", "certificate"), "g");
-    return own_request_finish(&audit->request) ? enter(audit, STAGE_TEXTS, AUDIT_SEND)
+    return own_request_finish(&audit->request) ? enter(audit, STAGE_TEXTS, MACHINE_SEND)
                                                : end(audit, "out of memory");
 }
 
@@ -210,8 +210,8 @@ static const char *text_of(const json_t *list, const char *id)
     return NULL;
 }
 
-static enum audit_step feed_texts(struct audit *audit, unsigned status, const char *body,
-                                  size_t len)
+static enum machine_step feed_texts(struct audit *audit, unsigned status, const char *body,
+                                    size_t len)
 {
     const char *error = own_request_read(&audit->request, status, body, len);
     const json_t *list = json_object_get(own_request_answer(&audit->request, "g"), "list");
@@ -230,7 +230,7 @@ static enum audit_step feed_texts(struct audit *audit, unsigned status, const ch
 
 /* Answers. */
 
-static enum audit_step judge_some(struct audit *audit)
+static enum machine_step judge_some(struct audit *audit)
 {
     for (size_t i = 0; i < audit->count; i++) {
         audit->judged++;
@@ -242,13 +242,13 @@ static enum audit_step judge_some(struct audit *audit)
     return list_texts(audit) ? ask_texts(audit) : end(audit, "out of memory");
 }
 
-static enum audit_step feed_lookup(struct audit *audit, unsigned status, const char *body,
-                                   size_t len)
+static enum machine_step feed_lookup(struct audit *audit, unsigned status, const char *body,
+                                     size_t len)
 {
     switch (lookup_feed(audit->lookup, status, body, len)) {
     case LOOKUP_SEND_API:
     case LOOKUP_SEND_SESSION:
-        return enter(audit, STAGE_LOOKUP, AUDIT_SEND);
+        return enter(audit, STAGE_LOOKUP, MACHINE_SEND);
     case LOOKUP_DONE:
         return judge_some(audit);
     case LOOKUP_FORBIDDEN:
@@ -259,13 +259,14 @@ static enum audit_step feed_lookup(struct audit *audit, unsigned status, const c
     return end(audit, status == 0 ? "the server did not answer" : lookup_error(audit->lookup));
 }
 
-static enum audit_step feed_list(struct audit *audit, unsigned status, const char *body, size_t len)
+static enum machine_step feed_list(struct audit *audit, unsigned status, const char *body,
+                                   size_t len)
 {
     inventory_feed(&audit->inventory, status, body, len);
     if (audit->inventory.error)
         return end(audit, audit->inventory.error);
     if (inventory_body(&audit->inventory, &len))
-        return enter(audit, STAGE_LIST, AUDIT_SEND);
+        return enter(audit, STAGE_LIST, MACHINE_SEND);
     if (!pace_open(&audit->pace, &audit->inventory, audit->context->settings->account_limit,
                    now(audit)))
         return end(audit, "out of memory");
@@ -289,7 +290,7 @@ struct audit *audit_create(const struct audit_context *context)
         audit_destroy(audit);
         return NULL;
     }
-    enter(audit, STAGE_LIST, AUDIT_SEND);
+    enter(audit, STAGE_LIST, MACHINE_SEND);
     return audit;
 }
 
@@ -304,11 +305,6 @@ void audit_destroy(struct audit *audit)
     free(audit);
 }
 
-enum audit_step audit_step(const struct audit *audit)
-{
-    return audit->step;
-}
-
 struct audit_progress audit_progress(const struct audit *audit)
 {
     return (struct audit_progress){.tasks = audit->inventory.task_count,
@@ -317,9 +313,15 @@ struct audit_progress audit_progress(const struct audit *audit)
                                    .judged = audit->judged};
 }
 
-struct own_request_order audit_order(const struct audit *audit)
+static enum machine_step audit_step(const void *self)
 {
-    struct own_request_order order = {.body = audit->request.body, .len = audit->request.len};
+    return ((const struct audit *)self)->step;
+}
+
+static struct machine_order audit_order(const void *self)
+{
+    const struct audit *audit = self;
+    struct machine_order order = {.body = audit->request.body, .len = audit->request.len};
 
     if (audit->stage == STAGE_LIST) {
         order.body = inventory_body(&audit->inventory, &order.len);
@@ -330,20 +332,26 @@ struct own_request_order audit_order(const struct audit *audit)
     return order;
 }
 
-enum audit_step audit_feed(struct audit *audit, unsigned status, const char *body, size_t len)
+static void audit_feed(void *self, unsigned status, const char *body, size_t len)
 {
+    struct audit *audit = self;
+
     switch (audit->stage) {
     case STAGE_LIST:
-        return feed_list(audit, status, body, len);
+        feed_list(audit, status, body, len);
+        break;
     case STAGE_LOOKUP:
-        return feed_lookup(audit, status, body, len);
+        feed_lookup(audit, status, body, len);
+        break;
     case STAGE_TEXTS:
-        return feed_texts(audit, status, body, len);
+        feed_texts(audit, status, body, len);
+        break;
     case STAGE_END:
         break;
     }
-    return audit->step;
 }
+
+const struct machine audit_machine = {.step = audit_step, .order = audit_order, .feed = audit_feed};
 
 const char *audit_error(const struct audit *audit)
 {

@@ -16,16 +16,11 @@
 #include <stddef.h>
 
 #include "jmap/facts/lookup.h"
-#include "jmap/wire/own_request.h"
+#include "jmap/wire/machine.h"
 #include "policy/audit.h"
 #include "policy/hold_settings.h"
 
 struct audit;
-
-enum audit_step {
-    AUDIT_SEND, /* audit_order(), then audit_feed() */
-    AUDIT_DONE,
-};
 
 /* All of it is borrowed during the call only. */
 struct audit_domain {
@@ -65,15 +60,9 @@ struct audit *audit_create(const struct audit_context *context);
 /* In any state. NULL is allowed. */
 void audit_destroy(struct audit *audit);
 
-enum audit_step audit_step(const struct audit *audit);
+extern const struct machine audit_machine;
 
 struct audit_progress audit_progress(const struct audit *audit);
-
-/* AUDIT_SEND only; valid until the next feed. */
-struct own_request_order audit_order(const struct audit *audit);
-
-/* A response, whole; status 0 where none came. */
-enum audit_step audit_feed(struct audit *audit, unsigned status, const char *body, size_t len);
 
 /* Why it ended before its end, in words; NULL where it did not. Static. */
 const char *audit_error(const struct audit *audit);

@@ -6,6 +6,7 @@
 
 #include "jmap/facts/judgement.h"
 #include "jmap/facts/lookup.h"
+#include "jmap/wire/own_request.h"
 #include "policy/no_op_id.h"
 
 struct explain {
@@ -16,7 +17,7 @@ struct explain {
     struct lookup_domain found;
     struct domain_memory known;
     struct explanation result;
-    enum explain_step step;
+    enum machine_step step;
     const char *error;
 };
 
@@ -28,7 +29,7 @@ static wall_time now(const struct explain *explain)
 static void end(struct explain *explain, const char *error)
 {
     explain->error = error;
-    explain->step = EXPLAIN_DONE;
+    explain->step = MACHINE_DONE;
 }
 
 static void ask_for_domain(struct explain *explain)
@@ -157,14 +158,15 @@ void explain_destroy(struct explain *explain)
     free(explain);
 }
 
-enum explain_step explain_step(const struct explain *explain)
+static enum machine_step explain_step(const void *self)
 {
-    return explain->step;
+    return ((const struct explain *)self)->step;
 }
 
-struct own_request_order explain_order(const struct explain *explain)
+static struct machine_order explain_order(const void *self)
 {
-    struct own_request_order order = {.body = explain->request.body, .len = explain->request.len};
+    const struct explain *explain = self;
+    struct machine_order order = {.body = explain->request.body, .len = explain->request.len};
 
     if (explain->lookup) {
         order.is_session = lookup_state(explain->lookup) == LOOKUP_SEND_SESSION;
@@ -173,17 +175,22 @@ struct own_request_order explain_order(const struct explain *explain)
     return order;
 }
 
-void explain_feed(struct explain *explain, unsigned status, const char *body, size_t len)
+static void explain_feed(void *self, unsigned status, const char *body, size_t len)
 {
+    struct explain *explain = self;
+
     if (explain->lookup)
         feed_lookup(explain, status, body, len);
     else
         feed_domain(explain, status, body, len);
 }
 
+const struct machine explain_machine = {
+    .step = explain_step, .order = explain_order, .feed = explain_feed};
+
 const struct explanation *explain_result(const struct explain *explain)
 {
-    return explain->step == EXPLAIN_DONE && !explain->error ? &explain->result : NULL;
+    return explain->step == MACHINE_DONE && !explain->error ? &explain->result : NULL;
 }
 
 const char *explain_error(const struct explain *explain)

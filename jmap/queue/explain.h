@@ -12,18 +12,13 @@
 
 #include "jmap/facts/domain_facts.h"
 #include "jmap/facts/memory.h"
+#include "jmap/wire/machine.h"
 #include "jmap/wire/object_id.h"
-#include "jmap/wire/own_request.h"
 #include "policy/decide.h"
 #include "policy/held.h"
 #include "policy/hold_settings.h"
 
 struct explain;
-
-enum explain_step {
-    EXPLAIN_SEND, /* explain_order(), then explain_feed() */
-    EXPLAIN_DONE,
-};
 
 /* Borrowed from the machine, for as long as it lives. */
 struct explanation {
@@ -55,15 +50,10 @@ struct explain *explain_create(const struct explain_context *context);
 /* In any state. NULL is allowed. */
 void explain_destroy(struct explain *explain);
 
-enum explain_step explain_step(const struct explain *explain);
+extern const struct machine explain_machine;
 
-/* EXPLAIN_SEND only; valid until the next feed. */
-struct own_request_order explain_order(const struct explain *explain);
-
-/* A response, whole; status 0 where none came. */
-void explain_feed(struct explain *explain, unsigned status, const char *body, size_t len);
-
-/* EXPLAIN_DONE: what there is to tell; NULL where there is nothing, and explain_error() says why.
+/* Once it is done: what there is to tell; NULL where there is nothing, and explain_error() says
+ * why.
  */
 const struct explanation *explain_result(const struct explain *explain);
 const char *explain_error(const struct explain *explain);

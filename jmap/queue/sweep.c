@@ -44,23 +44,23 @@ struct sweep {
     size_t cleared, clearing; /* tasks of the inventory that were gone through */
 
     enum stage stage;
-    enum sweep_step step;
+    enum machine_step step;
     const char *error;
 };
 
-static enum sweep_step look_over(struct sweep *sweep);
-static enum sweep_step change_one(struct sweep *sweep);
+static enum machine_step look_over(struct sweep *sweep);
+static enum machine_step change_one(struct sweep *sweep);
 
-static enum sweep_step enter(struct sweep *sweep, enum stage stage, enum sweep_step step)
+static enum machine_step enter(struct sweep *sweep, enum stage stage, enum machine_step step)
 {
     sweep->stage = stage;
     return sweep->step = step;
 }
 
-static enum sweep_step end(struct sweep *sweep, const char *error)
+static enum machine_step end(struct sweep *sweep, const char *error)
 {
     sweep->error = error;
-    return enter(sweep, STAGE_END, SWEEP_DONE);
+    return enter(sweep, STAGE_END, MACHINE_DONE);
 }
 
 static wall_time now(const struct sweep *sweep)
@@ -109,8 +109,8 @@ static void keep_place(struct sweep *sweep, const char *after, size_t at_a_time)
 
 /* What is passed over. */
 
-static enum sweep_step give_up(struct sweep *sweep, const struct inventory_domain *domain,
-                               const char *error)
+static enum machine_step give_up(struct sweep *sweep, const struct inventory_domain *domain,
+                                 const char *error)
 {
     keep_place(sweep, domain->id, 0);
     return end(sweep, error);
@@ -152,7 +152,7 @@ static void tell_all_cleared(struct sweep *sweep)
     }
 }
 
-static enum sweep_step clear(struct sweep *sweep)
+static enum machine_step clear(struct sweep *sweep)
 {
     json_t *ids = json_array();
 
@@ -169,12 +169,12 @@ static enum sweep_step clear(struct sweep *sweep)
     own_request_add(&sweep->request, "x:Task/set", json_pack("{s:o}", "destroy", ids), "c");
     if (!own_request_finish(&sweep->request))
         return end(sweep, "out of memory");
-    return any ? enter(sweep, STAGE_CLEAR, SWEEP_SEND) : end(sweep, NULL);
+    return any ? enter(sweep, STAGE_CLEAR, MACHINE_SEND) : end(sweep, NULL);
 }
 
 /* Where the server does not destroy tasks (v0.16.5), they stay. */
-static enum sweep_step feed_clear(struct sweep *sweep, unsigned status, const char *body,
-                                  size_t len)
+static enum machine_step feed_clear(struct sweep *sweep, unsigned status, const char *body,
+                                    size_t len)
 {
     const char *error = own_request_read(&sweep->request, status, body, len);
     const json_t *set = own_request_answer(&sweep->request, "c");
@@ -194,22 +194,22 @@ static enum sweep_step feed_clear(struct sweep *sweep, unsigned status, const ch
 
 /* From domain to domain. */
 
-static enum sweep_step next(struct sweep *sweep)
+static enum machine_step next(struct sweep *sweep)
 {
     sweep->at++;
     return change_one(sweep);
 }
 
 /* What became of the one at hand, with an answer of that status. */
-static enum sweep_step after_upkeep(struct sweep *sweep, enum upkeep_step step, unsigned status)
+static enum machine_step after_upkeep(struct sweep *sweep, enum upkeep_step step, unsigned status)
 {
     const struct upkeep *upkeep = &sweep->upkeep;
 
     switch (step) {
     case UPKEEP_SEND:
-        return enter(sweep, STAGE_UPKEEP, SWEEP_SEND);
+        return enter(sweep, STAGE_UPKEEP, MACHINE_SEND);
     case UPKEEP_WAIT:
-        return enter(sweep, STAGE_UPKEEP, SWEEP_WAIT);
+        return enter(sweep, STAGE_UPKEEP, MACHINE_WAIT);
     case UPKEEP_INTERRUPTED:
         /* Creates are not to wait until the server has time: it is looked over again, then. */
         sweep->next = place_of(sweep, upkeep->domain);
@@ -224,7 +224,7 @@ static enum sweep_step after_upkeep(struct sweep *sweep, enum upkeep_step step, 
     return next(sweep);
 }
 
-static enum sweep_step change_one(struct sweep *sweep)
+static enum machine_step change_one(struct sweep *sweep)
 {
     if (sweep->at == sweep->count)
         return look_over(sweep);
@@ -234,12 +234,12 @@ static enum sweep_step change_one(struct sweep *sweep)
                         200);
 }
 
-enum sweep_step sweep_woken(struct sweep *sweep)
+enum machine_step sweep_woken(struct sweep *sweep)
 {
     return after_upkeep(sweep, upkeep_woken(&sweep->upkeep), 200);
 }
 
-static enum sweep_step finish(struct sweep *sweep)
+static enum machine_step finish(struct sweep *sweep)
 {
     keep_place(sweep, "", 0);
     if (!sweep->context->dry_run)
@@ -269,7 +269,7 @@ static void choose_some(struct sweep *sweep)
  * Many at a time and in no flight, so that no create waits. Nothing is changed by it: it only shows
  * which domains are to be looked at again, alone.
  */
-static enum sweep_step look_over(struct sweep *sweep)
+static enum machine_step look_over(struct sweep *sweep)
 {
     choose_some(sweep);
     if (sweep->count == 0)
@@ -279,7 +279,7 @@ static enum sweep_step look_over(struct sweep *sweep)
     if (!sweep->lookup)
         return end(sweep, "out of memory");
     lookup_spare_tasks(sweep->lookup);
-    return enter(sweep, STAGE_OVERVIEW, SWEEP_SEND);
+    return enter(sweep, STAGE_OVERVIEW, MACHINE_SEND);
 }
 
 static void forget_overview(struct sweep *sweep)
@@ -309,7 +309,7 @@ static bool look_at(struct sweep *sweep, size_t i, wall_time *not_before, bool *
     return placed;
 }
 
-static enum sweep_step change_some(struct sweep *sweep)
+static enum machine_step change_some(struct sweep *sweep)
 {
     size_t kept = 0;
     bool fine = true, changes;
@@ -335,7 +335,7 @@ static enum sweep_step change_some(struct sweep *sweep)
 
 /* Without any answer it may be the look itself that the server does not survive: the next sweep
  * looks at fewer. */
-static enum sweep_step give_up_overview(struct sweep *sweep, const char *error)
+static enum machine_step give_up_overview(struct sweep *sweep, const char *error)
 {
     if (sweep->count == 1)
         return give_up(sweep, sweep->listed[0], error);
@@ -345,8 +345,8 @@ static enum sweep_step give_up_overview(struct sweep *sweep, const char *error)
 }
 
 /* Something is wrong with one of them, or with the server: halved, until it is one. */
-static enum sweep_step overview_failed(struct sweep *sweep, enum lookup_state state,
-                                       unsigned status)
+static enum machine_step overview_failed(struct sweep *sweep, enum lookup_state state,
+                                         unsigned status)
 {
     const char *error = lookup_error(sweep->lookup);
 
@@ -364,23 +364,24 @@ static enum sweep_step overview_failed(struct sweep *sweep, enum lookup_state st
     return look_over(sweep);
 }
 
-static enum sweep_step feed_overview(struct sweep *sweep, unsigned status, const char *body,
-                                     size_t len)
+static enum machine_step feed_overview(struct sweep *sweep, unsigned status, const char *body,
+                                       size_t len)
 {
     enum lookup_state state = lookup_feed(sweep->lookup, status, body, len);
 
     if (state == LOOKUP_SEND_API || state == LOOKUP_SEND_SESSION)
-        return sweep->step = SWEEP_SEND;
+        return sweep->step = MACHINE_SEND;
     return state == LOOKUP_DONE ? change_some(sweep) : overview_failed(sweep, state, status);
 }
 
-static enum sweep_step feed_list(struct sweep *sweep, unsigned status, const char *body, size_t len)
+static enum machine_step feed_list(struct sweep *sweep, unsigned status, const char *body,
+                                   size_t len)
 {
     inventory_feed(&sweep->inventory, status, body, len);
     if (sweep->inventory.error)
         return end(sweep, sweep->inventory.error);
     if (inventory_body(&sweep->inventory, &len))
-        return enter(sweep, STAGE_LIST, SWEEP_SEND);
+        return enter(sweep, STAGE_LIST, MACHINE_SEND);
     if (!pace_open(&sweep->pace, &sweep->inventory, sweep->context->settings->account_limit,
                    now(sweep)))
         return end(sweep, "out of memory");
@@ -406,7 +407,7 @@ struct sweep *sweep_create(const struct sweep_context *context)
         sweep_destroy(sweep);
         return NULL;
     }
-    enter(sweep, STAGE_LIST, SWEEP_SEND);
+    enter(sweep, STAGE_LIST, MACHINE_SEND);
     return sweep;
 }
 
@@ -422,47 +423,56 @@ void sweep_destroy(struct sweep *sweep)
     free(sweep);
 }
 
-enum sweep_step sweep_step(const struct sweep *sweep)
+static enum machine_step sweep_step(const void *self)
 {
-    return sweep->step;
+    return ((const struct sweep *)self)->step;
 }
 
-struct own_request_order sweep_request(const struct sweep *sweep)
+static struct machine_order sweep_order(const void *self)
 {
-    struct own_request_order request = {.body = sweep->request.body, .len = sweep->request.len};
+    const struct sweep *sweep = self;
+    struct machine_order order = {.body = sweep->request.body, .len = sweep->request.len};
 
     switch (sweep->stage) {
     case STAGE_LIST:
-        request.body = inventory_body(&sweep->inventory, &request.len);
+        order.body = inventory_body(&sweep->inventory, &order.len);
         break;
     case STAGE_OVERVIEW:
-        request.is_session = lookup_state(sweep->lookup) == LOOKUP_SEND_SESSION;
-        request.body = lookup_body(sweep->lookup, &request.len);
-        request.tries = sweep->at_a_time < LOOKUP_AT_A_TIME ? SMALL_TRIES : 0;
+        order.is_session = lookup_state(sweep->lookup) == LOOKUP_SEND_SESSION;
+        order.body = lookup_body(sweep->lookup, &order.len);
+        order.tries = sweep->at_a_time < LOOKUP_AT_A_TIME ? SMALL_TRIES : 0;
         break;
     case STAGE_UPKEEP:
         return upkeep_request(&sweep->upkeep);
     default:
         break;
     }
-    return request;
+    return order;
 }
 
-enum sweep_step sweep_feed(struct sweep *sweep, unsigned status, const char *body, size_t len)
+static void sweep_feed(void *self, unsigned status, const char *body, size_t len)
 {
+    struct sweep *sweep = self;
+
     switch (sweep->stage) {
     case STAGE_LIST:
-        return feed_list(sweep, status, body, len);
+        feed_list(sweep, status, body, len);
+        break;
     case STAGE_OVERVIEW:
-        return feed_overview(sweep, status, body, len);
+        feed_overview(sweep, status, body, len);
+        break;
     case STAGE_UPKEEP:
-        return after_upkeep(sweep, upkeep_feed(&sweep->upkeep, status, body, len), status);
+        after_upkeep(sweep, upkeep_feed(&sweep->upkeep, status, body, len), status);
+        break;
     case STAGE_CLEAR:
-        return feed_clear(sweep, status, body, len);
-    default:
-        return sweep->step;
+        feed_clear(sweep, status, body, len);
+        break;
+    case STAGE_END:
+        break;
     }
 }
+
+const struct machine sweep_machine = {.step = sweep_step, .order = sweep_order, .feed = sweep_feed};
 
 const char *sweep_error(const struct sweep *sweep)
 {

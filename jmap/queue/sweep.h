@@ -19,19 +19,10 @@
  * behind the place where it ended.
  */
 
-#include <stdbool.h>
-#include <stddef.h>
-
 #include "jmap/queue/sweep_context.h"
-#include "jmap/wire/own_request.h"
+#include "jmap/wire/machine.h"
 
 struct sweep;
-
-enum sweep_step {
-    SWEEP_SEND, /* sweep_request(), then sweep_feed() */
-    SWEEP_WAIT, /* another decides on the domain; sweep_woken() once the waker was called */
-    SWEEP_DONE,
-};
 
 /* NULL when memory runs out. */
 struct sweep *sweep_create(const struct sweep_context *context);
@@ -39,16 +30,10 @@ struct sweep *sweep_create(const struct sweep_context *context);
 /* Ends it in any state and gives its flight to whoever waits. NULL is allowed. */
 void sweep_destroy(struct sweep *sweep);
 
-enum sweep_step sweep_step(const struct sweep *sweep);
+extern const struct machine sweep_machine;
 
-/* SWEEP_SEND only; valid until the next feed. */
-struct own_request_order sweep_request(const struct sweep *sweep);
-
-/* A response, whole; status 0 where none came. */
-enum sweep_step sweep_feed(struct sweep *sweep, unsigned status, const char *body, size_t len);
-
-/* SWEEP_WAIT only. */
-enum sweep_step sweep_woken(struct sweep *sweep);
+/* MACHINE_WAIT only: the waker was called. */
+enum machine_step sweep_woken(struct sweep *sweep);
 
 /* Why it ended before its end, in words; NULL where it did not. Static. */
 const char *sweep_error(const struct sweep *sweep);

@@ -43,7 +43,7 @@ struct sweep_context {
     bool remembers;                 /* notes in the memory what creates to come can use */
     bool dry_run;                   /* reads and tells what it would do, and changes nothing */
     wall_time (*now)(void *user);
-    void (*wake)(void *user); /* from any thread, at most once per SWEEP_WAIT */
+    void (*wake)(void *user); /* from any thread, at most once per MACHINE_WAIT */
     void (*changed)(void *user, const struct queue_change *change);
     void (*skipped)(void *user, const struct sweep_skip *skip);
     struct sweep_place *place;

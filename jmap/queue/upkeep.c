@@ -397,9 +397,9 @@ enum upkeep_step upkeep_begin(struct upkeep *upkeep, const struct sweep_context 
     return take_flight(upkeep);
 }
 
-struct own_request_order upkeep_request(const struct upkeep *upkeep)
+struct machine_order upkeep_request(const struct upkeep *upkeep)
 {
-    struct own_request_order order = {
+    struct machine_order order = {
         .once = upkeep->stage == UPKEEP_MAKE,
         .is_awaited = leads(upkeep),
         .body = upkeep->request.body,

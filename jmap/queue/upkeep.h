@@ -16,6 +16,7 @@
 #include "jmap/facts/lookup.h"
 #include "jmap/queue/outlook.h"
 #include "jmap/queue/sweep_context.h"
+#include "jmap/wire/machine.h"
 #include "jmap/wire/own_request.h"
 
 struct collapse;
@@ -69,7 +70,7 @@ enum upkeep_step upkeep_begin(struct upkeep *upkeep, const struct sweep_context 
                               const struct inventory_domain *domain, wall_time not_before);
 
 /* UPKEEP_SEND only; valid until the next feed. */
-struct own_request_order upkeep_request(const struct upkeep *upkeep);
+struct machine_order upkeep_request(const struct upkeep *upkeep);
 
 /* A response, whole; status 0 where none came. */
 enum upkeep_step upkeep_feed(struct upkeep *upkeep, unsigned status, const char *body, size_t len);

@@ -18,16 +18,6 @@ enum {
     OWN_REQUEST_CALLS = 10, /* 16 allowed */
 };
 
-/* What a machine without I/O wants sent. Bytes are its own, until it is fed. */
-struct own_request_order {
-    bool is_session; /* GET /jmap/session in place of a POST to the API */
-    bool once;       /* must not be sent again where no answer came */
-    bool is_awaited; /* creates wait for what comes of it */
-    unsigned tries;  /* so many are enough; 0: as many as the driver makes */
-    const char *body;
-    size_t len;
-};
-
 /* One request, and then the response to it. Zeroed before its first use. */
 struct own_request {
     json_t *calls; /* being written */

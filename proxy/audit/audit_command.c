@@ -71,8 +71,9 @@ static void clear_progress(const struct auditor *auditor)
         fputs("\r\033[K", auditor->errors);
 }
 
-static void show_reading(const struct auditor *auditor)
+static void show_reading(void *user)
 {
+    const struct auditor *auditor = user;
     struct audit_progress progress = audit_progress(auditor->audit);
     if (!auditor->shows_progress)
         return;
@@ -81,9 +82,9 @@ static void show_reading(const struct auditor *auditor)
     fflush(auditor->errors);
 }
 
-static void show_waiting(void *machine, int64_t milliseconds)
+static void show_waiting(void *user, int64_t milliseconds)
 {
-    const struct auditor *auditor = machine;
+    const struct auditor *auditor = user;
     if (!auditor->shows_progress)
         return;
     fprintf(auditor->errors, "\r\033[Kthe server asks for a pause of %lld s",
@@ -121,28 +122,6 @@ static void text(void *user, const struct lookup_domain *domain,
     auditor->no_memory |= !audit_report_add_text(&auditor->report, domain, certificate, pem);
 }
 
-static enum errand_step step(void *machine)
-{
-    const struct auditor *auditor = machine;
-    return audit_step(auditor->audit) == AUDIT_DONE ? ERRAND_DONE : ERRAND_SEND;
-}
-
-static struct own_request_order order(void *machine)
-{
-    const struct auditor *auditor = machine;
-    show_reading(auditor);
-    return audit_order(auditor->audit);
-}
-
-static void feed(void *machine, unsigned status, const char *body, size_t len)
-{
-    const struct auditor *auditor = machine;
-    audit_feed(auditor->audit, status, body, len);
-}
-
-static const struct errand_machine machine = {
-    .step = step, .order = order, .feed = feed, .waits = show_waiting};
-
 /* NULL, or why not; static. */
 static const char *read_all(struct auditor *auditor)
 {
@@ -159,7 +138,7 @@ static const char *read_all(struct auditor *auditor)
     auditor->audit = audit_create(&context);
     if (auditor->audit == NULL)
         return "out of memory";
-    errand_run(&auditor->errand, &machine, auditor, NULL);
+    errand_run(&auditor->errand, &audit_machine, auditor->audit, NULL);
     const char *error = audit_error(auditor->audit);
     auditor->report.manual = audit_progress(auditor->audit).manual;
     auditor->report.requests = auditor->errand.requests;
@@ -283,8 +262,11 @@ static bool gather(struct auditor *auditor)
 
 static int run(struct auditor *auditor)
 {
-    static const struct errand_settings settings = {.tries_max = TRIES_MAX,
-                                                    .unanswered = UNANSWERED_MAX};
+    const struct errand_settings settings = {
+        .tries_max = TRIES_MAX,
+        .unanswered = UNANSWERED_MAX,
+        .watcher = {.asks = show_reading, .waits = show_waiting, .user = auditor},
+    };
     int status = EXIT_NO_AUDIT;
     if (!errand_open(&auditor->errand, auditor->gate, &settings))
         complain(auditor, "out of memory or files");

@@ -53,7 +53,7 @@ static enum data_result on_data(void *user, const char *bytes, size_t len)
 
 static bool is_worth_another_try(const struct errand *errand)
 {
-    const struct own_request_order *order = &errand->order;
+    const struct machine_order *order = &errand->order;
     unsigned most =
         errand->answer.status == 0 ? errand->settings.unanswered : errand->settings.tries_max;
     most = order->tries > 0 && order->tries < most ? order->tries : most;
@@ -71,8 +71,9 @@ static void tell_asked_pause(const struct errand *errand)
 {
     if (errand->asked_pause == 0)
         return;
-    if (errand->kind->waits != NULL)
-        errand->kind->waits(errand->machine, errand->asked_pause);
+    const struct errand_watcher *watcher = &errand->settings.watcher;
+    if (watcher->waits != NULL)
+        watcher->waits(watcher->user, errand->asked_pause);
     if (errand->settings.is_sweep)
         log_event(errand->gate->log, LOG_LEVEL_WARN, "the server wants a sweep to wait",
                   log_number("status", errand->answer.status),
@@ -90,8 +91,8 @@ static void answered(struct errand *errand)
     } else {
         errand->tries = 0;
         const struct api_answer *answer = &errand->answer;
-        errand->kind->feed(errand->machine, answer->status, buffer_content(&answer->content),
-                           answer->content.len);
+        errand->machine->feed(errand->self, answer->status, buffer_content(&answer->content),
+                              answer->content.len);
     }
     api_answer_clear(&errand->answer);
     errand->may_ask = monotonic_after(clock_monotonic(), gap + pause);
@@ -141,7 +142,10 @@ static void start_transfer(struct errand *errand, struct upstream_request *reque
 static void ask(struct errand *errand)
 {
     const struct config *config = errand->gate->config;
-    errand->order = errand->kind->order(errand->machine);
+    const struct errand_watcher *watcher = &errand->settings.watcher;
+    if (watcher->asks != NULL)
+        watcher->asks(watcher->user);
+    errand->order = errand->machine->order(errand->self);
     errand->asked_pause = 0;
     errand->detail[0] = '\0';
     errand->requests++;
@@ -172,19 +176,19 @@ void errand_run_round(struct errand *errand, monotonic_time until)
     }
 }
 
-void errand_run(struct errand *errand, const struct errand_machine *kind, void *machine,
+void errand_run(struct errand *errand, const struct machine *machine, void *self,
                 const bool *stopping)
 {
-    errand->kind = kind;
     errand->machine = machine;
+    errand->self = self;
     errand->tries = 0;
-    while (!(stopping != NULL && *stopping) && kind->step(machine) != ERRAND_DONE) {
-        bool asks = kind->step(machine) == ERRAND_SEND && errand->transfer == NULL;
+    while (!(stopping != NULL && *stopping) && machine->step(self) != MACHINE_DONE) {
+        bool asks = machine->step(self) == MACHINE_SEND && errand->transfer == NULL;
         if (asks && monotonic_reached(errand->may_ask, clock_monotonic())) {
             ask(errand);
             asks = false;
         }
-        if (kind->step(machine) != ERRAND_DONE)
+        if (machine->step(self) != MACHINE_DONE)
             errand_run_round(errand, asks ? errand->may_ask : MONOTONIC_NEVER);
     }
     transfer_cancel(errand->transfer);

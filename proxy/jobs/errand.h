@@ -13,30 +13,25 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "jmap/wire/own_request.h"
+#include "jmap/wire/machine.h"
 #include "proxy/base/arena.h"
 #include "proxy/relay/gate.h"
 #include "proxy/base/loop.h"
 #include "proxy/server/api_call.h"
 #include "proxy/server/upstream.h"
 
-enum errand_step {
-    ERRAND_SEND,
-    ERRAND_WAIT, /* for something in the loop */
-    ERRAND_DONE,
-};
-
-struct errand_machine {
-    enum errand_step (*step)(void *machine);
-    struct own_request_order (*order)(void *machine); /* ERRAND_SEND only */
-    void (*feed)(void *machine, unsigned status, const char *body, size_t len);
-    void (*waits)(void *machine, int64_t milliseconds); /* the server asks for that; or NULL */
+/* Who watches how it goes on; each may be NULL. */
+struct errand_watcher {
+    void (*asks)(void *user);
+    void (*waits)(void *user, int64_t milliseconds); /* the server asks for that */
+    void *user;
 };
 
 struct errand_settings {
     bool is_sweep;       /* its requests that get no answer are told in the log */
     unsigned tries_max;  /* of a request, above 0 */
     unsigned unanswered; /* of these, how many without any answer, above 0 */
+    struct errand_watcher watcher;
 };
 
 #define ERRAND_DETAIL_SIZE 256
@@ -50,13 +45,13 @@ struct errand {
     struct gate *gate;
     struct errand_settings settings;
     struct upstream *upstream;
-    const struct errand_machine *kind; /* the one under way */
-    void *machine;
+    const struct machine *machine; /* the one under way, and its object */
+    void *self;
     struct transfer *transfer;
     struct arena arena;       /* the transfer's */
     struct api_answer answer; /* its status is 0 where there is none */
     int64_t asked_pause;      /* milliseconds that this answer asks for, or 0 */
-    struct own_request_order order;
+    struct machine_order order;
     const char *credential; /* that the request went with; in the arena */
     monotonic_time may_ask; /* not before */
     unsigned tries;         /* of what is asked now, that came to nothing */
@@ -68,7 +63,7 @@ bool errand_open(struct errand *errand, struct gate *gate, const struct errand_s
 void errand_close(struct errand *errand);
 
 /* Until the machine is done, or `stopping` (NULL: never) is set from within the loop. */
-void errand_run(struct errand *errand, const struct errand_machine *kind, void *machine,
+void errand_run(struct errand *errand, const struct machine *machine, void *self,
                 const bool *stopping);
 
 /* One round of the loop: waits, until `until` at most, and does what is due then. */

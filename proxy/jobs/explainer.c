@@ -32,26 +32,6 @@ static wall_time now(void *user)
     return server_clock_now(&explainer->gate->clock);
 }
 
-static enum errand_step step(void *machine)
-{
-    const struct explainer *explainer = machine;
-    return explain_step(explainer->explain) == EXPLAIN_DONE ? ERRAND_DONE : ERRAND_SEND;
-}
-
-static struct own_request_order order(void *machine)
-{
-    const struct explainer *explainer = machine;
-    return explain_order(explainer->explain);
-}
-
-static void feed(void *machine, unsigned status, const char *body, size_t len)
-{
-    const struct explainer *explainer = machine;
-    explain_feed(explainer->explain, status, body, len);
-}
-
-static const struct errand_machine machine = {.step = step, .order = order, .feed = feed};
-
 struct explainer *explainer_open(struct gate *gate)
 {
     static const struct errand_settings settings = {.tries_max = TRIES_MAX,
@@ -106,7 +86,7 @@ void explainer_ask(struct explainer *explainer, const char *domain, bool forced,
     if (explainer->explain == NULL) {
         tell(user, NULL, "out of memory", "");
     } else {
-        errand_run(&explainer->errand, &machine, explainer, &explainer->stopping);
+        errand_run(&explainer->errand, &explain_machine, explainer->explain, &explainer->stopping);
         const struct explanation *result = explain_result(explainer->explain);
         const char *error = explain_error(explainer->explain);
         tell(user, result, error != NULL || result != NULL ? error : "stopped",

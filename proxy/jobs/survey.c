@@ -5,7 +5,6 @@
 
 struct survey {
     struct gate *gate;
-    struct audit *audit;
     wall_time began; /* when the first domain was looked at, by the server's clock */
     size_t domains;
 };
@@ -35,26 +34,6 @@ static bool judged(void *user, const struct audit_domain *domain)
     return true;
 }
 
-static enum errand_step step(void *machine)
-{
-    const struct survey *survey = machine;
-    return audit_step(survey->audit) == AUDIT_DONE ? ERRAND_DONE : ERRAND_SEND;
-}
-
-static struct own_request_order order(void *machine)
-{
-    const struct survey *survey = machine;
-    return audit_order(survey->audit);
-}
-
-static void feed(void *machine, unsigned status, const char *body, size_t len)
-{
-    const struct survey *survey = machine;
-    audit_feed(survey->audit, status, body, len);
-}
-
-static const struct errand_machine machine = {.step = step, .order = order, .feed = feed};
-
 const char *survey_run(struct gate *gate, struct errand *errand, const bool *stopping,
                        size_t *domains)
 {
@@ -65,12 +44,12 @@ const char *survey_run(struct gate *gate, struct errand *errand, const bool *sto
                                           .now = now,
                                           .judged = judged,
                                           .user = &survey};
-    survey.audit = audit_create(&context);
-    if (survey.audit == NULL)
+    struct audit *audit = audit_create(&context);
+    if (audit == NULL)
         return "out of memory";
-    errand_run(errand, &machine, &survey, stopping);
-    const char *error = *stopping ? "stopped" : audit_error(survey.audit);
-    audit_destroy(survey.audit);
+    errand_run(errand, &audit_machine, audit, stopping);
+    const char *error = *stopping ? "stopped" : audit_error(audit);
+    audit_destroy(audit);
     *domains = survey.domains;
     if (error == NULL)
         sightings_forget_before(gate->sightings, survey.domains > 0 ? survey.began : now(&survey));

@@ -47,7 +47,7 @@ static void wake(void *user)
 static void on_woken(void *user)
 {
     struct sweeper *sweeper = user;
-    if (sweeper->sweep != NULL && sweep_step(sweeper->sweep) == SWEEP_WAIT)
+    if (sweeper->sweep != NULL && sweep_machine.step(sweeper->sweep) == MACHINE_WAIT)
         sweep_woken(sweeper->sweep);
 }
 
@@ -74,31 +74,6 @@ static void on_stop(void *user)
 
 /* ---- one sweep ---- */
 
-static enum errand_step step(void *machine)
-{
-    switch (sweep_step(machine)) {
-    case SWEEP_SEND:
-        return ERRAND_SEND;
-    case SWEEP_WAIT:
-        return ERRAND_WAIT;
-    case SWEEP_DONE:
-        break;
-    }
-    return ERRAND_DONE;
-}
-
-static struct own_request_order order(void *machine)
-{
-    return sweep_request(machine);
-}
-
-static void feed(void *machine, unsigned status, const char *body, size_t len)
-{
-    sweep_feed(machine, status, body, len);
-}
-
-static const struct errand_machine machine = {.step = step, .order = order, .feed = feed};
-
 const char *sweeper_sweep(struct sweeper *sweeper)
 {
     sweeper->changes = 0;
@@ -106,7 +81,7 @@ const char *sweeper_sweep(struct sweeper *sweeper)
     sweeper->sweep = sweep_create(&sweeper->context);
     if (sweeper->sweep == NULL)
         return "out of memory";
-    errand_run(&sweeper->errand, &machine, sweeper->sweep, &sweeper->stopping);
+    errand_run(&sweeper->errand, &sweep_machine, sweeper->sweep, &sweeper->stopping);
     const char *error = sweeper->stopping ? "stopped" : sweep_error(sweeper->sweep);
     sweep_destroy(sweeper->sweep);
     sweeper->sweep = NULL;

@@ -47,13 +47,13 @@ static const char *audit_all(struct queue_server *server, const struct audit_con
     if (!audit)
         return "out of memory";
 
-    while (audit_step(audit) == AUDIT_SEND) {
-        struct own_request_order order = audit_order(audit);
+    while (audit_machine.step(audit) == MACHINE_SEND) {
+        struct machine_order order = audit_machine.order(audit);
         paused = true;
         assert_non_null(order.body);
         char *answer = queue_serve(server, order.body, order.len);
         paused = false;
-        audit_feed(audit, 200, answer, strlen(answer));
+        audit_machine.feed(audit, 200, answer, strlen(answer));
         free(answer);
     }
     const char *error = audit_error(audit);

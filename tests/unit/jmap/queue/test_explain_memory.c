@@ -18,13 +18,13 @@
 
 static void explain_all(struct queue_server *server, struct explain *explain)
 {
-    while (explain && explain_step(explain) == EXPLAIN_SEND) {
-        struct own_request_order order = explain_order(explain);
+    while (explain && explain_machine.step(explain) == MACHINE_SEND) {
+        struct machine_order order = explain_machine.order(explain);
         paused = true;
         assert_non_null(order.body);
         char *answer = queue_serve(server, order.body, order.len);
         paused = false;
-        explain_feed(explain, 200, answer, strlen(answer));
+        explain_machine.feed(explain, 200, answer, strlen(answer));
         free(answer);
     }
 }

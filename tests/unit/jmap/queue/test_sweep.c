@@ -105,14 +105,14 @@ static const char *run_sweep(struct queue_server *server, bool dry_run, const st
     struct sweep *sweep = sweep_create(&context);
 
     *told = (struct told){.due = WALL_TIME_NEVER};
-    while (sweep_step(sweep) == SWEEP_SEND) {
-        struct own_request_order order = sweep_request(sweep);
+    while (sweep_machine.step(sweep) == MACHINE_SEND) {
+        struct machine_order order = sweep_machine.order(sweep);
         unsigned status = status_of(fault, order.body);
         char *text = status == 200 ? queue_serve(server, order.body, order.len) : strdup("");
-        sweep_feed(sweep, status, text, strlen(text));
+        sweep_machine.feed(sweep, status, text, strlen(text));
         free(text);
     }
-    assert_int_equal(sweep_step(sweep), SWEEP_DONE);
+    assert_int_equal(sweep_machine.step(sweep), MACHINE_DONE);
     const char *error = sweep_error(sweep);
     sweep_destroy(sweep);
     flight_table_destroy(context.flights);
@@ -147,10 +147,10 @@ static void run_audit(struct queue_server *server, struct told *told)
     struct audit *audit = audit_create(&context);
 
     *told = (struct told){.due = WALL_TIME_NEVER};
-    while (audit_step(audit) == AUDIT_SEND) {
-        struct own_request_order order = audit_order(audit);
+    while (audit_machine.step(audit) == MACHINE_SEND) {
+        struct machine_order order = audit_machine.order(audit);
         char *text = queue_serve(server, order.body, order.len);
-        audit_feed(audit, 200, text, strlen(text));
+        audit_machine.feed(audit, 200, text, strlen(text));
         free(text);
     }
     assert_null(audit_error(audit));

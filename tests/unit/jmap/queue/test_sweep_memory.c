@@ -94,21 +94,21 @@ static void fill(struct queue_server *server, const struct scenario *scenario)
 
 static void answer(struct sweep *sweep, struct queue_server *server)
 {
-    struct own_request_order request = sweep_request(sweep);
+    struct machine_order request = sweep_machine.order(sweep);
 
     paused = true;
     assert_non_null(request.body);
     char *text = queue_serve(server, request.body, request.len);
     paused = false;
-    sweep_feed(sweep, 200, text, strlen(text));
+    sweep_machine.feed(sweep, 200, text, strlen(text));
     free(text);
 }
 
 static void drive(struct sweep *sweep, struct queue_server *server)
 {
-    while (sweep_step(sweep) == SWEEP_SEND)
+    while (sweep_machine.step(sweep) == MACHINE_SEND)
         answer(sweep, server);
-    assert_int_equal(sweep_step(sweep), SWEEP_DONE);
+    assert_int_equal(sweep_machine.step(sweep), MACHINE_DONE);
 }
 
 static void sweep_once(struct queue_server *server, const struct sweep_context *context)
@@ -173,9 +173,9 @@ static void it_waits_for_a_create_that_decides_on_the_domain(void **state)
     fill(&server, &scenarios[0]);
     assert_int_equal(flight_join(context.flights, "b", &create), FLIGHT_LEADING);
     struct sweep *sweep = sweep_create(&context);
-    while (sweep_step(sweep) == SWEEP_SEND)
+    while (sweep_machine.step(sweep) == MACHINE_SEND)
         answer(sweep, &server);
-    assert_int_equal(sweep_step(sweep), SWEEP_WAIT);
+    assert_int_equal(sweep_machine.step(sweep), MACHINE_WAIT);
     assert_int_equal(server.writes, 0);
     flight_leave(context.flights, &create, &nothing);
     sweep_woken(sweep);
@@ -215,9 +215,9 @@ static void it_decides_on_what_is_there_once_it_has_the_domain(void **state)
 
         fill(&server, &scenarios[2]);
         struct sweep *sweep = sweep_create(&context);
-        while (!sweep_request(sweep).is_awaited)
+        while (!sweep_machine.order(sweep).is_awaited)
             answer(sweep, &server);
-        assert_int_equal(sweep_step(sweep), SWEEP_SEND);
+        assert_int_equal(sweep_machine.step(sweep), MACHINE_SEND);
         happenings[i].happens(&server);
         drive(sweep, &server);
         assert_null(sweep_error(sweep));
@@ -273,10 +273,10 @@ static void it_waits_for_another_replica_and_does_not_write_without_a_lease(void
         fill(&server, &scenarios[0]);
         lease = (struct lease){.state = LEASE_WAITING};
         struct sweep *sweep = sweep_create(&context);
-        while (sweep_step(sweep) == SWEEP_SEND)
+        while (sweep_machine.step(sweep) == MACHINE_SEND)
             answer(sweep, &server);
-        assert_int_equal(sweep_step(sweep), SWEEP_WAIT);
-        assert_int_equal(sweep_woken(sweep), SWEEP_WAIT);
+        assert_int_equal(sweep_machine.step(sweep), MACHINE_WAIT);
+        assert_int_equal(sweep_woken(sweep), MACHINE_WAIT);
         lease.state = LEASE_MINE;
         sweep_woken(sweep);
         if (lost)
