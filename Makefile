@@ -54,6 +54,8 @@ UNIT_LDFLAGS_test_sweep_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_audit_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_explain_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_memory := $(UNIT_LDFLAGS_test_hold_memory)
+UNIT_LDFLAGS_test_json_text := $(UNIT_LDFLAGS_test_hold_memory)
+UNIT_LDFLAGS_test_upstream_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_twins := -Wl,--wrap=strcmp,--wrap=realloc
 UNIT_LDFLAGS_test_listing := $(UNIT_LDFLAGS_test_hold_memory)
 
@@ -146,10 +148,10 @@ fuzz-server: ## a hostile server before the sanitised gate, for SECONDS=60 or th
 	RENEWGATE_BUILD=build/asan /usr/bin/python3 tests/fuzz/server/fuzz_server.py --seed $(or $(SEED),1) \
 	    $(if $(CASES),--cases $(CASES),--seconds $(or $(SECONDS),60))
 
-fuzz-memory: ## the same with memory that runs out: one allocation in ONE_IN=200
+fuzz-memory: ## the same with memory that runs out, one allocation in ONE_IN=200
 	@$(MAKE) --no-print-directory BUILD=asan programs build/asan/renewgate-failing
-	RENEWGATE_BUILD=build/asan /usr/bin/python3 tests/fuzz/server/fuzz_server.py \
-	    --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) --failing $(or $(ONE_IN),200)
+	RENEWGATE_BUILD=build/asan /usr/bin/python3 tests/fuzz/server/fuzz_server.py --seed $(or $(SEED),1) \
+	    $(if $(CASES),--cases $(CASES),--seconds $(or $(SECONDS),60)) --failing $(or $(ONE_IN),200)
 
 campaign: ## kill gate, server and lock server at each write of the queue; ROUNDS=288 FIRST=0
 	@$(MAKE) --no-print-directory BUILD=asan programs

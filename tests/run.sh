@@ -122,6 +122,8 @@ if build asan; then
     black_box_tests asan "not workers" "$(($(nproc) + 1))"
     step "fuzzing with a hostile server, the short form" \
         make --no-print-directory fuzz-server CASES=40
+    step "fuzzing with memory that runs out, the short form" \
+        make --no-print-directory fuzz-memory CASES=40 ONE_IN=60
 fi
 if step "build: fuzz" make --no-print-directory -j"$(nproc)" BUILD=fuzz fuzz-programs; then
     step "fuzzing, the short form" make --no-print-directory fuzz RUNS=4000

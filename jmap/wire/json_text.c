@@ -5,32 +5,180 @@
 
 static _Thread_local bool ran_out;
 
+/*
+ * jansson's reader gathers each token in a text that it doubles as it needs. Where that fails it
+ * leaves bytes out and goes on: a string without its last quote is then read to wherever there is
+ * one (strbuffer_append_byte() in lex_save(), load.c of 2.14). So what that text may grow to has
+ * room before the reading begins, and once memory has run out nothing else gets any, which ends it.
+ *
+ * The text is jansson's first allocation. It grows by one of twice its size when it is full, and is
+ * freed right after. An array or object may ask for the same size just then: the room is for that
+ * too.
+ */
+static _Thread_local struct {
+    bool active, begun;
+    char *text; /* as it is now */
+    size_t size;
+    char *latest; /* what was allocated last */
+    size_t latest_size;
+    char *room;
+    size_t room_size, room_used;
+} reader;
+
+#define FIRST_TEXT_SIZE ((size_t)16)
+/* Twice the largest text for all that it grows by, and thrice for what may ask for the same. */
+#define ROOM_FACTOR 5
+
+static bool is_in_token(char byte)
+{
+    switch (byte) {
+    case ' ':
+    case '\t':
+    case '\r':
+    case '\n':
+    case ',':
+    case ':':
+    case '[':
+    case ']':
+    case '{':
+    case '}':
+    case '"':
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* Of the text when it is as long as the longest token, or what looks like one. */
+static size_t largest_text(const char *text, size_t len)
+{
+    const char *end = text + len;
+    size_t longest = 0, size = FIRST_TEXT_SIZE;
+
+    for (const char *at = text; at < end;) {
+        const char *start = at++;
+        if (*start == '"') {
+            while (at < end && *at != '"')
+                at += *at == '\\' && at + 1 < end ? 2 : 1;
+            at += at < end;
+        } else if (is_in_token(*start)) {
+            while (at < end && is_in_token(*at))
+                at++;
+        }
+        longest = (size_t)(at - start) > longest ? (size_t)(at - start) : longest;
+    }
+    while (size < longest + 1)
+        size *= 2;
+    return size;
+}
+
+/* False without memory. */
+static bool begin_reading(const char *text, size_t len)
+{
+    size_t largest = largest_text(text, len);
+
+    reader.room_size = largest == FIRST_TEXT_SIZE ? 0 : ROOM_FACTOR * largest;
+    reader.room = reader.room_size == 0 ? NULL : malloc(reader.room_size);
+    reader.room_used = 0;
+    reader.begun = false;
+    reader.active = reader.room != NULL || reader.room_size == 0;
+    return reader.active;
+}
+
+static void end_reading(void)
+{
+    reader.active = false;
+    free(reader.room);
+    reader.room = NULL;
+}
+
+static bool text_may_grow(size_t size)
+{
+    return reader.begun && size == 2 * reader.size &&
+           memchr(reader.text, '\0', reader.size - 1) == NULL;
+}
+
+static void *take_room(size_t size)
+{
+    if (size > reader.room_size - reader.room_used)
+        return NULL;
+    reader.room_used += size;
+    return reader.room + reader.room_used - size;
+}
+
+static bool is_of_room(const void *block)
+{
+    return (uintptr_t)block - (uintptr_t)reader.room < reader.room_size;
+}
+
+static void *reader_malloc(size_t size)
+{
+    char *block = ran_out ? NULL : malloc(size);
+
+    if (!block) {
+        ran_out = true;
+        block = text_may_grow(size) ? take_room(size) : NULL;
+    }
+    reader.latest = block;
+    reader.latest_size = size;
+    if (!reader.begun) {
+        reader.text = block;
+        reader.size = size;
+    }
+    reader.begun = true;
+    return block;
+}
+
+static void reader_free(void *block)
+{
+    if (block == reader.text) {
+        reader.text = reader.latest;
+        reader.size = reader.latest_size;
+    }
+    if (!is_of_room(block))
+        free(block);
+}
+
 static void *noting_malloc(size_t size)
 {
-    void *block = malloc(size);
+    if (reader.active)
+        return reader_malloc(size);
 
+    void *block = malloc(size);
     if (!block)
         ran_out = true;
     return block;
 }
 
+static void noting_free(void *block)
+{
+    if (reader.active)
+        reader_free(block);
+    else
+        free(block);
+}
+
 /* Before main(), so that no thread is in the library meanwhile. */
 __attribute__((constructor)) static void note_failures(void)
 {
-    json_set_alloc_funcs(noting_malloc, free);
+    json_set_alloc_funcs(noting_malloc, noting_free);
 }
 
 json_t *json_text_read(const char *text, size_t len, size_t flags, json_error_t *error,
                        bool *no_memory)
 {
-    ran_out = false;
+    json_t *value = NULL;
 
-    json_t *value = json_loadb(text, len, flags, error);
-    *no_memory = ran_out;
+    ran_out = !begin_reading(text, len);
     if (!ran_out)
-        return value;
-    json_decref(value);
-    return NULL;
+        value = json_loadb(text, len, flags, error);
+    *no_memory = ran_out;
+    if (ran_out) {
+        json_decref(value);
+        value = NULL;
+    }
+    end_reading();
+    return value;
 }
 
 json_t *json_text_copy(const json_t *value)

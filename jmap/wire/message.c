@@ -64,7 +64,8 @@ bool message_answers(const struct message *message, const json_t *id)
 
 char *message_of_problem(const char *problem, size_t len, const json_t *id)
 {
-    json_t *told = json_loadb(problem, len, 0, NULL);
+    bool no_memory;
+    json_t *told = json_text_read(problem, len, 0, NULL, &no_memory);
     json_t *error =
         json_pack("{s:s, s:O*, s:O*, s:O*, s:O*}", "@type", "RequestError", "type",
                   json_object_get(told, "type"), "status", json_object_get(told, "status"),

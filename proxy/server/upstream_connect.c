@@ -72,7 +72,11 @@ static void forget(struct upstream *upstream, int file)
     watched->registered = false;
 }
 
-/* libcurl may have closed a file that was watched, and have another one with its number. */
+/*
+ * libcurl may have closed a file that was watched, and have another one with its number. Never -1:
+ * libcurl (7.88) then leaves transfers in its tables that are gone, and follows them at the next
+ * event. A file that cannot be watched waits for its time-out.
+ */
 static int on_socket(CURL *easy, curl_socket_t file, int what, void *user, void *unused)
 {
     (void)easy;
@@ -86,11 +90,11 @@ static int on_socket(CURL *easy, curl_socket_t file, int what, void *user, void 
     uint32_t events = (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) |
                       (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
     if (watched == NULL)
-        return -1;
+        return 0;
     watched->registered =
         (watched->registered && loop_change(upstream->loop, file, events, &watched->source)) ||
         loop_watch(upstream->loop, file, events, &watched->source);
-    return watched->registered ? 0 : -1;
+    return 0;
 }
 
 static int on_timer(CURLM *multi, long milliseconds, void *user)
@@ -102,11 +106,16 @@ static int on_timer(CURLM *multi, long milliseconds, void *user)
     return 0;
 }
 
+/* None is opened that could not be watched for want of memory. */
 static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_sockaddr *address)
 {
-    (void)user;
+    struct connection *connection = user;
     (void)purpose;
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    int file = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (file < 0 || watched_of(connection->upstream, file) != NULL)
+        return file;
+    close(file);
+    return CURL_SOCKET_BAD;
 }
 
 /* A file that is the connection's own by now outlives the handle that made it. */
@@ -150,6 +159,7 @@ static void set_options(struct connection *connection)
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, connection->error);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, connection);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, connection);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, connection);
 }

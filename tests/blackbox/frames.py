@@ -161,7 +161,7 @@ def read_head(connection):
         assert chunk, data
         data += chunk
     head, rest = data.split(b"\r\n\r\n", 1)
-    line, *lines = head.decode().split("\r\n")
+    line, *lines = head.decode("latin-1").split("\r\n")
     fields = [tuple(text.split(": ", 1)) for text in lines]
     return line, fields, rest
 
