@@ -15,6 +15,7 @@
 #include "proxy/base/budget.h"
 #include "proxy/admin/admin.h"
 #include "proxy/audit/audit_command.h"
+#include "proxy/jobs/alive.h"
 #include "proxy/jobs/check.h"
 #include "proxy/jobs/explain_command.h"
 #include "proxy/jobs/explainer.h"
@@ -52,6 +53,7 @@ static void print_help(void)
         "  renewgate explain DOMAIN    tell what would become of a create for it now, and why;\n"
         "                              --force, --json\n"
         "  renewgate --check           try the configuration, the servers and the credential\n"
+        "  renewgate --alive           whether the gate here answers, for health checks\n"
         "  renewgate --help            this text; audit, explain and sweep have one each\n"
         "  renewgate --help-markdown   the variables as a table\n"
         "  renewgate --version         of the gate, and of what it is linked with\n\n"
@@ -379,6 +381,7 @@ static int run_sweep(struct gate *gate, const struct sweep_options *options)
 
 enum command_kind {
     COMMAND_SERVE,
+    COMMAND_ALIVE,
     COMMAND_CHECK,
     COMMAND_SWEEP,
     COMMAND_AUDIT,
@@ -399,6 +402,8 @@ static int run_command(struct gate *gate, const struct command *command)
 {
     sigset_t signals;
     switch (command->kind) {
+    case COMMAND_ALIVE:
+        return alive_run(gate->config, stderr);
     case COMMAND_CHECK:
         return check_run(gate->config, stdout);
     case COMMAND_SWEEP:
@@ -550,6 +555,7 @@ static bool read_command(struct command *command, int count, char **arguments)
         bool (*read)(struct command *command, int count, char **arguments); /* what follows it */
         const char *usage;
     } all[] = {
+        {"--alive", COMMAND_ALIVE, read_none, NULL},
         {"--check", COMMAND_CHECK, read_none, NULL},
         {"audit", COMMAND_AUDIT, read_audit, audit_usage},
         {"explain", COMMAND_EXPLAIN, read_explain, explain_usage},

@@ -108,7 +108,7 @@ void probe_call(const struct config *config, const char *body, const char *autho
     ask(config, "/jmap/", authorization, body, timeout_ms, out);
 }
 
-void probe_as_ca(const char *url, int64_t timeout_ms, struct probe_result *out)
+static void ask_url(const char *url, bool as_ca, int64_t timeout_ms, struct probe_result *out)
 {
     *out = (struct probe_result){.error = "out of memory"};
     CURL *easy = curl_easy_init();
@@ -116,12 +116,24 @@ void probe_as_ca(const char *url, int64_t timeout_ms, struct probe_result *out)
         return;
     set_limits(easy, timeout_ms, out);
     curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    if (as_ca) {
+        curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
+        curl_easy_setopt(easy, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
     perform(easy, out);
     curl_easy_cleanup(easy);
+}
+
+void probe_as_ca(const char *url, int64_t timeout_ms, struct probe_result *out)
+{
+    ask_url(url, true, timeout_ms, out);
+}
+
+void probe_url(const char *url, int64_t timeout_ms, struct probe_result *out)
+{
+    ask_url(url, false, timeout_ms, out);
 }
 
 void probe_clear(struct probe_result *result)

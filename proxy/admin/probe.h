@@ -36,6 +36,9 @@ void probe_call(const struct config *config, const char *body, const char *autho
  */
 void probe_as_ca(const char *url, int64_t timeout_ms, struct probe_result *out);
 
+/* GETs a URL that is not the server's. */
+void probe_url(const char *url, int64_t timeout_ms, struct probe_result *out);
+
 void probe_clear(struct probe_result *result);
 
 #endif

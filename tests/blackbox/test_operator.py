@@ -59,7 +59,7 @@ def test_a_wrong_value_stops_the_start_with_one_line(name, value):
 
 
 @pytest.mark.parametrize("words, offered", [
-    ([""], ["sweep", "audit", "explain", "--check", "--help", "--help-markdown", "--version"]),
+    ([""], ["sweep", "audit", "explain", "--check", "--alive", "--help", "--help-markdown", "--version"]),
     (["--h"], ["--help", "--help-markdown"]),
     (["sweep", ""], ["--dry-run", "--json"]),
     (["audit", "--d"], ["--domain"]),

@@ -1,0 +1,16 @@
+#ifndef RENEWGATE_PROXY_JOBS_ALIVE_H
+#define RENEWGATE_PROXY_JOBS_ALIVE_H
+
+/*
+ * `renewgate --alive`: whether the gate on this machine answers on its admin address, for the
+ * health check of a container that has nothing else in it.
+ */
+
+#include <stdio.h>
+
+#include "proxy/config.h"
+
+/* The exit status: 0 if it does, else 1 with a line on `errors`. */
+int alive_run(const struct config *config, FILE *errors);
+
+#endif
