@@ -206,7 +206,7 @@ static enum data_result on_relay_data(void *user, const char *bytes, size_t len)
     if (exchange->state == EXCHANGE_COLLECTING &&
         len > PUBLIC_SESSION_LIMIT - exchange->received.len)
         stream(exchange);
-    if (exchange->state != EXCHANGE_COLLECTING && exchange->received.len >= STREAM_FULL)
+    if (exchange->state != EXCHANGE_COLLECTING && exchange->received.len + len > STREAM_FULL)
         return DATA_LATER;
     if (!buffer_append(&exchange->received, bytes, len))
         return DATA_FAIL;

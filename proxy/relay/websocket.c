@@ -12,8 +12,14 @@
 #include "proxy/http/frames.h"
 #include "proxy/http/vetting.h"
 
-/* How much waits here at most, each way, before its sender has to wait. */
+/*
+ * How much waits here at most, each way, before its sender has to wait: half of STREAM_FULL as it
+ * has come from one end and half as it goes to the other, where a piece of a frame is let in at
+ * less.
+ */
 #define STREAM_FULL ((size_t)131072)
+#define STREAM_HALF (STREAM_FULL / 2)
+#define PIECE_ROOM ((size_t)8192)
 #define STREAM_LOW ((size_t)32768)
 #define READ_BLOCK ((size_t)16384)
 #define READ_ROUNDS 16
@@ -106,7 +112,7 @@ static enum data_result on_data(void *user, const char *bytes, size_t len)
     struct websocket *websocket = user;
     struct buffer *in = &websocket->server.frames.in;
     mark(websocket);
-    if (in->len >= STREAM_FULL) {
+    if (in->len + len > STREAM_HALF && in->len > 0) {
         websocket->data_waits = true;
         return DATA_LATER;
     }
@@ -301,7 +307,7 @@ static bool relay(struct websocket *websocket, struct end *from)
     struct end *to = other_end(websocket, from);
     struct frame_piece piece;
     while (!from->ended) {
-        if (to->frames.out.len >= STREAM_FULL || !reads_from(websocket, from))
+        if (to->frames.out.len >= STREAM_HALF - PIECE_ROOM || !reads_from(websocket, from))
             return false;
         switch (frames_read(&from->frames, &piece)) {
         case FRAMES_NOTHING:
@@ -394,7 +400,7 @@ static void resume_server(struct websocket *websocket)
 {
     struct frames *frames = &websocket->server.frames;
     bool more = websocket->pull_waits && frames->out.len > 0;
-    bool room = websocket->data_waits && frames->in.len < STREAM_LOW;
+    bool room = websocket->data_waits && frames->in.len == 0;
     if (websocket->transfer == NULL || (!more && !room))
         return;
     websocket->pull_waits = false;

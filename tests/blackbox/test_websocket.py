@@ -1,6 +1,8 @@
 """WebSockets: relayed frame by frame, and read where they carry JMAP."""
 
+import contextlib
 import json
+import os
 import random
 import re
 import socket
@@ -277,6 +279,35 @@ def test_a_stalled_reader_stops_the_sender(stalled):
         assert release.wait(60)
         with open(f"/proc/{gate.process.pid}/status", encoding="ascii") as status:
             assert sent[0] < 50_000_000, status.read()
+
+
+def resident(gate):
+    """In bytes."""
+    with open(f"/proc/{gate.process.pid}/statm", encoding="ascii") as pages:
+        return int(pages.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize("target", [CHAT, "/jmap/ws"])
+def test_what_waits_of_a_socket_has_a_limit(target, monkeypatch):
+    """128 KiB, and what has just been read from the server; with AddressSanitizer's share."""
+    monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=0")
+    count, release, stalled = 30, threading.Event(), threading.Semaphore(0)
+
+    def serve(peer):
+        send_until_stalled(peer, release)
+        stalled.release()
+        release.wait(60)
+
+    with relayed(serve) as (_, gate), contextlib.ExitStack() as peers:
+        before = resident(gate)
+        for _ in range(count):
+            peer = peers.enter_context(connect(gate.port, target))
+            peer.connection.settimeout(30)
+        for _ in range(count):
+            assert stalled.acquire(timeout=60)
+        grown = resident(gate) - before
+        release.set()
+        assert grown < count * 400_000, grown // count
 
 
 def test_a_server_behind_tls(tmp_path):
