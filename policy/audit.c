@@ -145,7 +145,7 @@ static bool plan_sweep(const struct audit_facts *facts, struct audit_verdict *ve
     free(fates);
     verdict->sweep = (struct audit_sweep){.removed = plan.removed,
                                           .twins = plan.removed - plan.stuck,
-                                          .cleared = verdict->not_due,
+                                          .cleared = verdict->not_due + facts->spent,
                                           .moved = plan.moves,
                                           .scheduled = plan.makes,
                                           .due = plan.due};

@@ -51,6 +51,7 @@ struct audit_facts {
     size_t certificate_count;
     const struct renewal_task *tasks; /* all of the domain's, Failed ones too */
     size_t task_count;
+    size_t spent; /* of the Failed ones, how many say what a newer one says */
     struct issue_limit issue_limit;
     int64_t blind_hold_seconds;
     enum not_due_mode not_due;
@@ -64,7 +65,7 @@ struct audit_facts {
 struct audit_sweep {
     size_t removed; /* tasks that wait or are due beside another, or are stuck */
     size_t twins;   /* of those, without the stuck ones */
-    size_t cleared; /* Failed tasks that only say that no renewal was due */
+    size_t cleared; /* Failed tasks that only say that none was due, or what a newer one says */
     bool moved;     /* the one that stays is written anew */
     bool scheduled; /* a renewal that was lost is queued again */
     wall_time due;  /* with `moved` and `scheduled`: for when */

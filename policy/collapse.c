@@ -1,7 +1,5 @@
 #include "policy/collapse.h"
 
-#include <string.h>
-
 static bool is_waiting(const struct collapse_facts *facts, const struct renewal_task *task)
 {
     wall_time soon = wall_time_add(facts->now, COLLAPSE_MARGIN_SECONDS);
@@ -45,11 +43,6 @@ static bool outlives(const struct renewal_task *a, const struct renewal_task *b,
     return limited || early ? renewal_task_waits_longer(a, b) : renewal_task_sooner(a, b);
 }
 
-static bool is_newborn(const struct collapse_facts *facts, const struct renewal_task *task)
-{
-    return facts->newborn && strcmp(task->id, facts->newborn) == 0;
-}
-
 /* Of those that are due, or of those that wait, the one that stays; task_count where none is. */
 static size_t find_staying(const struct collapse_facts *facts, bool due)
 {
@@ -60,8 +53,6 @@ static size_t find_staying(const struct collapse_facts *facts, bool due)
 
         if (due ? !is_due(facts, task) : !is_waiting(facts, task))
             continue;
-        if (due && is_newborn(facts, task))
-            return i;
         if (best == facts->task_count ||
             outlives(task, &facts->tasks[best], due ? WALL_TIME_NEVER : not_before(facts)))
             best = i;

@@ -55,11 +55,6 @@ struct collapse_facts {
     int64_t stuck_after_seconds; /* 0: none is */
     const struct renewal_task *tasks; /* of one domain; Failed ones are left */
     size_t task_count;
-    /*
-     * The task that was just made for a domain that is just as new, or NULL. The server has made
-     * one of its own then, and the two ask for the same order: of due ones this one stays.
-     */
-    const char *newborn;
 };
 
 enum collapse_fate {

@@ -249,19 +249,40 @@ static bool is_newer(const struct renewal_task *a, const struct renewal_task *b)
     return strcmp(a->id, b->id) > 0;
 }
 
-bool held_is_spent(const struct held_facts *facts, size_t which)
+static bool has_failed(const struct renewal_task *task)
 {
-    const struct renewal_task *task = &facts->tasks[which];
+    return task->state == TASK_FAILED && refusal_is_failure(task->failure_reason);
+}
 
-    if (task->state != TASK_FAILED || !refusal_is_failure(task->failure_reason) ||
-        is_reckoned(facts, task))
-        return false;
-    for (size_t i = 0; i < facts->task_count; i++) {
-        const struct renewal_task *other = &facts->tasks[i];
-
-        if (other->state == TASK_FAILED && is_newer(other, task) &&
-            refusal_same(other->failure_reason, task->failure_reason))
-            return true;
+/* Where the newest stands that says the same; NULL where there is no room for one more reason. */
+static const struct renewal_task **place_of(const struct renewal_task **newest,
+                                            const struct renewal_task *task)
+{
+    for (size_t i = 0; i < HELD_REASONS; i++) {
+        if (!newest[i] || refusal_same(newest[i]->failure_reason, task->failure_reason))
+            return &newest[i];
     }
-    return false;
+    return NULL;
+}
+
+size_t held_find_spent(const struct held_facts *facts, bool *spent)
+{
+    const struct renewal_task *newest[HELD_REASONS] = {NULL};
+    size_t found = 0;
+
+    for (size_t i = 0; i < facts->task_count; i++) {
+        const struct renewal_task *task = &facts->tasks[i];
+        const struct renewal_task **place = has_failed(task) ? place_of(newest, task) : NULL;
+
+        if (place && (!*place || is_newer(task, *place)))
+            *place = task;
+    }
+    for (size_t i = 0; i < facts->task_count; i++) {
+        const struct renewal_task *task = &facts->tasks[i];
+        const struct renewal_task **place = has_failed(task) ? place_of(newest, task) : NULL;
+
+        spent[i] = place && *place && *place != task && !is_reckoned(facts, task);
+        found += spent[i];
+    }
+    return found;
 }

@@ -92,9 +92,11 @@ const char *held_by_name(enum held_by by);
 const char *held_by_words(enum held_by by);
 
 /*
- * Of the tasks, whether this one has Failed and says nothing that a newer one does not: it failed
- * for the same reason, numbers and links aside, and no limit of the CA's is reckoned by it.
+ * Of the tasks, which have Failed and say nothing that a newer one does not: it failed for the same
+ * reason, numbers and links aside, and no limit of the CA's is reckoned by them. One for each task;
+ * how many they are. Of more reasons than HELD_REASONS the tasks are left. Linear.
  */
-bool held_is_spent(const struct held_facts *facts, size_t which);
+#define HELD_REASONS 16
+size_t held_find_spent(const struct held_facts *facts, bool *spent);
 
 #endif

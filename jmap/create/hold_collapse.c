@@ -128,18 +128,45 @@ static const char *released_of(const struct lookup_domain *facts)
     return NULL;
 }
 
+/* The Failed ones that say what a newer one says; NULL where there are none, or no memory. */
+static struct renewal_task *list_spent(const struct hold *hold, const struct lookup_domain *facts,
+                                       size_t *count)
+{
+    const struct held_facts held =
+        lookup_held_facts(facts, hold_limits(hold->context->settings), hold->now);
+    struct renewal_task *list = calloc(facts->task_count + 1, sizeof *list);
+    bool *spent = calloc(facts->task_count + 1, sizeof *spent);
+
+    *count = 0;
+    if (list && spent && !memory_failed_stay(hold->context->memory))
+        held_find_spent(&held, spent);
+    for (size_t i = 0; list && spent && i < facts->task_count; i++) {
+        if (spent[i] && !answer_has_destroyed(&hold->answer, facts->tasks[i].id))
+            list[(*count)++] = facts->tasks[i];
+    }
+    free(spent);
+    return list;
+}
+
 static bool begin_collapse(struct hold *hold, const struct domain *domain,
                            const struct lookup_domain *facts)
 {
-    struct id_list list;
+    size_t spent_count;
+    struct renewal_task *spent = list_spent(hold, facts, &spent_count);
+    bool needed = needs_collapse(hold, domain, facts);
+    struct id_list list = {0};
 
-    if (!list_ids(hold, domain, facts, &list))
+    if ((!needed && spent_count == 0) || (needed && !list_ids(hold, domain, facts, &list))) {
+        free(spent);
         return false;
+    }
     hold->collapse = collapse_create(&(struct collapse_order){
         .domain_id = facts->id,
         .domain_name = facts->name,
         .task_ids = list.ids,
         .task_count = list.count,
+        .spent = spent,
+        .spent_count = spent_count,
         .refused_until = domain->refused_until,
         .renewal_due = renewal_due(hold, facts),
         .expires = facts->newest_expiry,
@@ -152,6 +179,7 @@ static bool begin_collapse(struct hold *hold, const struct domain *domain,
         .user = hold,
     });
     free(list.ids);
+    free(spent);
     return hold->collapse != NULL && collapse_body(hold->collapse, &(size_t){0}) != NULL;
 }
 
@@ -161,7 +189,6 @@ static bool begin(struct hold *hold, struct domain *domain)
     if (hold->verdicts[domain->first].state != VERDICT_ANSWERED || domain->shared || domain->alone)
         return false;
     if (!domain->facts || hold->lookup_error || !domain->facts->renewable ||
-        !needs_collapse(hold, domain, domain->facts) ||
         !begin_collapse(hold, domain, domain->facts))
         return false;
     hold_enter(hold, PHASE_COLLAPSE, HOLD_SEND);
@@ -190,6 +217,8 @@ static enum hold_step next(struct hold *hold)
 enum hold_step hold_feed_collapse(struct hold *hold, unsigned status, const char *body, size_t len)
 {
     collapse_feed(hold->collapse, status, body, len);
+    if (collapse_keeps_failed(hold->collapse))
+        memory_note_failed_stay(hold->context->memory);
     if (collapse_body(hold->collapse, &len) && hold_owns_domains(hold))
         return hold_enter(hold, PHASE_COLLAPSE, HOLD_SEND);
     return next(hold);

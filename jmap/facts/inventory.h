@@ -20,6 +20,7 @@ struct inventory_task {
     char id[OBJECT_ID_SIZE];
     char domain_id[OBJECT_ID_SIZE];
     bool not_due;             /* Failed, and all that it says is that no renewal was due */
+    bool spent;               /* Failed, and a newer one says the same; whoever judges sets it */
     struct renewal_task task; /* `id` is the member above; `failure_reason` is cut where long */
 };
 

@@ -41,6 +41,7 @@ struct task_memory {
     struct certificate_index certificates;
     struct order_book orders;
     char hostname[HOSTNAME_SIZE];
+    bool failed_stay;
     void (*told_unreadable)(void *user, const char *domain_id, const char *task_id); /* or NULL */
     void *user;
 };
@@ -584,6 +585,21 @@ void memory_give_time(struct task_memory *memory, const char *domain_id, wall_ti
     if (record && wall_time_equal(record->queued, taken))
         strike(memory, record, &record->queued, false);
     pthread_mutex_unlock(&memory->lock);
+}
+
+void memory_note_failed_stay(struct task_memory *memory)
+{
+    pthread_mutex_lock(&memory->lock);
+    memory->failed_stay = true;
+    pthread_mutex_unlock(&memory->lock);
+}
+
+bool memory_failed_stay(struct task_memory *memory)
+{
+    pthread_mutex_lock(&memory->lock);
+    bool stay = memory->failed_stay;
+    pthread_mutex_unlock(&memory->lock);
+    return stay;
 }
 
 void memory_recall_hostname(struct task_memory *memory, char hostname[static HOSTNAME_SIZE])

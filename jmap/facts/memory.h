@@ -151,6 +151,10 @@ wall_time memory_foresee_time(struct task_memory *memory, const char *domain_id,
 
 void memory_give_time(struct task_memory *memory, const char *domain_id, wall_time taken);
 
+/* The server destroys no Failed tasks (v0.16.5): none is to be asked for again. */
+void memory_note_failed_stay(struct task_memory *memory);
+bool memory_failed_stay(struct task_memory *memory);
+
 /* The server's own host name; "" until it is known. */
 void memory_recall_hostname(struct task_memory *memory, char hostname[static HOSTNAME_SIZE]);
 void memory_store_hostname(struct task_memory *memory, const char *hostname);

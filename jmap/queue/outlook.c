@@ -37,7 +37,8 @@ bool outlook_open(struct outlook *outlook, const struct inventory *inventory,
     *outlook = (struct outlook){.stuck_after_seconds = settings->stuck_after_seconds};
     outlook->tasks = all_tasks(inventory, domain, found, &outlook->task_count);
     outlook->fates = calloc(outlook->task_count + 1, sizeof *outlook->fates);
-    if (!outlook->tasks || !outlook->fates) {
+    outlook->spent = calloc(outlook->task_count + 1, sizeof *outlook->spent);
+    if (!outlook->tasks || !outlook->fates || !outlook->spent) {
         outlook_clear(outlook);
         return false;
     }
@@ -45,6 +46,7 @@ bool outlook_open(struct outlook *outlook, const struct inventory *inventory,
     held.tasks = outlook->tasks;
     held.task_count = outlook->task_count;
     outlook->held = held_until(&held);
+    outlook->spent_count = held_find_spent(&held, outlook->spent);
     return true;
 }
 
@@ -68,5 +70,6 @@ void outlook_clear(struct outlook *outlook)
 {
     free(outlook->tasks);
     free(outlook->fates);
+    free(outlook->spent);
     *outlook = (struct outlook){0};
 }

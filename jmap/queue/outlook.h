@@ -18,7 +18,9 @@ struct outlook {
     struct renewal_task *tasks; /* its own; their strings are the inventory's and the look-up's */
     size_t task_count;
     enum collapse_fate *fates; /* one for each task */
-    struct held held;          /* by all that is known; its words are the tasks' */
+    bool *spent;               /* likewise: a Failed one that says what a newer one says */
+    size_t spent_count;
+    struct held held; /* by all that is known; its words are the tasks' */
     int64_t stuck_after_seconds;
     struct upkeep_plan plan;
 };

@@ -128,7 +128,25 @@ static bool skip(struct sweep *sweep, const struct inventory_domain *domain, con
     return ++sweep->skipped < (turned_away ? TURNED_AWAY_MAX : SKIPPED_MAX);
 }
 
-/* Failed tasks that only say that no renewal was due. */
+/* Failed tasks that only say that no renewal was due, or what a newer one says. */
+
+static bool is_cleared(const struct inventory_task *task)
+{
+    return task->not_due || task->spent;
+}
+
+/* Where one has Failed since the list was read, the next sweep finds it. */
+static void mark_spent(struct sweep *sweep, const struct inventory_domain *domain,
+                       const struct outlook *outlook)
+{
+    for (size_t i = 0; outlook->spent_count > 0 && i < outlook->task_count; i++) {
+        const struct inventory_task *task =
+            outlook->spent[i] ? inventory_task_of(&sweep->inventory, domain, outlook->tasks[i].id)
+                              : NULL;
+        if (task)
+            sweep->inventory.tasks[task - sweep->inventory.tasks].spent = true;
+    }
+}
 
 static void tell_cleared(struct sweep *sweep, const struct inventory_task *task)
 {
@@ -141,13 +159,14 @@ static void tell_cleared(struct sweep *sweep, const struct inventory_task *task)
                                        .due = WALL_TIME_NEVER,
                                        .old_state = "Failed",
                                        .old_due = WALL_TIME_NEVER,
-                                       .old_reason = "renewal is not due"});
+                                       .old_reason = task->not_due ? "renewal is not due"
+                                                                   : task->task.failure_reason});
 }
 
 static void tell_all_cleared(struct sweep *sweep)
 {
     for (size_t i = 0; i < sweep->inventory.task_count; i++) {
-        if (sweep->inventory.tasks[i].not_due)
+        if (is_cleared(&sweep->inventory.tasks[i]))
             tell_cleared(sweep, &sweep->inventory.tasks[i]);
     }
 }
@@ -162,7 +181,7 @@ static enum machine_step clear(struct sweep *sweep)
     while (sweep->clearing < sweep->inventory.task_count &&
            json_array_size(ids) < OWN_REQUEST_IDS) {
         const struct inventory_task *task = &sweep->inventory.tasks[sweep->clearing++];
-        if (task->not_due)
+        if (is_cleared(task))
             sweep->request.incomplete |= json_array_append_new(ids, json_string(task->id)) != 0;
     }
     bool any = json_array_size(ids) > 0;
@@ -184,7 +203,7 @@ static enum machine_step feed_clear(struct sweep *sweep, unsigned status, const 
     json_t *destroyed = own_request_id_set(json_object_get(set, "destroyed"));
     for (size_t i = sweep->cleared; i < sweep->clearing; i++) {
         const struct inventory_task *task = &sweep->inventory.tasks[i];
-        if (task->not_due && json_object_get(destroyed, task->id))
+        if (is_cleared(task) && json_object_get(destroyed, task->id))
             tell_cleared(sweep, task);
     }
     json_decref(destroyed);
@@ -300,6 +319,7 @@ static bool look_at(struct sweep *sweep, size_t i, wall_time *not_before, bool *
     bool placed = pace_place(&sweep->pace, sweep->listed[i], found, &outlook, not_before);
     if (placed) {
         outlook_plan(&outlook, found, *not_before, now(sweep));
+        mark_spent(sweep, sweep->listed[i], &outlook);
         upkeep_note_found(sweep->context, found, &outlook);
         *changes = outlook.plan.changes > 0 && !sweep->context->dry_run;
         if (sweep->context->dry_run)

@@ -8,7 +8,8 @@
  * - Those with automatic certificates are looked over, many at a time, which shows those that need
  * a change (policy/upkeep.h).
  * - Each of these is looked at again alone (jmap/queue/upkeep.h), and changed.
- * - Failed tasks that say nothing but that no renewal was due are removed,
+ * - Failed tasks that say nothing but that no renewal was due, or what a newer one says, are
+ * removed,
  *
  * and nothing else. It may be broken off anywhere and done again.
  *

@@ -20,13 +20,13 @@ enum stage {
     STAGE_PUT_OFF,   /* the next itself, since another runs already */
     STAGE_DESTROY,   /* some of the rest */
     STAGE_SUPERSEDE, /* those of them that the server does not destroy */
+    STAGE_SPENT,     /* Failed ones that say nothing new */
     STAGE_END,
 };
 
 struct collapse {
     struct collapse_order order;
     char domain_id[OBJECT_ID_SIZE];
-    char newborn[OBJECT_ID_SIZE];
     char released[OBJECT_ID_SIZE];
     json_t *ids; /* array: the tasks that are known */
     struct own_request request;
@@ -41,6 +41,8 @@ struct collapse {
     bool next_waits;      /* it was seen not to run */
     const char *running;  /* another that does, and orders first; or NULL */
     json_t *yielded;      /* array: written as Failed, to be destroyed */
+    json_t *spent;        /* object: why the Failed ones did that are to go, by id */
+    bool keeps_failed;    /* the server destroys none of these */
     enum stage stage;
     unsigned rounds;
     bool changed_meanwhile;
@@ -50,13 +52,18 @@ struct collapse {
     const char *error;
 };
 
+static void send_spent(struct collapse *collapse);
 static void send_read(struct collapse *collapse);
 static void send_removals(struct collapse *collapse);
 
 static void end(struct collapse *collapse, const char *error)
 {
+    bool was_last = collapse->stage == STAGE_SPENT;
+
     collapse->stage = STAGE_END;
     collapse->error = error;
+    if (!error && !was_last && json_object_size(collapse->spent) > 0)
+        send_spent(collapse);
 }
 
 /* Where a write was answered with neither result nor refusal, that says nothing of the credential.
@@ -170,8 +177,7 @@ static struct collapse_plan plan(struct collapse *collapse)
                                  .upkeep = order->upkeep,
                                  .stuck_after_seconds = order->stuck_after_seconds,
                                  .tasks = collapse->tasks,
-                                 .task_count = collapse->task_count,
-                                 .newborn = collapse->newborn[0] ? collapse->newborn : NULL},
+                                 .task_count = collapse->task_count},
         collapse->fates);
 
     size_t stays = plan.survivor < collapse->task_count ? plan.survivor : plan.next;
@@ -357,22 +363,12 @@ static wall_time put_off_until(const struct collapse *collapse)
     return wall_time_add(collapse->order.now(collapse->order.user), COLLAPSE_PUT_OFF_SECONDS);
 }
 
-static bool next_is_newborn(const struct collapse *collapse)
-{
-    return strcmp(next_id(collapse), collapse->newborn) == 0;
-}
-
-/* A newborn is nobody else's yet, so it goes at once; any other waits for what comes of the first.
- */
 static void send_put_off(struct collapse *collapse)
 {
     collapse->due = put_off_until(collapse);
     collapse->next_waits = false;
     own_request_begin(&collapse->request);
-    send_updates(collapse,
-                 json_pack("{s:o}", next_id(collapse),
-                           next_is_newborn(collapse) ? superseded_by(collapse->running)
-                                                     : postponed(collapse->due, false)),
+    send_updates(collapse, json_pack("{s:o}", next_id(collapse), postponed(collapse->due, false)),
                  STAGE_PUT_OFF);
 }
 
@@ -558,11 +554,49 @@ static void feed_put_off(struct collapse *collapse)
 
     if (!json_object_get(json_object_get(set, "updated"), next_id(collapse)))
         collapse->changed_meanwhile = true;
-    else if (next_is_newborn(collapse))
-        tell(collapse, QUEUE_SUPERSEDED, collapse->next_at, WALL_TIME_NEVER, collapse->running);
     else
         tell_moved(collapse, collapse->next_at);
     send_removals(collapse);
+}
+
+/* Failed ones that say nothing new. */
+
+static void send_spent(struct collapse *collapse)
+{
+    json_t *ids = json_array(), *reason;
+    const char *id;
+
+    own_request_begin(&collapse->request);
+    collapse->request.incomplete |= !ids;
+    json_object_foreach(collapse->spent, id, reason)
+    {
+        collapse->request.incomplete |= json_array_append_new(ids, json_string(id)) != 0;
+    }
+    own_request_add(&collapse->request, "x:Task/set", json_pack("{s:o}", "destroy", ids), "w");
+    send(collapse, STAGE_SPENT);
+}
+
+static void feed_spent(struct collapse *collapse)
+{
+    const json_t *set = own_request_answer(&collapse->request, "w");
+    json_t *destroyed = own_request_id_set(json_object_get(set, "destroyed")), *reason;
+    const char *id;
+
+    collapse->keeps_failed = !json_object_get(set, "destroyed") &&
+                             json_object_size(json_object_get(set, "notDestroyed")) > 0;
+    json_object_foreach(collapse->spent, id, reason)
+    {
+        const struct renewal_task task = {
+            .id = id, .state = TASK_FAILED, .failure_reason = json_string_value(reason)};
+        struct queue_change change =
+            queue_change_of(QUEUE_CLEARED, &task, collapse->domain_id, collapse->order.domain_name);
+
+        change.due = change.old_due = WALL_TIME_NEVER;
+        if (json_object_get(destroyed, id))
+            collapse->order.changed(collapse->order.user, &change);
+    }
+    json_decref(destroyed);
+    end(collapse, NULL);
 }
 
 /* The driver's side. */
@@ -575,17 +609,21 @@ static bool copy_order(struct collapse *collapse, const struct collapse_order *o
     strncpy(collapse->domain_id, order->domain_id, OBJECT_ID_SIZE - 1);
     if (order->released)
         strncpy(collapse->released, order->released, OBJECT_ID_SIZE - 1);
-    if (order->newborn)
-        strncpy(collapse->newborn, order->newborn, OBJECT_ID_SIZE - 1);
-    collapse->order.newborn = collapse->newborn;
     collapse->order.domain_id = collapse->domain_id;
     collapse->order.task_ids = NULL;
     collapse->tasks = calloc(count + 1, sizeof *collapse->tasks);
     collapse->fates = calloc(count + 1, sizeof *collapse->fates);
     collapse->ids = json_array();
     collapse->yielded = json_array();
-    if (!collapse->tasks || !collapse->fates || !collapse->ids || !collapse->yielded)
+    collapse->spent = json_object();
+    if (!collapse->tasks || !collapse->fates || !collapse->ids || !collapse->yielded ||
+        !collapse->spent)
         return false;
+    for (size_t i = 0; i < order->spent_count && i < OWN_REQUEST_IDS; i++) {
+        if (json_object_set_new(collapse->spent, order->spent[i].id,
+                                json_string(order->spent[i].failure_reason)) != 0)
+            return false;
+    }
     for (size_t i = 0; i < count; i++) {
         if (json_array_append_new(collapse->ids, json_string(order->task_ids[i])) != 0)
             return false;
@@ -604,7 +642,10 @@ struct collapse *collapse_create(const struct collapse_order *order)
         collapse_destroy(collapse);
         return NULL;
     }
-    send_read(collapse);
+    if (json_array_size(collapse->ids) > 0)
+        send_read(collapse);
+    else
+        end(collapse, NULL);
     return collapse;
 }
 
@@ -615,6 +656,7 @@ void collapse_destroy(struct collapse *collapse)
     own_request_clear(&collapse->request);
     json_decref(collapse->ids);
     json_decref(collapse->yielded);
+    json_decref(collapse->spent);
     json_decref(collapse->read);
     free(collapse->tasks);
     free(collapse->fates);
@@ -657,6 +699,9 @@ void collapse_feed(struct collapse *collapse, unsigned status, const char *body,
     case STAGE_SUPERSEDE:
         feed_supersede(collapse);
         break;
+    case STAGE_SPENT:
+        feed_spent(collapse);
+        break;
     case STAGE_END:
         break;
     }
@@ -665,6 +710,11 @@ void collapse_feed(struct collapse *collapse, unsigned status, const char *body,
 const char *collapse_error(const struct collapse *collapse)
 {
     return collapse->error;
+}
+
+bool collapse_keeps_failed(const struct collapse *collapse)
+{
+    return collapse->keeps_failed;
 }
 
 bool collapse_is_forbidden(const struct collapse *collapse)

@@ -31,13 +31,14 @@ struct collapse_order {
     const char *domain_name;     /* as it is told; may be NULL */
     const char *const *task_ids; /* all of the domain that are known; some may be gone */
     size_t task_count;
+    const struct renewal_task *spent; /* Failed ones that are to go, in the end; a few */
+    size_t spent_count;
     wall_time refused_until; /* H from all but these tasks */
     wall_time renewal_due;   /* R, or WALL_TIME_NEVER */
     int64_t blind_hold_seconds;
     /* One in Retry whose refusal was of another order, so that it only waits; or NULL. */
     const char *released;
-    const char *newborn; /* the five: see policy/collapse.h */
-    wall_time expires, not_before;
+    wall_time expires, not_before; /* the four: see policy/collapse.h */
     bool upkeep;
     int64_t stuck_after_seconds;
     wall_time (*now)(void *user);
@@ -57,6 +58,9 @@ void collapse_feed(struct collapse *collapse, unsigned status, const char *body,
 
 /* Why it ended before its end, in words; NULL when it did not. Static. */
 const char *collapse_error(const struct collapse *collapse);
+
+/* Whether the server has said that it destroys none of the Failed ones. */
+bool collapse_keeps_failed(const struct collapse *collapse);
 
 /* Whether that is so because the credential may not change tasks, of whatever domain. */
 bool collapse_is_forbidden(const struct collapse *collapse);

@@ -1,13 +1,16 @@
 """What a refusal or a failure of the CA means for whoever asks again."""
 
 import datetime
+import json
 
 import pytest
 
 from gate import Gate
+from test_audit import only
 from test_decisions import failed
 from test_gate import (FRESH, NOW, certificate, days, domain, live_tasks, retry, stamp, state,
                        task)
+from test_sweep import changes
 
 
 def parse(text):
@@ -504,3 +507,54 @@ def test_a_stuck_task_leaves_its_refusal(standin):
             assert gate.renew() == task
         waiting, = live_tasks(standin)
         assert is_due_in(standin, waiting, 6 * HOUR)
+
+
+# Of Failed tasks that say the same, the newest is enough.
+
+def failed_tasks(standin):
+    return [each for each in standin.state()["tasks"] if each["status"]["@type"] == "Failed"]
+
+
+def fails(reason, hours, id):
+    each = failed(reason, id=id)
+    each["status"]["failedAt"] = stamp(NOW - datetime.timedelta(hours=hours))
+    return each
+
+
+UNSUPPORTED = 'Challenge type Http01 not supported. Supported types: [Challenge { typ: Dns01, url: "%s"'
+SAME = [fails(UNSUPPORTED % "https://localhost/chalZ/d1", 3, "jp173xlcamqb"),
+        fails(UNSUPPORTED % "https://localhost/chalZ/e2", 2, "jp173xlcamqc"),
+        fails(UNSUPPORTED % "https://localhost/chalZ/f3", 1, "jp173xlcamqd"),
+        fails("Order is invalid: Unknown reason", 4, "jp173xlcamqe"),
+        fails("Authentication failed: \"Status: invalid\"", 0.5, "jp173xlcamqf"),
+        fails("Authentication failed: \"Status: invalid\"", 0.4, "jp173xlcamqg")]
+SPENT = {"jp173xlcamqb", "jp173xlcamqc"}
+
+
+def test_a_create_leaves_the_newest_of_failed_tasks_that_say_the_same(standin, gate):
+    standin.put_state(**state(tasks=SAME))
+    task = gate.renew()
+    if standin.version == "v0.16.5":
+        assert gate.renew() == task and len(failed_tasks(standin)) == len(SAME)
+        asked = [entry for entry in standin.log() if '"destroy"' in json.dumps(entry)]
+        assert len(asked) <= 1, "it destroys none, and is asked but once"
+        return
+    assert {each["id"] for each in failed_tasks(standin)} == {each["id"] for each in SAME} - SPENT
+    assert gate.renew() == task
+    assert {(change["action"], change["id"]) for change in gate.changes(2)} == \
+        {("cleared", id) for id in SPENT}
+    # Those that are gone count on: the wait grows by all of them.
+    waiting, = live_tasks(standin)
+    assert parse(waiting["status"]["due"]) - now_of(standin) > 20 * HOUR
+
+
+def test_a_sweep_does_so_too_and_the_dry_run_and_the_audit_tell_it(standin):
+    standin.put_state(**state(tasks=SAME))
+    planned = [change["id"] for change in changes(standin.port, "--dry-run")
+               if change["action"] == "cleared"]
+    assert set(planned) == SPENT and len(planned) == 2
+    assert only(standin.port, status=1)["sweep"]["cleared"] == 2
+    done = {change["id"] for change in changes(standin.port) if change["action"] == "cleared"}
+    stays = standin.version == "v0.16.5"
+    assert done == (set() if stays else SPENT)
+    assert len(failed_tasks(standin)) == len(SAME) - len(done)

@@ -75,7 +75,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     facts.refused_until = data[0] & 1 ? (wall_time){(int8_t)data[0] * 20} : WALL_TIME_NEVER;
     facts.renewal_due = data[1] & 1 ? (wall_time){(int8_t)data[1] * 20} : WALL_TIME_NEVER;
-    facts.newborn = data[2] & 1 ? "ta" : NULL;
     facts.upkeep = data[2] & 2;
     facts.stuck_after_seconds = data[2] & 4 ? 600 : 0;
     facts.not_before = data[2] & 8 ? (wall_time){data[2] * 10} : WALL_TIME_NEVER;

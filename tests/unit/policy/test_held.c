@@ -287,10 +287,37 @@ static void the_newest_of_those_that_say_the_same_is_enough(void **state)
 
     for (size_t i = 0; i < COUNT(some); i++)
         tasks[i] = some[i].task;
+    bool spent[COUNT(some)];
+    size_t found = held_find_spent(&facts, spent), wanted = 0;
+
     for (size_t i = 0; i < COUNT(some); i++) {
-        if (held_is_spent(&facts, i) != some[i].spent)
+        if (spent[i] != some[i].spent)
             fail_msg("%s", some[i].task.id);
+        wanted += some[i].spent;
     }
+    assert_int_equal(found, wanted);
+}
+
+static void tasks_of_more_reasons_than_are_told_apart_are_left(void **state)
+{
+    (void)state;
+    char reasons[HELD_REASONS + 2][24];
+    struct renewal_task tasks[2 * COUNT(reasons)];
+    bool spent[COUNT(tasks)];
+    const struct held_facts facts = {USUAL, .tasks = tasks, .task_count = COUNT(tasks)};
+
+    for (size_t i = 0; i < COUNT(tasks); i++) {
+        size_t r = i % COUNT(reasons);
+        reasons[r][0] = (char)('a' + r);
+        memcpy(reasons[r] + 1, " has failed", 12);
+        tasks[i] = (struct renewal_task){.id = i < COUNT(reasons) ? "a" : "b",
+                                         .state = TASK_FAILED,
+                                         .failed_at = AT(-60),
+                                         .failure_reason = reasons[r]};
+    }
+    assert_int_equal(held_find_spent(&facts, spent), HELD_REASONS);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        assert_int_equal(spent[i], i < HELD_REASONS);
 }
 
 static void reads_a_backoff(void **state)
@@ -338,6 +365,7 @@ int main(void)
         cmocka_unit_test(the_latest_source_counts),
         cmocka_unit_test(tells_the_latest_reason),
         cmocka_unit_test(the_newest_of_those_that_say_the_same_is_enough),
+        cmocka_unit_test(tasks_of_more_reasons_than_are_told_apart_are_left),
         cmocka_unit_test(reads_a_backoff),
     };
 
