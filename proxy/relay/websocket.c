@@ -32,12 +32,24 @@
 /* One of a socket's two ends. */
 struct end {
     struct frames frames;
-    bool ended;       /* nothing more is read from it: its Close has come, or it must not go on */
-    bool told;        /* a Close has been written to it */
-    unsigned telling; /* with what code it is to be told, as soon as a frame has ended; or 0 */
+    bool ended; /* nothing more is read from it: its Close has come, or it must not go on */
+    enum {
+        CLOSE_NONE,
+        CLOSE_PENDING, /* the gate's own, as soon as the frame that is on its way has ended */
+        CLOSE_SENT,    /* this, or the other end's */
+    } close;
+    unsigned code; /* of a Close that is pending */
+};
+
+enum websocket_state {
+    WEBSOCKET_OPEN,
+    WEBSOCKET_CLOSING,  /* both ends are to close, or one has left; until `give_up` */
+    WEBSOCKET_DRAINING, /* the client has been sent all, and is to leave; likewise */
+    WEBSOCKET_OVER,     /* only websocket_close() is to come */
 };
 
 struct websocket {
+    enum websocket_state state;
     struct worker_context *context;
     struct incoming *incoming;
     struct websocket *next; /* in the set's `all` */
@@ -51,7 +63,6 @@ struct websocket {
     bool in_loop;
     uint32_t watched; /* what for */
     bool client_left;
-    bool shut; /* the client has been sent all */
 
     struct end server;
     struct transfer *transfer; /* NULL: the server has closed it */
@@ -60,8 +71,7 @@ struct websocket {
 
     bool reads_requests; /* it is a JMAP WebSocket */
     struct conversation conversation;
-    monotonic_time give_up; /* once it is being closed */
-    bool over;              /* only websocket_close() is to come */
+    monotonic_time give_up; /* not before it is CLOSING */
 };
 
 /* ---- the set ---- */
@@ -252,32 +262,34 @@ static void end_reading(struct end *end)
     buffer_clear(&end->frames.in);
 }
 
-/* The gate's own Close, as soon as the frame that is on its way has ended. */
-static void tell(struct websocket *websocket, unsigned code)
+/* The gate's own Close, to whichever end has none yet. */
+static void close_both(struct websocket *websocket, unsigned code)
 {
     struct end *ends[] = {&websocket->client, &websocket->server};
     for (size_t i = 0; i < 2; i++) {
-        if (!ends[i]->told && ends[i]->telling == 0)
-            ends[i]->telling = code;
+        if (ends[i]->close != CLOSE_NONE)
+            continue;
+        ends[i]->close = CLOSE_PENDING;
+        ends[i]->code = code;
     }
 }
 
-static void tell_now(struct websocket *websocket, struct end *end)
+static void send_pending_close(struct websocket *websocket, struct end *end)
 {
-    if (end->told || end->telling == 0 || end->frames.unwritten > 0)
+    if (end->close != CLOSE_PENDING || end->frames.unwritten > 0)
         return;
-    frames_write_close(&end->frames, end->telling);
-    end->told = true;
+    frames_write_close(&end->frames, end->code);
+    end->close = CLOSE_SENT;
     end_reading(other_end(websocket, end));
 }
 
 static void pass(struct end *from, struct end *to, const struct frame_piece *piece)
 {
-    if (!to->told)
+    if (to->close != CLOSE_SENT)
         frames_write(&to->frames, piece);
     if (piece->opcode != WSLAY_CONNECTION_CLOSE)
         return;
-    to->told = true;
+    to->close = CLOSE_SENT;
     end_reading(from);
 }
 
@@ -314,24 +326,19 @@ static bool relay(struct websocket *websocket, struct end *from)
             return true;
         case FRAMES_VIOLATION:
             end_reading(from);
-            tell(websocket, WSLAY_CODE_PROTOCOL_ERROR);
+            close_both(websocket, WSLAY_CODE_PROTOCOL_ERROR);
             break;
         case FRAMES_PIECE:
             if (!take(websocket, from, &piece))
                 pass(from, to, &piece);
             break;
         }
-        tell_now(websocket, to);
+        send_pending_close(websocket, to);
     }
     return true;
 }
 
 /* ---- the end ---- */
-
-static bool is_to_close(const struct end *end)
-{
-    return end->told || end->telling != 0;
-}
 
 static bool is_committed(const struct websocket *websocket)
 {
@@ -354,9 +361,10 @@ static bool has_given_up(const struct websocket *websocket)
 
 static void end_client(struct websocket *websocket)
 {
-    if (websocket->shut || websocket->client_left || websocket->client.frames.out.len > 0)
+    if (websocket->state == WEBSOCKET_DRAINING || websocket->client_left ||
+        websocket->client.frames.out.len > 0)
         return;
-    websocket->shut = true;
+    websocket->state = WEBSOCKET_DRAINING;
     if (incoming_end(websocket->incoming))
         return;
     websocket->client_left = true;
@@ -369,15 +377,23 @@ static void end_server(struct websocket *websocket)
     websocket->transfer = NULL;
 }
 
+/* Both ends are to close, or one is gone. */
+static bool is_to_close(const struct websocket *websocket)
+{
+    return (websocket->client.close != CLOSE_NONE && websocket->server.close != CLOSE_NONE) ||
+           websocket->client_left || websocket->transfer == NULL;
+}
+
 /*
- * An end that has left is followed by the other as soon as that has got all. Where both have been
- * told, the client's side is closed from here, and the server closes its own.
+ * An end that has left is followed by the other as soon as that has got all. Where both have got a
+ * Close, the client's side is closed from here, and the server closes its own.
  */
 static void close_down(struct websocket *websocket, bool client_done, bool server_done)
 {
-    bool closed = websocket->client.told && websocket->server.told;
-    bool closing = is_to_close(&websocket->client) && is_to_close(&websocket->server);
-    if (!closing && !websocket->client_left && websocket->transfer != NULL)
+    bool closed = websocket->client.close == CLOSE_SENT && websocket->server.close == CLOSE_SENT;
+    if (websocket->state == WEBSOCKET_OPEN && is_to_close(websocket))
+        websocket->state = WEBSOCKET_CLOSING;
+    if (websocket->state == WEBSOCKET_OPEN)
         return;
     set_give_up(websocket);
     bool given_up = has_given_up(websocket);
@@ -389,7 +405,7 @@ static void close_down(struct websocket *websocket, bool client_done, bool serve
     if ((given_up || websocket->client_left) && websocket->transfer == NULL &&
         (given_up || !is_committed(websocket))) {
         end_watch(websocket);
-        websocket->over = true;
+        websocket->state = WEBSOCKET_OVER;
         incoming_abort(websocket->incoming);
     }
 }
@@ -428,7 +444,7 @@ static void end_overdue(struct websocket *websocket)
     if (!is_overdue(websocket))
         return;
     end_reading(&websocket->server);
-    tell(websocket, WSLAY_CODE_INTERNAL_SERVER_ERROR);
+    close_both(websocket, WSLAY_CODE_INTERNAL_SERVER_ERROR);
 }
 
 static void converse(struct websocket *websocket, bool server_done)
@@ -438,18 +454,18 @@ static void converse(struct websocket *websocket, bool server_done)
         return;
     if (server_done || websocket->server.ended)
         conversation_server_ended(conversation);
-    if (!websocket->client.told)
+    if (websocket->client.close != CLOSE_SENT)
         conversation_step(conversation);
 }
 
 static void run(struct websocket *websocket)
 {
     struct websocket_set *set = websocket->context->websockets;
-    if (websocket->over || websocket->file < 0)
+    if (websocket->state == WEBSOCKET_OVER || websocket->file < 0)
         return;
     read_client(websocket);
     if (set->draining && !is_deciding(websocket))
-        tell(websocket, WSLAY_CODE_GOING_AWAY);
+        close_both(websocket, WSLAY_CODE_GOING_AWAY);
     bool all_relayed = relay(websocket, &websocket->client) || is_deciding(websocket);
     bool client_done = all_relayed && websocket->client_left;
     all_relayed = relay(websocket, &websocket->server);
@@ -458,8 +474,8 @@ static void run(struct websocket *websocket)
         end_reading(&websocket->client);
     end_overdue(websocket);
     converse(websocket, server_done);
-    tell_now(websocket, &websocket->client);
-    tell_now(websocket, &websocket->server);
+    send_pending_close(websocket, &websocket->client);
+    send_pending_close(websocket, &websocket->server);
     if (write_client(websocket) && !all_relayed)
         mark(websocket);
     give_back(&websocket->client.frames);
@@ -471,7 +487,7 @@ static void run(struct websocket *websocket)
         websocket->give_up = clock_monotonic();
     }
     close_down(websocket, client_done, server_done);
-    if (websocket->over)
+    if (websocket->state == WEBSOCKET_OVER)
         return;
     watch_client(websocket);
     resume_server(websocket);
