@@ -448,7 +448,7 @@ static enum hold_step feed_main(struct hold *hold, unsigned status, const char *
         hold->own_body = hold_no_answer;
     hold->main_status = status;
     hold_note_caller(hold, status);
-    if (!hold->has_answer && hold->under_way && hold_may_be_done(status))
+    if (!hold->has_answer && hold->under_way && answer_is_lost(status))
         hold_lose_answer(hold);
     hold->under_way = false;
     if (!hold->has_answer)

@@ -264,7 +264,7 @@ enum hold_step hold_feed_resends(struct hold *hold, unsigned status, const char 
 {
     bool answered = status == 200 && answer_parse(body, len, hold->sent, &hold->resent);
 
-    if (!answered && hold->under_way && hold_may_be_done(status))
+    if (!answered && hold->under_way && answer_is_lost(status))
         hold_lose_answer(hold);
     hold->under_way = false;
     if (!answered) {

@@ -344,10 +344,6 @@ void hold_remember_sent(struct hold *hold);
 /* They have not gone out after all. */
 void hold_forget_sent(struct hold *hold);
 
-/* Whether a request that was answered so, and not as it should be, may yet have been carried out.
- */
-bool hold_may_be_done(unsigned status);
-
 /* Their answer is lost. */
 void hold_lose_answer(struct hold *hold);
 

@@ -89,13 +89,6 @@ void hold_forget_sent(struct hold *hold)
     }
 }
 
-/* A refusal by the server's own words is one; silence, a failure on the way and what makes no sense
- * are not. */
-bool hold_may_be_done(unsigned status)
-{
-    return status == 0 || status == 200 || status >= 500;
-}
-
 void hold_lose_answer(struct hold *hold)
 {
     for (size_t i = 0; i < hold->request.count; i++) {

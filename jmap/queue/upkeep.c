@@ -7,6 +7,7 @@
 #include "jmap/facts/sighting.h"
 #include "jmap/tidy/collapse.h"
 #include "jmap/tidy/queue_change.h"
+#include "jmap/wire/answer.h"
 
 enum {
     INTERRUPTIONS_MAX = 3, /* how often a domain is left because the server had enough */
@@ -28,17 +29,41 @@ static enum upkeep_step enter(struct upkeep *upkeep, int stage, enum upkeep_step
     return upkeep->step = step;
 }
 
-void upkeep_end(struct upkeep *upkeep)
+/* Nobody is to decide about the domain before the server has had its time. */
+static void leave_unknown(struct upkeep *upkeep)
+{
+    static const struct flight_result unknown = {.unknown = true};
+    const struct sweep_context *context = upkeep->context;
+    struct domain_memory known;
+
+    memory_recall(context->memory, upkeep->domain->id, &known);
+    known.unanswered_since = upkeep_now(upkeep);
+    memory_store(context->memory, &known);
+    if (upkeep->lease)
+        context->lock->leave(context->lock->user, upkeep->lease, upkeep->domain->id);
+    flight_leave(context->flights, &upkeep->place, &unknown);
+}
+
+static void leave(struct upkeep *upkeep)
 {
     static const struct flight_result nothing = {.settled = false};
     const struct sweep_context *context = upkeep->context;
 
-    if (!context)
-        return;
     if (upkeep->lease)
         context->lock->give(context->lock->user, upkeep->lease, upkeep->domain->id);
-    upkeep->lease = NULL;
     flight_leave(context->flights, &upkeep->place, &nothing);
+}
+
+void upkeep_end(struct upkeep *upkeep)
+{
+    if (!upkeep->context)
+        return;
+    if (upkeep->is_making)
+        leave_unknown(upkeep);
+    else
+        leave(upkeep);
+    upkeep->is_making = false;
+    upkeep->lease = NULL;
     collapse_destroy(upkeep->collapse);
     lookup_destroy(upkeep->lookup);
     own_request_clear(&upkeep->request);
@@ -289,6 +314,7 @@ static enum upkeep_step make(struct upkeep *upkeep)
                     "s");
     if (!own_request_finish(&upkeep->request))
         return give_up(upkeep, "out of memory");
+    upkeep->is_making = true;
     return enter(upkeep, UPKEEP_MAKE, UPKEEP_SEND);
 }
 
@@ -328,6 +354,7 @@ static enum upkeep_step feed_make(struct upkeep *upkeep, unsigned status, const 
     const json_t *created = json_object_get(own_request_answer(&upkeep->request, "s"), "created");
     const char *id = own_request_string(json_object_get(created, "r"), "id");
 
+    upkeep->is_making = error && answer_is_lost(status);
     if (error)
         return end(upkeep, error);
     if (!id)
@@ -438,6 +465,7 @@ static enum upkeep_step feed(struct upkeep *upkeep, unsigned status, const char 
 enum upkeep_step upkeep_feed(struct upkeep *upkeep, unsigned status, const char *body, size_t len)
 {
     if (upkeep->interruptions < INTERRUPTIONS_MAX && is_turned_away(upkeep, status)) {
+        upkeep->is_making = false;
         upkeep_end(upkeep);
         upkeep->interruptions++;
         return enter(upkeep, UPKEEP_END, UPKEEP_INTERRUPTED);

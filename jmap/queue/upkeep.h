@@ -53,6 +53,8 @@ struct upkeep {
         UPKEEP_END,
     } stage;
     enum upkeep_step step;
+    bool
+        is_making; /* a create is on its way, or its answer was lost: the server may be making it */
     const char
         *error;   /* with UPKEEP_DONE: why it ended before its end, in words; static. Or NULL */
     bool is_over; /* with an error: no other domain would fare better */

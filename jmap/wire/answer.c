@@ -74,6 +74,11 @@ bool answer_parse(const char *body, size_t len, const json_t *calls, struct jmap
     return false;
 }
 
+bool answer_is_lost(unsigned status)
+{
+    return status == 0 || status == 200 || status >= 500;
+}
+
 void answer_clear(struct jmap_answer *answer)
 {
     free(answer->sets);

@@ -23,6 +23,13 @@ bool answer_parse(const char *body, size_t len, const json_t *calls, struct jmap
 
 void answer_clear(struct jmap_answer *answer);
 
+/*
+ * Whether a request that was answered with this status, and not as it should be, may have been
+ * carried out, or be yet. A refusal by the server's own words is one; silence (0), a failure on the
+ * way and what makes no sense are not.
+ */
+bool answer_is_lost(unsigned status);
+
 /* The id that the server made for a create, or NULL. Borrowed. */
 const char *answer_created_id(const struct jmap_answer *answer, size_t call, const char *key);
 

@@ -134,6 +134,9 @@ static bool run(const struct scenario *scenario, int allocations, bool persisten
     bool failed = memory_is_back();
     if (scenario->statuses[1] && server.least_live == 0)
         fail_msg("%s, allocation %d: the last task was gone", scenario->name, allocations);
+    /* Where an answer was lost, once the server has had its time. */
+    for (int64_t now = 1; now < 4; now++)
+        flight_table_tick(context.flights, now * FLIGHT_AFTERMATH_MILLISECONDS, INT64_MAX);
     sweep_once(&server, &context);
     if (queue_live(&server) != scenario->live || server.created > 1)
         fail_msg("%s, allocation %d: %zu tasks in the end", scenario->name, allocations,
@@ -232,7 +235,7 @@ static void it_decides_on_what_is_there_once_it_has_the_domain(void **state)
 /* Another replica's lease, and then this one's. */
 struct lease {
     enum lease_state state;
-    unsigned given;
+    unsigned given, left;
 };
 
 static struct lease *take_lease(void *user, const char *domain_id, void (*wake)(void *wake_user),
@@ -255,6 +258,64 @@ static void give_lease(void *user, struct lease *lease, const char *domain_id)
     (void)user;
     (void)domain_id;
     lease->given++;
+}
+
+static void leave_lease(void *user, struct lease *lease, const char *domain_id)
+{
+    (void)user;
+    (void)domain_id;
+    lease->left++;
+}
+
+/* The server may have made the task, or make it yet; what it has refused it has not made. */
+static void a_create_without_an_answer_keeps_others_away_for_a_while(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned status;
+        bool is_closed, is_lost;
+    } rows[] = {{0, false, true}, {502, false, true},  {200, false, true},
+                {0, true, true},  {400, false, false}, {429, false, false}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct lease lease = {.state = LEASE_MINE};
+        const struct domain_lock lock = {.take = take_lease,
+                                         .state = state_of_lease,
+                                         .give = give_lease,
+                                         .leave = leave_lease,
+                                         .user = &lease};
+        struct queue_server server;
+        struct hold_settings settings = {0};
+        struct sweep_place place = {0};
+        struct sweep_context context = context_of(&settings, &place);
+        struct flight_place create = {.wake = no_wake};
+        struct domain_memory known;
+
+        context.lock = &lock;
+        fill(&server, &scenarios[2]);
+        lose_the_certificate(&server);
+        struct sweep *sweep = sweep_create(&context);
+        while (!sweep_machine.order(sweep).once) {
+            if (sweep_machine.step(sweep) == MACHINE_WAIT)
+                sweep_woken(sweep);
+            else
+                answer(sweep, &server);
+        }
+        if (!rows[i].is_closed)
+            sweep_machine.feed(sweep, rows[i].status, "!", 1);
+        sweep_destroy(sweep);
+        if (lease.left != rows[i].is_lost)
+            fail_msg("row %zu", i);
+        assert_int_equal(lease.given, !rows[i].is_lost);
+        memory_recall(context.memory, "b", &known);
+        assert_int_equal(wall_time_equal(known.unanswered_since, fixed_now(NULL)), rows[i].is_lost);
+        assert_int_equal(flight_join(context.flights, "b", &create),
+                         rows[i].is_lost ? FLIGHT_WAITING : FLIGHT_LEADING);
+        flight_leave(context.flights, &create, &(struct flight_result){.settled = false});
+        json_decref(server.tasks);
+        flight_table_destroy(context.flights);
+        task_memory_destroy(context.memory);
+    }
 }
 
 static void it_waits_for_another_replica_and_does_not_write_without_a_lease(void **state)
@@ -297,6 +358,7 @@ int main(void)
         cmocka_unit_test(no_memory_costs_no_task),
         cmocka_unit_test(it_waits_for_a_create_that_decides_on_the_domain),
         cmocka_unit_test(it_decides_on_what_is_there_once_it_has_the_domain),
+        cmocka_unit_test(a_create_without_an_answer_keeps_others_away_for_a_while),
         cmocka_unit_test(it_waits_for_another_replica_and_does_not_write_without_a_lease),
     };
 
