@@ -19,7 +19,7 @@ package_of() {
     local real
     real=$(readlink -f "$1")
     for name in "$1" "$real" "${real#/usr}" "/usr$1"; do
-        dpkg-query -S "$name" 2> /dev/null && return
+        dpkg-query -S "$name" 2> /dev/null | grep -v "^diversion" && return
     done
     echo "no package has $1" >&2
     return 1

@@ -30,6 +30,23 @@ def scripts(package, tmp_path_factory):
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
+def test_there_is_a_source_package_with_nothing_of_this_machine(package):
+    """Which debuild takes, as the binary one was built from it."""
+    source, = (ROOT / "build/deb").glob("renewgate_*.dsc")
+    assert "Format: 3.0 (native)" in source.read_text()
+    tarball, = (ROOT / "build/deb").glob("renewgate_*.tar.xz")
+    listed = subprocess.run(["tar", "-tf", tarball], capture_output=True, text=True,
+                            check=True).stdout.splitlines()
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True,
+                             check=True).stdout.splitlines()
+    files = {name.split("/", 1)[1] for name in listed if not name.endswith("/")}
+    moved = {name.removeprefix("deploy/") if name.startswith("deploy/debian/") else name
+             for name in tracked}
+    moved.discard(".gitignore")  # which dpkg-source leaves out
+    assert files == moved | {"debian/changelog", "debian/renewgate.service",
+                             "debian/renewgate.sysusers"}
+
+
 def test_it_brings_what_the_documents_say(package):
     listed = subprocess.run(["dpkg-deb", "-c", package], capture_output=True, text=True,
                             check=True).stdout
