@@ -84,14 +84,28 @@ static const char *dns_task_of(const struct hold *hold, size_t i)
     return answer_created_id(&hold->answer, create->call, create->key);
 }
 
+/*
+ * The server answers any update, but writes only a task whose status is another by it
+ * (crates/jmap/src/registry/mapping/task.rs of v0.16.5 and v0.16.19): so the task becomes due a
+ * second later than it was made to be.
+ */
+static bool put_follow(const struct hold *hold, size_t i, json_t *updates)
+{
+    char due[WALL_TIME_TEXT_SIZE];
+
+    wall_time_format(wall_time_add(hold_asked_time(hold, &hold->request.creates[i]), 1), due);
+    return json_object_set_new(
+               updates, dns_task_of(hold, i),
+               json_pack("{s:b, s:s}", "onSuccessRenewCertificate", 1, "status/due", due)) == 0;
+}
+
 static bool put_update(const struct hold *hold, size_t i, json_t *updates)
 {
     const struct verdict *verdict = &hold->verdicts[i];
     char due[WALL_TIME_TEXT_SIZE];
 
     if (hold_awaits_follow(hold, i))
-        return json_object_set_new(updates, dns_task_of(hold, i),
-                                   json_pack("{s:b}", "onSuccessRenewCertificate", 1)) == 0;
+        return put_follow(hold, i, updates);
     if (!awaits_move(verdict))
         return true;
     wall_time_format(verdict->decision.due, due);
@@ -133,6 +147,7 @@ enum hold_step hold_send_moves(struct hold *hold)
     }
     if (!any_update(hold))
         return hold_send_resends(hold);
+    hold_note_time(hold); /* the answer has told when its tasks were made, at the latest */
     if (!hold_owns_domains(hold) || !write_calls(hold, "update", put_update))
         return hold_feed_moves(hold, 0, NULL, 0);
     return hold_enter(hold, PHASE_MOVE, HOLD_SEND);

@@ -127,6 +127,7 @@ def test_a_dns_task_that_the_call_removes_is_none(standin, gate):
 
 def orders(standin):
     """How many there are once all that is queued has run, and what follows from it."""
+    standin.clock(advance=2)
     standin.run()
     standin.run()
     return standin.counters()["orders"]
@@ -199,6 +200,16 @@ def test_a_queued_renewal_is_put_off_until_the_ca_would_take_it(standin, gate):
     assert not follows(standin)
     queued, = [task for task in renewals(standin) if task["id"] == TASK]
     assert queued["status"]["due"] > days(0.9)
+
+
+def test_an_update_that_leaves_the_status_as_it_was_is_not_written(standin):
+    """v0.16.5 and v0.16.19 answer it as any other."""
+    standin.put_state(**state([certificate(DUE)], [dns_task(onSuccessRenewCertificate=False)]))
+    for due, written in ((LATER, False), (days(41), True)):
+        patch = {"onSuccessRenewCertificate": True, "status/due": due}
+        (_, answer, _), = standin.post([["x:Task/set", {"update": {DNS_TASK: patch}}, "0"]])
+        assert answer["updated"] == {DNS_TASK: None}
+        assert follows(standin) == written
 
 
 def test_where_the_first_is_refused_a_renewal_follows_the_next(standin, gate):

@@ -302,9 +302,10 @@ static json_t *create(const struct user *user, const json_t *value, uint64_t *id
     return NULL;
 }
 
-static bool patch_update_member(struct task *task, struct status *status, const char *key,
-                                const json_t *value, struct patch_error *error)
+static bool patch_update_member(struct task *task, const char *key, const json_t *value,
+                                struct patch_error *error)
 {
+    struct status *status = &task->status;
     if (strcmp(key, "@type") == 0)
         return true;
     if (strcmp(key, "domainId") == 0)
@@ -327,6 +328,27 @@ static bool patch_update_member(struct task *task, struct status *status, const 
     return patch_failed(error, key, "Invalid property");
 }
 
+static bool status_equal(const struct status *a, const struct status *b)
+{
+    return a->kind == b->kind && a->created_at == b->created_at && a->due == b->due &&
+           a->failed_at == b->failed_at && a->attempt == b->attempt &&
+           strcmp(a->reason ? a->reason : "", b->reason ? b->reason : "") == 0;
+}
+
+/* Only a task whose status has changed is written; whatever else has is answered, and forgotten. */
+static void write_changed(struct task *task, struct task *patched)
+{
+    if (status_equal(&task->status, &patched->status)) {
+        status_clear(&patched->status);
+        json_decref(patched->update_records);
+        return;
+    }
+    json_decref(task->update_records);
+    task->update_records = patched->update_records;
+    task->renew_on_success = patched->renew_on_success;
+    store_task_set_status(task, &patched->status);
+}
+
 static json_t *update(const struct user *user, uint64_t id, const json_t *value)
 {
     struct task *task = store_task(id);
@@ -340,16 +362,18 @@ static json_t *update(const struct user *user, uint64_t id, const json_t *value)
         return error;
     if (runner_has_locked(task))
         return api_error("forbidden", "Task is currently being processed and cannot be updated");
-    struct status status = task->status;
-    status.reason = text_copy(task->status.reason);
+    struct task patched = *task;
+    patched.status.reason = text_copy(task->status.reason);
+    json_incref(patched.update_records);
     json_object_foreach((json_t *)value, key, member)
     {
-        if (!patch_update_member(task, &status, key, member, &wrong)) {
-            status_clear(&status);
+        if (!patch_update_member(&patched, key, member, &wrong)) {
+            status_clear(&patched.status);
+            json_decref(patched.update_records);
             return patch_set_error(&wrong);
         }
     }
-    store_task_set_status(task, &status);
+    write_changed(task, &patched);
     return NULL;
 }
 
