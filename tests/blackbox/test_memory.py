@@ -248,7 +248,15 @@ def test_an_answer_to_a_look_up_counts(standin):
     standin.put_state(**state([certificate(FRESH)]))
     come, go_on = threading.Event(), threading.Event()
 
+    passes = {"type": "invalidForeignKey", "objectId": {"object": "Domain", "id": "p333333333331"}}
+    (_, _, call_id), = CALL["methodCalls"]
+    known = json.dumps({"methodResponses": [["x:Task/set", {"notCreated": {
+        key: passes for key in CALL["methodCalls"][0][1]["create"]}}, call_id]]}).encode()
+
     def slow(line, request):
+        if b"p333333333331" in request.body:
+            line.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(known), known))
+            return
         if LOOKUP.encode() not in request.body:
             line.send(b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\n{}")
             return
