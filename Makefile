@@ -52,6 +52,7 @@ UNIT_LDFLAGS_test_hold_steps := -Wl,--wrap=json_object_get,--wrap=json_array_get
     -Wl,--wrap=json_object_iter_next,--wrap=json_string_value,--wrap=json_equal,--wrap=strcmp
 UNIT_LDFLAGS_test_sweep_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_audit_memory := $(UNIT_LDFLAGS_test_hold_memory)
+UNIT_LDFLAGS_test_callers := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_explain_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_json_text := $(UNIT_LDFLAGS_test_hold_memory)

@@ -21,6 +21,7 @@ struct server {
     const char *create_error; /* type of the error that every create gets, or NULL */
     bool forbids_reads;
     const char *without_list; /* a method that is answered without what was asked for, or NULL */
+    const char *unreadable;   /* a task that nobody can read, or NULL */
     bool refuses_moves;
     const char *move_refusal; /* a set error as JSON, or NULL */
     unsigned lookups, creates, moves;
@@ -40,6 +41,19 @@ static bool asks_for_certificate(const json_t *arguments)
             return true;
     }
     return json_array_size(ids) == 0;
+}
+
+static bool asks_for(const json_t *arguments, const char *task)
+{
+    json_t *ids = json_object_get(arguments, "ids"), *id;
+    size_t i;
+
+    json_array_foreach(ids, i, id)
+    {
+        if (task && strcmp(json_string_value(id), task) == 0)
+            return true;
+    }
+    return false;
 }
 
 static json_t *answer_get(const struct server *server, const char *name, const char *call_id,
@@ -127,6 +141,8 @@ static json_t *answer_call(struct server *server, const json_t *call)
 
     if (server->forbids_reads && strcmp(name, "x:Task/set") != 0)
         return json_pack("[s, {s:s}, s]", "error", "type", "forbidden", call_id);
+    if (strcmp(name, "x:Task/get") == 0 && asks_for(arguments, server->unreadable))
+        return json_pack("[s, {s:s}, s]", "error", "type", "serverUnavailable", call_id);
     if (server->without_list && strcmp(name, server->without_list) == 0)
         answer = json_pack("{s:s}", "accountId", "d");
     else if (strcmp(name, "Core/echo") == 0)

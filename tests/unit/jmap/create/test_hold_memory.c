@@ -144,6 +144,14 @@ static const struct scenario {
      false,
      true,
      NOT_DUE_NOOP},
+    {"a remembered task that nobody can read",
+     {FRESH, .unreadable = "jpbad"},
+     PLAIN(RENEWAL("k", "")),
+     0,
+     false,
+     false,
+     false,
+     NOT_DUE_NOOP},
     {"a stranger, due",
      {.task = NULL},
      BATCH("", RENEWAL("k", "")),
@@ -260,6 +268,8 @@ static bool run(const struct scenario *scenario, enum remembered remembered, int
 
     snprintf(when, sizeof when, "allocation %d%s", allocations, persistent ? " and on" : "");
     remember(context.memory, remembered);
+    if (server.unreadable)
+        memory_note_task(context.memory, "b", server.unreadable);
     memory_fails(allocations, persistent);
     struct hold *hold = hold_open(&context, scenario->body, strlen(scenario->body));
     if (hold)

@@ -397,6 +397,87 @@ static void without_memory_as_many_issues_stay_as_there_were(void **state)
     task_memory_destroy(memory);
 }
 
+/* An account's orders while memory runs out: those that are in the book stay, with their times. */
+static void without_memory_an_order_book_keeps_what_it_has(void **state)
+{
+    (void)state;
+    const struct issue_limit limit = {2, 7200};
+    const wall_time now = fixed_now(NULL);
+    size_t failed = 0;
+
+    for (int allocations = 0; allocations < 8; allocations++) {
+        struct task_memory *memory = task_memory_create();
+        assert_true(wall_time_equal(memory_take_time(memory, "a", "p", limit, now, now), now));
+        memory_fails(allocations, false);
+        wall_time taken = memory_take_time(memory, "b", "p", limit, now, now);
+        bool ran_out = memory_is_back();
+        failed += ran_out;
+        assert_true(wall_time_equal(taken, now));
+        /* Whether "b" is in the book or not, "a" is, and is found again. */
+        assert_true(wall_time_equal(memory_take_time(memory, "a", "p", limit, now, now), now));
+        taken = memory_take_time(memory, "c", "p", limit, now, now);
+        assert_true(ran_out || wall_time_equal(taken, wall_time_add(now, 3600)));
+        memory_give_time(memory, "b", now);
+        memory_give_time(memory, "c", taken);
+        task_memory_destroy(memory);
+    }
+    assert_true(failed > 0);
+}
+
+/* What is remembered of failures: without memory they count as they are, and later ones do. */
+static void without_memory_failures_count_as_they_are_seen(void **state)
+{
+    (void)state;
+    size_t failed = 0;
+
+    for (int allocations = 0; allocations < 8; allocations++) {
+        struct task_memory *memory = task_memory_create();
+        struct renewal_task task = {.id = "jp1",
+                                    .state = TASK_FAILED,
+                                    .failed_at = fixed_now(NULL),
+                                    .failure_reason = "Order is invalid: no"};
+        const struct setback_look look = {
+            .order = 1, .setup = 1, .tasks = &task, .task_count = 1, .issued = WALL_TIME_NEVER};
+        memory_fails(allocations, false);
+        wall_time kept;
+        size_t seen = memory_review(memory, "b", &look, &kept);
+        failed += memory_is_back();
+        assert_in_range(seen, 0, 1);
+        assert_int_equal(memory_review(memory, "b", &look, &kept), 1);
+        assert_false(task.other_order);
+        task_memory_destroy(memory);
+    }
+    assert_true(failed > 0);
+}
+
+static void count_told(void *user, const char *domain_id, const char *task_id)
+{
+    assert_string_equal(domain_id, "b");
+    assert_string_equal(task_id, "jp1");
+    ++*(unsigned *)user;
+}
+
+/* It takes no memory to forget. */
+static void without_memory_a_task_is_forgotten_all_the_same(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+    struct domain_memory known;
+    unsigned told = 0;
+
+    memory_watch_unreadable(memory, count_told, &told);
+    memory_note_task(memory, "b", "jp1");
+    memory_note_task(memory, "b", "jp2");
+    memory_fails(0, true);
+    memory_forget_task(memory, "b", "jp1");
+    memory_is_back();
+    memory_recall(memory, "b", &known);
+    assert_string_not_equal(known.task_ids[0], "jp1");
+    assert_string_not_equal(known.task_ids[1], "jp1");
+    assert_int_equal(told, 1);
+    task_memory_destroy(memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +497,9 @@ int main(void)
         cmocka_unit_test(a_limit_is_a_limit_for_those_that_were_forwarded),
         cmocka_unit_test(a_domain_is_forgotten),
         cmocka_unit_test(without_memory_nothing_is_remembered_of_a_new_domain),
+        cmocka_unit_test(without_memory_an_order_book_keeps_what_it_has),
+        cmocka_unit_test(without_memory_failures_count_as_they_are_seen),
+        cmocka_unit_test(without_memory_a_task_is_forgotten_all_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
