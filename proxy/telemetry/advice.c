@@ -1,5 +1,6 @@
 #include "proxy/telemetry/advice.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,9 +17,15 @@ static bool is_plain(const char *text)
     return text[0] != '\0' && text[0] != '-' && text[strspn(text, PLAIN_CHARACTERS)] == '\0';
 }
 
+/* As it was called itself: it may stand where no shell looks for it. */
+static const char *own_name(void)
+{
+    return is_plain(program_invocation_name) ? program_invocation_name : "renewgate";
+}
+
 static void say_sweep(struct advice *advice)
 {
-    snprintf(advice->command, sizeof advice->command, "renewgate sweep");
+    snprintf(advice->command, sizeof advice->command, "%s sweep", own_name());
 }
 
 /* The call that lets a task run now, for a person who may. It is sent past the gate: it is held by
@@ -94,5 +101,5 @@ void advice_explain(const char *name, char command[static ADVICE_COMMAND_SIZE])
 {
     command[0] = '\0';
     if (is_plain(name))
-        snprintf(command, ADVICE_COMMAND_SIZE, "renewgate explain %s", name);
+        snprintf(command, ADVICE_COMMAND_SIZE, "%s explain %s", own_name(), name);
 }

@@ -64,7 +64,7 @@ def test_after_a_failure_is_mended_its_call_lets_the_next_order_run(standin, way
 def test_a_sweep_is_told_where_it_mends(standin, tasks):
     standin.put_state(**state([certificate(DUE)], tasks))
     told = only(report(standin.port, status=1)["domains"])
-    assert told["next"]["command"] == "renewgate sweep"
+    assert told["next"]["command"] == f"{binary('renewgate')} sweep"
     paste(told["next"]["command"], standin.port)
     left = live_tasks(standin)
     assert [each for each in left if each["status"]["due"] > days(-1)]
@@ -97,7 +97,7 @@ def test_who_is_held_and_why(standin):
     assert "its orders fail" in page and "Order invalid: no" in page
     command = html.unescape(re.search(r"<code>(curl.*?)</code>", page)[1])
     assert command == held["next"]["command"]
-    assert "<code>renewgate explain example.org</code>" in page
+    assert f"<code>{binary('renewgate')} explain example.org</code>" in page
 
 
 def test_the_account_has_other_orders_first(standin):

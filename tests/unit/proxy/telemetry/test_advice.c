@@ -1,6 +1,7 @@
 /* What a person does next: for each state one thing, and nothing in a command that a shell obeys.
  */
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,6 +78,8 @@ static void what_others_chose_is_no_command(void **state)
 
 int main(void)
 {
+    program_invocation_name = "renewgate";
+
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_to_be_done_about_a_healthy_domain),
         cmocka_unit_test(each_state_has_its_words),
