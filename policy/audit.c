@@ -47,6 +47,7 @@ static void count_certificates(const struct audit_facts *facts, struct audit_ver
         if (wall_time_before(verdict->newest_expiry, certificate->ends)) {
             verdict->newest_expiry = certificate->ends;
             verdict->renewal_due = certificate->renewal_due;
+            verdict->issuer = certificate->issuer;
         }
     }
 }
@@ -186,6 +187,10 @@ static void judge_certificates(struct audit_verdict *verdict)
         add(verdict, AUDIT_EXPIRED, AUDIT_URGENT);
     else if (verdict->live > 0 && !wall_time_before(next_try(verdict), verdict->newest_expiry))
         add(verdict, AUDIT_TOO_LATE, AUDIT_URGENT);
+    if (verdict->standing == ISSUER_STAGING)
+        add(verdict, AUDIT_STAGING, AUDIT_ATTENTION);
+    else if (verdict->standing == ISSUER_OTHER)
+        add(verdict, AUDIT_OTHER_CA, AUDIT_NOTE);
     if (verdict->duplicates > 0)
         add(verdict, AUDIT_DUPLICATES, AUDIT_NOTE);
     if (verdict->issue_limit.burst > 0 && verdict->recent >= verdict->issue_limit.burst)
@@ -225,6 +230,8 @@ bool audit_judge(const struct audit_facts *facts, struct audit_verdict *verdict)
         .next_due = WALL_TIME_NEVER,
     };
     count_certificates(facts, verdict);
+    verdict->standing = issuer_judge(verdict->issuer, facts->directory);
+    verdict->ca = issuer_of_directory(facts->directory);
     count_tasks(facts, verdict);
     if (!find_refusal(facts, verdict) || !plan_sweep(facts, verdict))
         return false;
@@ -298,12 +305,14 @@ const char *audit_kind_name(enum audit_kind kind)
         [AUDIT_SERVED] = "served",
         [AUDIT_TOO_LATE] = "too_late",
         [AUDIT_NO_TASK] = "no_task",
+        [AUDIT_STAGING] = "staging",
         [AUDIT_REFUSED] = "refused",
         [AUDIT_FAILING] = "failing",
         [AUDIT_STUCK] = "stuck",
         [AUDIT_TWINS] = "twins",
         [AUDIT_DAMAGED] = "damaged",
         [AUDIT_LATE] = "late",
+        [AUDIT_OTHER_CA] = "other_ca",
         [AUDIT_DUPLICATES] = "duplicates",
         [AUDIT_LIMIT] = "limit",
         [AUDIT_NOT_DUE] = "not_due",
@@ -419,6 +428,12 @@ void audit_words(const struct audit_verdict *verdict, enum audit_kind kind,
         snprintf(words, AUDIT_WORDS_SIZE, "%s",
                  is_fresh(verdict) ? "no task will renew it"
                                    : "a renewal is due and none is queued");
+    else if (kind == AUDIT_STAGING)
+        snprintf(words, AUDIT_WORDS_SIZE, "its certificate is one for tests, of %s",
+                 verdict->issuer);
+    else if (kind == AUDIT_OTHER_CA)
+        snprintf(words, AUDIT_WORDS_SIZE, "its certificate is of %s, its provider's CA is %s",
+                 verdict->issuer, verdict->ca);
     else if (plain[kind])
         snprintf(words, AUDIT_WORDS_SIZE, "%s", plain[kind]);
     dated_words(verdict, kind, words);

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "policy/decide.h"
+#include "policy/issuer.h"
 
 enum audit_severity {
     AUDIT_FINE,
@@ -26,12 +27,14 @@ enum audit_kind {
     AUDIT_SERVED, /* by TLS, something else than what is stored */
     AUDIT_TOO_LATE,
     AUDIT_NO_TASK,
+    AUDIT_STAGING, /* its certificate is one for tests */
     AUDIT_REFUSED,
     AUDIT_FAILING,
     AUDIT_STUCK,
     AUDIT_TWINS,
     AUDIT_DAMAGED, /* a stored certificate's text */
     AUDIT_LATE,
+    AUDIT_OTHER_CA, /* its certificate is another CA's than its provider's */
     AUDIT_DUPLICATES,
     AUDIT_LIMIT,
     AUDIT_NOT_DUE,
@@ -42,11 +45,13 @@ enum audit_kind {
 struct audit_certificate {
     wall_time begins, ends;
     wall_time renewal_due;
+    const char *issuer;
 };
 
 struct audit_facts {
     wall_time now;
-    bool has_provider; /* the ACME provider that the domain names exists */
+    bool has_provider;     /* the ACME provider that the domain names exists */
+    const char *directory; /* that one's; or NULL */
     const struct audit_certificate *certificates;
     size_t certificate_count;
     const struct renewal_task *tasks; /* all of the domain's, Failed ones too */
@@ -79,11 +84,14 @@ struct audit_verdict {
     size_t duplicates;                         /* of these, issued while another was fresh */
     size_t recent;                             /* issued within the CA's window */
     struct issue_limit issue_limit;
-    size_t live, failed, not_due; /* tasks: failed without those that only say not due */
-    size_t stuck;                 /* of the live ones */
-    size_t failures;              /* for other reasons than a refusal, since the last success */
-    const char *reason;           /* the latest of these, borrowed from its task; or NULL */
-    wall_time newest_expiry;      /* the four: WALL_TIME_NEVER where there is none */
+    size_t live, failed, not_due;  /* tasks: failed without those that only say not due */
+    size_t stuck;                  /* of the live ones */
+    size_t failures;               /* for other reasons than a refusal, since the last success */
+    const char *reason;            /* the latest of these, borrowed from its task; or NULL */
+    enum issuer_standing standing; /* of the newest certificate's issuer */
+    const char *issuer;            /* that one, borrowed from its certificate; or NULL */
+    const char *ca;                /* the provider's, where it is well known; or NULL; static */
+    wall_time newest_expiry;       /* the four: WALL_TIME_NEVER where there is none */
     wall_time renewal_due;
     wall_time next_due; /* of the earliest live task */
     wall_time refused_until;

@@ -15,7 +15,8 @@ enum {
 
 json_t *certificate_properties(void)
 {
-    return json_pack("[s, s, s]", "notValidBefore", "notValidAfter", "subjectAlternativeNames");
+    return json_pack("[s, s, s, s]", "notValidBefore", "notValidAfter", "subjectAlternativeNames",
+                     "issuer");
 }
 
 /* What is found. */
@@ -74,6 +75,7 @@ static bool note(struct lookup_domain *domain, const json_t *certificate)
 {
     wall_time begins, ends;
     const char *id = json_string_value(json_object_get(certificate, "id"));
+    const char *issuer = json_string_value(json_object_get(certificate, "issuer"));
 
     if (!id || !read_times(certificate, &begins, &ends) || is_noted(domain, id))
         return true;
@@ -87,6 +89,8 @@ static bool note(struct lookup_domain *domain, const json_t *certificate)
         .renewal_due =
             wall_time_earlier(due_at(begins, ends, domain->renew_before), WALL_TIME_LAST_WRITABLE)};
     strncpy(stored->id, id, OBJECT_ID_SIZE - 1);
+    if (issuer)
+        strncpy(stored->issuer, issuer, ISSUER_SIZE - 1);
 
     if (!domain->certificate_id || wall_time_before(domain->newest_expiry, ends)) {
         domain->certificate_id = id;

@@ -17,11 +17,14 @@
 #include "policy/san_set.h"
 #include "policy/wall_time.h"
 
+#define ISSUER_SIZE 128
+
 /* One of the certificates with exactly a domain's names. */
 struct lookup_certificate {
     char id[OBJECT_ID_SIZE];
     wall_time begins, ends;
     wall_time renewal_due;
+    char issuer[ISSUER_SIZE]; /* as the server tells it, cut where long; or "" */
 };
 
 /* One domain. What comes first is given; the rest is found. */
@@ -32,8 +35,9 @@ struct lookup_domain {
     bool with_dns_tasks; /* those that end with a renewal are wanted, if one is due */
     bool every_certificate; /* beside a fresh one, which is all that a decision needs */
 
-    bool renewable;   /* exists, and its certificates are managed automatically */
-    const char *name; /* NULL where it does not exist; borrowed from the look-up */
+    bool renewable;        /* exists, and its certificates are managed automatically */
+    const char *name;      /* NULL where it does not exist; borrowed from the look-up */
+    const char *directory; /* its ACME provider's; or NULL; likewise */
     struct san_set names;
     struct renewal_task *tasks; /* live and Failed; strings are the look-up's */
     size_t task_count;

@@ -62,6 +62,7 @@ void lookup_read_domain(struct lookup *lookup, struct lookup_domain *domain, con
     if (part)
         renew_before_parse(part, &domain->renew_before);
     domain->provider_id = own_request_string(provider, "id");
+    domain->directory = own_request_string(provider, "directory");
     domain->ca = json_text_hash(json_object_get(provider, "id")) ^
                  json_text_hash(json_object_get(provider, "directory")) * 3;
     domain->setup = json_text_hash(object) ^ json_text_hash(provider) * 3;

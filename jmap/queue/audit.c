@@ -104,7 +104,8 @@ static struct audit_certificate *all_certificates(const struct lookup_domain *fo
     for (size_t i = 0; all && i < found->stored_count; i++)
         all[i] = (struct audit_certificate){.begins = found->stored[i].begins,
                                             .ends = found->stored[i].ends,
-                                            .renewal_due = found->stored[i].renewal_due};
+                                            .renewal_due = found->stored[i].renewal_due,
+                                            .issuer = found->stored[i].issuer};
     return all;
 }
 
@@ -120,6 +121,7 @@ static bool judge_by(struct audit *audit, const struct lookup_domain *found,
     const struct audit_facts facts = {
         .now = now(audit),
         .has_provider = found->renewable,
+        .directory = found->directory,
         .certificates = certificates,
         .certificate_count = found->stored_count,
         .tasks = outlook->tasks,

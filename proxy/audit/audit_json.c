@@ -46,14 +46,31 @@ static json_t *names_of(const struct audit_row *row)
     return list;
 }
 
-static json_t *certificates_of(const struct audit_verdict *verdict)
+static json_t *stored_of(const struct audit_row *row)
 {
-    return json_pack("{s:I, s:I, s:I, s:i, s:I, s:o, s:o}", "stored", (json_int_t)verdict->stored,
-                     "duplicates", (json_int_t)verdict->duplicates, "recent",
-                     (json_int_t)verdict->recent, "limit", (int)verdict->issue_limit.burst,
-                     "limit_seconds", (json_int_t)verdict->issue_limit.window_seconds,
-                     "newest_expiry", time_value(verdict->newest_expiry), "renewal_due",
-                     time_value(verdict->renewal_due));
+    json_t *list = json_array();
+    for (size_t i = 0; i < row->verdict.stored; i++) {
+        const struct lookup_certificate *certificate = &row->stored[i].certificate;
+        const char *issuer = certificate->issuer[0] != '\0' ? certificate->issuer : NULL;
+        json_array_append_new(list,
+                              json_pack("{s:s, s:o, s:o, s:o, s:s}", "id", certificate->id,
+                                        "issued", time_value(certificate->begins), "expires",
+                                        time_value(certificate->ends), "issuer", text_value(issuer),
+                                        "standing", issuer_standing_name(row->stored[i].standing)));
+    }
+    return list;
+}
+
+static json_t *certificates_of(const struct audit_row *row)
+{
+    const struct audit_verdict *verdict = &row->verdict;
+    return json_pack(
+        "{s:I, s:I, s:I, s:i, s:I, s:o, s:o, s:o, s:o}", "stored", (json_int_t)verdict->stored,
+        "duplicates", (json_int_t)verdict->duplicates, "recent", (json_int_t)verdict->recent,
+        "limit", (int)verdict->issue_limit.burst, "limit_seconds",
+        (json_int_t)verdict->issue_limit.window_seconds, "newest_expiry",
+        time_value(verdict->newest_expiry), "renewal_due", time_value(verdict->renewal_due), "ca",
+        text_value(verdict->ca), "list", stored_of(row));
 }
 
 static json_t *tasks_of(const struct audit_verdict *verdict)
@@ -117,13 +134,13 @@ static json_t *next_of(const struct audit_report *report, const struct audit_row
 static bool print_row(const struct audit_report *report, const struct audit_row *row, FILE *out)
 {
     const struct audit_verdict *verdict = &row->verdict;
-    json_t *object = json_pack(
-        "{s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "domain", text_value(row->name),
-        "id", row->id, "names", names_of(row), "severity", audit_severity_name(verdict->severity),
-        "findings", findings_of(verdict), "certificates", certificates_of(verdict), "tasks",
-        tasks_of(verdict), "refused_until", time_value(verdict->refused_until), "create",
-        create_of(&verdict->decision), "sweep", sweep_of(&verdict->sweep), "next",
-        next_of(report, row));
+    json_t *object =
+        json_pack("{s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "domain",
+                  text_value(row->name), "id", row->id, "names", names_of(row), "severity",
+                  audit_severity_name(verdict->severity), "findings", findings_of(verdict),
+                  "certificates", certificates_of(row), "tasks", tasks_of(verdict), "refused_until",
+                  time_value(verdict->refused_until), "create", create_of(&verdict->decision),
+                  "sweep", sweep_of(&verdict->sweep), "next", next_of(report, row));
     if (object != NULL && report->listener != NULL) {
         json_object_set_new(object, "stored", texts_of(row));
         json_object_set_new(object, "served", services_of(row));

@@ -11,6 +11,7 @@ static void clear_row(struct audit_row *row)
     free(row->name);
     free(row->reason);
     san_set_clear(&row->names);
+    free(row->stored);
     free(row->texts);
     free(row->services);
 }
@@ -38,6 +39,19 @@ static bool copy_names(const struct san_set *names, struct san_set *copy)
     for (size_t i = 0; done && i < names->count; i++)
         done = san_set_add(copy, names->names[i], strlen(names->names[i]));
     return done;
+}
+
+static bool copy_stored(const struct lookup_domain *found, struct audit_row *row)
+{
+    row->stored = calloc(found->stored_count + 1, sizeof *row->stored);
+    for (size_t i = 0; row->stored != NULL && i < found->stored_count; i++) {
+        struct audit_stored *stored = &row->stored[i];
+        stored->certificate = found->stored[i];
+        stored->standing = issuer_judge(stored->certificate.issuer, found->directory);
+        if (row->verdict.issuer == found->stored[i].issuer)
+            row->verdict.issuer = stored->certificate.issuer;
+    }
+    return row->stored != NULL;
 }
 
 static const struct renewal_task *earliest_live(const struct audit_domain *domain)
@@ -77,7 +91,8 @@ bool audit_report_add(struct audit_report *report, const struct audit_domain *do
     row.name = strdup(found->name);
     row.reason = row.verdict.reason != NULL ? strdup(row.verdict.reason) : NULL;
     bool copied = row.name != NULL && (row.reason != NULL) == (row.verdict.reason != NULL) &&
-                  copy_names(&found->names, &row.names) && make_room(report);
+                  copy_names(&found->names, &row.names) && copy_stored(found, &row) &&
+                  make_room(report);
     if (!copied) {
         clear_row(&row);
         return false;

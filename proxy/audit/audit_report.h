@@ -20,6 +20,12 @@ struct audit_service {
     char detail[TLS_PROBE_DETAIL_SIZE]; /* with AUDIT_SERVED_NOTHING: why */
 };
 
+/* A stored certificate with exactly the domain's names. */
+struct audit_stored {
+    struct lookup_certificate certificate;
+    enum issuer_standing standing; /* of its issuer */
+};
+
 struct audit_row {
     char id[OBJECT_ID_SIZE];
     char *name;
@@ -28,7 +34,8 @@ struct audit_row {
     struct held held;             /* but for its reason */
     struct san_set names;
     struct audit_verdict verdict;
-    struct stored_text *texts; /* with a probe: of its certificates */
+    struct audit_stored *stored; /* verdict.stored of them */
+    struct stored_text *texts;   /* with a probe: of its certificates */
     size_t text_count;
     struct audit_service *services; /* with a probe: one for each name */
 };

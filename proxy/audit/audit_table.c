@@ -10,6 +10,8 @@
 /* All columns but the first, with what is between them. */
 #define FIGURES_WIDTH 52
 #define CELL_SIZE 32
+/* Of a domain's certificates so many different issuers are named. */
+#define ISSUERS_MOST 8
 
 struct table {
     const struct audit_report *report;
@@ -193,6 +195,32 @@ static void print_texts(const struct table *table, const struct audit_row *row)
     }
 }
 
+/* Whether a certificate before it has the same issuer. */
+static bool is_repeated(const struct audit_row *row, size_t which)
+{
+    for (size_t i = 0; i < which; i++) {
+        if (strcmp(row->stored[i].certificate.issuer, row->stored[which].certificate.issuer) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Each once. */
+static void print_issuers(const struct table *table, const struct audit_row *row)
+{
+    struct buffer line = BUFFER_EMPTY;
+    size_t named = 0;
+    for (size_t i = 0; i < row->verdict.stored && named < ISSUERS_MOST; i++) {
+        const char *issuer = row->stored[i].certificate.issuer;
+        if (issuer[0] == '\0' || is_repeated(row, i))
+            continue;
+        buffer_format(&line, "%s%s", named++ > 0 ? "; " : "", issuer);
+    }
+    if (named > 0 && buffer_append(&line, "", 1))
+        print_plain(table, "issued by ", buffer_content(&line));
+    buffer_clear(&line);
+}
+
 static void print_names(const struct table *table, const struct audit_row *row)
 {
     struct buffer line = BUFFER_EMPTY;
@@ -209,6 +237,7 @@ static void print_row(const struct table *table, const struct audit_row *row)
     print_findings(table, row);
     print_services(table, row);
     print_texts(table, row);
+    print_issuers(table, row);
     print_next(table, row);
     if (table->style->names) {
         print_names(table, row);

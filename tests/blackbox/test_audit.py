@@ -110,12 +110,15 @@ def test_all_of_a_domain_is_in_the_json(standin):
     assert found.pop("next")["words"].startswith("wait")
     assert {finding["kind"]: finding["severity"] for finding in found.pop("findings")} == {
         "refused": "note", "failing": "note", "twins": "attention", "duplicates": "note"}
+    listed = found["certificates"].pop("list")
+    assert [(each["issuer"], each["standing"]) for each in listed] == \
+        3 * [("CN=Test CA", "unjudged")]
     assert found == {
         "domain": "example.org", "id": "b", "names": ["mail.example.org"],
         "severity": "attention",
         "certificates": {"stored": 3, "duplicates": 1, "recent": 2, "limit": 5,
                          "limit_seconds": 604800, "newest_expiry": days(87),
-                         "renewal_due": days(57)},
+                         "renewal_due": days(57), "ca": None},
         "tasks": {"live": 3, "failed": 1, "not_due": 0, "next_due": days(6),
                   "last_failure": "DNS error: timeout"},
         "refused_until": days(6),
@@ -536,3 +539,38 @@ def test_a_stored_text_that_is_not_what_the_server_says(standin, authority, spoi
 @pytest.mark.parametrize("listener", ["443", ":443", "host:", "127.0.0.1:no-such-port"])
 def test_a_listener_that_cannot_be_is_named(standin, listener):
     assert "--probe" in audit(standin.port, "--probe", listener, status=2)
+
+
+# Who has issued.
+
+LETSENCRYPT = {"id": "c", "challengeType": "Http01", "renewBefore": "R23", "maxRetries": 10,
+               "directory": "https://acme-v02.api.letsencrypt.org/directory"}
+
+
+@pytest.mark.parametrize("issuer, standing, found", [
+    ("C=US, O=Let's Encrypt, CN=R11", "expected", []),
+    ("C=AT, O=ZeroSSL, CN=ZeroSSL ECC Domain Secure Site CA", "other", ["other_ca"]),
+    ("C=US, O=(STAGING) Let's Encrypt, CN=(STAGING) Riddling Rhubarb R12", "staging", ["staging"]),
+])
+def test_it_tells_whose_certificate_it_is(standin, issuer, standing, found):
+    dates = {"notValidBefore": days(-10), "notValidAfter": days(80)}
+    queued = task(days(50))
+    standin.put_state(**state([certificate(dates, issuer=issuer)], [queued],
+                              providers=[LETSENCRYPT]))
+    one = only(standin.port, status=1 if standing == "staging" else 0)
+    assert kinds(one) == found and one["certificates"]["ca"] == "Let's Encrypt"
+    stored, = one["certificates"]["list"]
+    assert (stored["issuer"], stored["standing"]) == (issuer, standing)
+    assert stored["expires"] == days(80)
+    table = audit(standin.port, "--all", status=1 if standing == "staging" else 0)
+    assert f"issued by {issuer}" in " ".join(table.split())
+
+
+def test_it_names_an_issuer_of_an_unknown_ca_and_judges_it_not(standin):
+    standin.put_state(**state([certificate(FRESH), certificate(DUE, issuer="CN=\x1b[2J Old")], [QUEUED]))
+    one = only(standin.port)
+    assert one["certificates"]["ca"] is None
+    assert {each["standing"] for each in one["certificates"]["list"]} == {"unjudged"}
+    table = audit(standin.port, "--all")
+    assert "issued by CN=Test CA; CN=\\x1b[2J Old" in table or \
+        "issued by CN=\\x1b[2J Old; CN=Test CA" in table

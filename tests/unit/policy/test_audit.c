@@ -23,10 +23,10 @@
 
 /* Of 90 days, two thirds of which are 60. */
 #define ISSUED(days_ago)                                                                           \
-    {AT(-(days_ago) * DAY), AT((90 - (days_ago)) * DAY), AT((60 - (days_ago)) * DAY)}
+    {AT(-(days_ago) * DAY), AT((90 - (days_ago)) * DAY), AT((60 - (days_ago)) * DAY), NULL}
 #define FRESH ISSUED(3)
 #define DUE ISSUED(64)
-#define ABSENT {{0}, {0}, {0}}
+#define ABSENT {{0}, {0}, {0}, NULL}
 #define EXPIRED ISSUED(100)
 
 #define PENDING(offset) {.id = "a", .state = TASK_PENDING, .due = AT(offset)}
@@ -49,7 +49,7 @@ static const struct row {
     {"all is well", {FRESH}, {QUEUED}, "", 3, "", false},
     {"renewed in its time", {ISSUED(63), FRESH}, {QUEUED}, "", 3, "", false},
     {"renewed in its time, and dated back an hour",
-     {ISSUED(63), {AT(-3 * DAY - HOUR), AT(87 * DAY), AT(57 * DAY)}},
+     {ISSUED(63), {AT(-3 * DAY - HOUR), AT(87 * DAY), AT(57 * DAY), NULL}},
      {QUEUED},
      "",
      3,
@@ -271,6 +271,38 @@ static void test_rows(void **state)
     }
 }
 
+#define LETSENCRYPT "https://acme-v02.api.letsencrypt.org/directory"
+
+/* Of the certificate that expires last; older ones may be of whom they were. */
+static void test_issuers(void **state)
+{
+    static const struct {
+        const char *newest, *older, *directory, *findings;
+    } issued[] = {
+        {"C=US, O=Let's Encrypt, CN=R11", "C=AT, O=ZeroSSL, CN=X", LETSENCRYPT, ""},
+        {"C=AT, O=ZeroSSL, CN=X", "C=US, O=Let's Encrypt, CN=R11", LETSENCRYPT, "other_ca:note"},
+        {"C=AT, O=ZeroSSL, CN=X", "", "https://localhost/dir", ""},
+        {"O=(STAGING) Let's Encrypt, CN=Y", "", LETSENCRYPT, "staging:attention"},
+        {"", "", LETSENCRYPT, ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(issued); i++) {
+        struct row row = {.certificates = {ISSUED(63), FRESH}, .tasks = {QUEUED}};
+        struct audit_verdict verdict;
+        char findings[400];
+
+        row.certificates[0].issuer = issued[i].older;
+        row.certificates[1].issuer = issued[i].newest;
+        struct audit_facts facts = facts_of(&row);
+        facts.directory = issued[i].directory;
+        assert_true(audit_judge(&facts, &verdict));
+        list_findings(&verdict, findings);
+        assert_string_equal(findings, issued[i].findings);
+        assert_string_equal(verdict.issuer, issued[i].newest);
+    }
+}
+
 static void test_counts(void **state)
 {
     const struct row row = {
@@ -372,9 +404,13 @@ static void test_a_long_reason_is_cut(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),           cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_what_is_served), cmocka_unit_test(test_a_damaged_text),
-        cmocka_unit_test(test_spans),          cmocka_unit_test(test_a_long_reason_is_cut),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_issuers),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_what_is_served),
+        cmocka_unit_test(test_a_damaged_text),
+        cmocka_unit_test(test_spans),
+        cmocka_unit_test(test_a_long_reason_is_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

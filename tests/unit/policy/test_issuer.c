@@ -1,0 +1,66 @@
+#include "policy/issuer.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#define LE "https://acme-v02.api.letsencrypt.org/directory"
+#define STAGING "https://acme-staging-v02.api.letsencrypt.org/directory"
+#define ZERO "https://acme.zerossl.com/v2/DV90"
+
+static void judges_only_by_well_known_directories(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *issuer, *directory;
+        enum issuer_standing standing;
+    } rows[] = {
+        {"C=US, O=Let's Encrypt, CN=R11", LE, ISSUER_EXPECTED},
+        {"CN=R11,O=Let's Encrypt,C=US", LE, ISSUER_EXPECTED},
+        {"O=Let's Encrypt", "HTTPS://ACME-V02.api.letsencrypt.org:443/directory", ISSUER_EXPECTED},
+        {"C=AT, O=ZeroSSL, CN=ZeroSSL ECC Domain Secure Site CA", ZERO, ISSUER_EXPECTED},
+        {"C=AT, O=ZeroSSL, CN=ZeroSSL ECC Domain Secure Site CA", LE, ISSUER_OTHER},
+        {"C=US, O=Let's Encrypt, CN=R11", ZERO, ISSUER_OTHER},
+        {"C=US, O=\"DigiCert, Inc.\", CN=RapidSSL", "https://acme.digicert.com/v2/acme/directory/",
+         ISSUER_EXPECTED},
+        {"CN=Example Internal CA", LE, ISSUER_OTHER},
+        {"CN=FOO=Let's Encrypt", LE, ISSUER_OTHER},
+        {"C=US, O=Let's Encrypt, CN=(STAGING) Wannabe Watercress R11", STAGING, ISSUER_STAGING},
+        {"C=US, O=(STAGING) Let's Encrypt, CN=(STAGING) Artificial Apricot R3", LE, ISSUER_STAGING},
+        {"CN=Fake LE Intermediate X1", "https://localhost/dir", ISSUER_STAGING},
+        {"C=US, O=Let's Encrypt, CN=R11", STAGING, ISSUER_STAGING},
+        {"CN=Pebble Intermediate CA 57f70a", "https://localhost:14001/dir", ISSUER_UNJUDGED},
+        {"C=US, O=Let's Encrypt, CN=R11", "https://acme.example.org/directory", ISSUER_UNJUDGED},
+        {"C=US, O=Let's Encrypt, CN=R11", "https://acme-v02.api.letsencrypt.org.example/directory",
+         ISSUER_UNJUDGED},
+        {"C=US, O=Let's Encrypt, CN=R11", "acme-v02.api.letsencrypt.org", ISSUER_UNJUDGED},
+        {"C=US, O=Let's Encrypt, CN=R11", NULL, ISSUER_UNJUDGED},
+        {"", LE, ISSUER_UNJUDGED},
+        {NULL, LE, ISSUER_UNJUDGED},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (issuer_judge(rows[i].issuer, rows[i].directory) != rows[i].standing)
+            fail_msg("%s of %s", rows[i].issuer, rows[i].directory);
+    }
+}
+
+static void names_the_ca_of_a_directory(void **state)
+{
+    (void)state;
+    assert_string_equal(issuer_of_directory(LE), "Let's Encrypt");
+    assert_null(issuer_of_directory("https://localhost/dir"));
+    assert_null(issuer_of_directory(NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(judges_only_by_well_known_directories),
+        cmocka_unit_test(names_the_ca_of_a_directory),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
