@@ -27,9 +27,6 @@ static bool judged(void *user, const struct audit_domain *domain)
     found.task_count = domain->task_count;
     struct sighting sighting = sighting_of(&found, &domain->held, found.asked);
     sightings_store_latest(survey->gate->sightings, &sighting);
-    /* By one certificate alone the next survey would not see that the CA has had enough. */
-    if (!wall_time_equal(domain->verdict.refused_until, WALL_TIME_NEVER))
-        lookup_forget_certificate(survey->gate->memory, &found);
     survey->domains++;
     return true;
 }
@@ -41,6 +38,7 @@ const char *survey_run(struct gate *gate, struct errand *errand, const bool *sto
     const struct audit_context context = {.settings = &gate->config->hold,
                                           .memory = gate->memory,
                                           .remembers = true,
+                                          .every_certificate = true,
                                           .now = now,
                                           .judged = judged,
                                           .user = &survey};

@@ -211,6 +211,20 @@ def test_a_survey_goes_on_seeing_that_the_ca_has_had_enough(standin):
     assert [entry["name"] for entry in held] == ["example.org"]
 
 
+def test_a_survey_sees_a_limit_that_was_reached_past_the_gate(standin):
+    """Beside a certificate that is fresh, and known to be."""
+    standin.put_state(**state([certificate(FRESH)], [task(days(57))]))
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="off",
+              SURVEY_INTERVAL="1s", SWEEP_RATE=1000) as gate:
+        gate.logged("survey done", 2)
+        assert json.loads(gate.admin("/status.json")[1])["held"]["items"] == []
+        standin.add(certificates=[certificate({**FRESH, "notValidBefore": SOON})] * 5)
+        seen = len(gate.logged("survey done"))
+        gate.logged("survey done", seen + 2)
+        held = json.loads(gate.admin("/status.json")[1])["held"]["items"]
+    assert [entry["name"] for entry in held] == ["example.org"]
+
+
 def lookups(gate):
     return int(re.search(r"^renewgate_lookup_requests_total (\d+)$", gate.admin("/metrics")[1],
                          re.M)[1])
