@@ -3,11 +3,7 @@
 #include <limits.h>
 #include <stdio.h>
 
-#include "policy/refusal.h"
 #include "proxy/base/clock.h"
-#include "proxy/http/outgoing.h"
-#include "proxy/server/service_credential.h"
-#include "proxy/relay/report.h"
 
 #define TICK_MILLISECONDS 1000
 /* How long it stands back, doubled each time. */
@@ -21,41 +17,15 @@
 
 static bool has_failed(const struct errand *errand)
 {
-    return errand->answer.status == 0 || errand->answer.status == 429 ||
-           errand->answer.status >= 500;
-}
-
-/* By the clock that has just been set by the same answer. */
-static int64_t asked_pause(const struct errand *errand, const struct field_list *fields)
-{
-    const struct field *field = field_find(fields, "Retry-After");
-    int64_t seconds;
-    if (field == NULL ||
-        !retry_after_parse(field->value, server_clock_now(&errand->gate->clock), &seconds))
-        return 0;
-    return (seconds < LONGEST_ASKED_SECONDS ? seconds : LONGEST_ASKED_SECONDS) * 1000;
-}
-
-static bool on_head(void *user, const struct upstream_head *head)
-{
-    struct errand *errand = user;
-    server_clock_note(&errand->gate->clock, &head->fields);
-    report_credential_answer(errand->gate, errand->credential, head->status);
-    errand->answer.status = head->status;
-    errand->asked_pause = has_failed(errand) ? asked_pause(errand, &head->fields) : 0;
-    return true;
-}
-
-static enum data_result on_data(void *user, const char *bytes, size_t len)
-{
-    return api_answer_take(&((struct errand *)user)->answer, bytes, len);
+    unsigned status = errand->client.answer.status;
+    return status == 0 || status == 429 || status >= 500;
 }
 
 static bool is_worth_another_try(const struct errand *errand)
 {
     const struct machine_order *order = &errand->order;
-    unsigned most =
-        errand->answer.status == 0 ? errand->settings.unanswered : errand->settings.tries_max;
+    unsigned most = errand->client.answer.status == 0 ? errand->settings.unanswered
+                                                      : errand->settings.tries_max;
     most = order->tries > 0 && order->tries < most ? order->tries : most;
     bool too_long = order->is_awaited && errand->asked_pause > LONGEST_AWAITED_MILLISECONDS;
     return has_failed(errand) && !order->once && !too_long && errand->tries + 1 < most;
@@ -76,7 +46,7 @@ static void tell_asked_pause(const struct errand *errand)
         watcher->waits(watcher->user, errand->asked_pause);
     if (errand->settings.is_sweep)
         log_event(errand->gate->log, LOG_LEVEL_WARN, "the server wants a sweep to wait",
-                  log_number("status", errand->answer.status),
+                  log_number("status", errand->client.answer.status),
                   log_number("milliseconds", errand->asked_pause));
 }
 
@@ -90,27 +60,20 @@ static void answered(struct errand *errand)
         pause = own > pause ? own : pause;
     } else {
         errand->tries = 0;
-        const struct api_answer *answer = &errand->answer;
+        const struct api_answer *answer = &errand->client.answer;
         errand->machine->feed(errand->self, answer->status, buffer_content(&answer->content),
                               answer->content.len);
     }
-    api_answer_clear(&errand->answer);
+    api_answer_clear(&errand->client.answer);
     errand->may_ask = monotonic_after(clock_monotonic(), gap + pause);
 }
 
 static void on_done(void *user, enum upstream_failure failure, const char *detail)
 {
     struct errand *errand = user;
-    errand->transfer = NULL;
-    if (failure == UPSTREAM_FINE && !api_answer_ends(&errand->answer))
-        failure = UPSTREAM_MEMORY;
-    if (errand->answer.no_room) {
-        failure = UPSTREAM_MEMORY;
-        detail = API_ANSWER_NO_ROOM;
-    }
+    int64_t asked = has_failed(errand) ? errand->client.retry_after : 0;
+    errand->asked_pause = (asked < LONGEST_ASKED_SECONDS ? asked : LONGEST_ASKED_SECONDS) * 1000;
     if (failure != UPSTREAM_FINE) {
-        errand->answer.status = 0;
-        errand->asked_pause = 0;
         snprintf(errand->detail, sizeof errand->detail, "%s", detail != NULL ? detail : "");
         metrics_count_upstream_failure(errand->gate->metrics, failure);
         if (errand->settings.is_sweep)
@@ -118,25 +81,6 @@ static void on_done(void *user, enum upstream_failure failure, const char *detai
                       log_text("kind", upstream_failure_name(failure)), log_text("detail", detail));
     }
     answered(errand);
-}
-
-static const struct transfer_handler transfer_handler = {
-    .head = on_head,
-    .data = on_data,
-    .done = on_done,
-};
-
-/* While the credential rests, what was last answered is the answer to all. */
-static void start_transfer(struct errand *errand, struct upstream_request *request)
-{
-    enum service_credential_taken taken = service_credential_take(
-        errand->gate->credential, clock_monotonic(), &errand->arena, &errand->credential);
-    if (taken == SERVICE_CREDENTIAL_RESTS)
-        errand->answer.status = 401;
-    const struct own_name own = {errand->credential, errand->gate->own_address};
-    if (taken == SERVICE_CREDENTIAL_TAKEN &&
-        outgoing_own_fields(&own, &errand->arena, &request->fields))
-        errand->transfer = transfer_start(errand->upstream, request, &transfer_handler, errand);
 }
 
 static void ask(struct errand *errand)
@@ -149,15 +93,16 @@ static void ask(struct errand *errand)
     errand->asked_pause = 0;
     errand->detail[0] = '\0';
     errand->requests++;
-    api_answer_clear(&errand->answer);
     arena_clear(&errand->arena);
     struct upstream_request request =
         api_call(errand->order.is_session, errand->order.body, errand->order.len);
     request.once = errand->order.once;
     request.timeout_ms = config->lookup_timeout_ms;
     request.arena = &errand->arena;
-    start_transfer(errand, &request);
-    if (errand->transfer == NULL)
+    enum api_sent sent = api_client_send(&errand->client, &request, NULL, true);
+    if (sent == API_CREDENTIAL_RESTS)
+        errand->client.answer.status = 401;
+    if (sent != API_SENT)
         answered(errand);
 }
 
@@ -183,7 +128,7 @@ void errand_run(struct errand *errand, const struct machine *machine, void *self
     errand->self = self;
     errand->tries = 0;
     while (!(stopping != NULL && *stopping) && machine->step(self) != MACHINE_DONE) {
-        bool asks = machine->step(self) == MACHINE_SEND && errand->transfer == NULL;
+        bool asks = machine->step(self) == MACHINE_SEND && errand->client.transfer == NULL;
         if (asks && monotonic_reached(errand->may_ask, clock_monotonic())) {
             ask(errand);
             asks = false;
@@ -191,9 +136,7 @@ void errand_run(struct errand *errand, const struct machine *machine, void *self
         if (machine->step(self) != MACHINE_DONE)
             errand_run_round(errand, asks ? errand->may_ask : MONOTONIC_NEVER);
     }
-    transfer_cancel(errand->transfer);
-    errand->transfer = NULL;
-    api_answer_clear(&errand->answer);
+    api_client_clear(&errand->client);
     arena_clear(&errand->arena);
 }
 
@@ -204,10 +147,10 @@ bool errand_open(struct errand *errand, struct gate *gate, const struct errand_s
     const struct config *config = gate->config;
     const struct upstream_settings upstream = config_upstream(config);
     *errand = (struct errand){.loop = {.epoll = -1}, .gate = gate, .settings = *settings};
-    api_answer_open(&errand->answer, gate->budget, "");
     if (!loop_open(&errand->loop))
         return false;
     errand->upstream = upstream_create(&upstream, &errand->loop);
+    api_client_open(&errand->client, gate, errand->upstream, "", on_done, errand);
     return errand->upstream != NULL;
 }
 

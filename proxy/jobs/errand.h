@@ -15,9 +15,9 @@
 
 #include "jmap/wire/machine.h"
 #include "proxy/base/arena.h"
+#include "proxy/relay/api_client.h"
 #include "proxy/relay/gate.h"
 #include "proxy/base/loop.h"
-#include "proxy/server/api_call.h"
 #include "proxy/server/upstream.h"
 
 /* Who watches how it goes on; each may be NULL. */
@@ -47,12 +47,10 @@ struct errand {
     struct upstream *upstream;
     const struct machine *machine; /* the one under way, and its object */
     void *self;
-    struct transfer *transfer;
-    struct arena arena;       /* the transfer's */
-    struct api_answer answer; /* its status is 0 where there is none */
-    int64_t asked_pause;      /* milliseconds that this answer asks for, or 0 */
+    struct api_client client;
+    struct arena arena;  /* of the request under way */
+    int64_t asked_pause; /* milliseconds that its answer asks for, or 0 */
     struct machine_order order;
-    const char *credential; /* that the request went with; in the arena */
     monotonic_time may_ask; /* not before */
     unsigned tries;         /* of what is asked now, that came to nothing */
     monotonic_time tick;

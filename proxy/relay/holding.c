@@ -5,7 +5,6 @@
 #include "jmap/wire/problem.h"
 #include "proxy/server/callers.h"
 #include "proxy/relay/worker_context.h"
-#include "proxy/http/outgoing.h"
 #include "proxy/replicas/replica_lock.h"
 #include "proxy/server/service_credential.h"
 #include "proxy/relay/report.h"
@@ -74,29 +73,13 @@ static void changed(void *user, const struct queue_change *change)
 
 /* ---- requests of the gate's own ---- */
 
-static bool on_head(void *user, const struct upstream_head *head)
-{
-    struct holding *holding = user;
-    struct gate *gate = holding->owner.context->gate;
-    server_clock_note(&gate->clock, &head->fields);
-    if (holding->service != NULL)
-        report_credential_answer(gate, holding->service, head->status);
-    holding->answer.status = head->status;
-    return true;
-}
-
-static enum data_result on_data(void *user, const char *bytes, size_t len)
-{
-    return api_answer_take(&((struct holding *)user)->answer, bytes, len);
-}
-
 /* Where the server has too many of the caller's requests already, it goes again later. */
 static void answered(struct holding *holding, unsigned status, const char *body, size_t len)
 {
     if (problem_is_crowd(status, body, len) && wait_for_room(holding))
         return;
     enum hold_step step = hold_feed(holding->hold, status, body, len);
-    api_answer_clear(&holding->answer);
+    api_answer_clear(&holding->client.answer);
     drive(holding, step);
 }
 
@@ -104,40 +87,16 @@ static void on_done(void *user, enum upstream_failure failure, const char *detai
 {
     struct holding *holding = user;
     const struct holding_owner *owner = &holding->owner;
-    holding->transfer = NULL;
+    const struct api_answer *answer = &holding->client.answer;
     if (holding->asked.is_lookup)
         metrics_count_lookup(owner->context->gate->metrics,
                              monotonic_elapsed(holding->asked_at, clock_monotonic()));
-    struct api_answer *answer = &holding->answer;
-    if (failure == UPSTREAM_FINE && api_answer_ends(answer)) {
+    if (failure == UPSTREAM_FINE) {
         answered(holding, answer->status, buffer_content(&answer->content), answer->content.len);
         return;
     }
-    if (answer->no_room) {
-        failure = UPSTREAM_MEMORY;
-        detail = API_ANSWER_NO_ROOM;
-    }
     report_failure(owner->context->gate, owner->arrival, failure, detail);
     drive(holding, asking_failed(holding, failure));
-}
-
-static const struct transfer_handler transfer_handler = {
-    .head = on_head,
-    .data = on_data,
-    .done = on_done,
-};
-
-/* Takes the gate's own credential where it is to be used. False where it cannot be. */
-static bool take_credential(struct holding *holding)
-{
-    const struct holding_owner *owner = &holding->owner;
-    holding->service = NULL;
-    if (holding->asked.credential != HOLD_AS_SERVICE)
-        return true;
-    enum service_credential_taken taken = service_credential_take(
-        owner->context->gate->credential, clock_monotonic(), owner->arena, &holding->service);
-    holding->credential_rests = taken == SERVICE_CREDENTIAL_RESTS;
-    return taken == SERVICE_CREDENTIAL_TAKEN;
 }
 
 /* False when memory runs out, or the credential rests. */
@@ -153,15 +112,10 @@ static bool ask_server(struct holding *holding)
     request.timeout_ms = asked->is_lookup ? config->lookup_timeout_ms : 0;
     request.arena = owner->arena;
     holding->asked_at = clock_monotonic();
-    api_answer_clear(&holding->answer);
-    if (!take_credential(holding))
-        return false;
-    const struct own_name own = {holding->service, owner->context->gate->own_address};
-    if (outgoing_lookup_fields(owner->arrival, holding->service != NULL ? &own : NULL, owner->arena,
-                               &request.fields))
-        holding->transfer =
-            transfer_start(owner->context->upstream, &request, &transfer_handler, holding);
-    return holding->transfer != NULL;
+    enum api_sent sent = api_client_send(&holding->client, &request, owner->arrival,
+                                         asked->credential == HOLD_AS_SERVICE);
+    holding->credential_rests = sent == API_CREDENTIAL_RESTS;
+    return sent == API_SENT;
 }
 
 static bool send_asked(struct holding *holding)
@@ -284,7 +238,8 @@ bool holding_open(struct holding *holding, const struct holding_owner *owner, co
     };
     holding->hold_context.stranger =
         !callers_know(gate->callers, authorization(holding), holding->owner.began);
-    api_answer_open(&holding->answer, gate->budget, owner->arrival->peer);
+    api_client_open(&holding->client, owner->context->gate, owner->context->upstream,
+                    owner->arrival->peer, on_done, holding);
     holding->hold = hold_open(&holding->hold_context, body, len);
     return holding->hold != NULL;
 }
@@ -313,11 +268,10 @@ void holding_close(struct holding *holding)
 {
     if (holding->hold == NULL)
         return;
-    transfer_cancel(holding->transfer);
+    api_client_clear(&holding->client);
     turn_end(holding->owner.context->turns, &holding->turns[HOLD_AS_CALLER]);
     turn_end(holding->owner.context->turns, &holding->turns[HOLD_AS_SERVICE]);
     hold_close(holding->hold);
     mailbox_withdraw(holding->owner.context->mailbox, &holding->wake);
-    api_answer_clear(&holding->answer);
     *holding = (struct holding){0};
 }

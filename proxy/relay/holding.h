@@ -21,7 +21,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/clients/downstream.h"
 #include "proxy/base/mailbox.h"
-#include "proxy/server/api_call.h"
+#include "proxy/relay/api_client.h"
 #include "proxy/server/turn.h"
 #include "proxy/server/upstream.h"
 
@@ -62,10 +62,8 @@ struct holding {
     enum holding_wait waits;
     bool own_sent; /* the client's own request has gone out: others may wait for its outcome */
     struct hold_request asked;
-    const char *service;       /* the gate's own credential that it went with, or NULL */
-    bool credential_rests;     /* so that it could not go */
-    struct transfer *transfer; /* of a request of the gate's own */
-    struct api_answer answer;  /* to it */
+    struct api_client client; /* for requests of the gate's own */
+    bool credential_rests;    /* so that what was asked could not go */
     monotonic_time asked_at;
     struct letter wake;
     /* Of the caller and of the gate itself: taken before a flight, and kept to the end. */
