@@ -76,11 +76,13 @@ class Standin:
         self.process = self.began = None
         self.port = self.control_port = None
 
-    def start(self):
-        """With nothing in it but its initial state; once more means on the same port."""
+    def start(self, file=None):
+        """With nothing in it but its initial state, or that of a file, which is there before it
+        listens; once more means on the same port."""
         self.process = subprocess.Popen(
             [binary("stalwart-standin"), "--version-like", self.version]
-            + ["--listen", f"127.0.0.1:{self.port or 0}", "--control", "127.0.0.1:0"],
+            + ["--listen", f"127.0.0.1:{self.port or 0}", "--control", "127.0.0.1:0"]
+            + (["--state", file] if file else []),
             env={**os.environ, **SANITIZERS},
             stdout=subprocess.PIPE,
             text=True,
@@ -92,7 +94,7 @@ class Standin:
         self.began = self.began or time.time()
         lived = datetime.timedelta(seconds=int(time.time()) - int(self.began))
         self.clock(set=(NOW + lived).strftime("%Y-%m-%dT%H:%M:%SZ"))
-        if self.initial is not None:
+        if self.initial is not None and not file:
             self.put_state(**self.initial)
         return self
 
