@@ -42,6 +42,7 @@ LDFLAGS += $(FLAGS_$(BUILD)) $(LDFLAGS_$(BUILD)) -Wl,--as-needed
 LDLIBS := $(shell $(PKG_CONFIG) --silence-errors --libs $(PACKAGES)) -lwslay -lm -lpthread
 
 # What one unit test needs beyond that: here, memory that runs out at every call in turn.
+UNIT_LDFLAGS_test_refusal := -Wl,--wrap=strcspn
 UNIT_LDFLAGS_test_san_set := -Wl,--wrap=malloc,--wrap=realloc
 UNIT_LDFLAGS_test_session := -Wl,--wrap=malloc
 UNIT_LDFLAGS_test_hold_memory := \

@@ -89,7 +89,9 @@ static const char *next_word(const char *at, const char **end)
 
 static bool has_digit(const char *word, const char *end)
 {
-    return word + strcspn(word, "0123456789") < end;
+    while (word < end && (*word < '0' || *word > '9'))
+        word++;
+    return word < end;
 }
 
 bool refusal_same(const char *a, const char *b)

@@ -1,3 +1,5 @@
+/* Linked with -Wl,--wrap=strcspn: what is looked at of a text is counted. */
+
 #include "policy/refusal.h"
 
 #include <setjmp.h>
@@ -6,10 +8,26 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
+#include <string.h>
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define HOUR INT64_C(3600)
 #define DAY INT64_C(86400)
 #define NEVER INT64_MIN
+
+static size_t steps;
+
+size_t __real_strcspn(const char *text, const char *reject);
+size_t __wrap_strcspn(const char *text, const char *reject);
+
+size_t __wrap_strcspn(const char *text, const char *reject)
+{
+    size_t passed = __real_strcspn(text, reject);
+
+    steps += passed + 1;
+    return passed;
+}
 
 static void reads_failure_reasons(void **state)
 {
@@ -379,9 +397,51 @@ static void knows_what_only_says_not_due(void **state)
         assert_int_equal(refusal_is_not_due(rows[i].text), rows[i].not_due);
 }
 
+static void tells_failures_that_say_the_same(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } rows[] = {
+        {"HTTP error: 500 at https://ca.test/o/17", "HTTP error: 503 at https://ca.test/o/18",
+         true},
+        {"no answer", "no answer", true},
+        {"no  answer ", " no answer", true},
+        {"no answer", "no answer 5", false},
+        {"no answer at all", "no answer at 5", false},
+        {"a b1", "b1 a", false},
+        {"", NULL, true},
+        {"a", NULL, false},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_int_equal(refusal_same(rows[i].a, rows[i].b), rows[i].same);
+        assert_int_equal(refusal_same(rows[i].b, rows[i].a), rows[i].same);
+    }
+}
+
+/* A CA's page, or what a client has written, can be long. */
+static void looks_at_each_word_of_a_reason_once(void **state)
+{
+    (void)state;
+    enum { WORDS = 10000 };
+    char *text = malloc(2 * WORDS + 1);
+
+    assert_non_null(text);
+    for (size_t i = 0; i < WORDS; i++)
+        memcpy(text + 2 * i, "a ", 3);
+    steps = 0;
+    assert_true(refusal_same(text, text));
+    assert_in_range(steps, 1, 8 * WORDS);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tells_failures_that_say_the_same),
+        cmocka_unit_test(looks_at_each_word_of_a_reason_once),
         cmocka_unit_test(knows_what_only_says_not_due),
         cmocka_unit_test(reads_failure_reasons),
         cmocka_unit_test(reads_when_to_ask_again),
