@@ -17,7 +17,7 @@ static int64_t next_token(const struct bucket *bucket)
     return bucket->full + bucket->interval - bucket->capacity;
 }
 
-static void take(struct bucket *bucket, int64_t at, bool issued)
+static void account_limit_take(struct bucket *bucket, int64_t at, bool issued)
 {
     bucket->full = (bucket->full > at ? bucket->full : at) + bucket->interval;
     if (issued && bucket->full > at + bucket->capacity)
@@ -49,7 +49,7 @@ static int64_t ticks(const struct replay *replay, wall_time t)
  */
 static size_t first_robbed(const struct replay *replay, size_t i, struct bucket bucket, int64_t at)
 {
-    take(&bucket, at, false);
+    account_limit_take(&bucket, at, false);
     for (; i < replay->count; i++) {
         int64_t other = ticks(replay, replay->orders[i].at);
 
@@ -57,7 +57,7 @@ static size_t first_robbed(const struct replay *replay, size_t i, struct bucket 
             break;
         if (other < next_token(&bucket))
             return i;
-        take(&bucket, other, replay->orders[i].issued);
+        account_limit_take(&bucket, other, replay->orders[i].issued);
     }
     return replay->count;
 }
@@ -87,7 +87,7 @@ wall_time account_limit_next(struct issue_limit limit, const struct order_time *
         i++;
     for (;;) {
         while (i < count && ticks(&replay, orders[i].at) <= at) {
-            take(&bucket, ticks(&replay, orders[i].at), orders[i].issued);
+            account_limit_take(&bucket, ticks(&replay, orders[i].at), orders[i].issued);
             i++;
         }
         int64_t token = to_whole_second(next_token(&bucket), replay.burst);

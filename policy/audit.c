@@ -155,7 +155,8 @@ static bool plan_sweep(const struct audit_facts *facts, struct audit_verdict *ve
 
 /* ---- findings ---- */
 
-static void add(struct audit_verdict *verdict, enum audit_kind kind, enum audit_severity severity)
+static void audit_add(struct audit_verdict *verdict, enum audit_kind kind,
+                      enum audit_severity severity)
 {
     if (severity > verdict->findings[kind])
         verdict->findings[kind] = severity;
@@ -181,20 +182,21 @@ static wall_time next_try(const struct audit_verdict *verdict)
 static void judge_certificates(struct audit_verdict *verdict)
 {
     if (verdict->stored == 0)
-        add(verdict, AUDIT_NONE,
-            is_on_its_way(verdict) && verdict->stuck < verdict->live ? AUDIT_NOTE : AUDIT_URGENT);
+        audit_add(verdict, AUDIT_NONE,
+                  is_on_its_way(verdict) && verdict->stuck < verdict->live ? AUDIT_NOTE
+                                                                           : AUDIT_URGENT);
     else if (!wall_time_before(verdict->now, verdict->newest_expiry))
-        add(verdict, AUDIT_EXPIRED, AUDIT_URGENT);
+        audit_add(verdict, AUDIT_EXPIRED, AUDIT_URGENT);
     else if (verdict->live > 0 && !wall_time_before(next_try(verdict), verdict->newest_expiry))
-        add(verdict, AUDIT_TOO_LATE, AUDIT_URGENT);
+        audit_add(verdict, AUDIT_TOO_LATE, AUDIT_URGENT);
     if (verdict->standing == ISSUER_STAGING)
-        add(verdict, AUDIT_STAGING, AUDIT_ATTENTION);
+        audit_add(verdict, AUDIT_STAGING, AUDIT_ATTENTION);
     else if (verdict->standing == ISSUER_OTHER)
-        add(verdict, AUDIT_OTHER_CA, AUDIT_NOTE);
+        audit_add(verdict, AUDIT_OTHER_CA, AUDIT_NOTE);
     if (verdict->duplicates > 0)
-        add(verdict, AUDIT_DUPLICATES, AUDIT_NOTE);
+        audit_add(verdict, AUDIT_DUPLICATES, AUDIT_NOTE);
     if (verdict->issue_limit.burst > 0 && verdict->recent >= verdict->issue_limit.burst)
-        add(verdict, AUDIT_LIMIT, AUDIT_NOTE);
+        audit_add(verdict, AUDIT_LIMIT, AUDIT_NOTE);
 }
 
 static void judge_tasks(struct audit_verdict *verdict)
@@ -205,19 +207,19 @@ static void judge_tasks(struct audit_verdict *verdict)
     bool waits = verdict->live > 0 && wall_time_before(verdict->now, verdict->next_due);
 
     if (verdict->live == 0)
-        add(verdict, AUDIT_NO_TASK, AUDIT_ATTENTION);
+        audit_add(verdict, AUDIT_NO_TASK, AUDIT_ATTENTION);
     if (refused)
-        add(verdict, AUDIT_REFUSED, trouble);
+        audit_add(verdict, AUDIT_REFUSED, trouble);
     if (verdict->failures > 0)
-        add(verdict, AUDIT_FAILING, trouble);
+        audit_add(verdict, AUDIT_FAILING, trouble);
     if (verdict->stuck > 0)
-        add(verdict, AUDIT_STUCK, AUDIT_ATTENTION);
+        audit_add(verdict, AUDIT_STUCK, AUDIT_ATTENTION);
     if (verdict->sweep.twins > 0)
-        add(verdict, AUDIT_TWINS, AUDIT_ATTENTION);
+        audit_add(verdict, AUDIT_TWINS, AUDIT_ATTENTION);
     if (!fresh && waits && !refused && verdict->failures == 0)
-        add(verdict, AUDIT_LATE, AUDIT_NOTE);
+        audit_add(verdict, AUDIT_LATE, AUDIT_NOTE);
     if (verdict->not_due > 0)
-        add(verdict, AUDIT_NOT_DUE, AUDIT_NOTE);
+        audit_add(verdict, AUDIT_NOT_DUE, AUDIT_NOTE);
 }
 
 bool audit_judge(const struct audit_facts *facts, struct audit_verdict *verdict)
@@ -249,7 +251,7 @@ bool audit_judge(const struct audit_facts *facts, struct audit_verdict *verdict)
         .stuck_after_seconds = facts->stuck_after_seconds,
         .not_due = facts->not_due});
     if (!facts->has_provider)
-        add(verdict, AUDIT_NO_PROVIDER, AUDIT_URGENT);
+        audit_add(verdict, AUDIT_NO_PROVIDER, AUDIT_URGENT);
     judge_certificates(verdict);
     judge_tasks(verdict);
     return true;
@@ -286,12 +288,12 @@ const char *audit_served_words(enum audit_served served)
 
 void audit_add_served(struct audit_verdict *verdict, enum audit_served served)
 {
-    add(verdict, AUDIT_SERVED, services[served].severity);
+    audit_add(verdict, AUDIT_SERVED, services[served].severity);
 }
 
 void audit_add_damaged(struct audit_verdict *verdict)
 {
-    add(verdict, AUDIT_DAMAGED, AUDIT_ATTENTION);
+    audit_add(verdict, AUDIT_DAMAGED, AUDIT_ATTENTION);
 }
 
 /* ---- words ---- */

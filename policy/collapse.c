@@ -60,9 +60,9 @@ static size_t find_staying(const struct collapse_facts *facts, bool due)
     return best;
 }
 
-static size_t count(const struct collapse_facts *facts,
-                    bool (*counts)(const struct collapse_facts *facts,
-                                   const struct renewal_task *task))
+static size_t collapse_count(const struct collapse_facts *facts,
+                             bool (*counts)(const struct collapse_facts *facts,
+                                            const struct renewal_task *task))
 {
     size_t found = 0;
 
@@ -92,7 +92,7 @@ static wall_time beside_due(const struct collapse_facts *facts, const struct ren
 {
     wall_time soon = wall_time_add(facts->now, COLLAPSE_PUT_OFF_SECONDS / 2);
 
-    if (count(facts, is_due) == 0 || !wall_time_before(task->due, soon))
+    if (collapse_count(facts, is_due) == 0 || !wall_time_before(task->due, soon))
         return task->due;
     return wall_time_add(facts->now, COLLAPSE_PUT_OFF_SECONDS);
 }
@@ -125,7 +125,7 @@ static wall_time ordinary_due(const struct collapse_facts *facts, const struct r
     wall_time due = wall_time_later(beside_due(facts, task), not_before(facts));
     wall_time right = collapse_right_time(facts);
 
-    if (!facts->upkeep || count(facts, is_due) > 0)
+    if (!facts->upkeep || collapse_count(facts, is_due) > 0)
         return due;
     return is_in_time(facts, task, right) ? wall_time_later(due, right) : right;
 }
@@ -145,8 +145,8 @@ static enum collapse_fate plan_survivor(const struct collapse_facts *facts,
 
 struct collapse_plan collapse_plan(const struct collapse_facts *facts, enum collapse_fate *fates)
 {
-    size_t due = count(facts, is_due);
-    bool make_way = due > 1 || (due > 0 && count(facts, is_stuck) > 0);
+    size_t due = collapse_count(facts, is_due);
+    bool make_way = due > 1 || (due > 0 && collapse_count(facts, is_stuck) > 0);
     struct collapse_plan plan = {
         .survivor = find_staying(facts, false),
         .next = make_way ? find_staying(facts, true) : facts->task_count,

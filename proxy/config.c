@@ -496,7 +496,7 @@ static const char *look_up(char *const *environment, const char *name, const cha
     return NULL;
 }
 
-static bool complain(FILE *errors, const struct variable *variable, const char *value)
+static bool config_complain(FILE *errors, const struct variable *variable, const char *value)
 {
     if (value == NULL)
         fprintf(errors, "renewgate: " PREFIX "%s is not set; it must be: %s\n", variable->name,
@@ -550,8 +550,8 @@ static bool read_variable(struct config *config, const struct variable *variable
     if (value == NULL)
         value = variable->fallback;
     if (value == NULL)
-        return !variable->required || complain(errors, variable, NULL);
-    return read_value(variable, value, config) || complain(errors, variable, value);
+        return !variable->required || config_complain(errors, variable, NULL);
+    return read_value(variable, value, config) || config_complain(errors, variable, value);
 }
 
 static bool name_known(const char *name, size_t len)

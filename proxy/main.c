@@ -337,7 +337,7 @@ static json_t *explain(void *user, const char *domain)
 }
 
 /* Between signals: starts everything, waits, ends everything in the opposite order. */
-static int run(struct gate *gate, const sigset_t *signals)
+static int main_run(struct gate *gate, const sigset_t *signals)
 {
     struct listen_texts texts = {0};
     struct worker *workers[WORKERS_LIMIT];
@@ -419,7 +419,7 @@ static int run_command(struct gate *gate, const struct command *command)
         break;
     }
     block_signals(&signals);
-    return run(gate, &signals);
+    return main_run(gate, &signals);
 }
 
 /* Large blocks are maps of their own, so that each is the system's again once it is freed. */

@@ -31,7 +31,8 @@ static struct indexed_certificate *place_for(const struct certificate_index *ind
     return best;
 }
 
-static void put(struct certificate_index *index, const struct indexed_certificate *certificate)
+static void certificate_index_put(struct certificate_index *index,
+                                  const struct indexed_certificate *certificate)
 {
     struct indexed_certificate *place = place_for(index, certificate->names);
     bool free = is_free(place);
@@ -57,7 +58,7 @@ static void grow(struct certificate_index *index)
         return;
     for (size_t i = 0; i < old_places; i++) {
         if (!is_free(&index->places[i]))
-            put(&grown, &index->places[i]);
+            certificate_index_put(&grown, &index->places[i]);
     }
     free(index->places);
     *index = grown;
@@ -70,7 +71,7 @@ void certificate_index_note(struct certificate_index *index,
     if (index->count >= index->buckets * CERTIFICATE_INDEX_BUCKET / 2)
         grow(index);
     if (index->buckets > 0)
-        put(index, certificate);
+        certificate_index_put(index, certificate);
 }
 
 bool certificate_index_find(const struct certificate_index *index, uint64_t names,

@@ -13,7 +13,7 @@
 /* A server that never ends its list; 4,000,000 objects. */
 #define PAGES_MAX 10000
 
-static void end(struct inventory *inventory, const char *error)
+static void inventory_end(struct inventory *inventory, const char *error)
 {
     inventory->stage = INVENTORY_DONE;
     inventory->error = error;
@@ -76,7 +76,7 @@ static void send_page(struct inventory *inventory)
         break;
     }
     if (!own_request_finish(&inventory->request))
-        end(inventory, "out of memory");
+        inventory_end(inventory, "out of memory");
 }
 
 /* Reading. */
@@ -238,12 +238,12 @@ static bool enter_task_domains(struct inventory *inventory)
     return true;
 }
 
-static void settle(struct inventory *inventory)
+static void inventory_settle(struct inventory *inventory)
 {
     if (inventory->task_count > 0)
         qsort(inventory->tasks, inventory->task_count, sizeof *inventory->tasks, task_order);
     if (!enter_task_domains(inventory)) {
-        end(inventory, "out of memory");
+        inventory_end(inventory, "out of memory");
         return;
     }
     if (inventory->domain_count > 0)
@@ -262,7 +262,7 @@ static void settle(struct inventory *inventory)
     }
     for (size_t i = 0; i < inventory->task_count; i++)
         inventory->tasks[i].task.id = inventory->tasks[i].id;
-    end(inventory, NULL);
+    inventory_end(inventory, NULL);
 }
 
 static void next_stage(struct inventory *inventory)
@@ -271,7 +271,7 @@ static void next_stage(struct inventory *inventory)
     inventory->cursor = WALL_TIME_NEVER;
     inventory->stage++;
     if (inventory->stage == INVENTORY_DONE)
-        settle(inventory);
+        inventory_settle(inventory);
     else
         send_page(inventory);
 }
@@ -295,13 +295,13 @@ static void feed_page(struct inventory *inventory)
     json_t *object;
 
     if (!json_is_array(ids) || !json_is_array(list)) {
-        end(inventory, fault_of(inventory));
+        inventory_end(inventory, fault_of(inventory));
         return;
     }
     json_array_foreach(list, i, object)
     {
         if (!add_object(inventory, object)) {
-            end(inventory, "out of memory");
+            inventory_end(inventory, "out of memory");
             return;
         }
     }
@@ -309,7 +309,7 @@ static void feed_page(struct inventory *inventory)
     if (!own_request_goes_on(query, PAGE))
         next_stage(inventory);
     else if (++inventory->pages >= PAGES_MAX)
-        end(inventory, "the server's list has no end");
+        inventory_end(inventory, "the server's list has no end");
     else
         send_page(inventory);
 }
@@ -331,7 +331,7 @@ void inventory_feed(struct inventory *inventory, unsigned status, const char *bo
     const char *error = own_request_read(&inventory->request, status, body, len);
 
     if (error)
-        end(inventory, error);
+        inventory_end(inventory, error);
     else
         feed_page(inventory);
 }

@@ -11,7 +11,8 @@ enum {
     MORE_TASKS = 200000,
 };
 
-static enum lookup_state fail(struct lookup *lookup, enum lookup_state state, const char *error)
+static enum lookup_state lookup_fail(struct lookup *lookup, enum lookup_state state,
+                                     const char *error)
 {
     lookup->error = error;
     return lookup->state = state;
@@ -99,7 +100,7 @@ static void append_certificate_count(struct lookup *lookup)
 static enum lookup_state send_request(struct lookup *lookup)
 {
     if (!own_request_finish(&lookup->request))
-        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return lookup->state = LOOKUP_SEND_API;
 }
 
@@ -185,7 +186,7 @@ static bool seeks_next(const struct lookup_domain *domain)
            !wall_time_equal(domain->known.sought_due, domain->renewal_due);
 }
 
-static enum lookup_state end(struct lookup *lookup);
+static enum lookup_state lookup_end(struct lookup *lookup);
 
 /* Whether one of its tasks runs by the time asked for, or has been tried. */
 static bool is_under_way(const struct lookup_domain *domain)
@@ -230,18 +231,18 @@ static enum lookup_state feed_next_tasks(struct lookup *lookup)
             memory_note_sought(lookup->memory, lookup->domains[i].id,
                                lookup->domains[i].renewal_due);
     }
-    return lookup_add_next_tasks(lookup) ? end(lookup)
-                                         : fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    return lookup_add_next_tasks(lookup) ? lookup_end(lookup)
+                                         : lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
 }
 
 static enum lookup_state end_or_seek_next(struct lookup *lookup)
 {
     if (lookup->next_sought || lookup->all_tasks || lookup->tasks_spared)
-        return end(lookup);
+        return lookup_end(lookup);
     lookup->next_sought = true;
     own_request_begin(&lookup->request);
     if (!lookup_append_next_tasks(lookup, seeks_next))
-        return end(lookup);
+        return lookup_end(lookup);
     lookup->stage = STAGE_NEXT_TASKS;
     return send_request(lookup);
 }
@@ -258,7 +259,7 @@ static enum lookup_state list_more_tasks(struct lookup *lookup, size_t most)
     lookup->stage = STAGE_MORE_TASKS;
     certificate_search_forget_foreseen(&lookup->search);
     if (!listing_begin(&lookup->tasks, &lookup_renewal_tasks, lookup->task_position, most))
-        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return send_more_tasks(lookup);
 }
 
@@ -428,7 +429,7 @@ static void note_orders(const struct lookup *lookup, const struct lookup_domain 
                     next ? next->due : WALL_TIME_NEVER);
 }
 
-static enum lookup_state end(struct lookup *lookup)
+static enum lookup_state lookup_end(struct lookup *lookup)
 {
     for (size_t i = 0; i < lookup->count; i++) {
         if (!lookup->domains[i].renewable)
@@ -436,7 +437,7 @@ static enum lookup_state end(struct lookup *lookup)
         remember_renewal(lookup, &lookup->domains[i]);
         review_tasks(lookup, &lookup->domains[i]);
         if (!review_issues(lookup, &lookup->domains[i]))
-            return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+            return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
         note_orders(lookup, &lookup->domains[i]);
     }
     return lookup->state = LOOKUP_DONE;
@@ -446,7 +447,7 @@ static enum lookup_state next_certificates(struct lookup *lookup)
 {
     own_request_begin(&lookup->request);
     if (!certificate_search_write(&lookup->search, &lookup->request))
-        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     if (lookup->request.incomplete || own_request_count(&lookup->request) > 0)
         return send_request(lookup);
 
@@ -460,7 +461,7 @@ static enum lookup_state feed_dns_tasks(struct lookup *lookup)
     lookup_read_dns_tasks(lookup, "M");
     return lookup_add_tasks(lookup, "T") && lookup_add_tasks(lookup, "L")
                ? end_or_seek_next(lookup)
-               : fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+               : lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
 }
 
 static enum lookup_state search_certificates(struct lookup *lookup)
@@ -471,7 +472,7 @@ static enum lookup_state search_certificates(struct lookup *lookup)
     lookup->certificates_read = true;
     if (!certificate_search_begin(&lookup->search, lookup->domains, lookup->count,
                                   again ? needs_search_again : needs_search))
-        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return next_certificates(lookup);
 }
 
@@ -489,7 +490,7 @@ static enum lookup_state send_nodes(struct lookup *lookup)
 static enum lookup_state after_names(struct lookup *lookup)
 {
     if (!lookup_name_domains(lookup) || !add_known_certificates(lookup))
-        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     /* A crowd of one domain's tasks is for a collapse to find. */
     if (lookup->twins_seen && !lookup->all_tasks)
         return list_more_tasks(lookup, TASKS_BESIDE_TWINS);
@@ -515,17 +516,17 @@ static enum lookup_state feed_facts(struct lookup *lookup)
     if (lookup->first == 0) {
         if (!lookup_add_tasks(lookup, "T") || !lookup_add_tasks(lookup, "L") ||
             !lookup_add_tasks(lookup, "F"))
-            return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+            return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
         lookup_note_first_pages(lookup);
         lookup_read_dns_tasks(lookup, "M");
         note_certificate_count(lookup);
         if (!lookup_read_settings(lookup, settings))
-            return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+            return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     }
     lookup_read_dns_tasks(lookup, "k");
     if (!lookup_add_tasks(lookup, "k") ||
         json_array_append(lookup->certificates, own_request_list(&lookup->request, "c")) != 0)
-        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     for (size_t i = lookup->first; i < lookup->last; i++) {
         struct lookup_domain *domain = &lookup->domains[i];
         lookup_read_domain(lookup, domain,
@@ -538,14 +539,14 @@ static enum lookup_state feed_facts(struct lookup *lookup)
     }
     certificate_search_read_foreseen(&lookup->search, &lookup->request);
     if (!lookup_read_other_hostnames(lookup, settings))
-        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return lookup->needs_hostname ? send_nodes(lookup) : after_names(lookup);
 }
 
 static enum lookup_state use_hostname(struct lookup *lookup, const char *hostname)
 {
     if (!lookup_add_hostname(lookup, hostname))
-        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return after_names(lookup);
 }
 
@@ -582,7 +583,7 @@ static enum lookup_state feed_session(struct lookup *lookup)
     char hostname[HOSTNAME_SIZE];
 
     if (!host)
-        return fail(lookup, LOOKUP_FAILED, "the server's session names no address");
+        return lookup_fail(lookup, LOOKUP_FAILED, "the server's session names no address");
     host += 3;
     snprintf(hostname, sizeof hostname, "%.*s", (int)strcspn(host, ":/"), host);
     return use_hostname(lookup, hostname);
@@ -591,7 +592,7 @@ static enum lookup_state feed_session(struct lookup *lookup)
 static enum lookup_state feed_certificates(struct lookup *lookup)
 {
     if (!certificate_search_read(&lookup->search, &lookup->request))
-        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return next_certificates(lookup);
 }
 
@@ -608,7 +609,7 @@ static enum lookup_state end_more_tasks(struct lookup *lookup)
 static enum lookup_state feed_more_tasks(struct lookup *lookup)
 {
     if (!listing_read(&lookup->tasks, &lookup->request, lookup_add_listed_task, lookup))
-        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return listing_is_done(&lookup->tasks) || !needs_more_tasks(lookup) ? end_more_tasks(lookup)
                                                                         : send_more_tasks(lookup);
 }
@@ -624,7 +625,7 @@ static enum lookup_state check_hints(struct lookup *lookup)
 {
     certificate_search_forget_foreseen(&lookup->search);
     return lookup_begin_hints(lookup) ? send_hints(lookup)
-                                      : fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+                                      : lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
 }
 
 static enum lookup_state feed_hints(struct lookup *lookup)
@@ -632,7 +633,7 @@ static enum lookup_state feed_hints(struct lookup *lookup)
     bool over;
 
     if (!lookup_read_hints(lookup, &over))
-        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     if (!over)
         return send_hints(lookup);
     lookup->stage = STAGE_FACTS;
@@ -653,7 +654,7 @@ static enum lookup_state feed_response(struct lookup *lookup)
     bool forbidden;
     const char *fault = own_request_fault(&lookup->request, &forbidden);
     if (fault)
-        return fail(lookup, forbidden ? LOOKUP_FORBIDDEN : LOOKUP_FAILED, fault);
+        return lookup_fail(lookup, forbidden ? LOOKUP_FORBIDDEN : LOOKUP_FAILED, fault);
     switch (lookup->stage) {
     case STAGE_FACTS:
         return feed_facts(lookup);
@@ -674,11 +675,11 @@ enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char
     const char *error = own_request_read_resource(&lookup->request, status, body, len, &no_memory);
 
     if (error)
-        return fail(lookup, no_memory ? LOOKUP_NO_MEMORY : LOOKUP_FAILED, error);
+        return lookup_fail(lookup, no_memory ? LOOKUP_NO_MEMORY : LOOKUP_FAILED, error);
     /* Of long lists only what is needed is kept. */
     if (lookup->stage != STAGE_CERTIFICATES && lookup->stage != STAGE_MORE_TASKS &&
         json_array_append(lookup->responses, lookup->request.response) != 0)
-        return fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return feed_response(lookup);
 }
 

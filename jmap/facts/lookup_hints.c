@@ -88,7 +88,7 @@ void lookup_append_hints(struct lookup *lookup)
     }
 }
 
-static void forget(struct lookup *lookup, const char *task_id)
+static void lookup_hints_forget(struct lookup *lookup, const char *task_id)
 {
     for (size_t i = lookup->first; i < lookup->last; i++) {
         struct lookup_domain *domain = &lookup->domains[i];
@@ -108,7 +108,7 @@ static bool read_part(struct lookup *lookup, const json_t *part, const char *cal
         return true;
     if (json_array_size(part) > 1)
         return split(lookup, part);
-    forget(lookup, json_string_value(json_array_get(part, 0)));
+    lookup_hints_forget(lookup, json_string_value(json_array_get(part, 0)));
     return true;
 }
 

@@ -101,7 +101,7 @@ static void link_record(struct task_memory *memory, struct record *record)
 }
 
 /* With the lock held: what is remembered of a domain, which counts as a use. */
-static struct record *find(struct task_memory *memory, const char *domain_id)
+static struct record *memory_find(struct task_memory *memory, const char *domain_id)
 {
     struct domain_memory key = {0};
 
@@ -123,8 +123,8 @@ static void strike(struct task_memory *memory, const struct record *record, wall
     *at = WALL_TIME_NEVER;
 }
 
-static void enter(struct task_memory *memory, const struct record *record, wall_time *at,
-                  wall_time order, bool issued)
+static void memory_enter(struct task_memory *memory, const struct record *record, wall_time *at,
+                         wall_time order, bool issued)
 {
     if (!wall_time_equal(order, WALL_TIME_NEVER) &&
         order_book_add(&memory->orders, record->provider_id,
@@ -157,7 +157,7 @@ static void enter_issues(struct task_memory *memory, struct record *record, wall
         if (issue->booked && !counts)
             strike(memory, record, &at, true);
         else if (!issue->booked && counts)
-            enter(memory, record, &at, issue->at, true);
+            memory_enter(memory, record, &at, issue->at, true);
         issue->booked = !wall_time_equal(at, WALL_TIME_NEVER);
     }
 }
@@ -193,7 +193,7 @@ void memory_recall(struct task_memory *memory, const char *domain_id, struct dom
     strncpy(out->domain_id, domain_id, sizeof out->domain_id - 1);
 
     pthread_mutex_lock(&memory->lock);
-    const struct record *record = find(memory, domain_id);
+    const struct record *record = memory_find(memory, domain_id);
     if (record)
         *out = record->domain;
     pthread_mutex_unlock(&memory->lock);
@@ -202,7 +202,7 @@ void memory_recall(struct task_memory *memory, const char *domain_id, struct dom
 /* With the lock held: what is remembered of a domain, empty where nothing was. NULL: no memory. */
 static struct record *place_of(struct task_memory *memory, const char *domain_id)
 {
-    struct record *record = find(memory, domain_id);
+    struct record *record = memory_find(memory, domain_id);
 
     if (record)
         return record;
@@ -224,7 +224,7 @@ static struct record *place_of(struct task_memory *memory, const char *domain_id
 void memory_forget(struct task_memory *memory, const char *domain_id)
 {
     pthread_mutex_lock(&memory->lock);
-    struct record *record = find(memory, domain_id);
+    struct record *record = memory_find(memory, domain_id);
     if (record)
         drop(memory, record);
     pthread_mutex_unlock(&memory->lock);
@@ -261,7 +261,7 @@ void memory_note_task(struct task_memory *memory, const char *domain_id, const c
 void memory_forget_task(struct task_memory *memory, const char *domain_id, const char *task_id)
 {
     pthread_mutex_lock(&memory->lock);
-    struct record *record = find(memory, domain_id);
+    struct record *record = memory_find(memory, domain_id);
     struct domain_memory *place = record ? &record->domain : NULL;
     size_t kept = 0;
     bool known = false;
@@ -361,7 +361,7 @@ size_t memory_review(struct task_memory *memory, const char *domain_id,
                      const struct setback_look *look, wall_time *kept)
 {
     pthread_mutex_lock(&memory->lock);
-    struct record *record = find(memory, domain_id);
+    struct record *record = memory_find(memory, domain_id);
     struct setback reviewed = record && record->setback ? *record->setback : (struct setback){0};
     if (setback_review(&reviewed, look)) {
         keep_setback(memory, domain_id, &reviewed);
@@ -378,7 +378,7 @@ void memory_keep_refusal(struct task_memory *memory, const char *domain_id, uint
                          wall_time issued, wall_time until)
 {
     pthread_mutex_lock(&memory->lock);
-    struct record *record = find(memory, domain_id);
+    struct record *record = memory_find(memory, domain_id);
     struct setback known = record && record->setback ? *record->setback : (struct setback){0};
     setback_keep(&known, order, issued, until);
     keep_setback(memory, domain_id, &known);
@@ -453,7 +453,7 @@ void memory_note_run(struct task_memory *memory, const char *domain_id, const ch
                      wall_time due)
 {
     pthread_mutex_lock(&memory->lock);
-    struct record *record = find(memory, domain_id);
+    struct record *record = memory_find(memory, domain_id);
     if (record) {
         strncpy(record->domain.runs_id, task_id, OBJECT_ID_SIZE - 1);
         record->domain.runs_at = due;
@@ -489,7 +489,7 @@ static void set_queued(struct task_memory *memory, struct record *record, wall_t
     strike(memory, record, &record->queued, false);
     record->taken = false;
     if (!wall_time_before(wall_time_add(now, QUEUED_AHEAD_SECONDS), at))
-        enter(memory, record, &record->queued, at, false);
+        memory_enter(memory, record, &record->queued, at, false);
 }
 
 void memory_note_orders(struct task_memory *memory, const char *domain_id, const char *provider_id,
@@ -502,7 +502,7 @@ void memory_note_orders(struct task_memory *memory, const char *domain_id, const
     if (record && set_provider(memory, record, provider_id)) {
         if (!wall_time_equal(ordered, record->ordered)) {
             strike(memory, record, &record->ordered, true);
-            enter(memory, record, &record->ordered, ordered, true);
+            memory_enter(memory, record, &record->ordered, ordered, true);
         }
         enter_issues(memory, record, now);
         set_queued(memory, record, queued, now);
@@ -516,7 +516,8 @@ void memory_note_queued(struct task_memory *memory, const char *domain_id, const
     if (wall_time_before(wall_time_add(now, QUEUED_AHEAD_SECONDS), queued))
         return;
     pthread_mutex_lock(&memory->lock);
-    struct record *record = provider_id ? place_of(memory, domain_id) : find(memory, domain_id);
+    struct record *record =
+        provider_id ? place_of(memory, domain_id) : memory_find(memory, domain_id);
     if (record && set_provider(memory, record, provider_id))
         set_queued(memory, record, queued, now);
     pthread_mutex_unlock(&memory->lock);
@@ -545,7 +546,7 @@ static wall_time next_time(struct task_memory *memory, struct record *record,
     time = order_book_next(&memory->orders, record->provider_id, limit, from, now);
     if (keeps_time(record, queued, limit, from, time))
         time = queued;
-    enter(memory, record, &record->queued, take ? time : queued, false);
+    memory_enter(memory, record, &record->queued, take ? time : queued, false);
     record->taken = record->taken || take;
     return time;
 }
@@ -581,7 +582,7 @@ wall_time memory_foresee_time(struct task_memory *memory, const char *domain_id,
 void memory_give_time(struct task_memory *memory, const char *domain_id, wall_time taken)
 {
     pthread_mutex_lock(&memory->lock);
-    struct record *record = find(memory, domain_id);
+    struct record *record = memory_find(memory, domain_id);
     if (record && wall_time_equal(record->queued, taken))
         strike(memory, record, &record->queued, false);
     pthread_mutex_unlock(&memory->lock);

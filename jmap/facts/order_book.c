@@ -5,7 +5,8 @@
 
 #define ORDERS_MAX 1000000
 
-static struct account_orders *find(const struct order_book *book, const char *provider_id)
+static struct account_orders *order_book_find(const struct order_book *book,
+                                              const char *provider_id)
 {
     for (size_t i = 0; i < book->count; i++) {
         if (strcmp(book->accounts[i].provider_id, provider_id) == 0)
@@ -16,7 +17,7 @@ static struct account_orders *find(const struct order_book *book, const char *pr
 
 static struct account_orders *find_or_add(struct order_book *book, const char *provider_id)
 {
-    struct account_orders *account = find(book, provider_id);
+    struct account_orders *account = order_book_find(book, provider_id);
 
     if (account || book->count == ORDER_BOOK_PROVIDERS)
         return account;
@@ -35,7 +36,7 @@ bool order_book_add(struct order_book *book, const char *provider_id, struct ord
 
 void order_book_remove(struct order_book *book, const char *provider_id, struct order_time order)
 {
-    struct account_orders *account = find(book, provider_id);
+    struct account_orders *account = order_book_find(book, provider_id);
 
     if (account)
         order_list_remove(&account->orders, order);
@@ -44,7 +45,7 @@ void order_book_remove(struct order_book *book, const char *provider_id, struct 
 wall_time order_book_next(const struct order_book *book, const char *provider_id,
                           struct issue_limit limit, wall_time from, wall_time now)
 {
-    const struct account_orders *account = find(book, provider_id);
+    const struct account_orders *account = order_book_find(book, provider_id);
     const struct order_list none = {0}, *orders = account ? &account->orders : &none;
     size_t first = order_list_place(orders, wall_time_add(now, -limit.window_seconds));
 

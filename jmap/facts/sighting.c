@@ -17,7 +17,7 @@ struct record {
     char texts[];
 };
 
-static int compare(const void *a, const void *b)
+static int sighting_compare(const void *a, const void *b)
 {
     return strcmp(((const struct sighting *)a)->domain_id, ((const struct sighting *)b)->domain_id);
 }
@@ -143,7 +143,7 @@ static void store(struct sightings *sightings, const struct sighting *sighting, 
     if (!record)
         return;
     pthread_mutex_lock(&sightings->lock);
-    struct record **found = tsearch(record, &sightings->domains, compare);
+    struct record **found = tsearch(record, &sightings->domains, sighting_compare);
     struct record *left_over = found && *found == record ? NULL : record;
     if (left_over && found && !wall_time_before(until, (*found)->sighting.seen)) {
         left_over = *found;
@@ -164,13 +164,13 @@ void sightings_store_latest(struct sightings *sightings, const struct sighting *
 }
 
 /* With the table locked. */
-static void forget(struct sightings *sightings, const struct sighting *key)
+static void sighting_forget(struct sightings *sightings, const struct sighting *key)
 {
-    struct record **found = tfind(key, &sightings->domains, compare);
+    struct record **found = tfind(key, &sightings->domains, sighting_compare);
     struct record *record = found ? *found : NULL;
     if (!record)
         return;
-    tdelete(key, &sightings->domains, compare);
+    tdelete(key, &sightings->domains, sighting_compare);
     free(record);
 }
 
@@ -180,7 +180,7 @@ void sightings_forget(struct sightings *sightings, const char *domain_id)
 
     strncpy(key.domain_id, domain_id, OBJECT_ID_SIZE - 1);
     pthread_mutex_lock(&sightings->lock);
-    forget(sightings, &key);
+    sighting_forget(sightings, &key);
     pthread_mutex_unlock(&sightings->lock);
 }
 
@@ -191,7 +191,7 @@ bool sightings_find(struct sightings *sightings, const char *domain_id, struct s
 
     strncpy(key.domain_id, domain_id, OBJECT_ID_SIZE - 1);
     pthread_mutex_lock(&sightings->lock);
-    struct record **found = tfind(&key, &sightings->domains, compare);
+    struct record **found = tfind(&key, &sightings->domains, sighting_compare);
     if (found) {
         *out = (*found)->sighting;
         utf8_copy(texts->name, SIGHTING_NAME_SIZE, out->name);
@@ -261,7 +261,7 @@ void sightings_forget_before(struct sightings *sightings, wall_time since)
     if (old.items) {
         walk(sightings, pick_old, &old);
         for (size_t i = 0; i < old.count; i++)
-            forget(sightings, old.items[i]);
+            sighting_forget(sightings, old.items[i]);
     }
     pthread_mutex_unlock(&sightings->lock);
     free(old.items);

@@ -43,19 +43,19 @@ struct audit {
     const char *error;
 };
 
-static enum machine_step enter(struct audit *audit, enum stage stage, enum machine_step step)
+static enum machine_step audit_enter(struct audit *audit, enum stage stage, enum machine_step step)
 {
     audit->stage = stage;
     return audit->step = step;
 }
 
-static enum machine_step end(struct audit *audit, const char *error)
+static enum machine_step audit_end(struct audit *audit, const char *error)
 {
     audit->error = error;
-    return enter(audit, STAGE_END, MACHINE_DONE);
+    return audit_enter(audit, STAGE_END, MACHINE_DONE);
 }
 
-static wall_time now(const struct audit *audit)
+static wall_time audit_now(const struct audit *audit)
 {
     return audit->context->now(audit->context->user);
 }
@@ -83,16 +83,17 @@ static enum machine_step look_at_some(struct audit *audit)
         audit->listed[audit->count] = domain;
         audit->found[audit->count++] =
             (struct lookup_domain){.id = domain->id,
-                                   .asked = now(audit),
+                                   .asked = audit_now(audit),
                                    .every_certificate = audit->context->every_certificate};
     }
     if (audit->count == 0)
-        return end(audit, NULL);
-    audit->lookup = lookup_create(audit->found, audit->count, audit->context->memory, now(audit));
+        return audit_end(audit, NULL);
+    audit->lookup =
+        lookup_create(audit->found, audit->count, audit->context->memory, audit_now(audit));
     if (!audit->lookup)
-        return end(audit, "out of memory");
+        return audit_end(audit, "out of memory");
     lookup_spare_tasks(audit->lookup);
-    return enter(audit, STAGE_LOOKUP, MACHINE_SEND);
+    return audit_enter(audit, STAGE_LOOKUP, MACHINE_SEND);
 }
 
 /* One domain. */
@@ -119,7 +120,7 @@ static bool judge_by(struct audit *audit, const struct lookup_domain *found,
                                   .held = outlook->held};
     struct audit_certificate *certificates = all_certificates(found);
     const struct audit_facts facts = {
-        .now = now(audit),
+        .now = audit_now(audit),
         .has_provider = found->renewable,
         .directory = found->directory,
         .certificates = certificates,
@@ -150,7 +151,7 @@ static bool judge(struct audit *audit, size_t which)
     wall_time not_before;
 
     if (!outlook_open(&outlook, &audit->inventory, listed, found, audit->context->settings,
-                      now(audit)))
+                      audit_now(audit)))
         return false;
     bool done = pace_place(&audit->pace, listed, found, &outlook, &not_before) &&
                 judge_by(audit, found, &outlook, not_before);
@@ -195,8 +196,8 @@ static enum machine_step ask_texts(struct audit *audit)
     audit->request.incomplete |= !listed;
     own_request_add(&audit->request, "x:Certificate/get",
                     json_pack("{s:o, s:[s]}", "ids", ids, "properties", "certificate"), "g");
-    return own_request_finish(&audit->request) ? enter(audit, STAGE_TEXTS, MACHINE_SEND)
-                                               : end(audit, "out of memory");
+    return own_request_finish(&audit->request) ? audit_enter(audit, STAGE_TEXTS, MACHINE_SEND)
+                                               : audit_end(audit, "out of memory");
 }
 
 static const char *text_of(const json_t *list, const char *id)
@@ -222,7 +223,7 @@ static enum machine_step feed_texts(struct audit *audit, unsigned status, const 
     if (!error && !json_is_array(list))
         error = "the server does not show its certificates";
     if (error)
-        return end(audit, error);
+        return audit_end(audit, error);
     for (; audit->text_first < audit->text_last; audit->text_first++) {
         const struct wanted_text *wanted = &audit->texts[audit->text_first];
         audit->context->text(audit->context->user, wanted->domain, wanted->certificate,
@@ -238,11 +239,11 @@ static enum machine_step judge_some(struct audit *audit)
     for (size_t i = 0; i < audit->count; i++) {
         audit->judged++;
         if (audit->found[i].name && !judge(audit, i))
-            return end(audit, "out of memory");
+            return audit_end(audit, "out of memory");
     }
     if (!audit->context->text)
         return look_at_some(audit);
-    return list_texts(audit) ? ask_texts(audit) : end(audit, "out of memory");
+    return list_texts(audit) ? ask_texts(audit) : audit_end(audit, "out of memory");
 }
 
 static enum machine_step feed_lookup(struct audit *audit, unsigned status, const char *body,
@@ -251,7 +252,7 @@ static enum machine_step feed_lookup(struct audit *audit, unsigned status, const
     switch (lookup_feed(audit->lookup, status, body, len)) {
     case LOOKUP_SEND_API:
     case LOOKUP_SEND_SESSION:
-        return enter(audit, STAGE_LOOKUP, MACHINE_SEND);
+        return audit_enter(audit, STAGE_LOOKUP, MACHINE_SEND);
     case LOOKUP_DONE:
         return judge_some(audit);
     case LOOKUP_FORBIDDEN:
@@ -259,7 +260,8 @@ static enum machine_step feed_lookup(struct audit *audit, unsigned status, const
     case LOOKUP_FAILED:
         break;
     }
-    return end(audit, status == 0 ? "the server did not answer" : lookup_error(audit->lookup));
+    return audit_end(audit,
+                     status == 0 ? "the server did not answer" : lookup_error(audit->lookup));
 }
 
 static enum machine_step feed_list(struct audit *audit, unsigned status, const char *body,
@@ -267,12 +269,12 @@ static enum machine_step feed_list(struct audit *audit, unsigned status, const c
 {
     inventory_feed(&audit->inventory, status, body, len);
     if (audit->inventory.error)
-        return end(audit, audit->inventory.error);
+        return audit_end(audit, audit->inventory.error);
     if (inventory_body(&audit->inventory, &len))
-        return enter(audit, STAGE_LIST, MACHINE_SEND);
+        return audit_enter(audit, STAGE_LIST, MACHINE_SEND);
     if (!pace_open(&audit->pace, &audit->inventory, audit->context->settings->account_limit,
-                   now(audit)))
-        return end(audit, "out of memory");
+                   audit_now(audit)))
+        return audit_end(audit, "out of memory");
     if (audit->context->remembers)
         inventory_note_tasks(&audit->inventory, audit->context->memory);
     return look_at_some(audit);
@@ -287,13 +289,13 @@ struct audit *audit_create(const struct audit_context *context)
         return NULL;
 
     audit->context = context;
-    inventory_begin(&audit->inventory, now(audit));
+    inventory_begin(&audit->inventory, audit_now(audit));
     audit->inventory.only = context->only;
     if (audit->inventory.error) {
         audit_destroy(audit);
         return NULL;
     }
-    enter(audit, STAGE_LIST, MACHINE_SEND);
+    audit_enter(audit, STAGE_LIST, MACHINE_SEND);
     return audit;
 }
 

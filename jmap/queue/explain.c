@@ -21,12 +21,12 @@ struct explain {
     const char *error;
 };
 
-static wall_time now(const struct explain *explain)
+static wall_time explain_now(const struct explain *explain)
 {
     return explain->context->now(explain->context->user);
 }
 
-static void end(struct explain *explain, const char *error)
+static void explain_end(struct explain *explain, const char *error)
 {
     explain->error = error;
     explain->step = MACHINE_DONE;
@@ -38,7 +38,7 @@ static void ask_for_domain(struct explain *explain)
     own_request_add(&explain->request, "x:Domain/query",
                     json_pack("{s:{s:s}}", "filter", "name", explain->name), "q");
     if (!own_request_finish(&explain->request))
-        end(explain, "out of memory");
+        explain_end(explain, "out of memory");
 }
 
 static void judge(struct explain *explain, const char *unread)
@@ -46,7 +46,7 @@ static void judge(struct explain *explain, const char *unread)
     const struct explain_context *context = explain->context;
     const struct hold_settings *settings = context->settings;
     struct explanation *result = &explain->result;
-    wall_time time = now(explain);
+    wall_time time = explain_now(explain);
 
     result->unread = unread;
     result->facts =
@@ -70,20 +70,20 @@ static void judge(struct explain *explain, const char *unread)
                  result->answered);
     else if (result->decision.id)
         strncpy(result->answered, result->decision.id, OBJECT_ID_SIZE - 1);
-    end(explain, NULL);
+    explain_end(explain, NULL);
 }
 
 static void start_lookup(struct explain *explain)
 {
     explain->found = (struct lookup_domain){
         .id = explain->result.id,
-        .asked = now(explain),
+        .asked = explain_now(explain),
         .scheduled = explain->context->settings->not_due == NOT_DUE_SCHEDULE,
     };
     explain->lookup =
         lookup_create(&explain->found, 1, explain->context->memory, explain->found.asked);
     if (!explain->lookup)
-        end(explain, "out of memory");
+        explain_end(explain, "out of memory");
 }
 
 static void feed_domain(struct explain *explain, unsigned status, const char *body, size_t len)
@@ -95,20 +95,20 @@ static void feed_domain(struct explain *explain, unsigned status, const char *bo
     if (!error)
         error = own_request_fault(&explain->request, &forbidden);
     if (error) {
-        end(explain, status == 0 ? "the server did not answer" : error);
+        explain_end(explain, status == 0 ? "the server did not answer" : error);
         return;
     }
     id = json_string_value(
         json_array_get(json_object_get(own_request_answer(&explain->request, "q"), "ids"), 0));
     if (!id || !object_id_parse(id, explain->result.id))
-        end(explain, "the server has no domain of that name");
+        explain_end(explain, "the server has no domain of that name");
     else
         start_lookup(explain);
 }
 
 static void feed_lookup(struct explain *explain, unsigned status, const char *body, size_t len)
 {
-    explain->found.asked = now(explain);
+    explain->found.asked = explain_now(explain);
     lookup_set_now(explain->lookup, explain->found.asked);
     switch (lookup_feed(explain->lookup, status, body, len)) {
     case LOOKUP_SEND_API:
@@ -118,7 +118,7 @@ static void feed_lookup(struct explain *explain, unsigned status, const char *bo
         judge(explain, NULL);
         break;
     case LOOKUP_NO_MEMORY:
-        end(explain, "out of memory");
+        explain_end(explain, "out of memory");
         break;
     case LOOKUP_FORBIDDEN:
     case LOOKUP_FAILED:

@@ -51,24 +51,24 @@ struct sweep {
 static enum machine_step look_over(struct sweep *sweep);
 static enum machine_step change_one(struct sweep *sweep);
 
-static enum machine_step enter(struct sweep *sweep, enum stage stage, enum machine_step step)
+static enum machine_step sweep_enter(struct sweep *sweep, enum stage stage, enum machine_step step)
 {
     sweep->stage = stage;
     return sweep->step = step;
 }
 
-static enum machine_step end(struct sweep *sweep, const char *error)
+static enum machine_step sweep_end(struct sweep *sweep, const char *error)
 {
     sweep->error = error;
-    return enter(sweep, STAGE_END, MACHINE_DONE);
+    return sweep_enter(sweep, STAGE_END, MACHINE_DONE);
 }
 
-static wall_time now(const struct sweep *sweep)
+static wall_time sweep_now(const struct sweep *sweep)
 {
     return sweep->context->now(sweep->context->user);
 }
 
-static void tell(struct sweep *sweep, const struct queue_change *change)
+static void sweep_tell(struct sweep *sweep, const struct queue_change *change)
 {
     sweep->context->changed(sweep->context->user, change);
 }
@@ -113,7 +113,7 @@ static enum machine_step give_up(struct sweep *sweep, const struct inventory_dom
                                  const char *error)
 {
     keep_place(sweep, domain->id, 0);
-    return end(sweep, error);
+    return sweep_end(sweep, error);
 }
 
 /* False where so many were passed over that the others would fare no better. */
@@ -152,15 +152,16 @@ static void tell_cleared(struct sweep *sweep, const struct inventory_task *task)
 {
     const struct inventory_domain *domain = inventory_find(&sweep->inventory, task->domain_id);
 
-    tell(sweep, &(struct queue_change){.domain_id = task->domain_id,
-                                       .domain_name = domain ? domain->name : NULL,
-                                       .action = QUEUE_CLEARED,
-                                       .id = task->id,
-                                       .due = WALL_TIME_NEVER,
-                                       .old_state = "Failed",
-                                       .old_due = WALL_TIME_NEVER,
-                                       .old_reason = task->not_due ? "renewal is not due"
-                                                                   : task->task.failure_reason});
+    sweep_tell(sweep,
+               &(struct queue_change){.domain_id = task->domain_id,
+                                      .domain_name = domain ? domain->name : NULL,
+                                      .action = QUEUE_CLEARED,
+                                      .id = task->id,
+                                      .due = WALL_TIME_NEVER,
+                                      .old_state = "Failed",
+                                      .old_due = WALL_TIME_NEVER,
+                                      .old_reason = task->not_due ? "renewal is not due"
+                                                                  : task->task.failure_reason});
 }
 
 static void tell_all_cleared(struct sweep *sweep)
@@ -187,8 +188,8 @@ static enum machine_step clear(struct sweep *sweep)
     bool any = json_array_size(ids) > 0;
     own_request_add(&sweep->request, "x:Task/set", json_pack("{s:o}", "destroy", ids), "c");
     if (!own_request_finish(&sweep->request))
-        return end(sweep, "out of memory");
-    return any ? enter(sweep, STAGE_CLEAR, MACHINE_SEND) : end(sweep, NULL);
+        return sweep_end(sweep, "out of memory");
+    return any ? sweep_enter(sweep, STAGE_CLEAR, MACHINE_SEND) : sweep_end(sweep, NULL);
 }
 
 /* Where the server does not destroy tasks (v0.16.5), they stay. */
@@ -199,7 +200,7 @@ static enum machine_step feed_clear(struct sweep *sweep, unsigned status, const 
     const json_t *set = own_request_answer(&sweep->request, "c");
 
     if (error)
-        return end(sweep, error);
+        return sweep_end(sweep, error);
     json_t *destroyed = own_request_id_set(json_object_get(set, "destroyed"));
     for (size_t i = sweep->cleared; i < sweep->clearing; i++) {
         const struct inventory_task *task = &sweep->inventory.tasks[i];
@@ -208,7 +209,7 @@ static enum machine_step feed_clear(struct sweep *sweep, unsigned status, const 
     }
     json_decref(destroyed);
     sweep->cleared = sweep->clearing;
-    return json_object_get(set, "destroyed") ? clear(sweep) : end(sweep, NULL);
+    return json_object_get(set, "destroyed") ? clear(sweep) : sweep_end(sweep, NULL);
 }
 
 /* From domain to domain. */
@@ -226,9 +227,9 @@ static enum machine_step after_upkeep(struct sweep *sweep, enum upkeep_step step
 
     switch (step) {
     case UPKEEP_SEND:
-        return enter(sweep, STAGE_UPKEEP, MACHINE_SEND);
+        return sweep_enter(sweep, STAGE_UPKEEP, MACHINE_SEND);
     case UPKEEP_WAIT:
-        return enter(sweep, STAGE_UPKEEP, MACHINE_WAIT);
+        return sweep_enter(sweep, STAGE_UPKEEP, MACHINE_WAIT);
     case UPKEEP_INTERRUPTED:
         /* Creates are not to wait until the server has time: it is looked over again, then. */
         sweep->next = place_of(sweep, upkeep->domain);
@@ -258,13 +259,13 @@ enum machine_step sweep_woken(struct sweep *sweep)
     return after_upkeep(sweep, upkeep_woken(&sweep->upkeep), 200);
 }
 
-static enum machine_step finish(struct sweep *sweep)
+static enum machine_step sweep_finish(struct sweep *sweep)
 {
     keep_place(sweep, "", 0);
     if (!sweep->context->dry_run)
         return clear(sweep);
     tell_all_cleared(sweep);
-    return end(sweep, NULL);
+    return sweep_end(sweep, NULL);
 }
 
 /* The next ones. They ascend, so none of them stands behind the end of the list. */
@@ -280,7 +281,8 @@ static void choose_some(struct sweep *sweep)
         if (!domain->automatic)
             continue;
         sweep->listed[sweep->count] = domain;
-        sweep->some[sweep->count++] = (struct lookup_domain){.id = domain->id, .asked = now(sweep)};
+        sweep->some[sweep->count++] =
+            (struct lookup_domain){.id = domain->id, .asked = sweep_now(sweep)};
     }
 }
 
@@ -292,13 +294,14 @@ static enum machine_step look_over(struct sweep *sweep)
 {
     choose_some(sweep);
     if (sweep->count == 0)
-        return finish(sweep);
+        return sweep_finish(sweep);
     /* The list has been read, to its end. */
-    sweep->lookup = lookup_create(sweep->some, sweep->count, sweep->context->memory, now(sweep));
+    sweep->lookup =
+        lookup_create(sweep->some, sweep->count, sweep->context->memory, sweep_now(sweep));
     if (!sweep->lookup)
-        return end(sweep, "out of memory");
+        return sweep_end(sweep, "out of memory");
     lookup_spare_tasks(sweep->lookup);
-    return enter(sweep, STAGE_OVERVIEW, MACHINE_SEND);
+    return sweep_enter(sweep, STAGE_OVERVIEW, MACHINE_SEND);
 }
 
 static void forget_overview(struct sweep *sweep)
@@ -314,11 +317,11 @@ static bool look_at(struct sweep *sweep, size_t i, wall_time *not_before, bool *
     struct outlook outlook;
 
     if (!outlook_open(&outlook, &sweep->inventory, sweep->listed[i], found,
-                      sweep->context->settings, now(sweep)))
+                      sweep->context->settings, sweep_now(sweep)))
         return false;
     bool placed = pace_place(&sweep->pace, sweep->listed[i], found, &outlook, not_before);
     if (placed) {
-        outlook_plan(&outlook, found, *not_before, now(sweep));
+        outlook_plan(&outlook, found, *not_before, sweep_now(sweep));
         mark_spent(sweep, sweep->listed[i], &outlook);
         upkeep_note_found(sweep->context, found, &outlook);
         *changes = outlook.plan.changes > 0 && !sweep->context->dry_run;
@@ -344,7 +347,7 @@ static enum machine_step change_some(struct sweep *sweep)
     }
     forget_overview(sweep);
     if (!fine)
-        return end(sweep, "out of memory");
+        return sweep_end(sweep, "out of memory");
     sweep->count = kept;
     sweep->at = 0;
     sweep->skipped = 0;
@@ -361,7 +364,7 @@ static enum machine_step give_up_overview(struct sweep *sweep, const char *error
         return give_up(sweep, sweep->listed[0], error);
     size_t first = place_of(sweep, sweep->listed[0]);
     keep_place(sweep, first > 0 ? domain_at(sweep, first - 1)->id : NULL, sweep->count / 2);
-    return end(sweep, error);
+    return sweep_end(sweep, error);
 }
 
 /* Something is wrong with one of them, or with the server: halved, until it is one. */
@@ -372,7 +375,7 @@ static enum machine_step overview_failed(struct sweep *sweep, enum lookup_state 
 
     forget_overview(sweep);
     if (state != LOOKUP_FAILED)
-        return end(sweep, error);
+        return sweep_end(sweep, error);
     if (upkeep_is_over(status))
         return give_up_overview(sweep, error);
     if (sweep->count > 1) {
@@ -399,12 +402,12 @@ static enum machine_step feed_list(struct sweep *sweep, unsigned status, const c
 {
     inventory_feed(&sweep->inventory, status, body, len);
     if (sweep->inventory.error)
-        return end(sweep, sweep->inventory.error);
+        return sweep_end(sweep, sweep->inventory.error);
     if (inventory_body(&sweep->inventory, &len))
-        return enter(sweep, STAGE_LIST, MACHINE_SEND);
+        return sweep_enter(sweep, STAGE_LIST, MACHINE_SEND);
     if (!pace_open(&sweep->pace, &sweep->inventory, sweep->context->settings->account_limit,
-                   now(sweep)))
-        return end(sweep, "out of memory");
+                   sweep_now(sweep)))
+        return sweep_end(sweep, "out of memory");
     if (sweep->context->remembers)
         inventory_note_tasks(&sweep->inventory, sweep->context->memory);
     find_start(sweep);
@@ -422,12 +425,12 @@ struct sweep *sweep_create(const struct sweep_context *context)
 
     sweep->context = context;
     sweep->at_a_time = at_a_time > 0 && at_a_time < LOOKUP_AT_A_TIME ? at_a_time : LOOKUP_AT_A_TIME;
-    inventory_begin(&sweep->inventory, now(sweep));
+    inventory_begin(&sweep->inventory, sweep_now(sweep));
     if (sweep->inventory.error) {
         sweep_destroy(sweep);
         return NULL;
     }
-    enter(sweep, STAGE_LIST, MACHINE_SEND);
+    sweep_enter(sweep, STAGE_LIST, MACHINE_SEND);
     return sweep;
 }
 

@@ -23,7 +23,7 @@ static wall_time upkeep_now(const struct upkeep *upkeep)
     return upkeep->context->now(upkeep->context->user);
 }
 
-static enum upkeep_step enter(struct upkeep *upkeep, int stage, enum upkeep_step step)
+static enum upkeep_step upkeep_enter(struct upkeep *upkeep, int stage, enum upkeep_step step)
 {
     upkeep->stage = stage;
     return upkeep->step = step;
@@ -44,7 +44,7 @@ static void leave_unknown(struct upkeep *upkeep)
     flight_leave(context->flights, &upkeep->place, &unknown);
 }
 
-static void leave(struct upkeep *upkeep)
+static void upkeep_leave(struct upkeep *upkeep)
 {
     static const struct flight_result nothing = {.settled = false};
     const struct sweep_context *context = upkeep->context;
@@ -61,7 +61,7 @@ void upkeep_end(struct upkeep *upkeep)
     if (upkeep->is_making)
         leave_unknown(upkeep);
     else
-        leave(upkeep);
+        upkeep_leave(upkeep);
     upkeep->is_making = false;
     upkeep->lease = NULL;
     collapse_destroy(upkeep->collapse);
@@ -72,18 +72,18 @@ void upkeep_end(struct upkeep *upkeep)
     upkeep->lookup = NULL;
 }
 
-static enum upkeep_step end(struct upkeep *upkeep, const char *error)
+static enum upkeep_step upkeep_finish(struct upkeep *upkeep, const char *error)
 {
     upkeep_end(upkeep);
     upkeep->error = error;
-    return enter(upkeep, UPKEEP_END, UPKEEP_DONE);
+    return upkeep_enter(upkeep, UPKEEP_END, UPKEEP_DONE);
 }
 
 /* No other domain would fare better. */
 static enum upkeep_step give_up(struct upkeep *upkeep, const char *error)
 {
     upkeep->is_over = true;
-    return end(upkeep, error);
+    return upkeep_finish(upkeep, error);
 }
 
 /* What creates to come, and the next look at the domain, then need not search for. */
@@ -195,7 +195,7 @@ static enum upkeep_step start_lookup(struct upkeep *upkeep)
     if (!upkeep->lookup)
         return give_up(upkeep, "out of memory");
     lookup_spare_tasks(upkeep->lookup);
-    return enter(upkeep, UPKEEP_LOOKUP, UPKEEP_SEND);
+    return upkeep_enter(upkeep, UPKEEP_LOOKUP, UPKEEP_SEND);
 }
 
 static enum lease_state lease_state(const struct upkeep *upkeep)
@@ -212,7 +212,7 @@ static enum upkeep_step take_lease(struct upkeep *upkeep)
     if (context->lock)
         upkeep->lease = context->lock->take(context->lock->user, upkeep->domain->id, context->wake,
                                             context->user);
-    return upkeep->lease ? enter(upkeep, UPKEEP_LEASE, UPKEEP_WAIT) : start_lookup(upkeep);
+    return upkeep->lease ? upkeep_enter(upkeep, UPKEEP_LEASE, UPKEEP_WAIT) : start_lookup(upkeep);
 }
 
 static enum upkeep_step take_flight(struct upkeep *upkeep)
@@ -223,7 +223,7 @@ static enum upkeep_step take_flight(struct upkeep *upkeep)
     case FLIGHT_LEADING:
         return take_lease(upkeep);
     case FLIGHT_WAITING:
-        return enter(upkeep, UPKEEP_FLIGHT, UPKEEP_WAIT);
+        return upkeep_enter(upkeep, UPKEEP_FLIGHT, UPKEEP_WAIT);
     case FLIGHT_NO_MEMORY:
         break;
     }
@@ -240,7 +240,8 @@ enum upkeep_step upkeep_woken(struct upkeep *upkeep)
     case LEASE_WAITING:
         return upkeep->step;
     case LEASE_LATE:
-        return end(upkeep, NULL); /* another replica is at it, and the next sweep looks again */
+        return upkeep_finish(upkeep,
+                             NULL); /* another replica is at it, and the next sweep looks again */
     default:
         return start_lookup(upkeep);
     }
@@ -296,7 +297,8 @@ static enum upkeep_step start_collapse(struct upkeep *upkeep, const char *made)
         });
     free(ids);
     bool sends = upkeep->collapse && collapse_body(upkeep->collapse, &count);
-    return sends ? enter(upkeep, UPKEEP_COLLAPSE, UPKEEP_SEND) : give_up(upkeep, "out of memory");
+    return sends ? upkeep_enter(upkeep, UPKEEP_COLLAPSE, UPKEEP_SEND)
+                 : give_up(upkeep, "out of memory");
 }
 
 /* A task for a domain that has none. */
@@ -315,7 +317,7 @@ static enum upkeep_step make(struct upkeep *upkeep)
     if (!own_request_finish(&upkeep->request))
         return give_up(upkeep, "out of memory");
     upkeep->is_making = true;
-    return enter(upkeep, UPKEEP_MAKE, UPKEEP_SEND);
+    return upkeep_enter(upkeep, UPKEEP_MAKE, UPKEEP_SEND);
 }
 
 static void note_made(const struct upkeep *upkeep, const char *id)
@@ -344,7 +346,7 @@ static enum upkeep_step not_made(struct upkeep *upkeep)
 
     if (is_forbidden(why) || is_forbidden(own_request_error(&upkeep->request, "s")))
         return give_up(upkeep, "the credential may not make tasks");
-    return end(upkeep, "the server did not take its renewal");
+    return upkeep_finish(upkeep, "the server did not take its renewal");
 }
 
 static enum upkeep_step feed_make(struct upkeep *upkeep, unsigned status, const char *body,
@@ -356,12 +358,13 @@ static enum upkeep_step feed_make(struct upkeep *upkeep, unsigned status, const 
 
     upkeep->is_making = error && answer_is_lost(status);
     if (error)
-        return end(upkeep, error);
+        return upkeep_finish(upkeep, error);
     if (!id)
         return not_made(upkeep);
     tell_made(upkeep->context, &upkeep->found, upkeep->outlook.plan.due, id);
     note_made(upkeep, id);
-    return upkeep->outlook.plan.removed > 0 ? start_collapse(upkeep, id) : end(upkeep, NULL);
+    return upkeep->outlook.plan.removed > 0 ? start_collapse(upkeep, id)
+                                            : upkeep_finish(upkeep, NULL);
 }
 
 static enum upkeep_step look_further(struct upkeep *upkeep)
@@ -374,7 +377,7 @@ static enum upkeep_step look_further(struct upkeep *upkeep)
     outlook_plan(&upkeep->outlook, &upkeep->found, upkeep->not_before, upkeep_now(upkeep));
     upkeep_note_found(context, &upkeep->found, &upkeep->outlook);
     if (upkeep->outlook.plan.changes == 0 || lease_state(upkeep) == LEASE_OTHERS)
-        return end(upkeep, NULL);
+        return upkeep_finish(upkeep, NULL);
     return upkeep->outlook.plan.makes ? make(upkeep) : start_collapse(upkeep, NULL);
 }
 
@@ -384,11 +387,11 @@ static enum upkeep_step feed_lookup(struct upkeep *upkeep, unsigned status, cons
     switch (lookup_feed(upkeep->lookup, status, body, len)) {
     case LOOKUP_SEND_API:
     case LOOKUP_SEND_SESSION:
-        return enter(upkeep, UPKEEP_LOOKUP, UPKEEP_SEND);
+        return upkeep_enter(upkeep, UPKEEP_LOOKUP, UPKEEP_SEND);
     case LOOKUP_DONE:
         return look_further(upkeep);
     case LOOKUP_FAILED:
-        return end(upkeep, lookup_error(upkeep->lookup));
+        return upkeep_finish(upkeep, lookup_error(upkeep->lookup));
     case LOOKUP_FORBIDDEN:
     case LOOKUP_NO_MEMORY:
         break;
@@ -401,10 +404,10 @@ static enum upkeep_step feed_collapse(struct upkeep *upkeep, unsigned status, co
 {
     collapse_feed(upkeep->collapse, status, body, len);
     if (collapse_body(upkeep->collapse, &len) && lease_state(upkeep) != LEASE_OTHERS)
-        return enter(upkeep, UPKEEP_COLLAPSE, UPKEEP_SEND);
+        return upkeep_enter(upkeep, UPKEEP_COLLAPSE, UPKEEP_SEND);
     if (collapse_is_forbidden(upkeep->collapse))
         return give_up(upkeep, collapse_error(upkeep->collapse));
-    return end(upkeep, collapse_error(upkeep->collapse));
+    return upkeep_finish(upkeep, collapse_error(upkeep->collapse));
 }
 
 /* The sweep's side. */
@@ -468,7 +471,7 @@ enum upkeep_step upkeep_feed(struct upkeep *upkeep, unsigned status, const char 
         upkeep->is_making = false;
         upkeep_end(upkeep);
         upkeep->interruptions++;
-        return enter(upkeep, UPKEEP_END, UPKEEP_INTERRUPTED);
+        return upkeep_enter(upkeep, UPKEEP_END, UPKEEP_INTERRUPTED);
     }
     enum upkeep_step step = feed(upkeep, status, body, len);
     upkeep->is_over |= step == UPKEEP_DONE && upkeep->error && upkeep_is_over(status);

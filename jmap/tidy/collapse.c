@@ -56,7 +56,7 @@ static void send_spent(struct collapse *collapse);
 static void send_read(struct collapse *collapse);
 static void send_removals(struct collapse *collapse);
 
-static void end(struct collapse *collapse, const char *error)
+static void collapse_end(struct collapse *collapse, const char *error)
 {
     bool was_last = collapse->stage == STAGE_SPENT;
 
@@ -74,19 +74,19 @@ static void end_unchanged(struct collapse *collapse)
     const char *error = own_request_error(&collapse->request, "w");
 
     collapse->forbidden = set || (error && strcmp(error, "forbidden") == 0);
-    end(collapse, collapse->forbidden ? "the credential may not change tasks"
-                                      : "the server did not say what became of its tasks");
+    collapse_end(collapse, collapse->forbidden ? "the credential may not change tasks"
+                                               : "the server did not say what became of its tasks");
 }
 
 static void send(struct collapse *collapse, enum stage stage)
 {
     collapse->stage = stage;
     if (!own_request_finish(&collapse->request))
-        end(collapse, "out of memory");
+        collapse_end(collapse, "out of memory");
 }
 
-static void tell(struct collapse *collapse, enum queue_action action, size_t i, wall_time due,
-                 const char *survivor)
+static void collapse_tell(struct collapse *collapse, enum queue_action action, size_t i,
+                          wall_time due, const char *survivor)
 {
     struct queue_change change = queue_change_of(action, &collapse->tasks[i], collapse->domain_id,
                                                  collapse->order.domain_name);
@@ -98,13 +98,13 @@ static void tell(struct collapse *collapse, enum queue_action action, size_t i, 
 
 static void tell_removed(struct collapse *collapse, enum queue_action action, size_t i)
 {
-    tell(collapse, action, i, WALL_TIME_NEVER, collapse->survivor);
+    collapse_tell(collapse, action, i, WALL_TIME_NEVER, collapse->survivor);
 }
 
 static void tell_moved(struct collapse *collapse, size_t i)
 {
-    tell(collapse, queue_action_of_move(&collapse->tasks[i], collapse->due), i, collapse->due,
-         collapse->tasks[i].id);
+    collapse_tell(collapse, queue_action_of_move(&collapse->tasks[i], collapse->due), i,
+                  collapse->due, collapse->tasks[i].id);
 }
 
 static const char *next_id(const struct collapse *collapse)
@@ -114,7 +114,7 @@ static const char *next_id(const struct collapse *collapse)
 
 static void tell_yielded(struct collapse *collapse, size_t i)
 {
-    tell(collapse, QUEUE_SUPERSEDED, i, WALL_TIME_NEVER, next_id(collapse));
+    collapse_tell(collapse, QUEUE_SUPERSEDED, i, WALL_TIME_NEVER, next_id(collapse));
 }
 
 /* Reading. */
@@ -135,7 +135,7 @@ static void send_read(struct collapse *collapse)
     send(collapse, STAGE_READ);
 }
 
-static void release(const struct collapse *collapse, struct renewal_task *task)
+static void collapse_release(const struct collapse *collapse, struct renewal_task *task)
 {
     if (!renewal_task_rate_limited(task) || strcmp(task->id, collapse->released) != 0)
         return;
@@ -156,7 +156,7 @@ static void read_tasks_of(struct collapse *collapse, const json_t *list)
         if (own_request_task(object, now, &task, &domain_id) &&
             strcmp(domain_id, collapse->domain_id) == 0 &&
             collapse->task_count < json_array_size(collapse->ids)) {
-            release(collapse, &task);
+            collapse_release(collapse, &task);
             collapse->tasks[collapse->task_count++] = task;
         }
     }
@@ -234,7 +234,7 @@ static void feed_read(struct collapse *collapse)
     struct collapse_plan made = plan(collapse);
     /* What a sweep has to make it makes before; it has run since, or was removed. */
     if (made.changes == 0 || made.makes) {
-        end(collapse, NULL);
+        collapse_end(collapse, NULL);
     } else if (made.survivor < collapse->task_count &&
                collapse->fates[made.survivor] == COLLAPSE_REWRITTEN) {
         send_write(collapse);
@@ -248,7 +248,7 @@ static void start_again(struct collapse *collapse)
 {
     collapse->changed_meanwhile = false;
     if (++collapse->rounds >= ROUNDS_MAX)
-        end(collapse, NULL);
+        collapse_end(collapse, NULL);
     else
         send_read(collapse);
 }
@@ -383,7 +383,7 @@ static void send_removals(struct collapse *collapse)
     else if (collapse->next_waits && collapse->running)
         send_put_off(collapse);
     else if (list_some(collapse, COLLAPSE_REMOVED, ids) == 0)
-        end(collapse, NULL);
+        collapse_end(collapse, NULL);
     else if (collapse->destroys)
         send_destroy(collapse, ids);
     else
@@ -596,7 +596,7 @@ static void feed_spent(struct collapse *collapse)
             collapse->order.changed(collapse->order.user, &change);
     }
     json_decref(destroyed);
-    end(collapse, NULL);
+    collapse_end(collapse, NULL);
 }
 
 /* The driver's side. */
@@ -645,7 +645,7 @@ struct collapse *collapse_create(const struct collapse_order *order)
     if (json_array_size(collapse->ids) > 0)
         send_read(collapse);
     else
-        end(collapse, NULL);
+        collapse_end(collapse, NULL);
     return collapse;
 }
 
@@ -674,7 +674,7 @@ void collapse_feed(struct collapse *collapse, unsigned status, const char *body,
     const char *error = own_request_read(&collapse->request, status, body, len);
 
     if (error) {
-        end(collapse, error);
+        collapse_end(collapse, error);
         return;
     }
     switch (collapse->stage) {

@@ -51,7 +51,7 @@ static bool is_followed_by_renewal(const json_t *create)
  * Follows "#key" through the client's createdIds. Where a call before may have given keys another
  * meaning, only its answer tells.
  */
-static const char *resolve(const struct jmap_request *request, const char *id)
+static const char *request_resolve(const struct jmap_request *request, const char *id)
 {
     if (id[0] != '#' || request->makes)
         return id;
@@ -72,7 +72,7 @@ static bool domain_key(struct jmap_request *request, const json_t *domain_id, co
     *key = NULL;
     if (!text)
         return true;
-    text = resolve(request, text);
+    text = request_resolve(request, text);
     if (text[0] != '#') {
         if (!object_id_parse(text, canonical))
             return true;

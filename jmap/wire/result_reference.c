@@ -76,7 +76,7 @@ static json_t *element(const json_t *array, const char *text)
     return *text >= '0' && *text <= '9' && !*end ? json_array_get(array, at) : NULL;
 }
 
-static void take(struct findings *findings, json_t *value)
+static void result_reference_take(struct findings *findings, json_t *value)
 {
     size_t len = json_string_length(value) + sizeof "\"\"," - 1;
 
@@ -91,10 +91,10 @@ static void take_all(struct findings *findings, json_t *value)
     json_t *member;
     size_t i;
 
-    take(findings, value);
+    result_reference_take(findings, value);
     json_array_foreach(value, i, member)
     {
-        take(findings, member);
+        result_reference_take(findings, member);
     }
 }
 
@@ -152,7 +152,8 @@ static void evaluate(struct findings *findings, json_t *value, bool is_id, const
 }
 
 /* NULL where it leads nowhere, or to more than there is room for. */
-static json_t *resolve(const json_t *reference, const json_t *responses, size_t *room)
+static json_t *result_reference_resolve(const json_t *reference, const json_t *responses,
+                                        size_t *room)
 {
     const char *name = json_text_value(json_object_get(reference, "name"));
     const char *path = json_text_value(json_object_get(reference, "path"));
@@ -204,7 +205,7 @@ void result_references_resolve(json_t *arguments, const json_t *responses, size_
     for (size_t i = 0; i < sizeof referring / sizeof *referring; i++) {
         const json_t *reference = json_object_get(arguments, referring[i]);
         json_t *found = reference && !is_overridden(arguments, referring[i])
-                            ? resolve(reference, responses, room)
+                            ? result_reference_resolve(reference, responses, room)
                             : NULL;
         if (found && json_object_set(arguments, referring[i] + 1, found) == 0)
             json_object_del(arguments, referring[i]);

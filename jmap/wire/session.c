@@ -134,7 +134,7 @@ static bool find_limit(struct text text, size_t value, size_t max_request, struc
            memchr(".eE", text.bytes[at], 3) == NULL && number > max_request;
 }
 
-static int compare(const void *a, const void *b)
+static int session_compare(const void *a, const void *b)
 {
     const struct piece *one = a, *other = b;
     return one->begin < other->begin ? -1 : one->begin > other->begin;
@@ -162,13 +162,13 @@ static size_t find_pieces(struct text text, const struct session_front *front,
     size_t count = front->authority != NULL ? find_urls(text, root, capabilities, pieces) : 0;
     count += find_limit(text, find_member(text, core, "maxSizeRequest"), front->max_request,
                         &pieces[count]);
-    qsort(pieces, count, sizeof *pieces, compare);
+    qsort(pieces, count, sizeof *pieces, session_compare);
     return count;
 }
 
 /* ---- replacing ---- */
 
-static char *append(char *at, const char *bytes, size_t len)
+static char *session_append(char *at, const char *bytes, size_t len)
 {
     memcpy(at, bytes, len);
     return at + len;
@@ -176,7 +176,7 @@ static char *append(char *at, const char *bytes, size_t len)
 
 static char *append_text(char *at, const char *text)
 {
-    return append(at, text, strlen(text));
+    return session_append(at, text, strlen(text));
 }
 
 static char *append_piece(char *at, const struct piece *piece, const struct session_front *front)
@@ -201,11 +201,11 @@ static char *replace(struct text text, const struct piece *pieces, size_t count,
     char *at = out;
     size_t copied = 0;
     for (size_t i = 0; i < count; i++) {
-        at = append(at, text.bytes + copied, pieces[i].begin - copied);
+        at = session_append(at, text.bytes + copied, pieces[i].begin - copied);
         at = append_piece(at, &pieces[i], front);
         copied = pieces[i].end;
     }
-    at = append(at, text.bytes + copied, text.len - copied);
+    at = session_append(at, text.bytes + copied, text.len - copied);
     *at = '\0';
     *out_len = (size_t)(at - out);
     return out;

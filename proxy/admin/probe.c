@@ -63,8 +63,8 @@ static void perform(CURL *easy, struct probe_result *out)
 }
 
 /* GET without a body. */
-static void ask(const struct config *config, const char *path, const char *authorization,
-                const char *body, int64_t timeout_ms, struct probe_result *out)
+static void probe_ask(const struct config *config, const char *path, const char *authorization,
+                      const char *body, int64_t timeout_ms, struct probe_result *out)
 {
     *out = (struct probe_result){.error = "out of memory"};
     struct trust trust = config_trust(config);
@@ -99,13 +99,13 @@ static void ask(const struct config *config, const char *path, const char *autho
 void probe_get(const struct config *config, const char *path, const char *authorization,
                int64_t timeout_ms, struct probe_result *out)
 {
-    ask(config, path, authorization, NULL, timeout_ms, out);
+    probe_ask(config, path, authorization, NULL, timeout_ms, out);
 }
 
 void probe_call(const struct config *config, const char *body, const char *authorization,
                 int64_t timeout_ms, struct probe_result *out)
 {
-    ask(config, "/jmap/", authorization, body, timeout_ms, out);
+    probe_ask(config, "/jmap/", authorization, body, timeout_ms, out);
 }
 
 static void ask_url(const char *url, bool as_ca, int64_t timeout_ms, struct probe_result *out)

@@ -31,7 +31,7 @@ struct gathering {
     bool failed;
 };
 
-static int compare(const void *a, const void *b)
+static int status_compare(const void *a, const void *b)
 {
     const struct pick *one = a;
     const struct pick *other = b;
@@ -42,8 +42,8 @@ static int compare(const void *a, const void *b)
     return strcmp(one->domain_id, other->domain_id);
 }
 
-static bool add(struct picks *picks, const struct sighting *sighting, enum standing standing,
-                wall_time time)
+static bool status_add(struct picks *picks, const struct sighting *sighting, enum standing standing,
+                       wall_time time)
 {
     struct pick *items = array_grow(picks->items, picks->count, sizeof *items);
     if (items == NULL)
@@ -89,14 +89,14 @@ static void visit(void *user, const struct sighting *sighting)
     status->task_count += sighting->task_count;
     if (wall_time_before(status->now, sighting->refused_until)) {
         status->held_by[sighting->held_by]++;
-        fine = add(&gathering->held, sighting, STANDING_HELD, sighting->refused_until);
+        fine = status_add(&gathering->held, sighting, STANDING_HELD, sighting->refused_until);
     }
     if (fine && status_advice(status, sighting).words != NULL)
-        fine = add(&gathering->acted_on, sighting, standing, sighting->not_after);
+        fine = status_add(&gathering->acted_on, sighting, standing, sighting->not_after);
     if (fine && sighting->task_count > 0)
-        fine = add(&gathering->queue, sighting, STANDING_DUE, sighting->task_due);
+        fine = status_add(&gathering->queue, sighting, STANDING_DUE, sighting->task_due);
     if (fine && matches(&status->query, sighting))
-        fine = add(&gathering->matching, sighting, standing, sighting->not_after);
+        fine = status_add(&gathering->matching, sighting, standing, sighting->not_after);
     gathering->failed = gathering->failed || !fine;
 }
 
@@ -107,7 +107,7 @@ static bool list(struct sightings *sightings, struct picks *picks, size_t first,
     out->total = picks->count;
     if (first >= picks->count)
         return true;
-    qsort(picks->items, picks->count, sizeof *picks->items, compare);
+    qsort(picks->items, picks->count, sizeof *picks->items, status_compare);
     size_t end = picks->count - first < most ? picks->count : first + most;
     out->domains = malloc((end - first) * sizeof *out->domains);
     if (out->domains == NULL)
@@ -121,7 +121,7 @@ static bool list(struct sightings *sightings, struct picks *picks, size_t first,
     return true;
 }
 
-static bool gather(struct status *status)
+static bool status_gather(struct status *status)
 {
     struct sightings *sightings = status->gate->sightings;
     struct gathering gathering = {.status = status};
@@ -175,7 +175,7 @@ struct status *status_read(const struct gate *gate, const struct status_query *q
     status->now = clock_wall();
     read_credential(status);
     history_read(gate->history, status->now, &status->history);
-    if (!gather(status)) {
+    if (!status_gather(status)) {
         status_free(status);
         return NULL;
     }

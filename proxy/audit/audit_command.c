@@ -103,7 +103,7 @@ static void show_probing(void *user, size_t done)
 
 /* ---- reading ---- */
 
-static wall_time now(void *user)
+static wall_time audit_command_now(void *user)
 {
     const struct auditor *auditor = user;
     return server_clock_now(&auditor->gate->clock);
@@ -130,7 +130,7 @@ static const char *read_all(struct auditor *auditor)
         .memory = auditor->gate->memory,
         .only = auditor->options->domain,
         .every_certificate = true,
-        .now = now,
+        .now = audit_command_now,
         .judged = judged,
         .text = auditor->probe != NULL ? text : NULL,
         .user = auditor,
@@ -142,7 +142,7 @@ static const char *read_all(struct auditor *auditor)
     const char *error = audit_error(auditor->audit);
     auditor->report.manual = audit_progress(auditor->audit).manual;
     auditor->report.requests = auditor->errand.requests;
-    auditor->report.now = now(auditor);
+    auditor->report.now = audit_command_now(auditor);
     audit_destroy(auditor->audit);
     return auditor->no_memory ? "out of memory" : error;
 }
@@ -209,7 +209,7 @@ static bool wants_colours(FILE *out)
 }
 
 /* False after a line on `errors`. */
-static bool tell(struct auditor *auditor)
+static bool audit_command_tell(struct auditor *auditor)
 {
     unsigned width = width_of(auditor->out);
     const struct audit_style style = {
@@ -237,7 +237,7 @@ static int status_of(const struct audit_report *report)
     return needed ? EXIT_ATTENTION : EXIT_SUCCESS;
 }
 
-static bool complain(const struct auditor *auditor, const char *error)
+static bool audit_command_complain(const struct auditor *auditor, const char *error)
 {
     const char *detail = auditor->errand.detail;
     fprintf(auditor->errors, "renewgate: no audit: %s%s", error, detail[0] != '\0' ? ": " : "");
@@ -247,20 +247,20 @@ static bool complain(const struct auditor *auditor, const char *error)
 }
 
 /* False after a line on `errors`. */
-static bool gather(struct auditor *auditor)
+static bool audit_command_gather(struct auditor *auditor)
 {
     const char *error = read_all(auditor);
     if (error == NULL && auditor->probe != NULL)
         error = probe_all(auditor);
     clear_progress(auditor);
     if (error != NULL)
-        return complain(auditor, error);
+        return audit_command_complain(auditor, error);
     if (auditor->options->domain != NULL && auditor->report.count + auditor->report.manual == 0)
-        return complain(auditor, "the server has no domain of that name");
+        return audit_command_complain(auditor, "the server has no domain of that name");
     return true;
 }
 
-static int run(struct auditor *auditor)
+static int audit_command_run(struct auditor *auditor)
 {
     const struct errand_settings settings = {
         .tries_max = TRIES_MAX,
@@ -269,8 +269,8 @@ static int run(struct auditor *auditor)
     };
     int status = EXIT_NO_AUDIT;
     if (!errand_open(&auditor->errand, auditor->gate, &settings))
-        complain(auditor, "out of memory or files");
-    else if (gather(auditor) && tell(auditor))
+        audit_command_complain(auditor, "out of memory or files");
+    else if (audit_command_gather(auditor) && audit_command_tell(auditor))
         status = status_of(&auditor->report);
     errand_close(&auditor->errand);
     audit_report_clear(&auditor->report);
@@ -299,7 +299,7 @@ int audit_command(struct gate *gate, const struct audit_options *options, FILE *
             return EXIT_NO_AUDIT;
         }
     }
-    int status = run(&auditor);
+    int status = audit_command_run(&auditor);
     tls_probe_close(auditor.probe);
     return status;
 }

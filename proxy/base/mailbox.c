@@ -5,7 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static struct letter *take(struct mailbox *mailbox)
+static struct letter *mailbox_take(struct mailbox *mailbox)
 {
     pthread_mutex_lock(&mailbox->lock);
     struct letter *letter = mailbox->first;
@@ -27,7 +27,7 @@ static void on_ready(void *user, uint32_t events)
     if (read(mailbox->event, &count, sizeof count) < 0)
         return;
     struct letter *letter;
-    while ((letter = take(mailbox)) != NULL)
+    while ((letter = mailbox_take(mailbox)) != NULL)
         letter->open(letter->user);
 }
 

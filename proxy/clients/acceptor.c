@@ -43,8 +43,8 @@ struct greeting {
 
 /* ---- greetings ---- */
 
-static void complain(const struct acceptor *acceptor, const struct sockaddr_storage *peer,
-                     const char *why)
+static void acceptor_complain(const struct acceptor *acceptor, const struct sockaddr_storage *peer,
+                              const char *why)
 {
     struct network_address address;
     char text[NETWORK_ADDRESS_TEXT_SIZE] = "unknown";
@@ -55,7 +55,7 @@ static void complain(const struct acceptor *acceptor, const struct sockaddr_stor
 }
 
 /* Forgets the greeting, and leaves its connection open. */
-static int release(struct greeting *greeting)
+static int acceptor_release(struct greeting *greeting)
 {
     struct acceptor *acceptor = greeting->acceptor;
     int file = greeting->file;
@@ -76,8 +76,8 @@ static void refuse(struct greeting *greeting, const char *why)
 {
     struct acceptor *acceptor = greeting->acceptor;
     if (why != NULL)
-        complain(acceptor, &greeting->address, why);
-    close(release(greeting));
+        acceptor_complain(acceptor, &greeting->address, why);
+    close(acceptor_release(greeting));
     acceptor_resume(acceptor);
 }
 
@@ -86,14 +86,16 @@ static void pass_on(struct greeting *greeting)
     struct acceptor *acceptor = greeting->acceptor;
     struct sockaddr_storage address = greeting->address;
     socklen_t len = greeting->address_len;
-    acceptor->handler->accepted(acceptor->user, release(greeting), (const void *)&address, len);
+    acceptor->handler->accepted(acceptor->user, acceptor_release(greeting), (const void *)&address,
+                                len);
 }
 
 static void pass_through(struct greeting *greeting)
 {
     struct acceptor *acceptor = greeting->acceptor;
     struct sockaddr_storage address = greeting->address;
-    passthrough_begin(acceptor->settings.passthrough, release(greeting), (const void *)&address);
+    passthrough_begin(acceptor->settings.passthrough, acceptor_release(greeting),
+                      (const void *)&address);
     acceptor_resume(acceptor);
 }
 
@@ -239,14 +241,14 @@ void acceptor_resume(struct acceptor *acceptor)
         acceptor->paused = false;
 }
 
-static void take(struct acceptor *acceptor, int file, const struct sockaddr_storage *peer,
-                 socklen_t peer_len)
+static void acceptor_take(struct acceptor *acceptor, int file, const struct sockaddr_storage *peer,
+                          socklen_t peer_len)
 {
     struct network_address address;
     if (acceptor->settings.proxy_protocol &&
         (!network_address_of((const void *)peer, &address) ||
          !network_list_has(acceptor->settings.trusted, &address))) {
-        complain(acceptor, peer, "it comes from no trusted proxy");
+        acceptor_complain(acceptor, peer, "it comes from no trusted proxy");
         close(file);
     } else if (!greet(acceptor, file, peer, peer_len)) {
         close(file);
@@ -263,7 +265,7 @@ static void on_listener(void *user, uint32_t events)
         socklen_t len = sizeof peer;
         int file = accept4(acceptor->listener, (void *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (file >= 0)
-            take(acceptor, file, &peer, len);
+            acceptor_take(acceptor, file, &peer, len);
         else if (errno == EAGAIN)
             return;
         else if (errno != ECONNABORTED && errno != EINTR)
@@ -301,7 +303,7 @@ void acceptor_destroy(struct acceptor *acceptor)
     if (acceptor == NULL)
         return;
     while (acceptor->greetings != NULL)
-        close(release(acceptor->greetings));
+        close(acceptor_release(acceptor->greetings));
     loop_forget(acceptor->loop, acceptor->listener);
     close(acceptor->listener);
     client_hello_reader_destroy(acceptor->hellos);

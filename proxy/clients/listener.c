@@ -41,7 +41,7 @@ static int bind_socket(const struct endpoint *endpoint, bool shared)
     return -1;
 }
 
-static bool resolve(const struct listen_address *address, struct endpoint *out)
+static bool listener_resolve(const struct listen_address *address, struct endpoint *out)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     const char *host = address->host[0] == '\0' ? "::" : address->host;
@@ -110,7 +110,7 @@ bool listener_open(const struct listen_address *address, int *sockets, size_t co
                    char text[static LISTENER_TEXT_SIZE])
 {
     struct endpoint endpoint;
-    if (!resolve(address, &endpoint) || !probe(&endpoint))
+    if (!listener_resolve(address, &endpoint) || !probe(&endpoint))
         return false;
     format(&endpoint, text);
     for (size_t i = 0; i < count; i++) {

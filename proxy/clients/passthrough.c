@@ -159,7 +159,7 @@ static struct peer_text write_peer(const struct network_address *from)
     return peer;
 }
 
-static void leave(struct passage *passage)
+static void passthrough_leave(struct passage *passage)
 {
     struct passthrough *owner = passage->owner;
     pthread_mutex_lock(&owner->lock);
@@ -170,7 +170,7 @@ static void leave(struct passage *passage)
     pthread_mutex_unlock(&owner->lock);
 }
 
-static void *run(void *user)
+static void *passthrough_run(void *user)
 {
     struct passage *passage = user;
     struct passthrough *owner = passage->owner;
@@ -187,7 +187,7 @@ static void *run(void *user)
                   "a tls-alpn-01 challenge gets no answer: its listener cannot be reached",
                   log_text("peer", peer.text));
     }
-    leave(passage);
+    passthrough_leave(passage);
     return NULL;
 }
 
@@ -208,8 +208,8 @@ static struct passage *find_room(struct passthrough *owner, const struct network
     return own < PASSTHROUGH_MAX_EACH ? room : NULL;
 }
 
-static struct passage *enter(struct passthrough *owner, int file,
-                             const struct network_address *from)
+static struct passage *passthrough_enter(struct passthrough *owner, int file,
+                                         const struct network_address *from)
 {
     pthread_mutex_lock(&owner->lock);
     struct passage *passage = find_room(owner, from);
@@ -228,7 +228,7 @@ static bool start(struct passage *passage)
     if (pthread_attr_init(&detached) != 0)
         return false;
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    bool fine = pthread_create(&thread, &detached, run, passage) == 0;
+    bool fine = pthread_create(&thread, &detached, passthrough_run, passage) == 0;
     pthread_attr_destroy(&detached);
     return fine;
 }
@@ -237,14 +237,14 @@ void passthrough_begin(struct passthrough *passthrough, int file, const struct s
 {
     struct network_address from = {{0}};
     network_address_of(address, &from);
-    struct passage *passage = enter(passthrough, file, &from);
+    struct passage *passage = passthrough_enter(passthrough, file, &from);
     if (passage != NULL && start(passage))
         return;
     struct peer_text peer = write_peer(&from);
     log_event(passthrough->log, LOG_LEVEL_WARN,
               "a tls-alpn-01 challenge is refused: too many at once", log_text("peer", peer.text));
     if (passage != NULL)
-        leave(passage);
+        passthrough_leave(passage);
     else
         close(file);
 }

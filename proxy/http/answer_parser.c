@@ -21,7 +21,7 @@ void answer_parser_begin(struct answer_parser *parser, struct arena *arena, size
     };
 }
 
-static enum parsed fail(struct answer_parser *parser, const char *fault)
+static enum parsed answer_parser_fail(struct answer_parser *parser, const char *fault)
 {
     parser->state = ANSWER_AT_FAULT;
     parser->fault = fault;
@@ -31,13 +31,13 @@ static enum parsed fail(struct answer_parser *parser, const char *fault)
 static enum parsed fail_for_memory(struct answer_parser *parser)
 {
     parser->out_of_memory = true;
-    return fail(parser, "out of memory");
+    return answer_parser_fail(parser, "out of memory");
 }
 
 /* ---- lines ---- */
 
 /* Keeps the beginning of a line for when the rest comes. */
-static bool keep(struct answer_parser *parser, const char *bytes, size_t len)
+static bool answer_parser_keep(struct answer_parser *parser, const char *bytes, size_t len)
 {
     if (len > parser->line_capacity - parser->line_len) {
         size_t capacity = parser->line_capacity == 0 ? LINE_AT_FIRST : parser->line_capacity;
@@ -67,14 +67,14 @@ static enum parsed take_line(struct answer_parser *parser, const char *bytes, si
     const char *end = *used == len ? NULL : memchr(begin, '\n', len - *used);
     size_t count = end == NULL ? len - *used : (size_t)(end - begin) + 1;
     if (count > parser->head_limit - parser->head_len)
-        return fail(parser, "the answer's head is too large");
+        return answer_parser_fail(parser, "the answer's head is too large");
     parser->head_len += count;
     *used += count;
     if (end != NULL && parser->line_len == 0) {
         *line = begin;
         *line_len = count;
     } else {
-        if (count > 0 && !keep(parser, begin, count))
+        if (count > 0 && !answer_parser_keep(parser, begin, count))
             return fail_for_memory(parser);
         *line = parser->line;
         *line_len = parser->line_len;
@@ -83,7 +83,7 @@ static enum parsed take_line(struct answer_parser *parser, const char *bytes, si
         return PARSED_ALL;
     parser->line_len = 0;
     if (*line_len < 2 || (*line)[*line_len - 2] != '\r')
-        return fail(parser, "a header line of the answer does not end in CR LF");
+        return answer_parser_fail(parser, "a header line of the answer does not end in CR LF");
     *line_len -= 2;
     return PARSED_HEAD;
 }
@@ -111,13 +111,13 @@ static enum parsed read_status_line(struct answer_parser *parser, const char *by
     if (result == PARSED_FAULT && parser->out_of_memory)
         return result;
     if (!may_be_status_line(line, line_len))
-        return fail(parser, "the answer has no proper status line");
+        return answer_parser_fail(parser, "the answer has no proper status line");
     if (result != PARSED_HEAD)
         return result;
     /* The words behind the number may be missing, and the blank before them too. */
     if (line_len < 12 || line[9] == '0' || (line_len > 12 && line[12] != ' ') ||
         !field_value_valid(line + 12, line_len - 12))
-        return fail(parser, "the answer has no proper status line");
+        return answer_parser_fail(parser, "the answer has no proper status line");
     parser->is_1_0 = line[7] == '0';
     parser->status = (unsigned)(line[9] - '0') * 100 + (unsigned)(line[10] - '0') * 10 +
                      (unsigned)(line[11] - '0');
@@ -136,8 +136,9 @@ static bool split_line(struct answer_parser *parser, const char *line, size_t le
     while (name_len < len && field_byte_in_name(line[name_len]))
         name_len++;
     if (name_len == 0 || name_len == len || line[name_len] != ':') {
-        fail(parser, memchr(line, ':', len) == NULL ? "a header line of the answer has no colon"
-                                                    : "A header field's name is not valid.");
+        answer_parser_fail(parser, memchr(line, ':', len) == NULL
+                                       ? "a header line of the answer has no colon"
+                                       : "A header field's name is not valid.");
         return false;
     }
     const char *value = line + name_len + 1;
@@ -149,7 +150,7 @@ static bool split_line(struct answer_parser *parser, const char *line, size_t le
     *out = (struct field){line, value, name_len, (size_t)(end - value)};
     if (field_value_valid(value, out->value_len))
         return true;
-    fail(parser, "A header field's value has a character that it must not have.");
+    answer_parser_fail(parser, "A header field's value has a character that it must not have.");
     return false;
 }
 
@@ -172,7 +173,7 @@ static bool make_room(struct answer_parser *parser)
 static enum parsed add_field(struct answer_parser *parser, struct field field)
 {
     if (parser->fields.count == FIELDS_LIMIT)
-        return fail(parser, "the answer has too many header fields");
+        return answer_parser_fail(parser, "the answer has too many header fields");
     char *text = arena_alloc(parser->arena, field.name_len + field.value_len + 2);
     if (text == NULL || !make_room(parser))
         return fail_for_memory(parser);
@@ -225,12 +226,12 @@ static enum parsed end_head(struct answer_parser *parser)
 {
     const char *fault = vetting_framing_fault(&parser->fields);
     if (fault != NULL)
-        return fail(parser, fault);
+        return answer_parser_fail(parser, fault);
     if (parser->is_1_0 && field_find(&parser->fields, "Transfer-Encoding") != NULL)
-        return fail(parser, "HTTP/1.0 has no Transfer-Encoding.");
+        return answer_parser_fail(parser, "HTTP/1.0 has no Transfer-Encoding.");
     if (parser->status == 101) {
         if (!parser->may_switch)
-            return fail(parser, "the server switched protocols unasked");
+            return answer_parser_fail(parser, "the server switched protocols unasked");
         parser->ends_connection = true;
         parser->state = ANSWER_AT_TUNNEL;
         return PARSED_HEAD;
@@ -348,7 +349,7 @@ static enum parsed read_chunk(struct answer_parser *parser, const char *bytes, s
             return give_counted(parser, bytes, len, used, ANSWER_AT_CHUNK_DATA_CR);
         parser->line_use++;
         if (parser->line_use > CHUNK_LINE_LIMIT || !take_chunk_byte(parser, bytes[(*used)++]))
-            return fail(parser, "a chunk of the answer is not framed as it must be");
+            return answer_parser_fail(parser, "a chunk of the answer is not framed as it must be");
     }
     return PARSED_ALL;
 }
@@ -390,8 +391,8 @@ enum parsed answer_parser_close(struct answer_parser *parser)
     case ANSWER_AT_FAULT:
         return PARSED_FAULT;
     default:
-        return fail(parser, parser->begun
-                                ? "the server closed the connection within its answer"
-                                : "the server closed the connection before it had answered");
+        return answer_parser_fail(
+            parser, parser->begun ? "the server closed the connection within its answer"
+                                  : "the server closed the connection before it had answered");
     }
 }

@@ -12,7 +12,7 @@ static bool is_cors(const struct field *field)
 }
 
 /* NULL where there is no room. */
-static const char *keep(struct cors *cors, const char *text, size_t len)
+static const char *cors_keep(struct cors *cors, const char *text, size_t len)
 {
     if (len >= CORS_SIZE - cors->used)
         return NULL;
@@ -29,14 +29,14 @@ static bool keep_field(struct cors *cors, const struct field *field)
         return false;
     struct field *copy = &cors->fields[cors->count++];
     *copy = *field;
-    copy->name = keep(cors, field->name, field->name_len);
-    copy->value = copy->name == NULL ? NULL : keep(cors, field->value, field->value_len);
+    copy->name = cors_keep(cors, field->name, field->name_len);
+    copy->value = copy->name == NULL ? NULL : cors_keep(cors, field->value, field->value_len);
     if (field_is(field, PREFIX "Allow-Origin"))
         cors->any_origin = strcmp(field->value, "*") == 0;
     return copy->value != NULL;
 }
 
-static void forget(struct cors *cors)
+static void cors_forget(struct cors *cors)
 {
     cors->count = 0;
     cors->used = 0;
@@ -50,13 +50,13 @@ void cors_learn(struct cors *cors, const struct field_list *request,
     const struct field *origin = field_find(request, "Origin");
     if (origin == NULL)
         return;
-    forget(cors);
-    cors->origin = keep(cors, origin->value, origin->value_len);
+    cors_forget(cors);
+    cors->origin = cors_keep(cors, origin->value, origin->value_len);
     bool fits = cors->origin != NULL;
     for (size_t i = 0; fits && i < answer->count; i++)
         fits = !is_cors(&answer->fields[i]) || keep_field(cors, &answer->fields[i]);
     if (!fits)
-        forget(cors);
+        cors_forget(cors);
 }
 
 bool cors_add(const struct cors *cors, const struct field_list *request, struct arena *arena,

@@ -235,7 +235,7 @@ bool forwarding_read(const struct forwarding_source *source, const struct field_
     return read_believed(source, received, arena, out);
 }
 
-static char *put(char *at, const char *text, size_t len)
+static char *forwarding_put(char *at, const char *text, size_t len)
 {
     memcpy(at, text, len);
     return at + len;
@@ -243,7 +243,7 @@ static char *put(char *at, const char *text, size_t len)
 
 static char *put_text(char *at, const char *text)
 {
-    return put(at, text, strlen(text));
+    return forwarding_put(at, text, strlen(text));
 }
 
 /* One element of Forwarded for each hop; the first tells what the client asked for as well. */
@@ -262,7 +262,7 @@ static const char *forwarded_list(const struct forwarding *forwarding, struct ar
         bool six = memchr(hop, ':', len) != NULL;
         at = put_text(at, hop == forwarding->hops ? "for=" : ", for=");
         at = put_text(at, six ? "\"[" : "");
-        at = put(at, hop, len);
+        at = forwarding_put(at, hop, len);
         at = put_text(at, six ? "]\"" : "");
         if (hop == forwarding->hops && forwarding->host != NULL)
             at = put_text(put_text(put_text(at, ";host=\""), forwarding->host), "\"");

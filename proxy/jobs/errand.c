@@ -83,7 +83,7 @@ static void on_done(void *user, enum upstream_failure failure, const char *detai
     answered(errand);
 }
 
-static void ask(struct errand *errand)
+static void errand_ask(struct errand *errand)
 {
     const struct config *config = errand->gate->config;
     const struct errand_watcher *watcher = &errand->settings.watcher;
@@ -130,7 +130,7 @@ void errand_run(struct errand *errand, const struct machine *machine, void *self
     while (!(stopping != NULL && *stopping) && machine->step(self) != MACHINE_DONE) {
         bool asks = machine->step(self) == MACHINE_SEND && errand->client.transfer == NULL;
         if (asks && monotonic_reached(errand->may_ask, clock_monotonic())) {
-            ask(errand);
+            errand_ask(errand);
             asks = false;
         }
         if (machine->step(self) != MACHINE_DONE)

@@ -60,8 +60,8 @@ static bool print_json(const struct explaining *explaining, const struct explana
     return made;
 }
 
-static void tell(void *user, const struct explanation *explanation, const char *error,
-                 const char *detail)
+static void explain_command_tell(void *user, const struct explanation *explanation,
+                                 const char *error, const char *detail)
 {
     struct explaining *explaining = user;
     bool told = explanation != NULL;
@@ -99,7 +99,7 @@ int explain_command(struct gate *gate, const struct explain_options *options, FI
         fputs("renewgate: no explanation: out of memory or files\n", errors);
         return EXIT_NO_EXPLANATION;
     }
-    explainer_ask(explainer, options->domain, options->forced, tell, &explaining);
+    explainer_ask(explainer, options->domain, options->forced, explain_command_tell, &explaining);
     explainer_close(explainer);
     return explaining.status;
 }

@@ -26,7 +26,7 @@ static void on_stop(void *user)
     explainer->stopping = true;
 }
 
-static wall_time now(void *user)
+static wall_time explainer_now(void *user)
 {
     const struct explainer *explainer = user;
     return server_clock_now(&explainer->gate->clock);
@@ -76,7 +76,7 @@ void explainer_ask(struct explainer *explainer, const char *domain, bool forced,
                                             .memory = explainer->gate->memory,
                                             .name = domain,
                                             .forced = forced,
-                                            .now = now,
+                                            .now = explainer_now,
                                             .user = explainer};
     if (pthread_mutex_trylock(&explainer->lock) != 0) {
         tell(user, NULL, "another explanation is being made; ask again", "");

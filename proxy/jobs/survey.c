@@ -9,7 +9,7 @@ struct survey {
     size_t domains;
 };
 
-static wall_time now(void *user)
+static wall_time survey_now(void *user)
 {
     const struct survey *survey = user;
     return server_clock_now(&survey->gate->clock);
@@ -39,7 +39,7 @@ const char *survey_run(struct gate *gate, struct errand *errand, const bool *sto
                                           .memory = gate->memory,
                                           .remembers = true,
                                           .every_certificate = true,
-                                          .now = now,
+                                          .now = survey_now,
                                           .judged = judged,
                                           .user = &survey};
     struct audit *audit = audit_create(&context);
@@ -50,6 +50,7 @@ const char *survey_run(struct gate *gate, struct errand *errand, const bool *sto
     audit_destroy(audit);
     *domains = survey.domains;
     if (error == NULL)
-        sightings_forget_before(gate->sightings, survey.domains > 0 ? survey.began : now(&survey));
+        sightings_forget_before(gate->sightings,
+                                survey.domains > 0 ? survey.began : survey_now(&survey));
     return error;
 }

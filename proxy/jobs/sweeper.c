@@ -31,14 +31,14 @@ struct sweeper {
 
 /* ---- what the sweep calls ---- */
 
-static wall_time now(void *user)
+static wall_time sweeper_now(void *user)
 {
     const struct sweeper *sweeper = user;
     return server_clock_now(&sweeper->gate->clock);
 }
 
 /* From any thread, with the flights locked. */
-static void wake(void *user)
+static void sweeper_wake(void *user)
 {
     struct sweeper *sweeper = user;
     mailbox_post(&sweeper->mailbox, &sweeper->wake);
@@ -96,7 +96,7 @@ const char *sweeper_sweep(struct sweeper *sweeper)
 static bool take_lease(struct sweeper *sweeper, struct lease **lease)
 {
     struct replica_lock *replicas = sweeper->gate->replicas;
-    *lease = replicas != NULL ? replica_lock_take(replicas, "sweep", wake, sweeper) : NULL;
+    *lease = replicas != NULL ? replica_lock_take(replicas, "sweep", sweeper_wake, sweeper) : NULL;
     while (*lease != NULL && !sweeper->stopping &&
            replica_lock_state(replicas, *lease) == LEASE_WAITING)
         errand_run_round(&sweeper->errand, MONOTONIC_NEVER);
@@ -171,7 +171,7 @@ static monotonic_time jittered(int64_t interval_ms, int64_t tenths)
 }
 
 /* Both soon, so that what is looked at after a start is there. */
-static void begin(struct duty *sweeps, struct duty *surveys)
+static void sweeper_begin(struct duty *sweeps, struct duty *surveys)
 {
     int64_t a = sweeps->interval_ms, b = surveys->interval_ms;
     monotonic_time soon = jittered(a > 0 && (b == 0 || a < b) ? a : b, 1);
@@ -179,7 +179,7 @@ static void begin(struct duty *sweeps, struct duty *surveys)
     surveys->next = b > 0 ? soon : MONOTONIC_NEVER;
 }
 
-static void *run(void *user)
+static void *sweeper_run(void *user)
 {
     struct sweeper *sweeper = user;
     const struct config *config = sweeper->gate->config;
@@ -187,7 +187,7 @@ static void *run(void *user)
                           .perform = sweep_in_turn};
     struct duty surveys = {.interval_ms = sweeper_survey_interval_ms(config),
                            .perform = survey_and_tell};
-    begin(&sweeps, &surveys);
+    sweeper_begin(&sweeps, &surveys);
     while (!sweeper->stopping) {
         struct duty *next = surveys.next.nanoseconds < sweeps.next.nanoseconds ? &surveys : &sweeps;
         if (monotonic_reached(next->next, clock_monotonic())) {
@@ -203,7 +203,7 @@ static void *run(void *user)
 bool sweeper_start(struct sweeper *sweeper)
 {
     sweeper->context.remembers = true;
-    return pthread_create(&sweeper->thread, NULL, run, sweeper) == 0;
+    return pthread_create(&sweeper->thread, NULL, sweeper_run, sweeper) == 0;
 }
 
 void sweeper_stop(struct sweeper *sweeper)
@@ -242,8 +242,8 @@ struct sweeper *sweeper_create(struct gate *gate, bool dry_run,
                     .sightings = gate->sightings,
                     .lock = replica_lock_domains(gate->replicas),
                     .dry_run = dry_run,
-                    .now = now,
-                    .wake = wake,
+                    .now = sweeper_now,
+                    .wake = sweeper_wake,
                     .changed = changed,
                     .skipped = skipped,
                     .place = &sweeper->place,

@@ -160,7 +160,7 @@ static void begin_request(struct conversation *conversation)
 }
 
 /* The server answers a ping when it has answered what came before it. */
-static void settle(struct conversation *conversation)
+static void conversation_settle(struct conversation *conversation)
 {
     if (!conversation->unsettled) {
         begin_request(conversation);
@@ -193,7 +193,7 @@ static bool may_hold(struct conversation *conversation)
     return may;
 }
 
-static void gather(struct conversation *conversation, const struct frame_piece *piece)
+static void conversation_gather(struct conversation *conversation, const struct frame_piece *piece)
 {
     size_t limit = conversation->context->gate->config->max_request;
     if (is_refused(conversation))
@@ -221,11 +221,11 @@ bool conversation_take_from_client(struct conversation *conversation,
         conversation->in_text = piece->opcode == WSLAY_TEXT_FRAME;
     if (!conversation->in_text)
         return false;
-    gather(conversation, piece);
+    conversation_gather(conversation, piece);
     if (!piece->last || !piece->final)
         return true;
     if (is_refused(conversation) || may_hold(conversation))
-        settle(conversation);
+        conversation_settle(conversation);
     else
         pass_request(conversation);
     return true;

@@ -556,7 +556,7 @@ static bool asks_leave(const struct arrival *arrival)
            strcmp(arrival->version, "1.0") != 0 && strcmp(arrival->method, "HEAD") != 0;
 }
 
-static void begin(struct exchange *exchange)
+static void exchange_begin(struct exchange *exchange)
 {
     if (refuse_head(exchange) || redirect(exchange))
         return;
@@ -597,11 +597,11 @@ static void *on_arrival(void *user, struct incoming *incoming, const struct arri
     };
     metrics_exchange_began(context->gate->metrics);
     metrics_count_request(context->gate->metrics, arrival->method);
-    begin(exchange);
+    exchange_begin(exchange);
     return exchange;
 }
 
-static size_t gather(struct exchange *exchange, const char *bytes, size_t len)
+static size_t exchange_gather(struct exchange *exchange, const char *bytes, size_t len)
 {
     size_t limit = exchange->is_call ? exchange->context->gate->config->max_request : SMALL_BODY;
     if (len > limit - exchange->upload.len) {
@@ -635,7 +635,7 @@ static size_t pass_on(struct exchange *exchange, const char *bytes, size_t len)
 static size_t take_body(struct exchange *exchange, const char *bytes, size_t len)
 {
     if (exchange->state == EXCHANGE_GATHERING)
-        return gather(exchange, bytes, len);
+        return exchange_gather(exchange, bytes, len);
     if (exchange->transfer != NULL && transfer_takes_body(exchange->transfer) &&
         strcmp(exchange->arrival->method, "HEAD") != 0)
         return pass_on(exchange, bytes, len);

@@ -16,14 +16,14 @@ static enum hold_step asking_failed(struct holding *holding, enum upstream_failu
 
 /* ---- what the hold calls ---- */
 
-static wall_time now(void *user)
+static wall_time holding_now(void *user)
 {
     const struct holding *holding = user;
     return server_clock_now(&holding->owner.context->gate->clock);
 }
 
 /* From any thread, with the flights locked. */
-static void wake(void *user)
+static void holding_wake(void *user)
 {
     struct holding *holding = user;
     mailbox_post(holding->owner.context->mailbox, &holding->wake);
@@ -31,7 +31,7 @@ static void wake(void *user)
 
 static void on_turn(void *user)
 {
-    wake(user);
+    holding_wake(user);
 }
 
 static struct turn *asked_turn(struct holding *holding)
@@ -176,7 +176,7 @@ static bool wait_for_room(struct holding *holding)
 }
 
 /* Sends what the hold asks for, now or when it is its turn; false where that cannot be. */
-static bool ask(struct holding *holding)
+static bool holding_ask(struct holding *holding)
 {
     holding->asked = hold_request(holding->hold);
     if (take_turn(holding))
@@ -198,7 +198,7 @@ static enum hold_step asking_failed(struct holding *holding, enum upstream_failu
 /* Does what the hold says until something has to be waited for. */
 static void drive(struct holding *holding, enum hold_step step)
 {
-    while (step == HOLD_SEND && !ask(holding))
+    while (step == HOLD_SEND && !holding_ask(holding))
         step = asking_failed(holding, UPSTREAM_MEMORY);
     if (step == HOLD_WAIT)
         holding->waits = HOLDING_FOR_FLIGHT;
@@ -227,8 +227,8 @@ bool holding_open(struct holding *holding, const struct holding_owner *owner, co
                          .sightings = gate->sightings,
                          .forced = forced(owner->arrival),
                          .caller_noted = caller_noted,
-                         .now = now,
-                         .wake = wake,
+                         .now = holding_now,
+                         .wake = holding_wake,
                          .report = reported,
                          .changed = changed,
                          .user = holding},

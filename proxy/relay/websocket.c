@@ -294,8 +294,8 @@ static void pass(struct end *from, struct end *to, const struct frame_piece *pie
 }
 
 /* True where the conversation has taken the piece. */
-static bool take(struct websocket *websocket, const struct end *from,
-                 const struct frame_piece *piece)
+static bool websocket_take(struct websocket *websocket, const struct end *from,
+                           const struct frame_piece *piece)
 {
     struct conversation *conversation = &websocket->conversation;
     if (!websocket->reads_requests)
@@ -329,7 +329,7 @@ static bool relay(struct websocket *websocket, struct end *from)
             close_both(websocket, WSLAY_CODE_PROTOCOL_ERROR);
             break;
         case FRAMES_PIECE:
-            if (!take(websocket, from, &piece))
+            if (!websocket_take(websocket, from, &piece))
                 pass(from, to, &piece);
             break;
         }
@@ -458,7 +458,7 @@ static void converse(struct websocket *websocket, bool server_done)
         conversation_step(conversation);
 }
 
-static void run(struct websocket *websocket)
+static void websocket_run(struct websocket *websocket)
 {
     struct websocket_set *set = websocket->context->websockets;
     if (websocket->state == WEBSOCKET_OVER || websocket->file < 0)
@@ -501,7 +501,7 @@ void websocket_set_run(struct websocket_set *set)
     while (websocket != NULL) {
         struct websocket *next = websocket->next_ready;
         websocket->is_ready = false;
-        run(websocket);
+        websocket_run(websocket);
         websocket = next;
     }
 }

@@ -126,7 +126,7 @@ static bool drained(struct worker *worker)
     return true;
 }
 
-static void *run(void *user)
+static void *worker_run(void *user)
 {
     struct worker *worker = user;
     while (!drained(worker)) {
@@ -242,7 +242,7 @@ struct worker *worker_start(struct gate *gate, struct worker_sockets sockets)
     if (!open)
         close_sockets(sockets);
     if (open && create_sides(worker, sockets) &&
-        pthread_create(&worker->thread, NULL, run, worker) == 0)
+        pthread_create(&worker->thread, NULL, worker_run, worker) == 0)
         return worker;
     log_event(gate->log, LOG_LEVEL_ERROR, "a worker cannot be started",
               log_text("error", strerror(errno)));

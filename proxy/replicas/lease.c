@@ -80,7 +80,7 @@ void lease_table_destroy(struct lease_table *table)
 }
 
 /* Unlinks it; no command about it may be under way. */
-static void forget(struct lease_table *table, struct lease *lease)
+static void lease_forget(struct lease_table *table, struct lease *lease)
 {
     struct lease **link = &table->first;
     while (*link != lease)
@@ -144,7 +144,7 @@ void lease_give(struct lease_table *table, struct lease *lease, const char *note
 {
     lease->terms.wake = NULL;
     if (lease->asked == COMMAND_NONE && monotonic_reached(lease->ends, now)) {
-        forget(table, lease);
+        lease_forget(table, lease);
         return;
     }
     lease->phase = PHASE_GIVING;
@@ -160,7 +160,7 @@ void lease_leave(struct lease_table *table, struct lease *lease, const char *not
     lease_give(table, lease, note, note_life_ms, now);
 }
 
-static void settle(struct lease *lease, enum phase phase)
+static void lease_settle(struct lease *lease, enum phase phase)
 {
     void (*wake)(void *user) = lease->terms.wake;
     lease->phase = phase;
@@ -191,8 +191,8 @@ static bool write_command(struct lease_table *table, struct lease *lease, enum c
     return false;
 }
 
-static bool ask(struct lease_table *table, struct lease *lease, enum command command,
-                monotonic_time now, struct buffer *out)
+static bool lease_ask(struct lease_table *table, struct lease *lease, enum command command,
+                      monotonic_time now, struct buffer *out)
 {
     if (!write_command(table, lease, command, out))
         return false;
@@ -225,7 +225,7 @@ static void end_waits(struct lease_table *table)
 {
     for (struct lease *lease = table->first; lease != NULL; lease = lease->next) {
         if (lease->phase == PHASE_TAKING)
-            settle(lease, PHASE_ALONE);
+            lease_settle(lease, PHASE_ALONE);
     }
 }
 
@@ -241,10 +241,10 @@ bool lease_table_write(struct lease_table *table, monotonic_time now, struct buf
             continue;
         if (lease->phase == PHASE_TAKING && lease->tries > 0 &&
             monotonic_reached(lease->patience, now)) {
-            settle(lease, PHASE_LATE);
+            lease_settle(lease, PHASE_LATE);
             continue;
         }
-        if (!ask(table, lease, next_command(lease), now, out))
+        if (!lease_ask(table, lease, next_command(lease), now, out))
             return false;
     }
     return true;
@@ -291,7 +291,7 @@ static int64_t random_delay(unsigned tries)
 static void read_refusal(struct lease_table *table, struct lease *lease, monotonic_time now)
 {
     if (lease->terms.once) {
-        settle(lease, PHASE_OTHERS);
+        lease_settle(lease, PHASE_OTHERS);
         return;
     }
     if (lease->tries == 0)
@@ -313,14 +313,14 @@ static bool read_take(struct lease_table *table, struct lease *lease,
         }
         table->events.taken(table->events.user, lease->name, reply->text);
         monotonic_time renewal = lease->due;
-        settle(lease, PHASE_TAKEN);
+        lease_settle(lease, PHASE_TAKEN);
         lease->due = renewal;
         return true;
     }
     if (reply->kind != LOCK_REPLY_NOTHING)
         return false;
     if (giving)
-        forget(table, lease);
+        lease_forget(table, lease);
     else
         read_refusal(table, lease, now);
     return true;
@@ -335,7 +335,7 @@ static bool read_renewal(struct lease *lease, const struct lock_reply *reply)
     if (reply->number == 1)
         extend(lease);
     else
-        settle(lease, PHASE_OTHERS);
+        lease_settle(lease, PHASE_OTHERS);
     return true;
 }
 
@@ -356,7 +356,7 @@ bool lease_table_read(struct lease_table *table, const struct lock_reply *reply,
         return read_renewal(lease, reply);
     case COMMAND_GIVE:
     case COMMAND_LEAVE:
-        forget(table, lease);
+        lease_forget(table, lease);
         return reply->kind == LOCK_REPLY_NUMBER;
     case COMMAND_NONE:
         break;
@@ -392,6 +392,6 @@ void lease_table_lost(struct lease_table *table, monotonic_time now, monotonic_t
         next = lease->next;
         ask_again(lease, now);
         if (lease->phase == PHASE_GIVING && monotonic_reached(lease->ends, now))
-            forget(table, lease);
+            lease_forget(table, lease);
     }
 }

@@ -22,7 +22,7 @@ struct lock_connection {
 
 /* ---- bytes ---- */
 
-static bool fail(char error[static LOCK_ERROR_SIZE], const char *reason)
+static bool lock_connection_fail(char error[static LOCK_ERROR_SIZE], const char *reason)
 {
     snprintf(error, LOCK_ERROR_SIZE, "%s", reason);
     return false;
@@ -33,7 +33,7 @@ static bool fail_as_curl(struct lock_connection *connection, CURLcode code,
                          char error[static LOCK_ERROR_SIZE])
 {
     const char *words = connection->curl_error;
-    return fail(error, *words != '\0' ? words : curl_easy_strerror(code));
+    return lock_connection_fail(error, *words != '\0' ? words : curl_easy_strerror(code));
 }
 
 int lock_connection_file(const struct lock_connection *connection)
@@ -68,8 +68,9 @@ static bool receive_bytes(struct lock_connection *connection, char error[static 
     if (code != CURLE_OK)
         return fail_as_curl(connection, code, error);
     if (len == 0)
-        return fail(error, "it closed the connection");
-    return lock_reader_feed(connection->reader, bytes, len) || fail(error, "out of memory");
+        return lock_connection_fail(error, "it closed the connection");
+    return lock_reader_feed(connection->reader, bytes, len) ||
+           lock_connection_fail(error, "out of memory");
 }
 
 enum lock_receipt lock_connection_receive(struct lock_connection *connection,
@@ -81,7 +82,7 @@ enum lock_receipt lock_connection_receive(struct lock_connection *connection,
         case LOCK_READING_REPLY:
             return LOCK_RECEIPT_REPLY;
         case LOCK_READING_NONSENSE:
-            fail(error, "it does not speak as Redis or Valkey does");
+            lock_connection_fail(error, "it does not speak as Redis or Valkey does");
             return LOCK_RECEIPT_NONSENSE;
         case LOCK_READING_MORE:
             break;
@@ -99,7 +100,7 @@ static bool send_all(struct lock_connection *connection, struct buffer *bytes, m
         if (bytes->len == 0)
             return true;
         if (!loop_wait_for_file(connection->file, POLLOUT, until))
-            return fail(error, "it did not answer in time");
+            return lock_connection_fail(error, "it did not answer in time");
     }
     return false;
 }
@@ -111,14 +112,14 @@ static bool expect_reply(struct lock_connection *connection, enum lock_reply_kin
     enum lock_receipt receipt;
     while ((receipt = lock_connection_receive(connection, &reply, error)) == LOCK_RECEIPT_LATER) {
         if (!loop_wait_for_file(connection->file, POLLIN, until))
-            return fail(error, "it did not answer in time");
+            return lock_connection_fail(error, "it did not answer in time");
     }
     if (receipt != LOCK_RECEIPT_REPLY)
         return false;
     if (reply.kind == LOCK_REPLY_ERROR)
         snprintf(error, LOCK_ERROR_SIZE, "it refuses: %s", reply.text);
     else if (reply.kind != kind)
-        fail(error, "it does not answer as Redis or Valkey does");
+        lock_connection_fail(error, "it does not answer as Redis or Valkey does");
     return reply.kind == kind;
 }
 
@@ -149,8 +150,8 @@ static bool greet(struct lock_connection *connection,
     monotonic_time until = monotonic_after(clock_monotonic(), settings->timeout_ms);
     struct buffer greeting = BUFFER_EMPTY;
     size_t count = write_greeting(settings, &greeting);
-    bool fine =
-        count > 0 ? send_all(connection, &greeting, until, error) : fail(error, "out of memory");
+    bool fine = count > 0 ? send_all(connection, &greeting, until, error)
+                          : lock_connection_fail(error, "out of memory");
     buffer_clear(&greeting);
     for (; fine && count > 0; count--)
         fine =
@@ -187,7 +188,7 @@ static bool establish(struct lock_connection *connection,
     connection->reader = lock_reader_create();
     if (connection->easy == NULL || connection->reader == NULL ||
         !set_up(connection->easy, settings, connection->curl_error))
-        return fail(error, "out of memory");
+        return lock_connection_fail(error, "out of memory");
     CURLcode code = curl_easy_perform(connection->easy);
     if (code == CURLE_OK)
         code = curl_easy_getinfo(connection->easy, CURLINFO_ACTIVESOCKET, &connection->file);
@@ -201,7 +202,7 @@ struct lock_connection *lock_connection_open(const struct lock_connection_settin
 {
     struct lock_connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL) {
-        fail(error, "out of memory");
+        lock_connection_fail(error, "out of memory");
         return NULL;
     }
     if (establish(connection, settings, error))

@@ -166,7 +166,7 @@ static void *refuse_array(const redisReadTask *task, array_size count)
     return NULL;
 }
 
-static void keep(void *reply)
+static void lock_protocol_keep(void *reply)
 {
     (void)reply;
 }
@@ -176,7 +176,7 @@ static redisReplyObjectFunctions reply_functions = {
     .createArray = refuse_array,
     .createInteger = take_number,
     .createNil = take_nothing,
-    .freeObject = keep,
+    .freeObject = lock_protocol_keep,
 };
 
 struct lock_reader *lock_reader_create(void)

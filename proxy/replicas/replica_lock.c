@@ -285,7 +285,7 @@ static void try_to_connect(struct replica_lock *lock)
 
 /* ---- the thread ---- */
 
-static void ask(struct replica_lock *lock)
+static void replica_lock_ask(struct replica_lock *lock)
 {
     char error[LOCK_ERROR_SIZE];
     pthread_mutex_lock(&lock->mutex);
@@ -377,13 +377,13 @@ static bool finished(struct replica_lock *lock)
     return empty || lock->connection == NULL || monotonic_reached(lock->give_up, now);
 }
 
-static void *run(void *user)
+static void *replica_lock_run(void *user)
 {
     struct replica_lock *lock = user;
     while (!finished(lock)) {
         if (lock->connection == NULL && monotonic_reached(lock->try_at, clock_monotonic()))
             try_to_connect(lock);
-        ask(lock);
+        replica_lock_ask(lock);
         loop_wait(&lock->loop, wait_milliseconds(lock));
         if (lock->connection != NULL)
             judge_patience(lock);
@@ -436,7 +436,7 @@ struct replica_lock *replica_lock_start(const struct replica_lock_settings *sett
     if (lock != NULL && lock->leases != NULL && loop_open(&lock->loop) &&
         mailbox_open(&lock->mailbox, &lock->loop)) {
         try_to_connect(lock);
-        if (pthread_create(&lock->thread, NULL, run, lock) == 0)
+        if (pthread_create(&lock->thread, NULL, replica_lock_run, lock) == 0)
             return lock;
     }
     log_event(settings->log, LOG_LEVEL_ERROR, "the lock shared by replicas cannot be started",

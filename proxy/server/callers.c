@@ -65,7 +65,7 @@ static struct caller_entry *set_of(struct callers *callers,
     return callers->entries[(key[0] | key[1] << 8) % SETS];
 }
 
-static struct caller_entry *find(struct caller_entry *set, const unsigned char *key)
+static struct caller_entry *callers_find(struct caller_entry *set, const unsigned char *key)
 {
     for (size_t i = 0; i < WAYS; i++) {
         if (memcmp(set[i].digest, key, DIGEST_SIZE) == 0)
@@ -90,7 +90,7 @@ bool callers_know(struct callers *callers, const char *credential, monotonic_tim
     if (!digest(callers, credential, key))
         return false;
     pthread_mutex_lock(&callers->lock);
-    const struct caller_entry *entry = find(set_of(callers, key), key);
+    const struct caller_entry *entry = callers_find(set_of(callers, key), key);
     bool known = entry != NULL && !monotonic_reached(entry->until, now);
     pthread_mutex_unlock(&callers->lock);
     return known;
@@ -104,7 +104,7 @@ void callers_note(struct callers *callers, const char *credential, bool may_crea
         return;
     pthread_mutex_lock(&callers->lock);
     struct caller_entry *set = set_of(callers, key);
-    struct caller_entry *entry = find(set, key);
+    struct caller_entry *entry = callers_find(set, key);
     if (may_create) {
         entry = entry == NULL ? oldest(set) : entry;
         memcpy(entry->digest, key, DIGEST_SIZE);

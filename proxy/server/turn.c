@@ -16,7 +16,7 @@ struct turns {
     void *callers; /* tsearch(3) tree */
 };
 
-static int compare(const void *a, const void *b)
+static int turn_compare(const void *a, const void *b)
 {
     return strcmp(((const struct caller *)a)->credential, ((const struct caller *)b)->credential);
 }
@@ -43,13 +43,13 @@ static struct caller *find_caller(struct turns *turns, const char *credential)
         return NULL;
     *fresh = (struct caller){.end = &fresh->first};
     memcpy(fresh->credential, credential, size);
-    struct caller **found = tsearch(fresh, &turns->callers, compare);
+    struct caller **found = tsearch(fresh, &turns->callers, turn_compare);
     if (found == NULL || *found != fresh)
         free(fresh);
     return found == NULL ? NULL : *found;
 }
 
-static void append(struct turn *turn)
+static void turn_append(struct turn *turn)
 {
     struct caller *caller = turn->caller;
     turn->waiting = true;
@@ -87,14 +87,14 @@ static void let_go(struct turn *turn)
     turn->go(turn->user);
 }
 
-static void leave(struct turns *turns, struct turn *turn)
+static void turn_leave(struct turns *turns, struct turn *turn)
 {
     struct caller *caller = turn->caller;
     turn->caller = NULL;
     turn->patience = (monotonic_time){0};
     if (caller->under_way > 0 || caller->first != NULL)
         return;
-    tdelete(caller, &turns->callers, compare);
+    tdelete(caller, &turns->callers, turn_compare);
     free(caller);
 }
 
@@ -104,7 +104,7 @@ bool turn_take(struct turns *turns, struct turn *turn, const char *credential)
     if (turn->caller == NULL)
         return true; /* uncounted */
     if (turn->caller->first != NULL) {
-        append(turn);
+        turn_append(turn);
         return false;
     }
     turn->caller->under_way++;
@@ -120,14 +120,14 @@ bool turn_wait(struct turns *turns, struct turn *turn, int64_t patience_millisec
         return false;
     turn->caller->under_way--;
     if (again && turn->patience.nanoseconds <= now.nanoseconds) {
-        leave(turns, turn);
+        turn_leave(turns, turn);
         return false;
     }
     turn->patience = again ? monotonic_earlier(turn->patience, patience) : patience;
     if (again)
         prepend(turn);
     else
-        append(turn);
+        turn_append(turn);
     return true;
 }
 
@@ -143,7 +143,7 @@ void turn_end(struct turns *turns, struct turn *turn)
         if (caller->first != NULL)
             let_go(caller->first);
     }
-    leave(turns, turn);
+    turn_leave(turns, turn);
 }
 
 /* One of each caller, since there may be room again, and all that have waited for long enough. */

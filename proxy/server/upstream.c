@@ -45,7 +45,7 @@ static void unmark(struct transfer *transfer)
 }
 
 /* Takes it off everything; it stays in its arena. */
-static void release(struct transfer *transfer, bool keep)
+static void upstream_release(struct transfer *transfer, bool keep)
 {
     unmark(transfer);
     LIST_REMOVE(transfer, entry);
@@ -72,13 +72,14 @@ static bool is_alone(const struct transfer *transfer)
     return transfer->once || transfer->any_issuer || is_stream(transfer);
 }
 
-static void finish(struct transfer *transfer, enum upstream_failure failure, const char *detail)
+static void upstream_finish(struct transfer *transfer, enum upstream_failure failure,
+                            const char *detail)
 {
     const struct transfer_handler *handler = transfer->handler;
     void *user = transfer->user;
     bool keep = failure == UPSTREAM_FINE && transfer->answered && !transfer->sends &&
                 !transfer->surplus && !transfer->parser.ends_connection && !is_alone(transfer);
-    release(transfer, keep);
+    upstream_release(transfer, keep);
     handler->done(user, failure, detail);
 }
 
@@ -108,15 +109,15 @@ static void on_lost(struct transfer *transfer)
         connection_close(transfer->connection);
         transfer->tried_before = true;
         if (!begin_attempt(transfer, NULL))
-            finish(transfer, UPSTREAM_MEMORY, "out of memory");
+            upstream_finish(transfer, UPSTREAM_MEMORY, "out of memory");
         return;
     }
     bool stale = transfer->connection->kept && !transfer->parser.begun;
     answer_parser_close(&transfer->parser);
-    finish(transfer, UPSTREAM_BROKEN,
-           stale ? "the server closed a kept connection and may have read the request"
-           : transfer->parser.fault != NULL ? transfer->parser.fault
-                                            : "the server broke the connection off");
+    upstream_finish(transfer, UPSTREAM_BROKEN,
+                    stale ? "the server closed a kept connection and may have read the request"
+                    : transfer->parser.fault != NULL ? transfer->parser.fault
+                                                     : "the server broke the connection off");
 }
 
 /* ---- its turns ---- */
@@ -142,13 +143,13 @@ static bool end_after_receiving(struct transfer *transfer, enum receiving result
         on_lost(transfer);
         return true;
     case RECEIVING_FAULT:
-        finish(transfer, UPSTREAM_BROKEN, transfer->parser.fault);
+        upstream_finish(transfer, UPSTREAM_BROKEN, transfer->parser.fault);
         return true;
     case RECEIVING_FAILED:
-        finish(transfer, UPSTREAM_BROKEN, "the answer cannot be passed on");
+        upstream_finish(transfer, UPSTREAM_BROKEN, "the answer cannot be passed on");
         return true;
     case RECEIVING_MEMORY:
-        finish(transfer, UPSTREAM_MEMORY, "out of memory");
+        upstream_finish(transfer, UPSTREAM_MEMORY, "out of memory");
         return true;
     case RECEIVING_AGAIN:
         transfer_mark(transfer);
@@ -174,10 +175,10 @@ static bool end_after_sending(struct transfer *transfer, enum sending result)
         transfer_mark(transfer);
         return false;
     case SENDING_FAILED:
-        finish(transfer, UPSTREAM_BROKEN, "the client's request broke off");
+        upstream_finish(transfer, UPSTREAM_BROKEN, "the client's request broke off");
         return true;
     case SENDING_MEMORY:
-        finish(transfer, UPSTREAM_MEMORY, "out of memory");
+        upstream_finish(transfer, UPSTREAM_MEMORY, "out of memory");
         return true;
     case SENDING_AGAIN:
         transfer_mark(transfer);
@@ -206,7 +207,7 @@ static void run(struct transfer *transfer)
         end_after_sending(transfer, transfer_send(transfer)))
         return;
     if (transfer->answered && (!transfer->sends || connection->hung_up))
-        finish(transfer, UPSTREAM_FINE, "");
+        upstream_finish(transfer, UPSTREAM_FINE, "");
 }
 
 void transfer_connected(struct transfer *transfer)
@@ -218,7 +219,7 @@ void transfer_connected(struct transfer *transfer)
 void transfer_not_connected(struct transfer *transfer, enum upstream_failure failure,
                             const char *detail)
 {
-    finish(transfer, failure, detail);
+    upstream_finish(transfer, failure, detail);
 }
 
 /* ---- what others call ---- */
@@ -304,7 +305,7 @@ void transfer_resume(struct transfer *transfer)
 void transfer_cancel(struct transfer *transfer)
 {
     if (transfer != NULL)
-        release(transfer, false);
+        upstream_release(transfer, false);
 }
 
 /* ---- all of them ---- */
@@ -331,7 +332,7 @@ static void finish_overdue(struct upstream *upstream)
             upstream->due = monotonic_earlier(upstream->due, transfer->deadline);
         }
         if (transfer != NULL)
-            finish(transfer, UPSTREAM_TIMEOUT, "the server did not answer in time");
+            upstream_finish(transfer, UPSTREAM_TIMEOUT, "the server did not answer in time");
     } while (transfer != NULL);
 }
 
@@ -390,11 +391,11 @@ void upstream_tick(struct upstream *upstream)
     upstream->now = clock_monotonic();
     while ((transfer = find_silent(upstream)) != NULL) {
         if (transfer->answered)
-            finish(transfer, UPSTREAM_FINE, "");
+            upstream_finish(transfer, UPSTREAM_FINE, "");
         else
-            finish(transfer, UPSTREAM_TIMEOUT,
-                   transfer->has_head ? "the server did not go on with its answer in time"
-                                      : "the server did not begin its answer in time");
+            upstream_finish(transfer, UPSTREAM_TIMEOUT,
+                            transfer->has_head ? "the server did not go on with its answer in time"
+                                               : "the server did not begin its answer in time");
     }
     connections_look_after(upstream);
 }
@@ -422,7 +423,7 @@ void upstream_destroy(struct upstream *upstream)
     if (upstream == NULL)
         return;
     while ((transfer = LIST_FIRST(&upstream->live)) != NULL)
-        release(transfer, false);
+        upstream_release(transfer, false);
     while ((connection = LIST_FIRST(&upstream->idle)) != NULL) {
         LIST_REMOVE(connection, entry);
         connection_close(connection);

@@ -62,7 +62,7 @@ static struct watched *watched_of(struct upstream *upstream, int file)
     return watched;
 }
 
-static void forget(struct upstream *upstream, int file)
+static void upstream_connect_forget(struct upstream *upstream, int file)
 {
     struct watched *watched =
         (size_t)file < upstream->watched_count ? upstream->watched[file] : NULL;
@@ -83,7 +83,7 @@ static int on_socket(CURL *easy, curl_socket_t file, int what, void *user, void 
     (void)unused;
     struct upstream *upstream = user;
     if (what == CURL_POLL_REMOVE) {
-        forget(upstream, file);
+        upstream_connect_forget(upstream, file);
         return 0;
     }
     struct watched *watched = watched_of(upstream, file);
@@ -122,7 +122,7 @@ static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_socka
 static int on_close(void *user, curl_socket_t file)
 {
     struct connection *connection = user;
-    forget(connection->upstream, file);
+    upstream_connect_forget(connection->upstream, file);
     return file == connection->file ? 0 : close(file);
 }
 
@@ -228,11 +228,11 @@ static bool take_over(struct connection *connection)
     connection->file = file;
     if (!is_tls(connection->upstream))
         drop_handle(connection);
-    forget(connection->upstream, file);
+    upstream_connect_forget(connection->upstream, file);
     return connection_opened(connection);
 }
 
-static void finish(struct connection *connection, CURLcode code)
+static void upstream_connect_finish(struct connection *connection, CURLcode code)
 {
     connection->connecting = false;
     connection->upstream->connecting--;
@@ -263,7 +263,7 @@ void connect_run(struct upstream *upstream)
             continue;
         CURLcode code = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &connection);
-        finish((struct connection *)(void *)connection, code);
+        upstream_connect_finish((struct connection *)(void *)connection, code);
     }
 }
 

@@ -11,7 +11,7 @@
 
 /* ---- the head ---- */
 
-static char *append(char *at, const char *text, size_t len)
+static char *upstream_request_append(char *at, const char *text, size_t len)
 {
     memcpy(at, text, len);
     return at + len;
@@ -20,10 +20,10 @@ static char *append(char *at, const char *text, size_t len)
 static char *append_field(char *at, const char *name, size_t name_len, const char *value,
                           size_t value_len)
 {
-    at = append(at, name, name_len);
-    at = append(at, ": ", 2);
-    at = append(at, value, value_len);
-    return append(at, "\r\n", 2);
+    at = upstream_request_append(at, name, name_len);
+    at = upstream_request_append(at, ": ", 2);
+    at = upstream_request_append(at, value, value_len);
+    return upstream_request_append(at, "\r\n", 2);
 }
 
 /* The framing that the fields do not tell yet; its value has up to 24 bytes. */
@@ -68,15 +68,15 @@ bool transfer_write_head(struct transfer *transfer, const struct upstream_reques
     char *head = arena_alloc(transfer->arena, size);
     if (head == NULL)
         return false;
-    char *at = append(head, request->method, method_len);
+    char *at = upstream_request_append(head, request->method, method_len);
     *at++ = ' ';
-    at = append(at, request->target, target_len);
-    at = append(at, version, sizeof version - 1);
+    at = upstream_request_append(at, request->target, target_len);
+    at = upstream_request_append(at, version, sizeof version - 1);
     if (!names_host)
         at = append_field(at, "Host", 4, authority, authority_len);
     at = append_fields(at, request);
     at = append_framing(at, request);
-    at = append(at, "\r\n", 2);
+    at = upstream_request_append(at, "\r\n", 2);
     transfer->head = (struct iovec){head, (size_t)(at - head)};
     return true;
 }

@@ -42,7 +42,7 @@ static wall_time slot_begin(wall_time time)
     return (wall_time){time.seconds - time.seconds % HISTORY_SLOT_SECONDS};
 }
 
-static void count(struct history *history, enum outcome outcome, wall_time now)
+static void history_count(struct history *history, enum outcome outcome, wall_time now)
 {
     wall_time begins = slot_begin(now);
     struct history_slot *slot = slot_at(history, begins);
@@ -68,7 +68,7 @@ void history_note(struct history *history, const struct hold_report *decision, w
     if (decision->id != NULL)
         utf8_copy(entry.id, sizeof entry.id, decision->id);
     pthread_mutex_lock(&history->lock);
-    count(history, entry.outcome, now);
+    history_count(history, entry.outcome, now);
     history->recent[history->noted++ % HISTORY_RECENT] = entry;
     pthread_mutex_unlock(&history->lock);
 }

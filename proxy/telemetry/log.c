@@ -28,7 +28,7 @@ static const char *const level_names[] = {
     [LOG_LEVEL_DEBUG] = "debug",
 };
 
-static void put(struct line *line, const char *bytes, size_t len)
+static void log_put(struct line *line, const char *bytes, size_t len)
 {
     if (len > LINE_SIZE - TAIL_SIZE - line->len)
         len = LINE_SIZE - TAIL_SIZE - line->len;
@@ -38,7 +38,7 @@ static void put(struct line *line, const char *bytes, size_t len)
 
 static void put_text(struct line *line, const char *text)
 {
-    put(line, text, strlen(text));
+    log_put(line, text, strlen(text));
 }
 
 /* A quoted string with JSON's escapes, which logfmt readers take too. All that is hidden is below
@@ -48,7 +48,7 @@ static void put_quoted(struct line *line, const char *text)
     /* No text may use up the room of the quote that ends it. */
     size_t limit = LINE_SIZE - TAIL_SIZE - 8;
     const char *end = text + strnlen(text, TEXT_LIMIT);
-    put(line, "\"", 1);
+    log_put(line, "\"", 1);
     while (text < end && line->len < limit) {
         struct plain_character character = plain_text_next(text);
         char escape[8];
@@ -56,13 +56,13 @@ static void put_quoted(struct line *line, const char *text)
             snprintf(escape, sizeof escape, "\\u%04x", (unsigned)(uint16_t)character.code);
             put_text(line, escape);
         } else if (*text == '"' || *text == '\\') {
-            put(line, (const char[]){'\\', *text}, 2);
+            log_put(line, (const char[]){'\\', *text}, 2);
         } else {
-            put(line, text, character.len);
+            log_put(line, text, character.len);
         }
         text += character.len;
     }
-    put(line, "\"", 1);
+    log_put(line, "\"", 1);
 }
 
 static bool needs_quotes(const char *text)

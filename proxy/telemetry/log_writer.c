@@ -69,7 +69,7 @@ static size_t read_line(const struct log_writer *writer, uint64_t from, char lin
     return end == NULL ? 0 : (size_t)(end - line) + 1;
 }
 
-static void wake(const struct log_writer *writer)
+static void log_writer_wake(const struct log_writer *writer)
 {
     uint64_t one = 1;
     ssize_t written = write(writer->wake, &one, sizeof one);
@@ -100,7 +100,7 @@ void log_writer_put(struct log_writer *writer, const char *line, size_t len)
     }
     pthread_mutex_unlock(&writer->lock);
     if (fits && used == 0)
-        wake(writer);
+        log_writer_wake(writer);
 }
 
 /* ---- the thread ---- */
@@ -195,7 +195,7 @@ static bool write_next(struct log_writer *writer)
     return true;
 }
 
-static void *run(void *user)
+static void *log_writer_run(void *user)
 {
     struct log_writer *writer = user;
     do {
@@ -224,7 +224,7 @@ static bool start_thread(struct log_writer *writer)
     for (size_t i = 0; i < CRASHES; i++)
         sigdelset(&blocked, crashes[i]);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    bool started = pthread_create(&writer->thread, NULL, run, writer) == 0;
+    bool started = pthread_create(&writer->thread, NULL, log_writer_run, writer) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return started;
 }
@@ -320,7 +320,7 @@ void log_writer_stop(struct log_writer *writer)
     writer->give_up = monotonic_after(clock_monotonic(), FLUSH_MILLISECONDS);
     writer->stopping = true;
     pthread_mutex_unlock(&writer->lock);
-    wake(writer);
+    log_writer_wake(writer);
     /* A thread that the file does not let go ends with the process, and what it uses with it. */
     if (!wait_for_end(writer)) {
         pthread_detach(writer->thread);

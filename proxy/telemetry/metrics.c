@@ -26,7 +26,7 @@ static const unsigned bucket_limits[METRICS_BUCKETS] = {
     1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000,
 };
 
-static void count(counter *counter)
+static void metrics_count(counter *counter)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
@@ -39,24 +39,24 @@ static uint64_t value(const counter *counter)
 void metrics_count_decision(struct metrics *metrics, enum outcome outcome, bool reached)
 {
     if (outcome < OUTCOMES)
-        count(&metrics->decisions[outcome]);
+        metrics_count(&metrics->decisions[outcome]);
     if (reached)
-        count(&metrics->forwards);
+        metrics_count(&metrics->forwards);
 }
 
 void metrics_count_change(struct metrics *metrics, enum queue_action action)
 {
-    count(&metrics->changes[action]);
+    metrics_count(&metrics->changes[action]);
 }
 
 void metrics_count_skip(struct metrics *metrics)
 {
-    count(&metrics->skipped_domains);
+    metrics_count(&metrics->skipped_domains);
 }
 
 void metrics_count_sweep(struct metrics *metrics, bool fine, int64_t nanoseconds, wall_time now)
 {
-    count(fine ? &metrics->sweeps : &metrics->failed_sweeps);
+    metrics_count(fine ? &metrics->sweeps : &metrics->failed_sweeps);
     atomic_fetch_add_explicit(&metrics->sweep_milliseconds,
                               (uint64_t)(nanoseconds / NANOSECONDS_PER_MILLISECOND),
                               memory_order_relaxed);
@@ -66,7 +66,7 @@ void metrics_count_sweep(struct metrics *metrics, bool fine, int64_t nanoseconds
 
 void metrics_count_refusal(struct metrics *metrics, enum metrics_refusal refusal)
 {
-    count(&metrics->refused[refusal]);
+    metrics_count(&metrics->refused[refusal]);
 }
 
 static size_t method_index(const char *method)
@@ -79,13 +79,13 @@ static size_t method_index(const char *method)
 
 void metrics_count_request(struct metrics *metrics, const char *method)
 {
-    count(&metrics->requests[method_index(method)]);
+    metrics_count(&metrics->requests[method_index(method)]);
 }
 
 void metrics_count_response(struct metrics *metrics, const char *method, unsigned status)
 {
     unsigned class = status / 100 < METRICS_CLASSES ? status / 100 : 0;
-    count(&metrics->responses[method_index(method)][class]);
+    metrics_count(&metrics->responses[method_index(method)][class]);
 }
 
 void metrics_count_received(struct metrics *metrics, size_t len)
@@ -100,7 +100,7 @@ void metrics_count_sent(struct metrics *metrics, size_t len)
 
 void metrics_connection_opened(struct metrics *metrics)
 {
-    count(&metrics->connections);
+    metrics_count(&metrics->connections);
     atomic_fetch_add_explicit(&metrics->open_connections, 1, memory_order_relaxed);
 }
 
@@ -114,40 +114,40 @@ void metrics_count_lookup(struct metrics *metrics, int64_t nanoseconds)
     size_t i = 0;
     while (i < METRICS_BUCKETS && nanoseconds > bucket_limits[i] * NANOSECONDS_PER_MILLISECOND)
         i++;
-    count(&metrics->lookups);
-    count(&metrics->lookup_buckets[i]);
+    metrics_count(&metrics->lookups);
+    metrics_count(&metrics->lookup_buckets[i]);
     atomic_fetch_add_explicit(&metrics->lookup_nanoseconds, (uint64_t)nanoseconds,
                               memory_order_relaxed);
 }
 
 void metrics_count_upstream_failure(struct metrics *metrics, enum upstream_failure failure)
 {
-    count(&metrics->upstream_errors[failure]);
+    metrics_count(&metrics->upstream_errors[failure]);
 }
 
 void metrics_count_lost_line(struct metrics *metrics)
 {
-    count(&metrics->lost_log_lines);
+    metrics_count(&metrics->lost_log_lines);
 }
 
 void metrics_count_unreadable_task(struct metrics *metrics)
 {
-    count(&metrics->unreadable_tasks);
+    metrics_count(&metrics->unreadable_tasks);
 }
 
 void metrics_count_credential_refusal(struct metrics *metrics)
 {
-    count(&metrics->credential_refusals);
+    metrics_count(&metrics->credential_refusals);
 }
 
 void metrics_count_lock_failure(struct metrics *metrics)
 {
-    count(&metrics->lock_failures);
+    metrics_count(&metrics->lock_failures);
 }
 
 void metrics_count_lock_wait(struct metrics *metrics)
 {
-    count(&metrics->lock_waits);
+    metrics_count(&metrics->lock_waits);
 }
 
 void metrics_set_lock_in_use(struct metrics *metrics, bool in_use)
