@@ -136,7 +136,7 @@ static void render_status(const struct admin *admin, bool json, struct page *pag
         return;
     }
     struct status *status = status_read(admin->gate, &query);
-    if (json && status != NULL && status->names_one && admin->explainer.explain != NULL)
+    if (status != NULL && status->names_one && admin->explainer.explain != NULL)
         status->explanation = admin->explainer.explain(admin->explainer.user, query.domain);
     bool made = status != NULL && (json ? status_json_render(status, &page->body)
                                         : status_page_render(status, &page->body));

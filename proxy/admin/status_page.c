@@ -437,6 +437,46 @@ static void put_domains(struct markup *markup, const struct status *status)
     markup_put(markup, "</section>\n");
 }
 
+/* Of the one domain that is asked for by its whole name; nothing for any other. */
+static void put_explanation(struct markup *markup, const struct status *status)
+{
+    const json_t *create = json_object_get(status->explanation, "create");
+    const json_t *rows = json_object_get(status->explanation, "rows");
+    const char *error = json_string_value(json_object_get(status->explanation, "error"));
+    size_t i;
+    json_t *row;
+    if (status->explanation == NULL)
+        return;
+    markup_put(markup, "<section aria-labelledby=\"why\"><h2 id=\"why\">A create now for ");
+    markup_name(markup, status->query.domain);
+    markup_put(markup, "</h2>");
+    if (create == NULL) {
+        markup_put(markup, "<p class=\"muted\">No explanation: ");
+        markup_text(markup, error != NULL ? error : "");
+        markup_put(markup, ".</p></section>\n");
+        return;
+    }
+    markup_put(markup, "<p>");
+    markup_text(markup, json_string_value(json_object_get(create, "outcome")));
+    markup_put(markup, ": ");
+    markup_text(markup, json_string_value(json_object_get(create, "why")));
+    markup_put(markup, "</p><table><caption class=\"hide\">The table, from its top to the row that "
+                       "fits</caption><thead><tr><th scope=\"col\">Row</th><th scope=\"col\">"
+                       "Where</th><th scope=\"col\">It fits</th></tr></thead><tbody>");
+    json_array_foreach(rows, i, row)
+    {
+        markup_put(markup, "<tr><td>%" JSON_INTEGER_FORMAT "</td><td>",
+                   json_integer_value(json_object_get(row, "row")));
+        markup_text(markup, json_string_value(json_object_get(row, "when")));
+        markup_put(markup, "</td><td>%s</td></tr>",
+                   json_is_true(json_object_get(row, "fits")) ? "yes" : "no");
+    }
+    markup_put(markup, "</tbody></table><p class=\"muted\">The facts are in <a "
+                       "href=\"/status.json?domain=");
+    markup_query_value(markup, status->query.domain);
+    markup_put(markup, "\">the same as JSON</a>.</p></section>\n");
+}
+
 static void put_footer(struct markup *markup, const struct status *status)
 {
     markup_put(markup,
@@ -461,6 +501,7 @@ bool status_page_render(const struct status *status, struct buffer *out)
     put_queue(&markup, status);
     markup_put(&markup, "</div>\n");
     put_domains(&markup, status);
+    put_explanation(&markup, status);
     put_day(&markup, status);
     put_footer(&markup, status);
     return markup.fine;

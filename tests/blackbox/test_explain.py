@@ -191,6 +191,18 @@ def test_the_status_page_asks_for_whole_names_only(standin):
         assert explained(gate, "example.net")["error"] == "the server has no domain of that name"
 
 
+def test_the_page_shows_it_to_people(standin):
+    standin.put_state(**state([certificate(FRESH)]))
+    with Gate(standin.port, **QUIET) as gate:
+        gate.renew()
+        page = gate.admin("/?domain=example.org")[1]
+        assert "A create now for " in page and "noop: the certificate is fresh" in page
+        assert page.count("<td>no</td></tr>") == 8 and page.count("<td>yes</td></tr>") == 1
+        assert "A create now for" not in gate.admin("/?domain=exampl")[1]
+        assert "No explanation: the server has no domain of that name." in \
+            gate.admin("/?domain=other.org")[1]
+
+
 def test_without_a_credential_there_is_no_explanation(standin):
     standin.put_state(**state([certificate(FRESH)]))
     with Gate(standin.port) as gate:

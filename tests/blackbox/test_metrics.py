@@ -210,3 +210,10 @@ def test_each_alert_has_a_page_that_helps():
     assert len(links) == len(re.findall("alert: ", rules)) > 10
     for page, anchor in links:
         assert anchor in set(anchors(ROOT / page)), (page, anchor)
+
+
+def test_what_an_alert_watches_is_on_the_dashboard():
+    watched = set(re.findall(r"\brenewgate_\w+", re.sub("summary:.*", "", RULES.read_text())))
+    shown = {name for panel in json.loads(DASHBOARD.read_text())["panels"]
+             for target in panel["targets"] for name in re.findall(r"renewgate_\w+", target["expr"])}
+    assert watched - shown == set()
