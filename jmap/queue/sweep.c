@@ -68,11 +68,6 @@ static wall_time sweep_now(const struct sweep *sweep)
     return sweep->context->now(sweep->context->user);
 }
 
-static void sweep_tell(struct sweep *sweep, const struct queue_change *change)
-{
-    sweep->context->changed(sweep->context->user, change);
-}
-
 /* Where it begins, and goes on from. */
 
 static const struct inventory_domain *domain_at(const struct sweep *sweep, size_t place)
@@ -152,16 +147,17 @@ static void tell_cleared(struct sweep *sweep, const struct inventory_task *task)
 {
     const struct inventory_domain *domain = inventory_find(&sweep->inventory, task->domain_id);
 
-    sweep_tell(sweep,
-               &(struct queue_change){.domain_id = task->domain_id,
-                                      .domain_name = domain ? domain->name : NULL,
-                                      .action = QUEUE_CLEARED,
-                                      .id = task->id,
-                                      .due = WALL_TIME_NEVER,
-                                      .old_state = "Failed",
-                                      .old_due = WALL_TIME_NEVER,
-                                      .old_reason = task->not_due ? "renewal is not due"
-                                                                  : task->task.failure_reason});
+    sweep->context->changed(sweep->context->user,
+                            &(struct queue_change){.domain_id = task->domain_id,
+                                                   .domain_name = domain ? domain->name : NULL,
+                                                   .action = QUEUE_CLEARED,
+                                                   .id = task->id,
+                                                   .due = WALL_TIME_NEVER,
+                                                   .old_state = "Failed",
+                                                   .old_due = WALL_TIME_NEVER,
+                                                   .old_reason = task->not_due
+                                                                     ? "renewal is not due"
+                                                                     : task->task.failure_reason});
 }
 
 static void tell_all_cleared(struct sweep *sweep)

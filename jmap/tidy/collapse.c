@@ -112,11 +112,6 @@ static const char *next_id(const struct collapse *collapse)
     return collapse->tasks[collapse->next_at].id;
 }
 
-static void tell_yielded(struct collapse *collapse, size_t i)
-{
-    collapse_tell(collapse, QUEUE_SUPERSEDED, i, WALL_TIME_NEVER, next_id(collapse));
-}
-
 /* Reading. */
 
 static void send_read(struct collapse *collapse)
@@ -358,14 +353,10 @@ static void send_yield(struct collapse *collapse, const json_t *ids)
     send_updates(collapse, updates, STAGE_YIELD);
 }
 
-static wall_time put_off_until(const struct collapse *collapse)
-{
-    return wall_time_add(collapse->order.now(collapse->order.user), COLLAPSE_PUT_OFF_SECONDS);
-}
-
 static void send_put_off(struct collapse *collapse)
 {
-    collapse->due = put_off_until(collapse);
+    collapse->due =
+        wall_time_add(collapse->order.now(collapse->order.user), COLLAPSE_PUT_OFF_SECONDS);
     collapse->next_waits = false;
     own_request_begin(&collapse->request);
     send_updates(collapse, json_pack("{s:o}", next_id(collapse), postponed(collapse->due, false)),
@@ -473,7 +464,7 @@ static bool note_failed(struct collapse *collapse, const json_t *set, size_t i)
         return true;
     deal_with(collapse, i);
     if (updated && yields) {
-        tell_yielded(collapse, i);
+        collapse_tell(collapse, QUEUE_SUPERSEDED, i, WALL_TIME_NEVER, next_id(collapse));
         collapse->request.incomplete |=
             json_array_append_new(collapse->yielded, json_string(id)) != 0;
     } else if (updated) {

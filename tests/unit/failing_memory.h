@@ -15,17 +15,7 @@
 #include <stdlib.h>
 
 #include "policy/wall_time.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *block, size_t size);
-char *__real_strdup(const char *text);
-char *__real_strndup(const char *text, size_t len);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *block, size_t size);
-char *__wrap_strdup(const char *text);
-char *__wrap_strndup(const char *text, size_t len);
+#include "tests/unit/wrapped_memory.h"
 
 static int left = INT_MAX; /* allocations until the next failure */
 static bool for_good;      /* every later one fails too */
@@ -141,31 +131,6 @@ static bool may_allocate(void)
         return true;
     left = for_good ? 0 : INT_MAX;
     return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return may_allocate() ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return may_allocate() ? __real_calloc(count, size) : NULL;
-}
-
-void *__wrap_realloc(void *block, size_t size)
-{
-    return may_allocate() ? __real_realloc(block, size) : NULL;
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return may_allocate() ? __real_strdup(text) : NULL;
-}
-
-char *__wrap_strndup(const char *text, size_t len)
-{
-    return may_allocate() ? __real_strndup(text, len) : NULL;
 }
 
 static inline wall_time fixed_now(void *user)
