@@ -56,6 +56,7 @@ def test_every_target_that_reaches_the_api_is_held(standin, gate, target):
 
 BODIES = {
     "arguments that are never closed": HEAD + '["Core/echo",{"x":1e999,"c1"],' + CREATE + "]}",
+    "a wrong type, never closed": HEAD + '["x:Task/query",{"limit":"x","c1"],' + CREATE + "]}",
     "a number too large as the last": HEAD + '["Core/echo",{"x":1e999},"c1"],' + CREATE + "]}",
     "a creation id twice": HEAD + '["x:Task/set",{"create":{"k":{"@type":"AcmeRenewal","domainId":"b"},'
                            '"k":{"@type":"AcmeRenewal","domainId":"b"}}},"c"]]}',
@@ -81,8 +82,9 @@ def test_no_body_makes_a_task_past_the_gate(standin, gate, body):
 def test_the_stand_in_reads_on_behind_an_error(standin):
     """As both versions do."""
     standin.put_state(**state([certificate(FRESH)]))
-    sent(standin.port, "/jmap/", BODIES["arguments that are never closed"])
-    assert len(standin.tasks()) == 1
+    for body in ("arguments that are never closed", "a wrong type, never closed"):
+        sent(standin.port, "/jmap/", BODIES[body])
+    assert len(standin.tasks()) == 2
 
 
 TRUNCATED = {

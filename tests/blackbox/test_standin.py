@@ -780,6 +780,71 @@ def test_the_loopback_is_exempt_from_bans(standin):
     assert standin.counters()["failed_logins"] == 110
 
 
+def test_a_client_that_is_gone_before_the_101_leaves_nothing(standin):
+    """A leak would be told at the stand-in's end."""
+    handshake = (f"GET /jmap/ws HTTP/1.1\r\nHost: h\r\nAuthorization: {basic()}\r\n"
+                 "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").encode()
+    for _ in range(100):
+        with socket.create_connection(("127.0.0.1", standin.port)) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(handshake)
+
+
+def test_paths_of_scanners_ban_at_once(standin):
+    standin.put_state(bans=True)
+    assert standin.request("GET", "/not-there?x=/wp-login.php").status == 404
+    assert standin.request("GET", "/blog/wp-login").status == 404
+    with pytest.raises(ConnectionError):
+        standin.request("GET", "/healthz/live")
+
+
+def raw_post(standin, text, target="/jmap/"):
+    return standin.request("POST", target, text.encode(), [
+        ("Authorization", basic()), ("Content-Type", "application/json")])
+
+
+CREATES = '{"using":["urn:stalwart:jmap"],"methodCalls":[["x:Task/set",{"create":{%s}},"c"]]}'
+RENEWALS = '{"@type":"AcmeRenewal","domainId":"b"}'
+
+
+def test_a_creation_id_that_stands_twice_makes_both(standin):
+    """As seen: duplicates are not looked for, and the answer names one."""
+    standin.put_state(**one_domain())
+    answer = raw_post(standin, CREATES % f'"k":{RENEWALS},"k":{RENEWALS},"l":{RENEWALS}').json()
+    created = answer["methodResponses"][0][1]["created"]
+    tasks = [task["id"] for task in standin.tasks()]
+    assert len(tasks) == 3 and set(created) == {"k", "l"}
+    assert {each["id"] for each in created.values()} < set(tasks)
+
+
+@pytest.mark.parametrize("types, kind", [
+    ('"@type":"AcmeRenewal","@type":"DkimManagement"', "AcmeRenewal"),
+    ('"@type":"DkimManagement","@type":"AcmeRenewal"', "DkimManagement")])
+def test_the_first_type_counts(standin, types, kind):
+    standin.put_state(**one_domain())
+    raw_post(standin, CREATES % f'"k":{{{types},"domainId":"b"}}')
+    assert [task["@type"] for task in standin.state()["tasks"]] == [kind]
+
+
+def test_arguments_of_a_wrong_type_that_are_never_closed(standin):
+    """The rest of the call and all that follow are read where the error was."""
+    standin.put_state(**one_domain())
+    answer = raw_post(standin, '{"using":["urn:stalwart:jmap"],"methodCalls":['
+                      '["x:Task/query",{"limit":"x","q"],'
+                      '["x:Task/set",{"create":{"k":%s}},"c"]]}' % RENEWALS)
+    (failed, error, one), (name, made, other) = answer.json()["methodResponses"]
+    assert (failed, error["type"], one) == ("error", "invalidArguments", "q")
+    assert (name, other) == ("x:Task/set", "c") and "created" in made
+
+
+@pytest.mark.parametrize("target", ["/jmap#x", "/jmap/#x", "/jmap//#", "http://h/jmap/#x"])
+def test_what_follows_a_number_sign_is_no_path(standin, target):
+    standin.put_state(**one_domain())
+    assert raw_post(standin, CREATES % f'"k":{RENEWALS}', target).status == 200
+    assert len(standin.tasks()) == 1
+
+
 DUE_TEXTS = {  # as seen on both versions
     "1969-12-31T23:59:59Z": None, "3001-01-01T00:00:00Z": None, "2090-01-01": None, "": None,
     "2090-01-01T00:00:60Z": None, "2090-01-01t00:00:00z": None, "2090-01-01 00:00:00Z": None,

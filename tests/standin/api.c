@@ -209,30 +209,55 @@ static void disfigure_nuls(json_t *value)
 /*
  * The server keeps an error inside of a call's arguments as that call's own and reads on where it
  * stopped, be the braces closed or not. Here that is so of numbers that are too large in a
- * Core/echo. Cuts these arguments out of a copy, to be freed; NULL where there is nothing of the
- * kind.
+ * Core/echo, and of a limit in an x:Task/query that is a text. Cuts these arguments out of a copy,
+ * to be freed; NULL where there is nothing of the kind.
  */
 static char *read_on(const char *body, size_t len, size_t *read_len)
 {
-    static const char opening[] = "[\"Core/echo\",";
+    static const char echo[] = "[\"Core/echo\",", query[] = "[\"x:Task/query\",",
+                      limit[] = "\"limit\":\"";
     json_error_t error;
     json_t *root = json_loadb(body, len, JSON_ALLOW_NUL, &error);
     json_decref(root);
-    if (root || json_error_code(&error) != json_error_numeric_overflow || error.position <= 0)
+    if (root || error.position <= 0 || (size_t)error.position > len)
         return NULL;
+    bool overflow = json_error_code(&error) == json_error_numeric_overflow;
+    const char *opening = overflow ? echo : query;
     const char *stop = body + error.position, *arguments = NULL;
     for (const char *at = body;
-         (at = memmem(at, (size_t)(stop - at), opening, sizeof opening - 1)) != NULL; at++)
-        arguments = at + sizeof opening - 1;
+         (at = memmem(at, (size_t)(stop - at), opening, strlen(opening))) != NULL; at++)
+        arguments = at + strlen(opening);
+    if (arguments && !overflow) {
+        const char *value = memmem(arguments, (size_t)(stop - arguments), limit, sizeof limit - 1);
+        const char *end =
+            value ? memchr(value + sizeof limit - 1, '"', (size_t)(stop - value) - sizeof limit + 1)
+                  : NULL;
+        arguments = end ? arguments : NULL;
+        stop = end ? end + 1 : stop;
+    }
     char *text = arguments ? malloc(len + sizeof "null") : NULL;
     if (!text)
         return NULL;
-    size_t before = (size_t)(arguments - body), behind = len - (size_t)error.position;
+    size_t before = (size_t)(arguments - body), behind = (size_t)(body + len - stop);
     memcpy(text, body, before);
     memcpy(text + before, "null", 4);
     memcpy(text + before + 4, stop, behind);
     *read_len = before + 4 + behind;
     return text;
+}
+
+static void drop_repeated_types(json_t *calls)
+{
+    json_t *call, *create;
+    const char *key;
+    size_t i;
+    json_array_foreach(calls, i, call)
+    {
+        json_object_foreach(json_object_get(json_array_get(call, 1), "create"), key, create)
+        {
+            scan_drop_marked(create);
+        }
+    }
 }
 
 enum api_refusal api_parse(enum version version, const char *body, size_t len,
@@ -242,7 +267,12 @@ enum api_refusal api_parse(enum version version, const char *body, size_t len,
     if (len > MAX_SIZE)
         return API_TOO_LARGE;
     size_t read_len = len;
-    char *read = read_on(body, len, &read_len);
+    char *read = read_on(body, len, &read_len), *marked;
+    marked = scan_mark_repeated(read ? read : body, read_len, &read_len);
+    if (marked) {
+        free(read);
+        read = marked;
+    }
     json_t *root = json_loadb(read ? read : body, read_len, JSON_ALLOW_NUL, NULL);
     free(read);
     enum api_refusal refusal = API_NOT_REQUEST;
@@ -260,6 +290,7 @@ enum api_refusal api_parse(enum version version, const char *body, size_t len,
     if (json_array_size(calls) > MAX_CALLS)
         goto done;
     disfigure_nuls(calls);
+    drop_repeated_types(calls);
     request->calls = calls ? json_incref(calls) : json_array();
     request->created_ids = json_is_object(created_ids) ? json_incref(created_ids) : NULL;
     refusal = API_GOOD;
@@ -407,6 +438,9 @@ json_t *api_run(const struct api_request *request, const struct user *user,
             response = api_fail(&call, fault->method_error, fault->method_error_description);
         else
             response = run_call(request, name, &call, created_ids, responses);
+        scan_unmark(json_object_get(response, "create")); /* of an echo */
+        scan_unmark(json_object_get(response, "created"));
+        scan_unmark(json_object_get(response, "notCreated"));
         if (response && strstr(name, "/set"))
             note_created(created_ids, response);
         json_array_append_new(responses,

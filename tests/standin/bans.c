@@ -66,6 +66,18 @@ bool bans_note(const char *authorization, const char *from)
     return enough;
 }
 
+void bans_note_missing(const char *target, const char *from)
+{
+    static const char *const parts[] = {".php",   ".cgi", ".asp", "/wp-",   "/php",      "/cgi-bin",
+                                        "xmlrpc", "../",  "/..",  "joomla", "wordpress", "drupal"};
+    size_t len = strcspn(target, "?#");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const char *found = strstr(target, parts[i]);
+        if (found && (size_t)(found - target) < len && !from && loopback_counts)
+            atomic_store(&loopback_banned, true);
+    }
+}
+
 bool bans_admit(void)
 {
     return !atomic_load(&loopback_banned);

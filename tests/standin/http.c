@@ -435,6 +435,11 @@ void http_answer(struct request *request, struct answer *answer)
         bool replaced = before && (fault.garbage || fault.status || fault.body);
         if (!replaced)
             route(request, answer, faulty ? &fault : NULL);
+        if (!replaced && answer->status == 404) {
+            pthread_mutex_lock(&store.lock);
+            bans_note_missing(request->target, forwarded_address(request));
+            pthread_mutex_unlock(&store.lock);
+        }
         if (faulty && fault.after && fault.die)
             die(fault.die);
         if (faulty && fault.after && !http_suffer(&fault))

@@ -8,6 +8,7 @@
 #include "tests/standin/runner.h"
 #include "tests/standin/store.h"
 #include "tests/standin/traffic.h"
+#include "tests/standin/websocket.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -112,6 +113,7 @@ int main(int argc, char **argv)
     listener_stop(&control);
     faults_clear();
     traffic_clear();
+    websocket_free();
     store_free();
     return 0;
 }

@@ -1,5 +1,7 @@
 #include "tests/standin/scan.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_DEPTH 127
@@ -76,4 +78,138 @@ bool scan_readable(const char *text, size_t len, bool plain_methods)
         }
     }
     return true;
+}
+
+/* The names that objects have had so far; a create is at depth 5, its members from 6 on. */
+struct repeats {
+    struct scan scan;
+    bool in_create;
+    json_t *creates;              /* names in the create that is being read */
+    bool has_type[MAX_DEPTH + 2]; /* an object at that depth */
+    unsigned count;
+};
+
+/* Whether the name at the scan's place is one that its object has had already. */
+static bool is_repeated(struct repeats *repeats, const char *name, size_t len)
+{
+    struct scan *scan = &repeats->scan;
+    if (scan->depth == 1)
+        scan->root_key =
+            len == 11 && memcmp(name, "methodCalls", 11) == 0 ? ROOT_CALLS : ROOT_OTHER;
+    if (scan->root_key != ROOT_CALLS)
+        return false;
+    if (scan->depth == 4)
+        repeats->in_create = len == 6 && memcmp(name, "create", 6) == 0;
+    if (scan->depth < 5 || !repeats->in_create)
+        return false;
+    if (scan->depth == 5) {
+        json_t *key = json_stringn_nocheck(name, len);
+        bool had = json_object_get(repeats->creates, json_string_value(key)) != NULL;
+        json_object_set_new_nocheck(repeats->creates, json_string_value(key), json_true());
+        json_decref(key);
+        return had;
+    }
+    bool is_type = len == 5 && memcmp(name, "@type", 5) == 0;
+    bool had = is_type && repeats->has_type[scan->depth];
+    repeats->has_type[scan->depth] = repeats->has_type[scan->depth] || is_type;
+    return had;
+}
+
+static void enter(struct repeats *repeats, bool object)
+{
+    struct scan *scan = &repeats->scan;
+    if (scan->depth < MAX_DEPTH)
+        scan->depth++;
+    scan->frames[scan->depth] = (struct frame){.object = object, .key_next = object};
+    repeats->has_type[scan->depth] = false;
+    if (scan->depth == 5)
+        json_object_clear(repeats->creates);
+}
+
+char *scan_mark_repeated(const char *text, size_t len, size_t *marked_len)
+{
+    struct repeats repeats = {.creates = json_object()};
+    struct scan *scan = &repeats.scan;
+    char *marked = NULL;
+    size_t copied = 0;
+    FILE *out = open_memstream(&marked, marked_len);
+    for (size_t i = 0; out && i < len; i++) {
+        struct frame *top = &scan->frames[scan->depth];
+        size_t start;
+        switch (text[i]) {
+        case '{':
+        case '[':
+            enter(&repeats, text[i] == '{');
+            break;
+        case '}':
+        case ']':
+            scan->depth -= scan->depth > 0;
+            break;
+        case ':':
+            top->key_next = false;
+            break;
+        case ',':
+            top->key_next = top->object;
+            break;
+        case '"':
+            start = ++i;
+            while (i < len && text[i] != '"')
+                i += text[i] == '\\' ? 2 : 1;
+            if (i < len && top->key_next && is_repeated(&repeats, text + start, i - start)) {
+                fwrite(text + copied, 1, i - copied, out);
+                fprintf(out, "\\u%04x%u", SCAN_MARK, repeats.count++);
+                copied = i;
+            }
+            break;
+        default:
+            break;
+        }
+    }
+    if (out) {
+        fwrite(text + copied, 1, len - copied, out);
+        fclose(out);
+    }
+    json_decref(repeats.creates);
+    if (repeats.count > 0)
+        return marked;
+    free(marked);
+    return NULL;
+}
+
+void scan_drop_marked(json_t *create)
+{
+    const char *key;
+    json_t *member;
+    void *next;
+    size_t i;
+    json_array_foreach(create, i, member)
+    {
+        scan_drop_marked(member);
+    }
+    json_object_foreach_safe(create, next, key, member)
+    {
+        if (strchr(key, SCAN_MARK))
+            json_object_del(create, key);
+        else
+            scan_drop_marked(member);
+    }
+}
+
+void scan_unmark(json_t *object)
+{
+    const char *key;
+    json_t *member;
+    void *next;
+    json_object_foreach_safe(object, next, key, member)
+    {
+        const char *mark = strchr(key, SCAN_MARK);
+        if (!mark)
+            continue;
+        char *name = strndup(key, (size_t)(mark - key));
+        if (!name)
+            abort();
+        json_object_set(object, name, member);
+        free(name);
+        json_object_del(object, key);
+    }
 }

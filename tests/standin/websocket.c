@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <openssl/evp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -304,13 +305,48 @@ static void upgraded(void *with, struct MHD_Connection *connection, void *contex
                      const char *extra, size_t extra_len, MHD_socket socket,
                      struct MHD_UpgradeResponseHandle *handle)
 {
-    char *user = with;
     (void)connection;
     (void)context;
-    struct connection c = {.socket = socket, .early = extra, .early_len = extra_len, .user = user};
+    struct connection c = {.socket = socket, .early = extra, .early_len = extra_len, .user = with};
     converse(&c);
-    free(user);
     MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
+}
+
+/*
+ * Names of users, kept to the end, each once: a client that is gone before the 101 has gone out
+ * leaves no one to free its own.
+ */
+static struct name {
+    struct name *next;
+    char text[];
+} *names;
+static pthread_mutex_t names_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static char *keep_name(const char *text)
+{
+    pthread_mutex_lock(&names_lock);
+    struct name *name = names;
+    while (name && strcmp(name->text, text) != 0)
+        name = name->next;
+    if (!name) {
+        name = malloc(sizeof *name + strlen(text) + 1);
+        if (!name)
+            abort();
+        strcpy(name->text, text);
+        name->next = names;
+        names = name;
+    }
+    pthread_mutex_unlock(&names_lock);
+    return name->text;
+}
+
+void websocket_free(void)
+{
+    while (names) {
+        struct name *name = names;
+        names = name->next;
+        free(name);
+    }
 }
 
 static void accept_key(const char *key, char text[32])
@@ -338,7 +374,7 @@ void websocket_answer(const struct request *request, const char *user, struct an
     char accept[32];
     accept_key(key, accept);
     answer->status = 101;
-    answer->response = MHD_create_response_for_upgrade(upgraded, text_copy(user));
+    answer->response = MHD_create_response_for_upgrade(upgraded, keep_name(user));
     MHD_add_response_header(answer->response, "Upgrade", "websocket");
     MHD_add_response_header(answer->response, "Sec-WebSocket-Accept", accept);
     MHD_add_response_header(answer->response, "Sec-WebSocket-Protocol", "jmap");

@@ -9,4 +9,7 @@
 /* Answers the handshake and, when it is one, goes on in frames as that user. */
 void websocket_answer(const struct request *request, const char *user, struct answer *answer);
 
+/* At the end, when no connection is left. */
+void websocket_free(void);
+
 #endif
