@@ -78,6 +78,7 @@ static void start_lookup(struct explain *explain)
     explain->found = (struct lookup_domain){
         .id = explain->result.id,
         .asked = explain_now(explain),
+        .with_dns_tasks = true,
         .scheduled = explain->context->settings->not_due == NOT_DUE_SCHEDULE,
     };
     explain->lookup =

@@ -14,6 +14,7 @@ import pytest
 from gate import Gate
 from standin import basic, binary
 from test_decisions import failed, issued
+from test_dns import dns_task
 from test_gate import (DUE, EXPIRED, FRESH, LATER, SOON, certificate, days, domain, retry, state,
                        task)
 from test_sweep import environment
@@ -94,6 +95,18 @@ def test_a_create_gets_what_was_explained(standin, not_due):
             same(told, gate.decisions(count)[-1])
             rows.add(told["create"]["row"])
     assert rows == {1, 2, 3, 4 if not_due == "noop" else 5, 6, 7, 8}
+
+
+@pytest.mark.parametrize("due, row", [(SOON, 2), (LATER, 8)])
+def test_a_dns_task_that_renews_is_explained(standin, due, row):
+    standin.put_state(**state([certificate(DUE)], [dns_task(due=due)]))
+    with Gate(standin.port, **QUIET) as gate:
+        told = explained(gate)
+        assert json.loads(explain(standin.port, "example.org", "--json"))["create"] == \
+            told["create"]
+        gate.renew()
+        same(told, gate.decisions(1)[-1])
+    assert told["create"]["row"] == row
 
 
 def test_a_domain_that_is_managed_by_hand(standin):
