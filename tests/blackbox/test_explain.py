@@ -79,7 +79,7 @@ def same(explanation, decision):
 
 @pytest.mark.parametrize("not_due", ["noop", "schedule"])
 def test_a_create_gets_what_was_explained(standin, not_due):
-    """Over many states, and both by the gate itself and by the command."""
+    """Over many states, and both by the gate itself and by the command, which remembers nothing."""
     rows = set()
     with Gate(standin.port, NOT_DUE=not_due, **QUIET) as gate:
         for count, (stored, queued) in enumerate(itertools.product(CERTIFICATES, TASKS), 1):
@@ -89,7 +89,10 @@ def test_a_create_gets_what_was_explained(standin, not_due):
             if count % 7 == 0:
                 command = json.loads(explain(standin.port, "example.org", "--json",
                                              NOT_DUE=not_due))
-                assert command["create"] == told["create"]
+                with Gate(standin.port, NOT_DUE=not_due, **QUIET) as fresh:
+                    again = explained(fresh)
+                for member in ("row", "outcome", "id", "why"):  # due may be now
+                    assert command["create"][member] == again["create"][member]
             assert standin.state()["tasks"] == before["tasks"]
             gate.renew()
             same(told, gate.decisions(count)[-1])
