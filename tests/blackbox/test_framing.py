@@ -161,6 +161,23 @@ def test_what_is_not_http_gets_no_answer(upstream, gate, noise):
     line.close()
 
 
+@pytest.mark.parametrize("before", [b"", b"GET /one HTTP/1.1\r\nHost: h\r\n\r\n"],
+                         ids=["the first", "one behind another"])
+@pytest.mark.parametrize("count", range(4))
+def test_empty_lines_before_a_request(upstream, gate, before, count):
+    """One is skipped (RFC 9112, section 2.2); more of them end the connection, and nothing passes."""
+    upstream.requests = []
+    line = connect(gate.port)
+    line.send(before + b"\r\n" * count + b"GET /two HTTP/1.1\r\nHost: h\r\n\r\n")
+    if before:
+        assert read_answer(line).status == 200
+    answer = read_answer(line)
+    line.close()
+    assert (answer.status if answer else None) == (200 if count < 2 else None)
+    targets = [request.target for request in upstream.requests]
+    assert targets == [b"/one"] * bool(before) + [b"/two"] * (count < 2)
+
+
 @pytest.mark.parametrize("request_bytes", [
     request_of(POST, b"Transfer-Encoding:\tchunked", body=b"3\r\nabc\r\n0\r\n\r\n"),
     request_of(POST, b"transfer-encoding: CHUNKED", body=b"00003\r\nabc\r\n0\r\nX: y\r\n\r\n"),
