@@ -86,14 +86,19 @@ static const char *dns_task_of(const struct hold *hold, size_t i)
 
 /*
  * The server answers any update, but writes only a task whose status is another by it
- * (crates/jmap/src/registry/mapping/task.rs of v0.16.5 and v0.16.19): so the task becomes due a
- * second later than it was made to be.
+ * (crates/jmap/src/registry/mapping/task.rs of v0.16.5 and v0.16.19): so the task becomes due
+ * before it was made to be, and stays on its way where it was. Of one that is due at once the time
+ * is the server's; no answer takes as long as that.
  */
+#define FOLLOW_EARLIER_SECONDS 600
+
 static bool put_follow(const struct hold *hold, size_t i, json_t *updates)
 {
+    wall_time asked = hold_asked_time(hold, &hold->request.creates[i]);
+    int64_t earlier = wall_time_before(hold->now, asked) ? 1 : FOLLOW_EARLIER_SECONDS;
     char due[WALL_TIME_TEXT_SIZE];
 
-    wall_time_format(wall_time_add(hold_asked_time(hold, &hold->request.creates[i]), 1), due);
+    wall_time_format(wall_time_add(asked, -earlier), due);
     return json_object_set_new(
                updates, dns_task_of(hold, i),
                json_pack("{s:b, s:s}", "onSuccessRenewCertificate", 1, "status/due", due)) == 0;
@@ -147,7 +152,6 @@ enum hold_step hold_send_moves(struct hold *hold)
     }
     if (!any_update(hold))
         return hold_send_resends(hold);
-    hold_note_time(hold); /* the answer has told when its tasks were made, at the latest */
     if (!hold_owns_domains(hold) || !write_calls(hold, "update", put_update))
         return hold_feed_moves(hold, 0, NULL, 0);
     return hold_enter(hold, PHASE_MOVE, HOLD_SEND);

@@ -127,7 +127,6 @@ def test_a_dns_task_that_the_call_removes_is_none(standin, gate):
 
 def orders(standin):
     """How many there are once all that is queued has run, and what follows from it."""
-    standin.clock(advance=2)
     standin.run()
     standin.run()
     return standin.counters()["orders"]
@@ -221,6 +220,21 @@ def test_where_the_first_is_refused_a_renewal_follows_the_next(standin, gate):
               if task["@type"] == "DnsManagement"]
     assert sorted(follow) == [False, True]
     assert orders(standin) == 1
+
+
+def test_a_renewal_that_is_given_back_is_on_its_way_at_once(standin, gate):
+    standin.put_state(**state([certificate(DUE)]))
+    (_, answer), = gate.call(["x:Task/set", {"create": {"bad": create(bogus=1), "good": create()}}])
+    assert gate.renew() == answer["created"]["good"]["id"]
+    assert orders(standin) == 1
+
+
+def test_a_renewal_that_is_given_back_is_not_early(standin, gate):
+    standin.put_state(**state([certificate(DUE)]))
+    later = {"@type": "Pending", "due": LATER}
+    gate.call(["x:Task/set", {"create": {"bad": create(bogus=1, status=later),
+                                         "good": create(status=later)}}])
+    assert follows(standin) and orders(standin) == 0
 
 
 def test_where_a_renewal_of_the_same_request_is_refused(standin, gate):
