@@ -33,6 +33,74 @@ def test_the_reference_page_is_the_programs_own_table():
     assert page.endswith("do not edit below -->\n\n" + table), 'run "make docs"'
 
 
+# What docs/security.md says of a limit, where it is in the code, and what it is there.
+LIMITS = [
+    ("passed through for `tls-alpn-01` | 64, four a client, ten seconds", "passthrough.h", {
+        "PASSTHROUGH_MAX": "64", "PASSTHROUGH_MAX_EACH": "4", "PASSTHROUGH_MILLISECONDS": "10000"}),
+    ("connections for challenges | 64 a worker", "worker.h", {"WORKER_CHALLENGES": "64U"}),
+    ("the server does not answer | 10 seconds", "challenge.h",
+     {"CHALLENGE_TIMEOUT": "10000"}),
+    ("admin address | 32, half of them one client's; 30 seconds", "admin.c", {
+        "MAX_CONNECTIONS": "32U", "MAX_CONNECTIONS_EACH": "(MAX_CONNECTIONS / 2)",
+        "IDLE_SECONDS": "30U"}),
+    ("to the server | 256 a worker, 25 seconds", "upstream_connection.c", {
+        "IDLE_CONNECTIONS": "256", "IDLE_SECONDS": "25"}),
+    ("26 for the gate itself and 8 a worker, then two", "open_files.c", {
+        "OWN_FILES": "26UL", "WORKER_FILES": "8UL", "CLIENT_FILES": "2UL"}),
+    ("chunk's size | 4,096; 4,096 bytes", "answer_parser.c", {
+        "FIELDS_LIMIT": "((size_t)4096)", "CHUNK_LINE_LIMIT": "4096"}),
+    ("looked at | 4,096 bytes;", "proxy_header.h", {
+        "PROXY_HEADER_LIMIT": "((size_t)4096)"}),
+    ("4,096 bytes; 16 KiB", "acceptor.c", {"HELLO_LIMIT": "16384"}),
+    ("a forwarding field | 32 |", "forwarding.c", {"HOPS_LIMIT": "32"}),
+    ("those above 64 KiB", "budget.h", {"BUDGET_SMALL": "((size_t)65536)"}),
+    ("32 MiB and 4 times its text", "reading.h", {
+        "READING_BASE": "((size_t)32 << 20)", "READING_FACTOR": "4"}),
+    ("read whole | 64 MiB", "api_call.h", {"API_ANSWER_LIMIT": "((size_t)64 << 20)"}),
+    ("a session 1 MiB", "public_session.h", {
+        "PUBLIC_SESSION_LIMIT": "((size_t)1 << 20)"}),
+    ("each way | 128 KiB", "exchange.c", {"STREAM_FULL": "((size_t)131072)"}),
+    ("each way | 128 KiB", "websocket.c", {"STREAM_FULL": "((size_t)131072)"}),
+    ("at once, 64 KiB", "upstream_parts.h", {"BLOCK_SIZE": "((size_t)65536)"}),
+    ("nobody needs any more | 256 MiB", "exchange.c", {
+        "UNNEEDED_LIMIT": "((size_t)256 << 20)"}),
+    ("is cut into | 17 |", "hold_rest.c", {"CUTS_MAX": "16"}),
+    ("lock server | 64 KiB", "lock_protocol.c", {"UNREAD_LIMIT": "((size_t)65536)"}),
+    ("of one request | 8,000", "hold_parts.h", {"HOLD_DOMAINS_MAX": "8000"}),
+    ("a create | 200,000", "lookup.c", {"MORE_TASKS": "200000"}),
+    ("at once | 4,000", "own_request.h", {
+        "OWN_REQUEST_IDS": "400", "OWN_REQUEST_CALLS": "10"}),
+    ("still sends | 16 KiB", "downstream_answer.c", {"SENT_AT_ONCE": "((size_t)16384)"}),
+    ("remembered | 131,072", "memory.h", {"MEMORY_DOMAINS": "((size_t)1 << 17)"}),
+    ("remembered | 1,048,576", "memory.c", {"CERTIFICATE_BUCKETS": "((size_t)1 << 16)"}),
+    ("provider | 1,000,000", "order_book.c", {"ORDERS_MAX": "1000000"}),
+    ("in it | 4,096 bytes", "log_writer.h", {"LOG_LINE_SIZE": "((size_t)4096)"}),
+    ("4,096 bytes; 1,024", "log.c", {"TEXT_LIMIT": "((size_t)1024)"}),
+    ("that wait | 256 KiB", "log_writer.c", {"QUEUE_SIZE": "((size_t)262144)"}),
+]
+
+
+@pytest.mark.parametrize("said, file, values", LIMITS, ids=[said for said, _, _ in LIMITS])
+def test_limits_are_those_of_the_code(said, file, values):
+    assert said in (ROOT / "docs/security.md").read_text()
+    found = [path for room in ("proxy", "jmap") for path in (ROOT / room).rglob(file)]
+    text, = (path.read_text() for path in found)
+    for name, value in values.items():
+        assert re.search(rf"\b{name}(?: =)? {re.escape(value)}[\s,]", text), f"{name} is not {value}"
+
+
+DEFAULTS = {"MAX_CONNECTIONS": "8192", "MAX_HEAD": "16384", "MAX_REQUEST": "10000000",
+            "MAX_BUFFERED": "268435456", "DRAIN_TIMEOUT": "10s", "HEADER_TIMEOUT": "30s",
+            "IDLE_TIMEOUT": "5m", "CONNECT_TIMEOUT": "5s", "LOOKUP_TIMEOUT": "5s",
+            "FLIGHT_TIMEOUT": "35s"}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_limits_of_variables_have_the_defaults_that_security_md_tells(name):
+    page = (ROOT / "docs/configuration.md").read_text()
+    assert f"| `RENEWGATE_{name}` | `{DEFAULTS[name]}` |" in page
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
