@@ -78,7 +78,7 @@ static void put_command(struct markup *markup, const char *command)
 static void put_reason(struct markup *markup, const struct sighting *sighting, wall_time now)
 {
     if (wall_time_before(now, sighting->refused_until))
-        markup_put(markup, "%s", held_words[sighting->held_by]);
+        markup_put(markup, "<small>%s</small>", held_words[sighting->held_by]);
     if (sighting->failures > 0) {
         markup_put(markup, "<small class=\"muted\">%u failure%s since its last certificate: ",
                    sighting->failures, sighting->failures == 1 ? "" : "s");
@@ -140,11 +140,11 @@ static void put_header(struct markup *markup, const struct status *status)
     put_tile(markup, "Held", status->held.total);
     put_tile(markup, "Expired or missing",
              status->standings[STANDING_EXPIRED] + status->standings[STANDING_MISSING]);
-    markup_put(
-        markup,
-        "</dl>\n<nav aria-label=\"Parts of this page\"><p>"
-        "<a href=\"#next\">What to do</a><a href=\"#held\">Held</a><a href=\"#queue\">The queue</a>"
-        "<a href=\"#domains\">Domains</a><a href=\"#day\">The last day</a></p></nav>\n");
+    markup_put(markup,
+               "</dl>\n<nav aria-label=\"Parts of this page\"><p>"
+               "<a href=\"#next\">What to do</a> <a href=\"#held\">Held</a> <a href=\"#queue\">The "
+               "queue</a> "
+               "<a href=\"#domains\">Domains</a> <a href=\"#day\">The last day</a></p></nav>\n");
 }
 
 static void put_counts(struct markup *markup, const struct history_view *history)
@@ -247,15 +247,14 @@ static void put_held(struct markup *markup, const struct status *status)
         return;
     }
     markup_put(markup, "<p class=\"muted\">Nothing is asked of the CA for these yet.</p>"
-                       "<table><thead><tr><th scope=\"col\">Domain</th><th scope=\"col\">Why</th>"
-                       "<th scope=\"col\">Ends</th></tr></thead><tbody>");
+                       "<table><thead><tr><th scope=\"col\">Domain</th><th "
+                       "scope=\"col\">Ends</th></tr></thead><tbody>");
     for (size_t i = 0; i < status->held.count; i++) {
         const struct sighting *sighting = &status->held.domains[i].sighting;
         markup_put(markup, "<tr><th scope=\"row\">");
         markup_name(markup, sighting->name);
-        markup_put(markup, "</th><td>");
         put_reason(markup, sighting, status->now);
-        markup_put(markup, "</td><td>");
+        markup_put(markup, "</th><td>");
         put_when(markup, sighting->refused_until, status->now);
         markup_put(markup, "</td></tr>");
     }
@@ -467,7 +466,7 @@ static void put_explanation(struct markup *markup, const struct status *status)
     {
         markup_put(markup, "<tr><td>%" JSON_INTEGER_FORMAT "</td><td>",
                    json_integer_value(json_object_get(row, "row")));
-        markup_text(markup, json_string_value(json_object_get(row, "when")));
+        markup_name(markup, json_string_value(json_object_get(row, "when")));
         markup_put(markup, "</td><td>%s</td></tr>",
                    json_is_true(json_object_get(row, "fits")) ? "yes" : "no");
     }
