@@ -1,4 +1,4 @@
-#include "jmap/create/hold_parts.h"
+#include "jmap/create/hold_answer.h"
 
 #include <string.h>
 
@@ -75,10 +75,10 @@ void hold_write_answer(struct hold *hold)
 
     for (size_t i = 0; done && i < hold->request.count; i++)
         done = write_answer_of(hold, i);
-    if (hold->request.wants_created_ids || hold->rest_calls)
+    if (hold->request.wants_created_ids || hold->continuation.calls)
         done = done && write_created_ids(hold);
-    if (hold->rest_calls)
-        hold->meanings = json_incref((json_t *)answer_created_ids(&hold->answer));
+    if (hold->continuation.calls)
+        hold->continuation.meanings = json_incref((json_t *)answer_created_ids(&hold->answer));
     if (!hold->request.wants_created_ids)
         answer_drop_created_ids(&hold->answer);
     if (done)
@@ -95,18 +95,4 @@ void hold_repeat_own_words(struct hold *hold, const char *body, size_t len)
     hold->text_len = hold->text ? strlen(hold->text) : 0;
     if (no_memory)
         hold->own_body = hold_no_memory;
-}
-
-void hold_settle_twins(struct hold *hold)
-{
-    for (size_t i = 0; i < hold->request.count; i++) {
-        const struct domain *domain = hold_domain_of(hold, hold->request.creates[i].domain);
-        const struct verdict *first = &hold->verdicts[domain->first];
-        struct verdict *verdict = &hold->verdicts[i];
-        if (verdict->state != VERDICT_TWIN)
-            continue;
-        verdict->state = first->state;
-        memcpy(verdict->error, first->error, ERROR_TYPE_SIZE);
-        memcpy(verdict->id, first->id, OBJECT_ID_SIZE);
-    }
 }

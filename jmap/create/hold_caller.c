@@ -1,8 +1,9 @@
-#include "jmap/create/hold_parts.h"
+#include "jmap/create/hold_caller.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/create/hold_own.h"
 #include "jmap/wire/json_text.h"
 #include "jmap/wire/method.h"
 #include "policy/no_op_id.h"
@@ -16,7 +17,7 @@ static void note(struct hold *hold, bool may_create)
 {
     const struct hold_context *context = hold->context;
 
-    hold->known = may_create;
+    hold->caller.known = may_create;
     if (context->caller_noted)
         context->caller_noted(context->user, may_create);
 }
@@ -52,13 +53,13 @@ static bool sets_only(const json_t *arguments, size_t creates)
     return json_object_size(json_object_get(arguments, "create")) == creates;
 }
 
-bool hold_makes_only_renewals(const struct hold *hold)
+static bool makes_only_renewals(const struct hold *hold)
 {
     const struct jmap_request *request = &hold->request;
     size_t next = 0, i;
     json_t *call;
 
-    if (hold->uncut || hold->rest_calls)
+    if (hold->caller.uncut || hold->continuation.calls)
         return false;
     json_array_foreach(request->calls, i, call)
     {
@@ -131,23 +132,17 @@ static json_t *proof_calls(const struct hold *hold)
     return NULL;
 }
 
-enum hold_step hold_prove(struct hold *hold)
-{
-    return hold_write_own(hold, proof_calls(hold)) ? hold_enter(hold, PHASE_PROOF, HOLD_SEND)
-                                                   : hold_lookup_exhausted(hold);
-}
-
 void hold_bar(struct hold *hold)
 {
     const struct jmap_request *request = &hold->request;
 
-    if (!hold->proof.root)
+    if (!hold->caller.proof.root)
         return;
     for (size_t i = 0; i < hold->domain_count; i++) {
         struct domain *domain = &hold->domains[i];
         size_t first = request->count;
         for (size_t c = domain->first; c < request->count; c = hold->verdicts[c].next) {
-            hold->verdicts[c].barred = !passes(&hold->proof, &request->creates[c]);
+            hold->verdicts[c].barred = !passes(&hold->caller.proof, &request->creates[c]);
             if (first == request->count && !hold->verdicts[c].barred)
                 first = c;
         }
@@ -156,28 +151,80 @@ void hold_bar(struct hold *hold)
     }
 }
 
-enum hold_proof hold_read_proof(struct hold *hold, unsigned status, const char *body, size_t len)
+/* What the server has said of the caller. */
+enum proof {
+    PROVEN,
+    REFUSED,
+    UNPROVEN, /* nothing that can be read */
+};
+
+static enum proof read_proof(struct hold *hold, unsigned status, const char *body, size_t len)
 {
-    bool answered = status == 200 && answer_parse(body, len, hold->sent, &hold->proof);
+    struct jmap_answer *answer = &hold->caller.proof;
+    bool answered = status == 200 && answer_parse(body, len, hold->sent, answer);
     bool refused = status == 401 || status == 403, proven = false;
 
     for (size_t i = 0; answered && i < hold->request.count; i++)
-        proven = proven || passes(&hold->proof, &hold->request.creates[i]);
+        proven = proven || passes(answer, &hold->request.creates[i]);
+    if (proven || refused)
+        note(hold, proven);
+    return proven ? PROVEN : answered || refused ? REFUSED : UNPROVEN;
+}
+
+/* The phase. */
+
+static enum phase_step ask(struct hold *hold)
+{
+    return hold_write_own(hold, proof_calls(hold)) ? PHASE_SEND : PHASE_GIVE_UP;
+}
+
+/* A stranger's request goes first with nothing to make in it, where it can go twice. */
+static enum phase_step begin_as_stranger(struct hold *hold)
+{
+    struct hold_caller *caller = &hold->caller;
+
+    caller->rehearses = !caller->outsider && makes_only_renewals(hold);
+    if (!caller->rehearses && !caller->outsider && hold->request.count > 0)
+        return ask(hold);
+    caller->outsider = true;
+    return PHASE_NEXT;
+}
+
+/* Without memory nothing is known of an observed request, which goes on all the same. */
+static enum phase_step begin_observing(struct hold *hold)
+{
+    if (hold->caller.known || !hold->context->settings->has_service_credential)
+        return PHASE_NEXT;
+    hold->caller.unasked = ask(hold) != PHASE_SEND;
+    return hold->caller.unasked ? PHASE_NEXT : PHASE_SEND;
+}
+
+enum phase_step hold_begin_proof(struct hold *hold)
+{
+    if (hold->context->settings->observe)
+        return begin_observing(hold);
+    return hold->caller.known ? PHASE_NEXT : begin_as_stranger(hold);
+}
+
+/* What the server has refused is not cut: the rest would be refused as well. */
+enum phase_step hold_feed_proof(struct hold *hold, unsigned status, const char *body, size_t len)
+{
+    enum proof proof = read_proof(hold, status, body, len);
+
     free(hold->out);
     hold->out = NULL;
     hold->out_len = 0;
-    if (proven || refused)
-        note(hold, proven);
-    return proven ? HOLD_PROVEN : answered || refused ? HOLD_REFUSED : HOLD_UNPROVEN;
+    if (hold->context->settings->observe) {
+        hold->caller.unasked = proof == UNPROVEN;
+        return PHASE_NEXT;
+    }
+    hold->caller.refused = proof == REFUSED;
+    hold->caller.outsider = proof != PROVEN;
+    return hold->caller.uncut && !hold->caller.refused ? PHASE_ANEW : PHASE_NEXT;
 }
 
-void hold_leave_flights(struct hold *hold)
+void hold_describe_proof(const struct hold *hold, struct hold_request *request)
 {
-    static const struct flight_result nothing = {.settled = false};
-
-    for (size_t i = 0; i < hold->domain_count; i++) {
-        struct domain *domain = &hold->domains[i];
-        hold_give_lease(hold, domain);
-        flight_leave(hold->context->flights, &domain->place, &nothing);
-    }
+    (void)hold;
+    request->is_lookup = true;
 }

@@ -1,66 +1,15 @@
-#include "jmap/create/hold_parts.h"
+#include "jmap/create/hold_calls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/create/hold_lease.h"
+#include "jmap/create/hold_own.h"
+#include "jmap/create/hold_record.h"
+#include "jmap/create/hold_verdict.h"
 #include "jmap/wire/json_text.h"
 #include "jmap/wire/own_request.h"
-
-/* Requests of the gate's own, one call for each of the client's so that its limits hold here too.
- */
-
-static json_t *account_of(const json_t *call)
-{
-    return json_object_get(json_array_get(call, 1), "accountId");
-}
-
-typedef bool put_entry(const struct hold *hold, size_t i, json_t *entries);
-
-static json_t *calls_of(const struct hold *hold, const char *member, put_entry *put)
-{
-    json_t *calls = json_array();
-    bool done = calls != NULL;
-    size_t i = 0;
-
-    for (size_t c = 0; done && c < json_array_size(hold->request.calls); c++) {
-        const json_t *call = json_array_get(hold->request.calls, c);
-        json_t *entries = json_object();
-        for (; done && i < hold->request.count && hold->request.creates[i].call == c; i++)
-            done = entries && put(hold, i, entries);
-        json_t *written =
-            json_object_size(entries) > 0
-                ? json_pack("[s, {s:O*, s:O}, O]", "x:Task/set", "accountId", account_of(call),
-                            member, entries, json_array_get(call, 2))
-                : request_empty_call(call);
-        json_decref(entries);
-        done = json_array_append_new(calls, written) == 0 && done;
-    }
-    if (done)
-        return calls;
-    json_decref(calls);
-    return NULL;
-}
-
-bool hold_write_own(struct hold *hold, json_t *calls)
-{
-    json_t *using = json_object_get(hold->request.root, "using");
-
-    json_decref(hold->sent);
-    hold->sent = calls;
-    json_t *request =
-        hold->sent ? json_pack("{s:O*, s:O}", "using", using, "methodCalls", hold->sent) : NULL;
-    free(hold->out);
-    hold->out = request ? json_text_write(request, JSON_COMPACT) : NULL;
-    hold->out_len = hold->out ? strlen(hold->out) : 0;
-    json_decref(request);
-    return hold->out != NULL;
-}
-
-static bool write_calls(struct hold *hold, const char *member, put_entry *put)
-{
-    return hold_write_own(hold, calls_of(hold, member, put));
-}
 
 /* Moves. */
 
@@ -69,7 +18,7 @@ static bool awaits_move(const struct verdict *verdict)
     return verdict->decision.outcome == OUTCOME_MOVE && verdict->state == VERDICT_ANSWERED;
 }
 
-bool hold_awaits_follow(const struct hold *hold, size_t i)
+bool hold_moves_make(const struct hold *hold, size_t i)
 {
     const struct verdict *verdict = &hold->verdicts[i];
 
@@ -109,7 +58,7 @@ static bool put_update(const struct hold *hold, size_t i, json_t *updates)
     const struct verdict *verdict = &hold->verdicts[i];
     char due[WALL_TIME_TEXT_SIZE];
 
-    if (hold_awaits_follow(hold, i))
+    if (hold_moves_make(hold, i))
         return put_follow(hold, i, updates);
     if (!awaits_move(verdict))
         return true;
@@ -117,44 +66,36 @@ static bool put_update(const struct hold *hold, size_t i, json_t *updates)
     return json_object_set_new(updates, verdict->id, json_pack("{s:s}", "status/due", due)) == 0;
 }
 
-static bool any_update(const struct hold *hold)
+static bool any(const struct hold *hold, bool (*is_one)(const struct hold *hold, size_t i))
 {
     for (size_t i = 0; i < hold->request.count; i++) {
-        if (awaits_move(&hold->verdicts[i]) || hold_awaits_follow(hold, i))
+        if (is_one(hold, i))
             return true;
     }
     return false;
 }
 
-static bool any_resend(const struct hold *hold)
+static bool awaits_update(const struct hold *hold, size_t i)
 {
-    for (size_t i = 0; i < hold->request.count; i++) {
-        if (hold->verdicts[i].state == VERDICT_RESEND)
-            return true;
-    }
-    return false;
+    return awaits_move(&hold->verdicts[i]) || hold_moves_make(hold, i);
 }
 
-static void fail_resends(struct hold *hold)
+static bool is_alone(const struct hold *hold, size_t i)
 {
-    for (size_t i = 0; i < hold->request.count; i++) {
-        if (hold->verdicts[i].state == VERDICT_RESEND)
-            hold->verdicts[i].state = VERDICT_UNAVAILABLE;
-    }
+    return hold_domain_of(hold, hold->request.creates[i].domain)->alone;
 }
 
-enum hold_step hold_send_moves(struct hold *hold)
+enum phase_step hold_begin_moves(struct hold *hold)
 {
     for (size_t i = 0; i < hold->request.count; i++) {
-        if ((awaits_move(&hold->verdicts[i]) || hold_awaits_follow(hold, i)) &&
-            hold_domain_of(hold, hold->request.creates[i].domain)->alone)
+        if (awaits_update(hold, i) && is_alone(hold, i))
             hold->verdicts[i].state = VERDICT_UNAVAILABLE;
     }
-    if (!any_update(hold))
-        return hold_send_resends(hold);
-    if (!hold_owns_domains(hold) || !write_calls(hold, "update", put_update))
+    if (!any(hold, awaits_update))
+        return PHASE_NEXT;
+    if (!hold_owns_domains(hold) || !hold_write_calls(hold, "update", put_update))
         return hold_feed_moves(hold, 0, NULL, 0);
-    return hold_enter(hold, PHASE_MOVE, HOLD_SEND);
+    return PHASE_SEND;
 }
 
 static void judge_move(struct hold *hold, size_t i, const json_t *set)
@@ -199,14 +140,14 @@ static void judge_follow(struct hold *hold, size_t i, const json_t *set)
 }
 
 /* Without an answer the task may have been moved or not: forwarding could make it two. */
-enum hold_step hold_feed_moves(struct hold *hold, unsigned status, const char *body, size_t len)
+enum phase_step hold_feed_moves(struct hold *hold, unsigned status, const char *body, size_t len)
 {
     struct jmap_answer moved = {.root = NULL};
     bool answered = status == 200 && answer_parse(body, len, hold->sent, &moved);
 
     for (size_t i = 0; i < hold->request.count; i++) {
         struct verdict *verdict = &hold->verdicts[i];
-        bool follows = hold_awaits_follow(hold, i);
+        bool follows = hold_moves_make(hold, i);
         if (!follows && !awaits_move(verdict))
             continue;
         const json_t *set = answered ? moved.sets[hold->request.creates[i].call] : NULL;
@@ -217,9 +158,8 @@ enum hold_step hold_feed_moves(struct hold *hold, unsigned status, const char *b
         else
             verdict->state = hold->under_way ? VERDICT_UNKNOWN : VERDICT_UNAVAILABLE;
     }
-    hold->under_way = false;
     answer_clear(&moved);
-    return hold_send_resends(hold);
+    return PHASE_NEXT;
 }
 
 /* Creates that are forwarded after all. */
@@ -247,20 +187,31 @@ static bool put_resend(const struct hold *hold, size_t i, json_t *creates)
     return done;
 }
 
-enum hold_step hold_send_resends(struct hold *hold)
+bool hold_resends_make(const struct hold *hold, size_t i)
+{
+    return hold->verdicts[i].state == VERDICT_RESEND;
+}
+
+static void fail_resends(struct hold *hold)
 {
     for (size_t i = 0; i < hold->request.count; i++) {
-        if (hold->verdicts[i].state == VERDICT_RESEND &&
-            hold_domain_of(hold, hold->request.creates[i].domain)->alone)
+        if (hold->verdicts[i].state == VERDICT_RESEND)
             hold->verdicts[i].state = VERDICT_UNAVAILABLE;
     }
-    if (!any_resend(hold))
-        return hold_collapse(hold);
-    if (!hold_owns_domains(hold) || !write_calls(hold, "create", put_resend)) {
-        fail_resends(hold);
-        return hold_collapse(hold);
+}
+
+enum phase_step hold_begin_resends(struct hold *hold)
+{
+    for (size_t i = 0; i < hold->request.count; i++) {
+        if (hold_resends_make(hold, i) && is_alone(hold, i))
+            hold->verdicts[i].state = VERDICT_UNAVAILABLE;
     }
-    return hold_enter(hold, PHASE_RESEND, HOLD_SEND);
+    if (!any(hold, hold_resends_make))
+        return PHASE_NEXT;
+    if (hold_owns_domains(hold) && hold_write_calls(hold, "create", put_resend))
+        return PHASE_SEND;
+    fail_resends(hold);
+    return PHASE_NEXT;
 }
 
 static void judge_resent(struct hold *hold, size_t i)
@@ -279,20 +230,17 @@ static void judge_resent(struct hold *hold, size_t i)
     verdict->state = verdict->error[0] ? VERDICT_REJECTED : VERDICT_UNAVAILABLE;
 }
 
-enum hold_step hold_feed_resends(struct hold *hold, unsigned status, const char *body, size_t len)
+enum phase_step hold_feed_resends(struct hold *hold, unsigned status, const char *body, size_t len)
 {
     bool answered = status == 200 && answer_parse(body, len, hold->sent, &hold->resent);
 
     if (!answered && hold->under_way && answer_is_lost(status))
         hold_lose_answer(hold);
-    hold->under_way = false;
-    if (!answered) {
+    if (!answered)
         fail_resends(hold);
-        return hold_collapse(hold);
-    }
     for (size_t i = 0; i < hold->request.count; i++) {
-        if (hold->verdicts[i].state == VERDICT_RESEND)
+        if (hold_resends_make(hold, i))
             judge_resent(hold, i);
     }
-    return hold_collapse(hold);
+    return PHASE_NEXT;
 }

@@ -1,8 +1,13 @@
-#include "jmap/create/hold_parts.h"
+#include "jmap/create/hold_collapse.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/create/hold_lease.h"
+#include "jmap/create/hold_verdict.h"
+#include "jmap/facts/memory.h"
+#include "jmap/tidy/collapse.h"
+#include "jmap/tidy/queue_change.h"
 #include "policy/collapse.h"
 
 /* The ids that a collapse is to look at; borrowed from the look-up, the request and its answer. */
@@ -103,7 +108,7 @@ static bool needs_collapse(const struct hold *hold, const struct domain *domain,
 static void tell_change(void *user, const struct queue_change *change)
 {
     struct hold *hold = user;
-    struct domain *domain = &hold->domains[hold->next_collapse];
+    struct domain *domain = &hold->domains[hold->collapse.next];
 
     if (change->survivor)
         strncpy(domain->survivor, change->survivor, OBJECT_ID_SIZE - 1);
@@ -160,7 +165,7 @@ static bool begin_collapse(struct hold *hold, const struct domain *domain,
         free(spent);
         return false;
     }
-    hold->collapse = collapse_create(&(struct collapse_order){
+    hold->collapse.machine = collapse_create(&(struct collapse_order){
         .domain_id = facts->id,
         .domain_name = facts->name,
         .task_ids = list.ids,
@@ -180,7 +185,8 @@ static bool begin_collapse(struct hold *hold, const struct domain *domain,
     });
     free(list.ids);
     free(spent);
-    return hold->collapse != NULL && collapse_body(hold->collapse, &(size_t){0}) != NULL;
+    return hold->collapse.machine != NULL &&
+           collapse_body(hold->collapse.machine, &(size_t){0}) != NULL;
 }
 
 /* Whether something is to be sent for the domain. */
@@ -188,38 +194,38 @@ static bool begin(struct hold *hold, struct domain *domain)
 {
     if (hold->verdicts[domain->first].state != VERDICT_ANSWERED || domain->shared || domain->alone)
         return false;
-    if (!domain->facts || hold->lookup_error || !domain->facts->renewable ||
+    if (!domain->facts || hold->lookup.error || !domain->facts->renewable ||
         !begin_collapse(hold, domain, domain->facts))
         return false;
-    hold_enter(hold, PHASE_COLLAPSE, HOLD_SEND);
     return true;
 }
 
-enum hold_step hold_collapse(struct hold *hold)
+enum phase_step hold_begin_collapse(struct hold *hold)
 {
-    hold_settle_twins(hold);
-    for (; hold_owns_domains(hold) && hold->next_collapse < hold->domain_count;
-         hold->next_collapse++) {
-        collapse_destroy(hold->collapse);
-        hold->collapse = NULL;
-        if (begin(hold, &hold->domains[hold->next_collapse]))
-            return hold->step;
+    verdict_settle_twins(hold);
+    for (; hold_owns_domains(hold) && hold->collapse.next < hold->domain_count;
+         hold->collapse.next++) {
+        collapse_destroy(hold->collapse.machine);
+        hold->collapse.machine = NULL;
+        if (begin(hold, &hold->domains[hold->collapse.next]))
+            return PHASE_SEND;
     }
-    return hold_finish(hold);
+    return PHASE_NEXT;
 }
 
-static enum hold_step next(struct hold *hold)
+enum phase_step hold_feed_collapse(struct hold *hold, unsigned status, const char *body, size_t len)
 {
-    hold->next_collapse++;
-    return hold_collapse(hold);
-}
-
-enum hold_step hold_feed_collapse(struct hold *hold, unsigned status, const char *body, size_t len)
-{
-    collapse_feed(hold->collapse, status, body, len);
-    if (collapse_keeps_failed(hold->collapse))
+    collapse_feed(hold->collapse.machine, status, body, len);
+    if (collapse_keeps_failed(hold->collapse.machine))
         memory_note_failed_stay(hold->context->memory);
-    if (collapse_body(hold->collapse, &len) && hold_owns_domains(hold))
-        return hold_enter(hold, PHASE_COLLAPSE, HOLD_SEND);
-    return next(hold);
+    if (collapse_body(hold->collapse.machine, &len) && hold_owns_domains(hold))
+        return PHASE_SEND;
+    hold->collapse.next++;
+    return hold_begin_collapse(hold);
+}
+
+void hold_describe_collapse(const struct hold *hold, struct hold_request *request)
+{
+    request->is_lookup = true;
+    request->body = collapse_body(hold->collapse.machine, &request->len);
 }

@@ -1,6 +1,8 @@
-#include "jmap/create/hold_parts.h"
+#include "jmap/create/hold_late.h"
 
 #include <stdlib.h>
+
+#include "jmap/create/hold_verdict.h"
 
 static bool is_late(const struct hold *hold, const struct domain *domain)
 {
@@ -19,18 +21,18 @@ static size_t count_late(const struct hold *hold)
 /* False when memory ran out. */
 static bool begin(struct hold *hold, size_t count)
 {
-    hold->late_facts = calloc(count, sizeof *hold->late_facts);
-    if (!hold->late_facts)
+    hold->late.facts = calloc(count, sizeof *hold->late.facts);
+    if (!hold->late.facts)
         return false;
     for (size_t i = 0, next = 0; i < hold->domain_count; i++) {
         struct domain *domain = &hold->domains[i];
         if (!is_late(hold, domain))
             continue;
-        domain->facts = &hold->late_facts[next++];
+        domain->facts = &hold->late.facts[next++];
         *domain->facts = hold_unknown(hold, domain);
     }
-    hold->late = lookup_create(hold->late_facts, count, hold->context->memory, hold->now);
-    return hold->late != NULL;
+    hold->late.machine = lookup_create(hold->late.facts, count, hold->context->memory, hold->now);
+    return hold->late.machine != NULL;
 }
 
 /* Nothing has been found out: what was known before is past. */
@@ -42,49 +44,49 @@ static void forget_facts(struct hold *hold)
     }
 }
 
-static enum hold_step decide_all(struct hold *hold)
+static enum phase_step decide_all(struct hold *hold)
 {
     for (size_t i = 0; i < hold->domain_count; i++) {
         if (is_late(hold, &hold->domains[i]))
             verdict_decide_late(hold, &hold->domains[i]);
     }
-    return hold_send_moves(hold);
+    return PHASE_NEXT;
 }
 
 /* That the gate has no memory must not cost an order. */
-static enum hold_step leave_undecided(struct hold *hold)
+static enum phase_step leave_undecided(struct hold *hold)
 {
     forget_facts(hold);
     for (size_t i = 0; i < hold->domain_count; i++) {
         if (is_late(hold, &hold->domains[i]))
             hold->verdicts[hold->domains[i].first].state = VERDICT_UNAVAILABLE;
     }
-    return hold_send_moves(hold);
+    return PHASE_NEXT;
 }
 
-enum hold_step hold_send_late(struct hold *hold)
+enum phase_step hold_begin_late(struct hold *hold)
 {
     size_t count = count_late(hold);
 
     if (count == 0)
-        return hold_send_moves(hold);
+        return PHASE_NEXT;
     hold_note_time(hold);
     if (count > HOLD_DOMAINS_MAX) {
         forget_facts(hold);
         return decide_all(hold);
     }
-    return begin(hold, count) ? hold_enter(hold, PHASE_LATE, HOLD_SEND) : leave_undecided(hold);
+    return begin(hold, count) ? PHASE_SEND : leave_undecided(hold);
 }
 
-enum hold_step hold_feed_late(struct hold *hold, unsigned status, const char *body, size_t len)
+enum phase_step hold_feed_late(struct hold *hold, unsigned status, const char *body, size_t len)
 {
     hold_note_time(hold);
-    lookup_set_now(hold->late, hold->now);
+    lookup_set_now(hold->late.machine, hold->now);
 
-    switch (lookup_feed(hold->late, status, body, len)) {
+    switch (lookup_feed(hold->late.machine, status, body, len)) {
     case LOOKUP_SEND_API:
     case LOOKUP_SEND_SESSION:
-        return hold->step = HOLD_SEND;
+        return PHASE_SEND;
     case LOOKUP_DONE:
         return decide_all(hold);
     case LOOKUP_NO_MEMORY:
@@ -95,4 +97,12 @@ enum hold_step hold_feed_late(struct hold *hold, unsigned status, const char *bo
     }
     forget_facts(hold);
     return decide_all(hold);
+}
+
+void hold_describe_late(const struct hold *hold, struct hold_request *request)
+{
+    request->credential = hold->lookup.credential;
+    request->is_lookup = true;
+    request->is_session = lookup_state(hold->late.machine) == LOOKUP_SEND_SESSION;
+    request->body = lookup_body(hold->late.machine, &request->len);
 }

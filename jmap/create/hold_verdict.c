@@ -1,4 +1,4 @@
-#include "jmap/create/hold_parts.h"
+#include "jmap/create/hold_verdict.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -89,9 +89,9 @@ static bool may_change(const struct hold *hold, const struct held_create *create
 
 void verdict_settle_time(const struct hold *hold, struct domain *domain)
 {
-    bool made =
-        !hold->context->settings->observe &&
-        (hold->verdicts[domain->first].state == VERDICT_ANSWERED || hold_is_unknown(hold, domain));
+    bool made = !hold->context->settings->observe &&
+                (hold->verdicts[domain->first].state == VERDICT_ANSWERED ||
+                 verdict_is_unknown(hold, domain));
 
     if (!made && !wall_time_equal(domain->taken, WALL_TIME_NEVER))
         memory_give_time(hold->context->memory, domain->id, domain->taken);
@@ -108,7 +108,7 @@ static struct decision decide_create(struct hold *hold, const struct held_create
         judgement_begin(settings, hold->now, hold_asked_time(hold, create), hold_is_forced(hold));
 
     facts.ends_dns_task = create->of_dns_task;
-    facts.looked_up = domain->facts && (domain->late || !hold->lookup_error);
+    facts.looked_up = domain->facts && (domain->late || !hold->lookup.error);
     take_facts(hold, domain, &facts);
     if (!facts.looked_up)
         judgement_recall(&facts, settings, hold->context->memory, domain->id, &known);
@@ -192,7 +192,8 @@ static bool write_dns_task(struct hold *hold, struct held_create *create, struct
     if (verdict->followed)
         return true;
     hold->changed = verdict->masked = true;
-    return hold->outsider && hold->rehearsed ? request_mask(create) : request_drop_renewal(create);
+    return hold->caller.outsider && hold->caller.rehearses ? request_mask(create)
+                                                           : request_drop_renewal(create);
 }
 
 bool verdict_write(struct hold *hold, size_t i)
@@ -278,4 +279,60 @@ void verdict_decide_late(struct hold *hold, struct domain *domain)
     verdict->id[0] = '\0';
     decide_domain(hold, domain->first, domain);
     verdict->state = accepted_state(verdict);
+}
+
+/* Refusing. */
+
+static bool makes_a_task(const struct hold *hold, size_t i)
+{
+    enum outcome outcome = hold->verdicts[i].decision.outcome;
+
+    return (outcome == OUTCOME_FORWARD || outcome == OUTCOME_SCHEDULE) &&
+           !hold_domain_is_reference(hold_domain_of(hold, hold->request.creates[i].domain));
+}
+
+static void refuse(struct verdict *verdict, const char *why)
+{
+    verdict->decision =
+        (struct decision){.outcome = OUTCOME_REFUSE, .row = 10, .due = WALL_TIME_NEVER, .why = why};
+    verdict->id[0] = '\0';
+}
+
+bool verdict_disown(struct hold *hold, size_t i)
+{
+    if (!makes_a_task(hold, i))
+        return false;
+    refuse(&hold->verdicts[i], "the lock that replicas share was lost");
+    return true;
+}
+
+void verdict_keep_off(struct hold *hold, size_t i)
+{
+    struct verdict *verdict = &hold->verdicts[i];
+
+    if (makes_a_task(hold, i) || verdict->decision.outcome == OUTCOME_MOVE || hold->caller.refused)
+        refuse(verdict, hold->caller.outsider
+                            ? "the server has not shown that the caller may create"
+                            : "another request for the domain has no answer yet");
+}
+
+/* Settling. */
+
+void verdict_settle_twins(struct hold *hold)
+{
+    for (size_t i = 0; i < hold->request.count; i++) {
+        const struct domain *domain = hold_domain_of(hold, hold->request.creates[i].domain);
+        const struct verdict *first = &hold->verdicts[domain->first];
+        struct verdict *verdict = &hold->verdicts[i];
+        if (verdict->state != VERDICT_TWIN)
+            continue;
+        verdict->state = first->state;
+        memcpy(verdict->error, first->error, ERROR_TYPE_SIZE);
+        memcpy(verdict->id, first->id, OBJECT_ID_SIZE);
+    }
+}
+
+bool verdict_is_unknown(const struct hold *hold, const struct domain *domain)
+{
+    return domain->sent && hold->verdicts[domain->first].state == VERDICT_UNKNOWN;
 }

@@ -1,8 +1,9 @@
-#include "jmap/create/hold_parts.h"
+#include "jmap/create/hold_continuation.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/tidy/collapse.h"
 #include "jmap/wire/json_text.h"
 #include "jmap/wire/result_reference.h"
 
@@ -17,19 +18,19 @@ bool hold_cut(struct hold *hold)
         return false;
     if (hold->batch.cut == json_array_size(hold->request.calls))
         return true;
-    hold->uncut = !hold->known && !hold->outsider;
-    if (hold->uncut)
+    hold->caller.uncut = !hold->caller.known && !hold->caller.outsider;
+    if (hold->caller.uncut)
         return true;
     hold->changed = true;
-    hold->rest_calls = request_cut(&hold->request, hold->batch.cut);
-    return hold->rest_calls != NULL;
+    hold->continuation.calls = request_cut(&hold->request, hold->batch.cut);
+    return hold->continuation.calls != NULL;
 }
 
 /* Sending. */
 
 static size_t calls_before(const struct hold *hold)
 {
-    return json_array_size(hold->request.calls) - json_array_size(hold->rest_calls);
+    return json_array_size(hold->request.calls) - json_array_size(hold->continuation.calls);
 }
 
 static json_t *responses_of(const json_t *root)
@@ -43,7 +44,8 @@ static json_t *created_ids(const struct hold *hold)
     json_t *ids = json_object_get(hold->request.root, "createdIds");
 
     ids = json_is_object(ids) ? json_text_copy(ids) : json_object();
-    if (ids && (!hold->meanings || json_object_update(ids, hold->meanings) == 0))
+    if (ids &&
+        (!hold->continuation.meanings || json_object_update(ids, hold->continuation.meanings) == 0))
         return ids;
     json_decref(ids);
     return NULL;
@@ -63,7 +65,7 @@ static json_t *calls_left(const struct hold *hold)
     for (i = 0; done && i < calls_before(hold); i++)
         done = json_array_append_new(
                    calls, request_empty_call(json_array_get(hold->request.calls, i))) == 0;
-    json_array_foreach(hold->rest_calls, i, call)
+    json_array_foreach(hold->continuation.calls, i, call)
     {
         result_references_resolve(json_array_get(call, 1), responses_of(hold->answer.root), &room);
         done = done && json_array_append(calls, call) == 0;
@@ -74,7 +76,7 @@ static json_t *calls_left(const struct hold *hold)
     return NULL;
 }
 
-static bool write_rest(struct hold *hold)
+static bool write(struct hold *hold)
 {
     json_t *using = json_object_get(hold->request.root, "using");
     json_t *calls = calls_left(hold), *ids = created_ids(hold);
@@ -95,7 +97,7 @@ static bool write_rest(struct hold *hold)
 static void shed_created_ids(struct hold *hold)
 {
     const json_t *sent = json_object_get(hold->request.root, "createdIds");
-    json_t *own = hold->cuts > 0 ? json_object() : NULL, *id;
+    json_t *own = hold->continuation.cuts > 0 ? json_object() : NULL, *id;
     bool done = own != NULL;
     const char *key;
 
@@ -111,8 +113,8 @@ static void shed_created_ids(struct hold *hold)
         done = done && answer_set_created_id(&hold->answer, key, id);
     }
     json_decref(own);
-    json_decref(hold->meanings);
-    hold->meanings = NULL;
+    json_decref(hold->continuation.meanings);
+    hold->continuation.meanings = NULL;
 }
 
 /*
@@ -121,11 +123,11 @@ static void shed_created_ids(struct hold *hold)
  */
 static void shed(struct hold *hold)
 {
-    lookup_destroy(hold->lookup);
-    lookup_destroy(hold->late);
-    collapse_destroy(hold->collapse);
-    hold->lookup = hold->late = NULL;
-    hold->collapse = NULL;
+    lookup_destroy(hold->lookup.machine);
+    lookup_destroy(hold->late.machine);
+    collapse_destroy(hold->collapse.machine);
+    hold->lookup.machine = hold->late.machine = NULL;
+    hold->collapse.machine = NULL;
     answer_clear(&hold->resent);
     json_decref(hold->sent);
     hold->sent = NULL;
@@ -133,7 +135,7 @@ static void shed(struct hold *hold)
     hold->text = NULL;
     shed_created_ids(hold);
     request_shed(&hold->request);
-    request_empty_calls(hold->rest_calls);
+    request_empty_calls(hold->continuation.calls);
 }
 
 /* Joining. */
@@ -150,14 +152,14 @@ static json_t *unknown_response(const json_t *call)
 static bool join_responses(struct hold *hold, const json_t *answer)
 {
     json_t *joined = responses_of(hold->answer.root), *call;
-    size_t rest = json_array_size(hold->rest_calls), skipped = calls_before(hold), i;
+    size_t rest = json_array_size(hold->continuation.calls), skipped = calls_before(hold), i;
     bool done = json_array_size(joined) >= rest;
 
     for (i = 0; done && i < rest; i++)
         done = json_array_remove(joined, json_array_size(joined) - 1) == 0;
     for (i = skipped; done && i < json_array_size(responses_of(answer)); i++)
         done = json_array_append(joined, json_array_get(responses_of(answer), i)) == 0;
-    json_array_foreach(hold->rest_calls, i, call)
+    json_array_foreach(hold->continuation.calls, i, call)
     {
         done = done && (answer || json_array_append_new(joined, unknown_response(call)) == 0);
     }
@@ -186,80 +188,20 @@ static bool join_state(struct hold *hold, const json_t *answer)
     return !state || json_object_set(hold->answer.root, "sessionState", state) == 0;
 }
 
-static enum hold_step join(struct hold *hold, const json_t *answer)
+bool hold_join_continuation(struct hold *hold, const json_t *answer)
 {
     bool done =
         join_responses(hold, answer) && join_created_ids(hold, answer) && join_state(hold, answer);
 
     free(hold->text);
     hold->text = done ? answer_text(&hold->answer, &hold->text_len) : NULL;
-    return hold->text ? hold_enter(hold, PHASE_DONE, HOLD_DONE) : hold_give_up(hold);
+    return hold->text != NULL;
 }
 
-/* The hold on the rest has made a step; at its end its answer is joined to the first one. */
-static enum hold_step follow(struct hold *hold, enum hold_step step)
+bool hold_write_continuation(struct hold *hold)
 {
-    struct hold *rest = hold->rest;
-
-    if (rest->phase == PHASE_REST) {
-        /* It has written what is left by itself. */
-        free(hold->out);
-        hold->out = NULL;
-        hold->out_len = 0;
-        rest->body = NULL;
-    }
-    if (step != HOLD_DONE)
-        return hold->step = step;
-    step = join(hold, rest->has_answer && !rest->own_body ? rest->answer.root : NULL);
-    hold_close(rest);
-    hold->rest = NULL;
-    return step;
-}
-
-/* The driver's side. */
-
-enum hold_step hold_begin_rest(struct hold *hold)
-{
-    if (hold->cuts == CUTS_MAX || !write_rest(hold))
-        return join(hold, NULL);
+    if (hold->continuation.cuts == CUTS_MAX || !write(hold))
+        return false;
     shed(hold);
-    hold->rest = hold_open_part(hold->context, hold->out, hold->out_len, hold);
-    hold_enter(hold, PHASE_REST, HOLD_SEND);
-    return hold->rest ? follow(hold, hold_step(hold->rest)) : hold->step;
-}
-
-/* All goes in the gate's own requests, as the caller: the answer's head is the first one's. */
-void hold_request_rest(const struct hold *hold, struct hold_request *request)
-{
-    if (hold->rest)
-        *request = hold_request(hold->rest);
-    request->keep_headers = false;
-}
-
-enum hold_step hold_recheck_rest(struct hold *hold)
-{
-    return hold->rest ? follow(hold, hold_recheck(hold->rest)) : hold->step;
-}
-
-enum hold_step hold_wake_rest(struct hold *hold)
-{
-    return follow(hold, hold_woken(hold->rest));
-}
-
-enum hold_step hold_fail_rest(struct hold *hold)
-{
-    return hold->rest ? follow(hold, hold_feed_failure(hold->rest)) : join(hold, NULL);
-}
-
-enum hold_step hold_feed_rest(struct hold *hold, unsigned status, const char *body, size_t len)
-{
-    struct jmap_answer answer = {.root = NULL};
-
-    if (hold->rest)
-        return follow(hold, hold_feed(hold->rest, status, body, len));
-    if (status == 200)
-        answer_parse(body, len, hold->request.calls, &answer);
-    enum hold_step step = join(hold, answer.root);
-    answer_clear(&answer);
-    return step;
+    return true;
 }

@@ -1,6 +1,10 @@
-#include "jmap/create/hold_parts.h"
+#include "jmap/create/hold_record.h"
 
 #include <string.h>
+
+#include "jmap/create/hold_verdict.h"
+#include "jmap/facts/memory.h"
+#include "jmap/facts/sighting.h"
 
 /* The latest that has failed, which holds the next one; or NULL. */
 static const struct renewal_task *latest_failure(const struct lookup_domain *facts)
@@ -37,23 +41,14 @@ static void remember_tasks(struct domain_memory *known, const struct domain *dom
 /* Whether the request that is going out now lets the server make a task for this create. */
 static bool goes_out(const struct hold *hold, size_t i)
 {
-    const struct verdict *verdict = &hold->verdicts[i];
-    enum outcome outcome = verdict->decision.outcome;
-
-    if (hold->context->settings->observe || hold->request.creates[i].domain[0] == '#')
-        return false;
-    if (hold->phase == PHASE_RESEND)
-        return verdict->state == VERDICT_RESEND;
-    if (hold->phase == PHASE_MOVE)
-        return hold_awaits_follow(hold, i);
-    return hold->phase == PHASE_MAIN && !verdict->masked &&
-           (outcome == OUTCOME_FORWARD || outcome == OUTCOME_SCHEDULE);
+    return !hold->context->settings->observe && hold->request.creates[i].domain[0] != '#' &&
+           hold->makes && hold->makes(hold, i);
 }
 
 /* Names that a client made up are not worth the room, unless nobody could look. */
 static bool is_worth_remembering(const struct hold *hold, const struct domain *domain)
 {
-    return hold->lookup_error || !domain->facts || domain->facts->renewable;
+    return hold->lookup.error || !domain->facts || domain->facts->renewable;
 }
 
 static void note_unanswered(const struct hold *hold, const struct domain *domain, wall_time since)
@@ -93,21 +88,16 @@ void hold_lose_answer(struct hold *hold)
 {
     for (size_t i = 0; i < hold->request.count; i++) {
         struct verdict *verdict = &hold->verdicts[i];
-        if (hold->phase == PHASE_MAIN || verdict->state == VERDICT_RESEND)
+        if (!hold->has_answer || hold->makes(hold, i))
             verdict->state = VERDICT_UNKNOWN;
     }
-}
-
-bool hold_is_unknown(const struct hold *hold, const struct domain *domain)
-{
-    return domain->sent && hold->verdicts[domain->first].state == VERDICT_UNKNOWN;
 }
 
 void hold_remember(struct hold *hold, const struct domain *domain)
 {
     const struct verdict *verdict = &hold->verdicts[domain->first];
     const struct lookup_domain *facts = domain->facts;
-    bool seen = facts && !hold->lookup_error && facts->renewable;
+    bool seen = facts && !hold->lookup.error && facts->renewable;
     bool made = verdict->state == VERDICT_ANSWERED && !verdict->masked;
     bool moved = verdict->state == VERDICT_ANSWERED && verdict->decision.outcome == OUTCOME_MOVE;
     struct domain_memory known;
@@ -128,7 +118,7 @@ void hold_remember(struct hold *hold, const struct domain *domain)
         known.forwarded_at = hold->now;
         memcpy(known.task_ids[MEMORY_TASKS - 1], verdict->id, OBJECT_ID_SIZE);
     }
-    if (!hold_is_unknown(hold, domain))
+    if (!verdict_is_unknown(hold, domain))
         known.unanswered_since = WALL_TIME_NEVER;
     if (made || moved)
         memcpy(known.runs_id, verdict->id, OBJECT_ID_SIZE);
@@ -146,7 +136,7 @@ void hold_note_sighting(const struct hold *hold, const struct domain *domain)
     const struct lookup_domain *facts = domain->facts;
     bool answered = verdict->state == VERDICT_ANSWERED;
 
-    if (!hold->context->sightings || !facts || hold->lookup_error)
+    if (!hold->context->sightings || !facts || hold->lookup.error)
         return;
     if (!facts->renewable) {
         sightings_forget(hold->context->sightings, domain->id);
@@ -185,24 +175,24 @@ void hold_report_verdict(const struct hold *hold, size_t i)
     bool rejected = verdict->state == VERDICT_REJECTED || verdict->state == VERDICT_OPEN;
     struct hold_report report = {
         .domain_id = domain->id,
-        .domain_name = facts && !hold->lookup_error ? facts->name : NULL,
+        .domain_name = facts && !hold->lookup.error ? facts->name : NULL,
         .outcome = is_dns_only(hold, i) ? OUTCOME_DNS_ONLY : verdict->decision.outcome,
-        .why = hold->lookup_error && facts ? hold->lookup_error : verdict->decision.why,
+        .why = hold->lookup.error && facts ? hold->lookup.error : verdict->decision.why,
         .id = verdict->id[0] ? verdict->id : NULL,
         .row = verdict->decision.row,
         .observed = hold->context->settings->observe,
         .forwarded = verdict->decision.outcome == OUTCOME_FORWARD ||
                      verdict->decision.outcome == OUTCOME_SCHEDULE,
         .due = verdict->decision.due,
-        .renewal_due = facts && !hold->lookup_error ? facts->renewal_due : WALL_TIME_NEVER,
-        .refused_until = facts && !hold->lookup_error ? domain->refused_until : WALL_TIME_NEVER,
-        .failure = facts && !hold->lookup_error ? domain->failure : NULL,
+        .renewal_due = facts && !hold->lookup.error ? facts->renewal_due : WALL_TIME_NEVER,
+        .refused_until = facts && !hold->lookup.error ? domain->refused_until : WALL_TIME_NEVER,
+        .failure = facts && !hold->lookup.error ? domain->failure : NULL,
     };
 
     if (rejected && !report.observed) {
         report.outcome = OUTCOME_REJECTED;
         report.why = verdict->error[0]        ? verdict->error
-                     : hold->main_status == 0 ? "the request did not reach the server"
+                     : hold->main.status == 0 ? "the request did not reach the server"
                                               : "the server refused the request";
         report.id = NULL;
         report.forwarded = false;

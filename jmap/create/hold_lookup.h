@@ -1,0 +1,16 @@
+#ifndef RENEWGATE_JMAP_CREATE_HOLD_LOOKUP_H
+#define RENEWGATE_JMAP_CREATE_HOLD_LOOKUP_H
+
+/*
+ * The phase that asks the server about the domains: as the caller, and where that one may not read,
+ * with the gate's own credential.
+ */
+
+#include "jmap/create/hold_state.h"
+
+enum phase_step hold_begin_lookup(struct hold *hold);
+enum phase_step hold_feed_lookup(struct hold *hold, unsigned status, const char *body, size_t len);
+enum phase_step hold_fail_lookup(struct hold *hold);
+void hold_describe_lookup(const struct hold *hold, struct hold_request *request);
+
+#endif

@@ -1,0 +1,203 @@
+#ifndef RENEWGATE_JMAP_CREATE_HOLD_STATE_H
+#define RENEWGATE_JMAP_CREATE_HOLD_STATE_H
+
+/*
+ * What the phases of a hold share: the request, its domains with what is known of them, and what
+ * becomes of each create. Only they and hold.c include it, which says in which order they come.
+ */
+
+#include <jansson.h>
+
+#include "jmap/create/flight.h"
+#include "jmap/create/hold_context.h"
+#include "jmap/facts/lookup.h"
+#include "jmap/wire/answer.h"
+#include "jmap/wire/batch.h"
+#include "jmap/wire/request.h"
+
+enum verdict_state {
+    VERDICT_OPEN,
+    VERDICT_ANSWERED,    /* `id` is the answer */
+    VERDICT_REJECTED,    /* the server's error is the answer */
+    VERDICT_UNAVAILABLE, /* the gate's own error is the answer */
+    VERDICT_LATE,        /* the server lets it pass; to be decided now */
+    VERDICT_RESEND,
+    VERDICT_UNKNOWN, /* what answered it was lost: the server may have done it, or do it yet */
+    VERDICT_TWIN,    /* what the first create for the domain gets is the answer */
+};
+
+/* The types of errors are words (RFC 8620, section 5.3); what is longer is cut. */
+#define ERROR_TYPE_SIZE 64
+
+/* What becomes of one held create. */
+struct verdict {
+    struct decision decision;
+    enum verdict_state state;
+    /* The client's request makes no renewal of it: it points at no domain, or it is a DNS task that
+     * none follows. */
+    bool masked;
+    bool followed;               /* a DNS task that one follows: `id` is its own */
+    bool barred;                 /* the caller may not create it, so nothing was read for it */
+    char id[OBJECT_ID_SIZE];     /* known before or after; or "" */
+    char error[ERROR_TYPE_SIZE]; /* the type of the server's, with VERDICT_REJECTED; or "" */
+    size_t next; /* the next create for the same domain; request.count where there is none */
+};
+
+struct domain {
+    struct hold *hold;
+    const char *id; /* or "#key": neither looked up nor flown */
+    wall_time asked;
+    struct lookup_domain *facts; /* NULL where another request settled it, or nothing is known */
+    struct flight_place place;
+    struct lease *lease; /* NULL: not taken, or there is no lock */
+    bool barred;         /* the caller may create nothing for it */
+    bool shared;         /* another request settled it: place.result */
+    bool late;           /* decided after the client's request, which may change what it rests on */
+    bool alone;          /* another may be deciding about it at the same time: nothing is made */
+    bool sent;           /* a create for it has gone out */
+    /* Its first create, of a renewal where there is one; once judged, the first that the server did
+     * not reject. */
+    size_t first;
+    wall_time refused_until; /* H, once decided; else WALL_TIME_NEVER */
+    uint64_t refused_order;  /* of which order the CA's refusal is, see lookup_domain; 0: not its */
+    wall_time taken;         /* of its account's times, until it is settled; else WALL_TIME_NEVER */
+    enum held_by held_by;    /* see struct held, as the next two */
+    size_t failures;
+    const char *failure;           /* borrowed from the look-up */
+    char survivor[OBJECT_ID_SIZE]; /* the task that a collapse has left, or "" */
+};
+
+/* What a phase makes of an event. */
+enum phase_step {
+    PHASE_SEND,    /* what it describes */
+    PHASE_WAIT,    /* for its waker */
+    PHASE_NEXT,    /* it is over */
+    PHASE_AGAIN,   /* what was found out may be past: from the first phase on */
+    PHASE_ANEW,    /* likewise, and what was written into the request is not to stand in it */
+    PHASE_GIVE_UP, /* memory ran out, which must not cost an order */
+};
+
+/* Each part's own, for what no other writes, but for what it is given on the way. */
+
+struct hold_caller {
+    bool known;               /* the server lets the caller create renewals */
+    bool outsider;            /* it does not, as far as one can tell: no flights, no look-ups */
+    bool uncut;               /* the request is to be cut once that is known */
+    bool refused;             /* it has said so, and the request is not cut at all */
+    bool unasked;             /* observed, and the server gave no answer about that */
+    bool rehearses;           /* the client's request goes first with nothing to make in it */
+    char *rehearsal;          /* its text: what it was answered may be what the client gets */
+    struct jmap_answer proof; /* of the same, or of what was asked in its place */
+};
+
+struct hold_flights {
+    size_t next; /* the domain whose flight is taken next, or waited for */
+};
+
+struct hold_leases {
+    size_t next;      /* likewise */
+    unsigned retakes; /* how often they were taken anew because they were lost */
+};
+
+struct hold_lookup {
+    struct lookup *machine;
+    struct lookup_domain *facts;
+    size_t count;
+    const char *error; /* NULL when the look-ups succeeded */
+    enum hold_credential credential;
+};
+
+struct hold_main {
+    bool written;    /* decisions stand in the request */
+    unsigned status; /* of the answer; 0: there was none */
+};
+
+struct hold_late {
+    struct lookup *machine;
+    struct lookup_domain *facts;
+};
+
+struct hold_collapse {
+    size_t next; /* the domain that is being collapsed */
+    struct collapse *machine;
+};
+
+struct hold_continuation {
+    json_t *calls;     /* those that wait for the answer to those before them, or NULL */
+    json_t *meanings;  /* what "#key" means to them, beside the client's createdIds; or NULL */
+    unsigned cuts;     /* how many requests this one continues */
+    bool is_written;   /* they are what is being sent */
+    struct hold *hold; /* on these; NULL until then, and where there is nothing to decide */
+};
+
+struct hold {
+    const struct hold_context *context;
+    const char *body;
+    size_t len;
+    bool unreadable; /* the server might read a create in it where this gate cannot */
+    struct jmap_request request;
+    struct batch batch;
+    struct verdict *verdicts; /* one for each of request.creates */
+    struct domain *domains;   /* ascending by id */
+    size_t domain_count;
+    wall_time now;
+    size_t phase; /* its place in the table */
+    enum hold_step step;
+    bool stood_back; /* its flights are others' while there is no room for it at the server */
+
+    /* What is being sent. */
+    char *out; /* NULL where that is the client's bytes */
+    size_t out_len;
+    json_t *sent;                                     /* the calls of the gate's own in it */
+    bool under_way;                                   /* it has gone out and was not answered yet */
+    bool (*makes)(const struct hold *hold, size_t i); /* see struct phase; of the one at hand */
+
+    /* What is answered. */
+    bool changed; /* the request is not the client's bytes any more */
+    bool masked;  /* at least one create in it points at no domain */
+    struct jmap_answer answer;
+    bool has_answer;
+    struct jmap_answer resent; /* to creates that were forwarded after all */
+    char *text;                /* the answer in the gate's words, or NULL */
+    size_t text_len;
+    const char *own_body; /* a problem document that is the answer, or NULL */
+
+    struct hold_caller caller;
+    struct hold_flights flights;
+    struct hold_leases leases;
+    struct hold_lookup lookup;
+    struct hold_main main;
+    struct hold_late late;
+    struct hold_collapse collapse;
+    struct hold_continuation continuation;
+};
+
+/* A request may name as many domains as the server's limits let it: 16 calls, 500 creates each. */
+#define HOLD_DOMAINS_MAX 8000
+
+/* Lists the domains of the request's creates. False when memory ran out. */
+bool hold_list_domains(struct hold *hold);
+
+struct domain *hold_domain_of(const struct hold *hold, const char *id);
+
+bool hold_domain_is_reference(const struct domain *domain);
+
+/* Takes the time from the server's latest answer. */
+void hold_note_time(struct hold *hold);
+
+/* A create that names no time, or one in the past, asks for a renewal now. */
+wall_time hold_asked_time(const struct hold *hold, const struct held_create *create);
+
+/* Whether the request itself may destroy or rewrite that task. */
+bool hold_removes(const struct hold *hold, const char *task_id);
+
+bool hold_is_forced(const struct hold *hold);
+
+/* What a look-up is to find out about a domain. */
+struct lookup_domain hold_unknown(const struct hold *hold, const struct domain *domain);
+
+/* Calls `verb` for each create, a domain's renewals before its DNS tasks, for which they may stand.
+ */
+void hold_for_each_create(struct hold *hold, void (*verb)(struct hold *hold, size_t i));
+
+#endif
