@@ -174,7 +174,7 @@ static bool read_anew(struct hold *hold)
     hold->domains = NULL;
     hold->verdicts = NULL;
     hold->domain_count = hold->flights.next = hold->leases.next = 0;
-    hold->main.written = hold->masked = hold->caller.uncut = false;
+    hold->main.written = hold->has_placeholders = hold->caller.uncut = false;
     enum request_kind kind = request_parse(hold->body, hold->len, &hold->request);
     hold->changed = hold->request.repeated_keys || hold->request.without_due;
     return kind == REQUEST_HELD && prepare(hold);

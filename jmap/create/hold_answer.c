@@ -40,14 +40,15 @@ static bool write_answer_of(struct hold *hold, size_t i)
     const struct held_create *create = &hold->request.creates[i];
     const struct verdict *verdict = &hold->verdicts[i];
     struct jmap_answer *answer = &hold->answer;
-    bool was_masked = !is_asked_for(create) && answer_is_masked(answer, create->call, create->key);
+    bool was_placeholder =
+        !is_asked_for(create) && answer_is_placeholder(answer, create->call, create->key);
     bool done = true;
 
     if (create->of_dns_task)
         return true;
-    if (was_masked && verdict->state == VERDICT_ANSWERED)
+    if (was_placeholder && verdict->state == VERDICT_ANSWERED)
         done = answer_set_created(answer, create->call, create->key, verdict->id);
-    else if (was_masked)
+    else if (was_placeholder)
         done = answer_set_error(answer, create->call, create->key,
                                 verdict->state == VERDICT_REJECTED ? resent_error(hold, create)
                                                                    : unavailable());

@@ -25,7 +25,7 @@ static void note(struct hold *hold, bool may_create)
 /* Whether what the answer was to has got as far as its domain, which cannot exist. */
 static bool passes(const struct jmap_answer *answer, const struct held_create *create)
 {
-    return answer_is_masked(answer, create->call, create->key);
+    return answer_is_placeholder(answer, create->call, create->key);
 }
 
 /* Of the client's own request. */
@@ -90,7 +90,7 @@ void hold_note_caller(struct hold *hold, unsigned status)
 /* Of a request of the gate's own. One call for each of the client's, so that its limits hold here
  * too. */
 
-static bool put_masked(json_t *entries, const struct held_create *create)
+static bool put_placeholder(json_t *entries, const struct held_create *create)
 {
     json_t *copy = json_text_copy(create->object);
     bool done = copy &&
@@ -122,7 +122,7 @@ static json_t *proof_calls(const struct hold *hold)
         json_t *creates = json_object();
         done = done && creates;
         for (; done && i < request->count && request->creates[i].call == c; i++)
-            done = put_masked(creates, &request->creates[i]);
+            done = put_placeholder(creates, &request->creates[i]);
         done = done && json_array_append_new(calls, proof_call(call, creates)) == 0;
         json_decref(creates);
     }

@@ -135,7 +135,7 @@ static void judge_follow(struct hold *hold, size_t i, const json_t *set)
         return;
     snprintf(verdict->id, OBJECT_ID_SIZE, "%s", id);
     verdict->state = VERDICT_ANSWERED;
-    verdict->masked = false;
+    verdict->is_placeholder = false;
     verdict->followed = true;
 }
 
@@ -220,7 +220,7 @@ static void judge_resent(struct hold *hold, size_t i)
     struct verdict *verdict = &hold->verdicts[i];
     const char *id = answer_created_id(&hold->resent, create->call, create->key);
 
-    verdict->masked = false;
+    verdict->is_placeholder = false;
     if (id) {
         snprintf(verdict->id, OBJECT_ID_SIZE, "%s", id);
         verdict->state = VERDICT_ANSWERED;

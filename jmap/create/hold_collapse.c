@@ -21,7 +21,7 @@ static const char *created_id(const struct hold *hold, const struct domain *doma
 {
     const struct verdict *verdict = &hold->verdicts[domain->first];
 
-    return verdict->state == VERDICT_ANSWERED && !verdict->masked && !verdict->followed
+    return verdict->state == VERDICT_ANSWERED && !verdict->is_placeholder && !verdict->followed
                ? verdict->id
                : NULL;
 }

@@ -3,7 +3,7 @@
 #include "jmap/create/domain_lock.h"
 
 /* How often a request begins anew because the domains ceased to be its own while it looked. */
-#define RETAKES_MAX 3
+#define REACQUIRED_MAX 3
 
 static enum lease_state state_of(const struct hold *hold, const struct domain *domain)
 {
@@ -78,13 +78,13 @@ bool hold_owns_domains(const struct hold *hold)
     return true;
 }
 
-bool hold_retake_leases(struct hold *hold)
+bool hold_reacquire_leases(struct hold *hold)
 {
-    if (hold->leases.retakes == RETAKES_MAX)
+    if (hold->leases.reacquired == REACQUIRED_MAX)
         return false;
     for (size_t i = 0; i < hold->domain_count; i++)
         hold_give_lease(hold, &hold->domains[i]);
     hold->leases.next = 0;
-    hold->leases.retakes++;
+    hold->leases.reacquired++;
     return true;
 }

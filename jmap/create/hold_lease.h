@@ -23,6 +23,6 @@ bool hold_owns_domains(const struct hold *hold);
  * What was looked up may be past: all leases are to be taken anew, for the sake of their order.
  * False where that was done often enough.
  */
-bool hold_retake_leases(struct hold *hold);
+bool hold_reacquire_leases(struct hold *hold);
 
 #endif

@@ -56,7 +56,7 @@ static void decide_each(struct hold *hold, bool owned)
     hold_for_each_create(hold, verdict_decide);
     for (size_t i = 0; i < hold->request.count; i++) {
         if (!owned)
-            verdict_disown(hold, i);
+            verdict_refuse(hold, i);
         if (hold->caller.outsider || hold_domain_of(hold, hold->request.creates[i].domain)->alone)
             verdict_keep_off(hold, i);
     }
@@ -89,7 +89,7 @@ enum phase_step hold_begin_main(struct hold *hold)
         return send_unreadable(hold);
 
     bool owned = hold_owns_domains(hold);
-    if (!owned && hold_retake_leases(hold))
+    if (!owned && hold_reacquire_leases(hold))
         return PHASE_AGAIN;
     decide_each(hold, owned);
     return hold->has_answer ? judge_all(hold) : send_main(hold);
@@ -113,7 +113,7 @@ enum phase_step hold_feed_main(struct hold *hold, unsigned status, const char *b
     if (hold->changed && status == 400)
         hold_repeat_own_words(hold, body, len);
     hold->has_answer = status == 200 && answer_parse(body, len, hold->request.calls, &hold->answer);
-    if ((hold->masked || hold->continuation.calls) && status == 200 && !hold->has_answer)
+    if ((hold->has_placeholders || hold->continuation.calls) && status == 200 && !hold->has_answer)
         hold->own_body = hold_no_answer;
     hold->main.status = status;
     hold_note_caller(hold, status);
@@ -135,7 +135,7 @@ enum phase_step hold_overtake_main(struct hold *hold)
     bool written = true;
 
     for (size_t i = 0; written && i < hold->request.count; i++)
-        written = !verdict_disown(hold, i) || verdict_write(hold, i);
+        written = !verdict_refuse(hold, i) || verdict_write(hold, i);
     free(hold->out);
     hold->out = written ? request_text(&hold->request, &hold->out_len) : NULL;
     return hold->out ? PHASE_SEND : PHASE_GIVE_UP;
@@ -155,5 +155,5 @@ bool hold_main_makes(const struct hold *hold, size_t i)
     const struct verdict *verdict = &hold->verdicts[i];
     enum outcome outcome = verdict->decision.outcome;
 
-    return !verdict->masked && (outcome == OUTCOME_FORWARD || outcome == OUTCOME_SCHEDULE);
+    return !verdict->is_placeholder && (outcome == OUTCOME_FORWARD || outcome == OUTCOME_SCHEDULE);
 }

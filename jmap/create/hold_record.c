@@ -98,7 +98,7 @@ void hold_remember(struct hold *hold, const struct domain *domain)
     const struct verdict *verdict = &hold->verdicts[domain->first];
     const struct lookup_domain *facts = domain->facts;
     bool seen = facts && !hold->lookup.error && facts->renewable;
-    bool made = verdict->state == VERDICT_ANSWERED && !verdict->masked;
+    bool made = verdict->state == VERDICT_ANSWERED && !verdict->is_placeholder;
     bool moved = verdict->state == VERDICT_ANSWERED && verdict->decision.outcome == OUTCOME_MOVE;
     struct domain_memory known;
 
@@ -148,9 +148,9 @@ void hold_note_sighting(const struct hold *hold, const struct domain *domain)
                               .failures = domain->failures,
                               .reason = domain->failure};
     struct sighting sighting = sighting_of(facts, &held, hold->now);
-    if (answered && verdict->masked && decision->outcome == OUTCOME_MOVE)
+    if (answered && verdict->is_placeholder && decision->outcome == OUTCOME_MOVE)
         sighting_set_task(&sighting, verdict->id, decision->due);
-    else if (answered && !verdict->masked && !verdict->followed)
+    else if (answered && !verdict->is_placeholder && !verdict->followed)
         sighting_set_task(&sighting, verdict->id,
                           decision->outcome == OUTCOME_SCHEDULE ? decision->due : domain->asked);
     if (domain->survivor[0])

@@ -33,7 +33,7 @@ void hold_release(struct hold *hold, struct domain *domain)
 enum phase_step hold_begin_settling(struct hold *hold)
 {
     verdict_settle_twins(hold);
-    if (hold->has_answer && (hold->masked || hold->continuation.calls))
+    if (hold->has_answer && (hold->has_placeholders || hold->continuation.calls))
         hold_write_answer(hold);
     for (size_t i = 0; i < hold->domain_count; i++) {
         struct domain *domain = &hold->domains[i];

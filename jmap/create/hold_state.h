@@ -35,7 +35,7 @@ struct verdict {
     enum verdict_state state;
     /* The client's request makes no renewal of it: it points at no domain, or it is a DNS task that
      * none follows. */
-    bool masked;
+    bool is_placeholder;
     bool followed;               /* a DNS task that one follows: `id` is its own */
     bool barred;                 /* the caller may not create it, so nothing was read for it */
     char id[OBJECT_ID_SIZE];     /* known before or after; or "" */
@@ -95,8 +95,8 @@ struct hold_flights {
 };
 
 struct hold_leases {
-    size_t next;      /* likewise */
-    unsigned retakes; /* how often they were taken anew because they were lost */
+    size_t next;         /* likewise */
+    unsigned reacquired; /* how often they were taken anew because they were lost */
 };
 
 struct hold_lookup {
@@ -153,8 +153,8 @@ struct hold {
     bool (*makes)(const struct hold *hold, size_t i); /* see struct phase; of the one at hand */
 
     /* What is answered. */
-    bool changed; /* the request is not the client's bytes any more */
-    bool masked;  /* at least one create in it points at no domain */
+    bool changed;          /* the request is not the client's bytes any more */
+    bool has_placeholders; /* at least one create in it points at no domain */
     struct jmap_answer answer;
     bool has_answer;
     struct jmap_answer resent; /* to creates that were forwarded after all */

@@ -191,8 +191,8 @@ static bool write_dns_task(struct hold *hold, struct held_create *create, struct
     verdict->followed = !late && verdict->decision.outcome == OUTCOME_FORWARD;
     if (verdict->followed)
         return true;
-    hold->changed = verdict->masked = true;
-    return hold->caller.outsider && hold->caller.rehearses ? request_mask(create)
+    hold->changed = verdict->is_placeholder = true;
+    return hold->caller.outsider && hold->caller.rehearses ? request_make_placeholder(create)
                                                            : request_drop_renewal(create);
 }
 
@@ -209,8 +209,8 @@ bool verdict_write(struct hold *hold, size_t i)
     hold->changed = true;
     if (!late && verdict->decision.outcome == OUTCOME_SCHEDULE)
         return request_set_due(create, verdict->decision.due);
-    verdict->masked = hold->masked = true;
-    return request_mask(create);
+    verdict->is_placeholder = hold->has_placeholders = true;
+    return request_make_placeholder(create);
 }
 
 /* Judging. */
@@ -229,7 +229,7 @@ static enum verdict_state accepted_state(const struct verdict *verdict)
     }
 }
 
-static void judge_masked(struct hold *hold, size_t i)
+static void judge_placeholder(struct hold *hold, size_t i)
 {
     struct domain *domain = hold_domain_of(hold, hold->request.creates[i].domain);
     const struct verdict *first = &hold->verdicts[domain->first];
@@ -253,11 +253,11 @@ void verdict_judge(struct hold *hold, size_t i)
     struct verdict *verdict = &hold->verdicts[i];
     const char *id = answer_created_id(&hold->answer, create->call, create->key);
 
-    bool made_alone = id && create->of_dns_task && verdict->masked;
+    bool made_alone = id && create->of_dns_task && verdict->is_placeholder;
 
-    if (made_alone ||
-        (verdict->masked && answer_is_masked(&hold->answer, create->call, create->key))) {
-        judge_masked(hold, i);
+    if (made_alone || (verdict->is_placeholder &&
+                       answer_is_placeholder(&hold->answer, create->call, create->key))) {
+        judge_placeholder(hold, i);
     } else if (id) {
         verdict->state = VERDICT_ANSWERED;
         snprintf(verdict->id, OBJECT_ID_SIZE, "%s", id);
@@ -291,18 +291,18 @@ static bool makes_a_task(const struct hold *hold, size_t i)
            !hold_domain_is_reference(hold_domain_of(hold, hold->request.creates[i].domain));
 }
 
-static void refuse(struct verdict *verdict, const char *why)
+static void set_refusal(struct verdict *verdict, const char *why)
 {
     verdict->decision =
         (struct decision){.outcome = OUTCOME_REFUSE, .row = 10, .due = WALL_TIME_NEVER, .why = why};
     verdict->id[0] = '\0';
 }
 
-bool verdict_disown(struct hold *hold, size_t i)
+bool verdict_refuse(struct hold *hold, size_t i)
 {
     if (!makes_a_task(hold, i))
         return false;
-    refuse(&hold->verdicts[i], "the lock that replicas share was lost");
+    set_refusal(&hold->verdicts[i], "the lock that replicas share was lost");
     return true;
 }
 
@@ -311,9 +311,9 @@ void verdict_keep_off(struct hold *hold, size_t i)
     struct verdict *verdict = &hold->verdicts[i];
 
     if (makes_a_task(hold, i) || verdict->decision.outcome == OUTCOME_MOVE || hold->caller.refused)
-        refuse(verdict, hold->caller.outsider
-                            ? "the server has not shown that the caller may create"
-                            : "another request for the domain has no answer yet");
+        set_refusal(verdict, hold->caller.outsider
+                                 ? "the server has not shown that the caller may create"
+                                 : "another request for the domain has no answer yet");
 }
 
 /* Settling. */

@@ -14,7 +14,7 @@ void verdict_decide(struct hold *hold, size_t i);
 void verdict_decide_late(struct hold *hold, struct domain *domain);
 
 /* Turns the decision to let the server make a task into a refusal; false where it was another. */
-bool verdict_disown(struct hold *hold, size_t i);
+bool verdict_refuse(struct hold *hold, size_t i);
 
 /* The same where others may be deciding at the same time, for moves too. */
 void verdict_keep_off(struct hold *hold, size_t i);

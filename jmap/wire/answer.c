@@ -110,7 +110,7 @@ bool answer_has_destroyed(const struct jmap_answer *answer, const char *id)
     return json_object_get(answer->destroyed, id) != NULL;
 }
 
-bool answer_is_masked(const struct jmap_answer *answer, size_t call, const char *key)
+bool answer_is_placeholder(const struct jmap_answer *answer, size_t call, const char *key)
 {
     const char *type = answer_error_type(answer, call, key);
     const json_t *object = json_object_get(entry(answer, call, "notCreated", key), "objectId");

@@ -40,7 +40,7 @@ const char *answer_error_type(const struct jmap_answer *answer, size_t call, con
 bool answer_has_destroyed(const struct jmap_answer *answer, const char *id);
 
 /* True when the create got as far as its domain: shape and permission are in order. */
-bool answer_is_masked(const struct jmap_answer *answer, size_t call, const char *key);
+bool answer_is_placeholder(const struct jmap_answer *answer, size_t call, const char *key);
 
 /* Answers a create with an id, in place of its error. False when memory ran out. */
 bool answer_set_created(struct jmap_answer *answer, size_t call, const char *key, const char *id);

@@ -273,7 +273,7 @@ void request_clear(struct jmap_request *request)
     *request = (struct jmap_request){0};
 }
 
-bool request_mask(struct held_create *create)
+bool request_make_placeholder(struct held_create *create)
 {
     return json_object_set_new(create->object, "domainId", json_string(IMPOSSIBLE_DOMAIN_ID)) == 0;
 }

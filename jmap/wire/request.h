@@ -24,7 +24,7 @@ struct held_create {
 };
 
 struct jmap_request {
-    json_t *root;       /* changed in place by request_mask() and its like */
+    json_t *root;       /* changed in place by request_make_placeholder() and its like */
     json_t *calls;      /* root's methodCalls; borrowed */
     json_t *strings;    /* owns the creates' domain ids */
     bool escaped_names; /* a method name was spelled with a JSON escape */
@@ -65,7 +65,7 @@ void request_shed(struct jmap_request *request);
 void request_clear(struct jmap_request *request);
 
 /* Points the create at the domain that cannot exist. False when memory ran out. */
-bool request_mask(struct held_create *create);
+bool request_make_placeholder(struct held_create *create);
 
 /* Lets no renewal follow the DNS task. False when memory ran out. */
 bool request_drop_renewal(struct held_create *create);

@@ -13,7 +13,7 @@ static void change(struct jmap_answer *answer, size_t call)
     MUST(answer_error_type(answer, call, "k") == NULL);
     MUST(answer_set_error(answer, call, "k", json_pack("{s:s}", "type", "forbidden")));
     MUST(strcmp(answer_error_type(answer, call, "k"), "forbidden") == 0);
-    MUST(answer_created_id(answer, call, "k") == NULL && !answer_is_masked(answer, call, "k"));
+    MUST(answer_created_id(answer, call, "k") == NULL && !answer_is_placeholder(answer, call, "k"));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

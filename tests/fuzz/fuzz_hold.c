@@ -2,7 +2,7 @@
  * A request (first line) through a whole hold. Each further line is what the server answers next:
  * the text itself, nothing at all for "-", and what a sane server would say for an empty line and
  * from the last line on. However that goes: the hold comes to an end, shows nobody that a create
- * was masked, and tells of no task that was never made.
+ * was sent as a placeholder, and tells of no task that was never made.
  */
 
 #include <jansson.h>

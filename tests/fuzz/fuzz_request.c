@@ -63,7 +63,7 @@ static void check_written(struct jmap_request *request)
             continue;
         }
         MUST(request_set_due(create, (wall_time){(int64_t)i}));
-        MUST(request_mask(create));
+        MUST(request_make_placeholder(create));
         left++;
     }
     char *text = request_text(request, &len);

@@ -2,7 +2,7 @@
 #define RENEWGATE_TESTS_UNIT_TASK_SERVER_H
 
 /*
- * A server in a few lines: it answers look-ups from a table and a masked create as the recording
+ * A server in a few lines: it answers look-ups from a table and a placeholder as the recording
  * set-create-errors does.
  */
 

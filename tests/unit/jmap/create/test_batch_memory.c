@@ -166,7 +166,7 @@ static void assert_true_to(const struct queue_server *server, const struct scena
         const json_t *arguments = json_array_get(response, 1);
         bool tasks = strcmp(json_string_value(json_array_get(response, 0)), "x:Task/set") == 0;
         if (strstr(answer, "invalidForeignKey"))
-            fail_msg("%s, %s: a masked error: %s", scenario->name, when, answer);
+            fail_msg("%s, %s: an error of a placeholder: %s", scenario->name, when, answer);
         json_object_foreach(json_object_get(arguments, "created"), key, object)
         {
             const char *id = json_string_value(json_object_get(object, "id"));

@@ -220,7 +220,7 @@ static void drive(const struct scenario *scenario, struct server *server, struct
     if (scenario->observe && !answer.as_received)
         fail_msg("%s, %s: not as received", scenario->name, when);
     if (answer.body && memmem(answer.body, answer.len, "invalidForeignKey", 17))
-        fail_msg("%s, %s: a masked error: %.*s", scenario->name, when, (int)answer.len,
+        fail_msg("%s, %s: an error of a placeholder: %.*s", scenario->name, when, (int)answer.len,
                  answer.body);
 }
 
@@ -285,7 +285,7 @@ static bool run(const struct scenario *scenario, enum remembered remembered, int
     return failed;
 }
 
-static void no_memory_costs_no_order_and_shows_no_masked_error(void **state)
+static void no_memory_costs_no_order_and_shows_no_error_of_a_placeholder(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
@@ -307,7 +307,7 @@ static void no_memory_costs_no_order_and_shows_no_masked_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_memory_costs_no_order_and_shows_no_masked_error),
+        cmocka_unit_test(no_memory_costs_no_order_and_shows_no_error_of_a_placeholder),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
