@@ -9,6 +9,7 @@
 #include "proxy/base/mailbox.h"
 #include "proxy/replicas/replica_lock.h"
 #include "proxy/jobs/survey.h"
+#include "proxy/server/service_credential.h"
 
 /* How often a request is made before the sweep is given up. */
 #define TRIES_MAX 9
@@ -23,6 +24,7 @@ struct sweeper {
     struct sweep_place place; /* where the next begins */
     int64_t changes;
     int64_t skipped;
+    unsigned sweeps_refused, surveys_refused; /* at which refusal one was told last; 0: at none */
     struct letter wake;
     struct letter stop;
     bool stopping;
@@ -104,6 +106,20 @@ static bool take_lease(struct sweeper *sweeper, struct lease **lease)
            (*lease == NULL || replica_lock_state(replicas, *lease) != LEASE_OTHERS);
 }
 
+/*
+ * Whether something that was given up is worth a line: while the credential rests, each sweep and
+ * each survey ends as the last one did.
+ */
+static bool is_news(struct sweeper *sweeper, const char *error, unsigned *told)
+{
+    const struct service_credential_state state =
+        service_credential_state(sweeper->gate->credential, clock_monotonic());
+    unsigned refusals = error != NULL && state.rests ? state.refusals : 0;
+    bool news = refusals == 0 || refusals != *told;
+    *told = refusals;
+    return news;
+}
+
 static void sweep_and_tell(struct sweeper *sweeper)
 {
     monotonic_time began = clock_monotonic();
@@ -112,6 +128,8 @@ static void sweep_and_tell(struct sweeper *sweeper)
     if (sweeper->stopping)
         return;
     metrics_count_sweep(sweeper->gate->metrics, error == NULL, elapsed, clock_wall());
+    if (!is_news(sweeper, error, &sweeper->sweeps_refused))
+        return;
     log_event(sweeper->gate->log, error == NULL ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
               error == NULL ? "sweep done" : "sweep given up", log_text("error", error),
               log_number("changes", sweeper->changes), log_number("skipped", sweeper->skipped),
@@ -132,7 +150,7 @@ static void survey_and_tell(struct sweeper *sweeper)
     monotonic_time began = clock_monotonic();
     size_t domains = 0;
     const char *error = survey_run(sweeper->gate, &sweeper->errand, &sweeper->stopping, &domains);
-    if (sweeper->stopping)
+    if (sweeper->stopping || !is_news(sweeper, error, &sweeper->surveys_refused))
         return;
     log_event(sweeper->gate->log, error == NULL ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
               error == NULL ? "survey done" : "survey given up", log_text("error", error),
