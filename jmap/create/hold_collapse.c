@@ -105,11 +105,24 @@ static bool needs_collapse(const struct hold *hold, const struct domain *domain,
     return needed;
 }
 
+/* A task that creates are answered with has got another due time. */
+static void note_moved(struct hold *hold, const struct queue_change *change)
+{
+    for (size_t i = 0; i < hold->request.count; i++) {
+        struct verdict *verdict = &hold->verdicts[i];
+
+        if (verdict->decision.outcome == OUTCOME_EXISTING && strcmp(verdict->id, change->id) == 0)
+            verdict->decision.due = change->due;
+    }
+}
+
 static void tell_change(void *user, const struct queue_change *change)
 {
     struct hold *hold = user;
     struct domain *domain = &hold->domains[hold->collapse.next];
 
+    if (change->action == QUEUE_POSTPONED || change->action == QUEUE_ADVANCED)
+        note_moved(hold, change);
     if (change->survivor)
         strncpy(domain->survivor, change->survivor, OBJECT_ID_SIZE - 1);
     if (hold->context->changed)

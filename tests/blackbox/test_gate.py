@@ -204,6 +204,8 @@ def test_a_queued_task_that_would_run_too_late_comes_back(standin, gate):
     assert gate.renew() == TASK
     only, = standin.state()["tasks"]
     assert only["status"]["due"] == days(57)
+    decision, = gate.decisions(1)
+    assert decision["row"] == 3 and decision["due"] == days(57), "as it is by then"
 
 
 def test_a_rate_limited_task_is_the_answer(standin, gate):
