@@ -72,6 +72,14 @@ static void send_page(struct inventory *inventory)
         add_get(inventory, "x:Domain/get", "x:Domain/query",
                 json_pack("[s, s]", "name", "certificateManagement"));
         break;
+    case INVENTORY_ISSUED:
+        /* The newest first, by which those that are wanted come first. */
+        add_query(inventory, "x:Certificate/query",
+                  json_pack("{s:I, s:i, s:b}", "position", position, "limit", (int)PAGE,
+                            "calculateTotal", 1));
+        add_get(inventory, "x:Certificate/get", "x:Certificate/query",
+                json_pack("[s]", "notValidBefore"));
+        break;
     case INVENTORY_DONE:
         break;
     }
@@ -135,8 +143,18 @@ static bool add_domain(struct inventory *inventory, const char *id, const char *
     return !name || added->name;
 }
 
+static bool add_issue(struct inventory *inventory, const json_t *object)
+{
+    wall_time issued = own_request_time(object, "notValidBefore", WALL_TIME_NEVER);
+
+    return wall_time_before(issued, inventory->issued_since) ||
+           order_list_append(&inventory->issued, (struct order_time){.at = issued, .issued = true});
+}
+
 static bool add_object(struct inventory *inventory, const json_t *object)
 {
+    if (inventory->stage == INVENTORY_ISSUED)
+        return add_issue(inventory, object);
     if (inventory->stage != INVENTORY_DOMAINS)
         return add_task(inventory, object);
 
@@ -250,6 +268,9 @@ static void inventory_settle(struct inventory *inventory)
         qsort(inventory->domains, inventory->domain_count, sizeof *inventory->domains,
               domain_order);
     forget_repeated(inventory);
+    if (inventory->issued.count > 0)
+        qsort(inventory->issued.times, inventory->issued.count, sizeof *inventory->issued.times,
+              order_list_compare);
 
     size_t next = 0;
     for (size_t i = 0; i < inventory->domain_count; i++) {
@@ -270,6 +291,9 @@ static void next_stage(struct inventory *inventory)
     inventory->position = 0;
     inventory->cursor = WALL_TIME_NEVER;
     inventory->stage++;
+    if (inventory->stage == INVENTORY_ISSUED &&
+        wall_time_equal(inventory->issued_since, WALL_TIME_FOREVER))
+        inventory->stage++;
     if (inventory->stage == INVENTORY_DONE)
         inventory_settle(inventory);
     else
@@ -292,8 +316,13 @@ static void feed_page(struct inventory *inventory)
     const json_t *ids = json_object_get(query, "ids");
     const json_t *list = json_object_get(own_request_answer(&inventory->request, "g"), "list");
     size_t before = inventory->task_count, listed = json_array_size(ids), i;
+    size_t issued = inventory->issued.count;
     json_t *object;
 
+    if (inventory->stage == INVENTORY_ISSUED && !json_is_array(list)) {
+        next_stage(inventory); /* who may not see certificates does without them */
+        return;
+    }
     if (!json_is_array(ids) || !json_is_array(list)) {
         inventory_end(inventory, fault_of(inventory));
         return;
@@ -306,7 +335,8 @@ static void feed_page(struct inventory *inventory)
         }
     }
     turn_page(inventory, listed, before);
-    if (!own_request_goes_on(query, PAGE))
+    bool past = inventory->stage == INVENTORY_ISSUED && inventory->issued.count == issued;
+    if (past || !own_request_goes_on(query, PAGE))
         next_stage(inventory);
     else if (++inventory->pages >= PAGES_MAX)
         inventory_end(inventory, "the server's list has no end");
@@ -316,7 +346,8 @@ static void feed_page(struct inventory *inventory)
 
 void inventory_begin(struct inventory *inventory, wall_time now)
 {
-    *inventory = (struct inventory){.now = now, .cursor = WALL_TIME_NEVER};
+    *inventory = (struct inventory){
+        .now = now, .cursor = WALL_TIME_NEVER, .issued_since = WALL_TIME_FOREVER};
     send_page(inventory);
 }
 
@@ -375,6 +406,7 @@ void inventory_clear(struct inventory *inventory)
     for (size_t i = 0; i < inventory->domain_count; i++)
         free(inventory->domains[i].name);
     own_request_clear(&inventory->request);
+    free(inventory->issued.times);
     free(inventory->tasks);
     free(inventory->domains);
     *inventory = (struct inventory){0};

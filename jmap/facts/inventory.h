@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "jmap/facts/memory.h"
+#include "jmap/facts/order_list.h"
 #include "jmap/wire/object_id.h"
 #include "jmap/wire/own_request.h"
 
@@ -40,11 +41,20 @@ struct inventory {
     size_t domain_count;
     size_t manual_count; /* how many manage their certificates by hand */
     const char *only;    /* set after the beginning: domains of other names are passed over */
+    /* Likewise: when certificates were issued since then is listed, too; WALL_TIME_FOREVER: not. */
+    wall_time issued_since;
+    struct order_list issued; /* of whatever domains and providers, ascending once it is done */
 
     /* Its own. */
     struct own_request request;
     wall_time now;
-    enum { INVENTORY_TASKS, INVENTORY_FAILED, INVENTORY_DOMAINS, INVENTORY_DONE } stage;
+    enum {
+        INVENTORY_TASKS,
+        INVENTORY_FAILED,
+        INVENTORY_DOMAINS,
+        INVENTORY_ISSUED,
+        INVENTORY_DONE
+    } stage;
     wall_time cursor; /* tasks due before it have been read */
     size_t position;  /* behind the cursor */
     unsigned pages;

@@ -41,7 +41,14 @@ bool order_list_insert(struct order_list *list, struct order_time order)
     return true;
 }
 
-void order_list_remove(struct order_list *list, struct order_time order)
+int order_list_compare(const void *a, const void *b)
+{
+    const struct order_time *x = a, *y = b;
+
+    return wall_time_before(y->at, x->at) - wall_time_before(x->at, y->at);
+}
+
+bool order_list_remove(struct order_list *list, struct order_time order)
 {
     size_t place = order_list_place(list, order.at);
 
@@ -49,8 +56,9 @@ void order_list_remove(struct order_list *list, struct order_time order)
            list->times[place].issued != order.issued)
         place++;
     if (place == list->count || !wall_time_equal(list->times[place].at, order.at))
-        return;
+        return false;
     list->count--;
     memmove(&list->times[place], &list->times[place + 1],
             (list->count - place) * sizeof *list->times);
+    return true;
 }

@@ -22,7 +22,10 @@ size_t order_list_place(const struct order_list *list, wall_time at);
 bool order_list_append(struct order_list *list, struct order_time order);
 bool order_list_insert(struct order_list *list, struct order_time order);
 
-/* One that is alike, if there is one. */
-void order_list_remove(struct order_list *list, struct order_time order);
+/* One that is alike; false where there is none. */
+bool order_list_remove(struct order_list *list, struct order_time order);
+
+/* For qsort(3), by time. */
+int order_list_compare(const void *a, const void *b);
 
 #endif

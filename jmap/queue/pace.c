@@ -38,6 +38,30 @@ static wall_time next_time(const struct order_list *orders, struct issue_limit l
 
 /* ---- all of them ---- */
 
+/*
+ * What was issued within the window, of domains that were not come by yet. Whose order it was is
+ * not known until then, so it counts for each account.
+ */
+static bool add_lately(const struct pace *pace, struct pace_account *account)
+{
+    for (size_t i = 0; i < pace->lately.count; i++) {
+        if (!order_list_append(&account->all, pace->lately.times[i]) ||
+            !order_list_append(&account->known, pace->lately.times[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool copy_lately(struct pace *pace)
+{
+    const struct order_list *issued = &pace->inventory->issued;
+    bool done = true;
+
+    for (size_t i = 0; done && i < issued->count; i++)
+        done = order_list_append(&pace->lately, issued->times[i]);
+    return done;
+}
+
 /* Providers are few. NULL when memory runs out. */
 static struct pace_account *account_of(struct pace *pace, const struct inventory_domain *domain)
 {
@@ -53,7 +77,7 @@ static struct pace_account *account_of(struct pace *pace, const struct inventory
     struct pace_account *account = &grown[pace->account_count++];
     *account = (struct pace_account){.free = pace->now};
     memcpy(account->provider_id, domain->provider_id, OBJECT_ID_SIZE);
-    return account;
+    return add_lately(pace, account) ? account : NULL;
 }
 
 /* The earliest of the listed tasks; of several one will be left. */
@@ -71,13 +95,6 @@ static wall_time queued_for(const struct pace *pace, const struct inventory_doma
     return earliest;
 }
 
-static int order_order(const void *a, const void *b)
-{
-    const struct order_time *x = a, *y = b;
-
-    return wall_time_before(y->at, x->at) - wall_time_before(x->at, y->at);
-}
-
 static bool place_queued(struct pace *pace)
 {
     for (size_t i = 0; i < pace->inventory->domain_count; i++) {
@@ -92,7 +109,7 @@ static bool place_queued(struct pace *pace)
     }
     for (size_t i = 0; i < pace->account_count; i++)
         qsort(pace->accounts[i].all.times, pace->accounts[i].all.count, sizeof(struct order_time),
-              order_order);
+              order_list_compare);
     return true;
 }
 
@@ -102,7 +119,7 @@ bool pace_open(struct pace *pace, const struct inventory *inventory, struct issu
     *pace = (struct pace){.inventory = inventory, .limit = limit, .now = now};
     pace->placed = calloc(inventory->domain_count + 1, sizeof *pace->placed);
     pace->noted = calloc(inventory->domain_count + 1, sizeof *pace->noted);
-    if (pace->placed && pace->noted && place_queued(pace))
+    if (pace->placed && pace->noted && copy_lately(pace) && place_queued(pace))
         return true;
     pace_close(pace);
     return false;
@@ -115,12 +132,27 @@ void pace_close(struct pace *pace)
         free(pace->accounts[i].known.times);
     }
     free(pace->accounts);
+    free(pace->lately.times);
     free(pace->placed);
     free(pace->noted);
     *pace = (struct pace){0};
 }
 
 /* ---- one domain ---- */
+
+/* One that counts for all accounts is found to be of this one. False where it was none of them. */
+static bool claim(struct pace *pace, const struct pace_account *account, struct order_time order)
+{
+    if (!order_list_remove(&pace->lately, order))
+        return false;
+    for (size_t i = 0; i < pace->account_count; i++) {
+        if (&pace->accounts[i] == account)
+            continue;
+        order_list_remove(&pace->accounts[i].all, order);
+        order_list_remove(&pace->accounts[i].known, order);
+    }
+    return true;
+}
 
 /* The orders of a window: a certificate that exists proves that there was a token for it. */
 static bool note_issued(struct pace *pace, struct pace_account *account,
@@ -130,8 +162,9 @@ static bool note_issued(struct pace *pace, struct pace_account *account,
 
     for (size_t i = 0; i < found->issued_count; i++) {
         const struct order_time order = {.at = found->issued[i], .issued = true};
-        if (wall_time_before(past, order.at) && (!order_list_insert(&account->all, order) ||
-                                                 !order_list_insert(&account->known, order)))
+        if (!wall_time_before(past, order.at) || claim(pace, account, order))
+            continue;
+        if (!order_list_insert(&account->all, order) || !order_list_insert(&account->known, order))
             return false;
     }
     return true;

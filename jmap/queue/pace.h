@@ -4,9 +4,9 @@
 /*
  * The pace of orders in a pass over all domains: each ACME provider's account gets so many in a
  * time (policy/account_limit.h), and what is due beyond that is spread over the time that follows.
- * Known are the orders that queued tasks will make, those whose certificates were looked up, and
- * those that the pass itself has found a time for. Of two passes over the same state each finds the
- * same times.
+ * Known are the orders that queued tasks will make, those whose certificates were listed or looked
+ * up, and those that the pass itself has found a time for. Of two passes over the same state each
+ * finds the same times.
  */
 
 #include <stdbool.h>
@@ -24,6 +24,7 @@ struct pace {
     const struct inventory *inventory;
     struct issue_limit limit;
     wall_time now;
+    struct order_list lately; /* issued within the window, of domains that were not come by yet */
     struct pace_account *accounts;
     size_t account_count;
     wall_time *placed; /* of each domain's next order; WALL_TIME_NEVER where it has none */

@@ -422,6 +422,9 @@ struct sweep *sweep_create(const struct sweep_context *context)
     sweep->context = context;
     sweep->at_a_time = at_a_time > 0 && at_a_time < LOOKUP_AT_A_TIME ? at_a_time : LOOKUP_AT_A_TIME;
     inventory_begin(&sweep->inventory, sweep_now(sweep));
+    const struct issue_limit limit = context->settings->account_limit;
+    if (limit.burst > 0)
+        sweep->inventory.issued_since = wall_time_add(sweep_now(sweep), -limit.window_seconds);
     if (sweep->inventory.error) {
         sweep_destroy(sweep);
         return NULL;

@@ -163,7 +163,7 @@ def test_domains_without_anything_to_change_are_read_together(standin):
                        for i, letter in enumerate(DIGITS)])
     standin.reset_counters()
     assert changes(standin.port) == []
-    pages_of_the_list, facts, certificates = 2 + 2 + 1, 4, 2
+    pages_of_the_list, facts, certificates = 2 + 2 + 1 + 1, 4, 2
     assert standin.counters()["http_requests"] <= pages_of_the_list + facts + certificates
 
 
@@ -228,6 +228,27 @@ def test_a_survey_sees_a_limit_that_was_reached_past_the_gate(standin):
 def lookups(gate):
     return int(re.search(r"^renewgate_lookup_requests_total (\d+)$", gate.admin("/metrics")[1],
                          re.M)[1])
+
+
+def test_what_was_issued_lately_counts_before_its_domain_is_come_by(standin):
+    """The first sweep after a start knows nothing else of the account's orders."""
+    issued = {"notValidBefore": stamp(NOW - datetime.timedelta(minutes=10)),
+              "notValidAfter": days(90)}
+    names = ["first.test", "second.test", "third.test"]
+    standin.put_state(**state(
+        [certificate(issued, [f"mail.{name}"]) for name in names[1:]],
+        [task(days(60), "c", numbered(1)), task(days(60), "d", numbered(2))],
+        [domain(id, name) for id, name in zip("bcd", names)]))
+    settings = {"ACCOUNT_LIMIT": "2/2h"}
+    planned, = [change for change in changes(standin.port, "--dry-run", **settings)
+                if change["action"] == "scheduled"]
+    made, = [change for change in changes(standin.port, **settings)
+             if change["action"] == "scheduled"]
+    waits = datetime.datetime.strptime(made["due"], "%Y-%m-%dT%H:%M:%SZ") - \
+        datetime.datetime.strptime(standin.clock()["now"], "%Y-%m-%dT%H:%M:%SZ")
+    assert datetime.timedelta(minutes=45) < waits < datetime.timedelta(minutes=51)
+    assert made["domain"] == planned["domain"] == "first.test"
+    assert planned["due"][:15] == made["due"][:15]
 
 
 # What else it does.

@@ -81,6 +81,35 @@ static void place_all(struct world *world, wall_time now, wall_time *times)
     pace_close(&pace);
 }
 
+/* Two accounts; what was issued is of whoever comes to claim it, and until then of both. */
+static void what_was_issued_counts_before_it_is_come_by(void **state)
+{
+    (void)state;
+    static struct world world;
+    static struct order_time lately[300];
+    wall_time times[3], now = {NOW};
+
+    memset(&world, 0, sizeof world);
+    add(&world, "p", WALL_TIME_NEVER);
+    add(&world, "q", WALL_TIME_NEVER);
+    add(&world, "q", WALL_TIME_NEVER);
+    for (size_t i = 0; i < COUNT(lately); i++)
+        lately[i] = (struct order_time){.at = {NOW - HOUR}, .issued = true};
+    world.inventory.issued = (struct order_list){.times = lately, .count = COUNT(lately)};
+    world.issued[1] = (wall_time){NOW - HOUR};
+    world.renewal_due[1] = (wall_time){NOW + DAY};
+    place_all(&world, now, times);
+    /* 100 of 300 have come back within the hour. */
+    assert_int_equal(times[0].seconds, NOW);
+    assert_int_equal(times[2].seconds, NOW);
+
+    for (size_t i = 0; i < COUNT(lately); i++)
+        lately[i].at = now;
+    place_all(&world, now, times);
+    assert_int_equal(times[0].seconds, NOW + 36);
+    assert_int_equal(times[2].seconds, NOW + 36);
+}
+
 static int time_order(const void *a, const void *b)
 {
     const wall_time *x = a, *y = b;
@@ -207,6 +236,7 @@ static void next_renewals_of_others_are_not_robbed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_issued_counts_before_it_is_come_by),
         cmocka_unit_test(what_is_due_is_spread_and_stays_so),
         cmocka_unit_test(each_account_has_its_own_limit),
         cmocka_unit_test(what_was_issued_of_late_counts),
