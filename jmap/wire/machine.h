@@ -3,7 +3,7 @@
 
 /*
  * Work that needs the server, as a machine without I/O: it says what to send next and is fed the
- * answer, until it is done. Whoever drives it decides how it is sent (proxy/jobs/errand.h).
+ * answer, until it is done. Whoever drives it decides how it is sent (proxy/jobs/job.h).
  */
 
 #include <stdbool.h>

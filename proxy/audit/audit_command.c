@@ -7,7 +7,7 @@
 
 #include "proxy/audit/audit_report.h"
 #include "proxy/base/plain_text.h"
-#include "proxy/jobs/errand.h"
+#include "proxy/jobs/job.h"
 
 #define EXIT_ATTENTION 1
 #define EXIT_NO_AUDIT 2
@@ -22,7 +22,7 @@ struct auditor {
     const struct audit_options *options;
     FILE *out, *errors;
     bool shows_progress;
-    struct errand errand;
+    struct job job;
     struct audit *audit;
     struct tls_probe *probe; /* or NULL */
     struct audit_report report;
@@ -78,7 +78,7 @@ static void show_reading(void *user)
     if (!auditor->shows_progress)
         return;
     fprintf(auditor->errors, "\r\033[Kreading: %lu requests, %zu tasks, %zu of %zu domains",
-            auditor->errand.requests, progress.tasks, progress.judged, progress.domains);
+            auditor->job.requests, progress.tasks, progress.judged, progress.domains);
     fflush(auditor->errors);
 }
 
@@ -138,10 +138,10 @@ static const char *read_all(struct auditor *auditor)
     auditor->audit = audit_create(&context);
     if (auditor->audit == NULL)
         return "out of memory";
-    errand_run(&auditor->errand, &audit_machine, auditor->audit, NULL);
+    job_run(&auditor->job, &audit_machine, auditor->audit, NULL);
     const char *error = audit_error(auditor->audit);
     auditor->report.manual = audit_progress(auditor->audit).manual;
-    auditor->report.requests = auditor->errand.requests;
+    auditor->report.requests = auditor->job.requests;
     auditor->report.now = audit_command_now(auditor);
     audit_destroy(auditor->audit);
     return auditor->no_memory ? "out of memory" : error;
@@ -239,7 +239,7 @@ static int status_of(const struct audit_report *report)
 
 static bool audit_command_complain(const struct auditor *auditor, const char *error)
 {
-    const char *detail = auditor->errand.detail;
+    const char *detail = auditor->job.detail;
     fprintf(auditor->errors, "renewgate: no audit: %s%s", error, detail[0] != '\0' ? ": " : "");
     plain_text_print(auditor->errors, detail, 0);
     fprintf(auditor->errors, " (%s)\n", auditor->gate->config->upstream_url);
@@ -262,17 +262,17 @@ static bool audit_command_gather(struct auditor *auditor)
 
 static int audit_command_run(struct auditor *auditor)
 {
-    const struct errand_settings settings = {
+    const struct job_settings settings = {
         .tries_max = TRIES_MAX,
         .unanswered = UNANSWERED_MAX,
         .watcher = {.asks = show_reading, .waits = show_waiting, .user = auditor},
     };
     int status = EXIT_NO_AUDIT;
-    if (!errand_open(&auditor->errand, auditor->gate, &settings))
+    if (!job_open(&auditor->job, auditor->gate, &settings))
         audit_command_complain(auditor, "out of memory or files");
     else if (audit_command_gather(auditor) && audit_command_tell(auditor))
         status = status_of(&auditor->report);
-    errand_close(&auditor->errand);
+    job_close(&auditor->job);
     audit_report_clear(&auditor->report);
     return status;
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "proxy/base/mailbox.h"
-#include "proxy/jobs/errand.h"
+#include "proxy/jobs/job.h"
 #include "proxy/jobs/explanation.h"
 
 #define TRIES_MAX 2
@@ -13,7 +13,7 @@
 struct explainer {
     struct gate *gate;
     pthread_mutex_t lock; /* over what follows, but for the mailbox and its letter */
-    struct errand errand;
+    struct job job;
     struct mailbox mailbox;
     struct letter stop;
     bool stopping;
@@ -34,18 +34,18 @@ static wall_time explainer_now(void *user)
 
 struct explainer *explainer_open(struct gate *gate)
 {
-    static const struct errand_settings settings = {.tries_max = TRIES_MAX,
-                                                    .unanswered = UNANSWERED_MAX};
+    static const struct job_settings settings = {.tries_max = TRIES_MAX,
+                                                 .unanswered = UNANSWERED_MAX};
     struct explainer *explainer = calloc(1, sizeof *explainer);
     if (explainer == NULL)
         return NULL;
     *explainer = (struct explainer){.gate = gate,
-                                    .errand = {.loop = {.epoll = -1}},
+                                    .job = {.loop = {.epoll = -1}},
                                     .mailbox = {.event = -1},
                                     .stop = {.open = on_stop, .user = explainer}};
     pthread_mutex_init(&explainer->lock, NULL);
-    if (errand_open(&explainer->errand, gate, &settings) &&
-        mailbox_open(&explainer->mailbox, &explainer->errand.loop))
+    if (job_open(&explainer->job, gate, &settings) &&
+        mailbox_open(&explainer->mailbox, &explainer->job.loop))
         return explainer;
     explainer_close(explainer);
     return NULL;
@@ -62,7 +62,7 @@ void explainer_close(struct explainer *explainer)
     if (explainer == NULL)
         return;
     mailbox_close(&explainer->mailbox);
-    errand_close(&explainer->errand);
+    job_close(&explainer->job);
     pthread_mutex_destroy(&explainer->lock);
     free(explainer);
 }
@@ -86,11 +86,11 @@ void explainer_ask(struct explainer *explainer, const char *domain, bool forced,
     if (explainer->explain == NULL) {
         tell(user, NULL, "out of memory", "");
     } else {
-        errand_run(&explainer->errand, &explain_machine, explainer->explain, &explainer->stopping);
+        job_run(&explainer->job, &explain_machine, explainer->explain, &explainer->stopping);
         const struct explanation *result = explain_result(explainer->explain);
         const char *error = explain_error(explainer->explain);
         tell(user, result, error != NULL || result != NULL ? error : "stopped",
-             explainer->errand.detail);
+             explainer->job.detail);
     }
     explain_destroy(explainer->explain);
     pthread_mutex_unlock(&explainer->lock);

@@ -31,8 +31,7 @@ static bool judged(void *user, const struct audit_domain *domain)
     return true;
 }
 
-const char *survey_run(struct gate *gate, struct errand *errand, const bool *stopping,
-                       size_t *domains)
+const char *survey_run(struct gate *gate, struct job *job, const bool *stopping, size_t *domains)
 {
     struct survey survey = {.gate = gate, .began = WALL_TIME_FOREVER};
     const struct audit_context context = {.settings = &gate->config->hold,
@@ -45,7 +44,7 @@ const char *survey_run(struct gate *gate, struct errand *errand, const bool *sto
     struct audit *audit = audit_create(&context);
     if (audit == NULL)
         return "out of memory";
-    errand_run(errand, &audit_machine, audit, stopping);
+    job_run(job, &audit_machine, audit, stopping);
     const char *error = *stopping ? "stopped" : audit_error(audit);
     audit_destroy(audit);
     *domains = survey.domains;

@@ -10,14 +10,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "proxy/jobs/errand.h"
+#include "proxy/jobs/job.h"
 #include "proxy/relay/gate.h"
 
 /*
- * One survey, by an open errand of the gate's. `domains` is how many it has seen. NULL when it came
+ * One survey, by an open job of the gate's. `domains` is how many it has seen. NULL when it came
  * to its end, else why not; static. Domains that are gone are forgotten at its end.
  */
-const char *survey_run(struct gate *gate, struct errand *errand, const bool *stopping,
-                       size_t *domains);
+const char *survey_run(struct gate *gate, struct job *job, const bool *stopping, size_t *domains);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "jmap/queue/sweep.h"
 #include "proxy/base/clock.h"
-#include "proxy/jobs/errand.h"
+#include "proxy/jobs/job.h"
 #include "proxy/base/mailbox.h"
 #include "proxy/replicas/replica_lock.h"
 #include "proxy/jobs/survey.h"
@@ -17,7 +17,7 @@
 struct sweeper {
     struct gate *gate;
     struct sweeper_handler handler;
-    struct errand errand;
+    struct job job;
     struct mailbox mailbox;
     struct sweep_context context;
     struct sweep *sweep;      /* the one under way, or NULL */
@@ -83,7 +83,7 @@ const char *sweeper_sweep(struct sweeper *sweeper)
     sweeper->sweep = sweep_create(&sweeper->context);
     if (sweeper->sweep == NULL)
         return "out of memory";
-    errand_run(&sweeper->errand, &sweep_machine, sweeper->sweep, &sweeper->stopping);
+    job_run(&sweeper->job, &sweep_machine, sweeper->sweep, &sweeper->stopping);
     const char *error = sweeper->stopping ? "stopped" : sweep_error(sweeper->sweep);
     sweep_destroy(sweeper->sweep);
     sweeper->sweep = NULL;
@@ -101,7 +101,7 @@ static bool take_lease(struct sweeper *sweeper, struct lease **lease)
     *lease = replicas != NULL ? replica_lock_take(replicas, "sweep", sweeper_wake, sweeper) : NULL;
     while (*lease != NULL && !sweeper->stopping &&
            replica_lock_state(replicas, *lease) == LEASE_WAITING)
-        errand_run_round(&sweeper->errand, MONOTONIC_NEVER);
+        job_run_round(&sweeper->job, MONOTONIC_NEVER);
     return !sweeper->stopping &&
            (*lease == NULL || replica_lock_state(replicas, *lease) != LEASE_OTHERS);
 }
@@ -149,7 +149,7 @@ static void survey_and_tell(struct sweeper *sweeper)
 {
     monotonic_time began = clock_monotonic();
     size_t domains = 0;
-    const char *error = survey_run(sweeper->gate, &sweeper->errand, &sweeper->stopping, &domains);
+    const char *error = survey_run(sweeper->gate, &sweeper->job, &sweeper->stopping, &domains);
     if (sweeper->stopping || !is_news(sweeper, error, &sweeper->surveys_refused))
         return;
     log_event(sweeper->gate->log, error == NULL ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
@@ -212,7 +212,7 @@ static void *sweeper_run(void *user)
             next->perform(sweeper);
             next->next = jittered(next->interval_ms, 9);
         } else {
-            errand_run_round(&sweeper->errand, next->next);
+            job_run_round(&sweeper->job, next->next);
         }
     }
     return NULL;
@@ -234,13 +234,13 @@ void sweeper_stop(struct sweeper *sweeper)
 
 static bool open_world(struct sweeper *sweeper)
 {
-    static const struct errand_settings settings = {
+    static const struct job_settings settings = {
         .is_sweep = true,
         .tries_max = TRIES_MAX,
         .unanswered = TRIES_MAX,
     };
-    return errand_open(&sweeper->errand, sweeper->gate, &settings) &&
-           mailbox_open(&sweeper->mailbox, &sweeper->errand.loop);
+    return job_open(&sweeper->job, sweeper->gate, &settings) &&
+           mailbox_open(&sweeper->mailbox, &sweeper->job.loop);
 }
 
 struct sweeper *sweeper_create(struct gate *gate, bool dry_run,
@@ -252,7 +252,7 @@ struct sweeper *sweeper_create(struct gate *gate, bool dry_run,
     *sweeper = (struct sweeper){
         .gate = gate,
         .handler = *handler,
-        .errand = {.loop = {.epoll = -1}},
+        .job = {.loop = {.epoll = -1}},
         .mailbox = {.event = -1},
         .context = {.settings = &gate->config->hold,
                     .flights = gate->flights,
@@ -280,6 +280,6 @@ void sweeper_destroy(struct sweeper *sweeper)
     if (sweeper == NULL)
         return;
     mailbox_close(&sweeper->mailbox);
-    errand_close(&sweeper->errand);
+    job_close(&sweeper->job);
     free(sweeper);
 }

@@ -3,7 +3,7 @@
 
 /*
  * Drives sweeps (jmap/queue/sweep.h) and surveys (proxy/jobs/survey.h), one at a time, each as an
- * errand (proxy/jobs/errand.h). Where the server does not come back in the end that one is given
+ * job (proxy/jobs/job.h). Where the server does not come back in the end that one is given
  * up; the next one finds what is left.
  */
 

@@ -1,5 +1,5 @@
-#ifndef RENEWGATE_PROXY_JOBS_ERRAND_H
-#define RENEWGATE_PROXY_JOBS_ERRAND_H
+#ifndef RENEWGATE_PROXY_JOBS_JOB_H
+#define RENEWGATE_PROXY_JOBS_JOB_H
 
 /*
  * Drives a machine without I/O that works through the server with the gate's own credential, over a
@@ -21,29 +21,29 @@
 #include "proxy/server/upstream.h"
 
 /* Who watches how it goes on; each may be NULL. */
-struct errand_watcher {
+struct job_watcher {
     void (*asks)(void *user);
     void (*waits)(void *user, int64_t milliseconds); /* the server asks for that */
     void *user;
 };
 
-struct errand_settings {
+struct job_settings {
     bool is_sweep;       /* its requests that get no answer are told in the log */
     unsigned tries_max;  /* of a request, above 0 */
     unsigned unanswered; /* of these, how many without any answer, above 0 */
-    struct errand_watcher watcher;
+    struct job_watcher watcher;
 };
 
-#define ERRAND_DETAIL_SIZE 256
+#define JOB_DETAIL_SIZE 256
 
 /* Its members are its own, but for those that are named here. */
-struct errand {
+struct job {
     struct loop loop; /* for what else its owner waits for */
     unsigned long requests;
-    char detail[ERRAND_DETAIL_SIZE]; /* why the last request got no answer, in words; or "" */
+    char detail[JOB_DETAIL_SIZE]; /* why the last request got no answer, in words; or "" */
 
     struct gate *gate;
-    struct errand_settings settings;
+    struct job_settings settings;
     struct upstream *upstream;
     const struct machine *machine; /* the one under way, and its object */
     void *self;
@@ -56,15 +56,14 @@ struct errand {
     monotonic_time tick;
 };
 
-/* False when memory or files run out; errand_close() is then still needed. */
-bool errand_open(struct errand *errand, struct gate *gate, const struct errand_settings *settings);
-void errand_close(struct errand *errand);
+/* False when memory or files run out; job_close() is then still needed. */
+bool job_open(struct job *job, struct gate *gate, const struct job_settings *settings);
+void job_close(struct job *job);
 
 /* Until the machine is done, or `stopping` (NULL: never) is set from within the loop. */
-void errand_run(struct errand *errand, const struct machine *machine, void *self,
-                const bool *stopping);
+void job_run(struct job *job, const struct machine *machine, void *self, const bool *stopping);
 
 /* One round of the loop: waits, until `until` at most, and does what is due then. */
-void errand_run_round(struct errand *errand, monotonic_time until);
+void job_run_round(struct job *job, monotonic_time until);
 
 #endif
