@@ -11,7 +11,7 @@
 
 #include "jmap/create/flight.h"
 #include "jmap/facts/memory.h"
-#include "jmap/facts/sighting.h"
+#include "jmap/facts/domain_snapshot.h"
 #include "proxy/base/budget.h"
 #include "proxy/admin/admin.h"
 #include "proxy/audit/audit_command.h"
@@ -446,7 +446,7 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
         .flights = flight_table_create(),
         .callers = callers_create(),
         .memory = task_memory_create(),
-        .sightings = sightings_create(),
+        .snapshots = domain_snapshots_create(),
         .history = history_create(),
         .started = clock_wall(),
         .keypairs = keypairs,
@@ -461,7 +461,7 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
     int status = EXIT_FAILURE;
     give_memory_back();
     if (budget_init(&budget, config->max_buffered) && gate.flights != NULL &&
-        gate.callers != NULL && gate.memory != NULL && gate.sightings != NULL &&
+        gate.callers != NULL && gate.memory != NULL && gate.snapshots != NULL &&
         gate.history != NULL &&
         (gate.credential != NULL || config->service_authorization == NULL) &&
         (command->kind != COMMAND_SERVE || log_open(&log, &metrics)))
@@ -471,7 +471,7 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
     service_credential_close(gate.credential);
     log_close(&log);
     history_destroy(gate.history);
-    sightings_destroy(gate.sightings);
+    domain_snapshots_destroy(gate.snapshots);
     task_memory_destroy(gate.memory);
     callers_destroy(gate.callers);
     flight_table_destroy(gate.flights);

@@ -11,11 +11,11 @@
 #include "jmap/create/hold_report.h"
 #include "policy/hold_settings.h"
 
-struct domain_lock;  /* jmap/create/domain_lock.h */
-struct flight_table; /* jmap/create/flight.h */
-struct sightings;    /* jmap/facts/sighting.h */
-struct task_memory;  /* jmap/facts/memory.h */
-struct queue_change; /* jmap/tidy/queue_change.h */
+struct domain_lock;      /* jmap/create/domain_lock.h */
+struct flight_table;     /* jmap/create/flight.h */
+struct domain_snapshots; /* jmap/facts/domain_snapshot.h */
+struct task_memory;      /* jmap/facts/memory.h */
+struct queue_change;     /* jmap/tidy/queue_change.h */
 
 enum hold_step {
     HOLD_SEND,
@@ -44,8 +44,8 @@ struct hold_context {
     struct flight_table *flights;
     const struct domain_lock *lock; /* shared by replicas; NULL: this is the only one */
     struct task_memory *memory;
-    struct sightings *sightings; /* or NULL */
-    bool forced;                 /* the request carried Renewgate-Force: 1 */
+    struct domain_snapshots *snapshots; /* or NULL */
+    bool forced;                        /* the request carried Renewgate-Force: 1 */
     bool stranger; /* nobody knows yet that the server lets the caller create renewals */
     /* What was learnt of that; or NULL. */
     void (*caller_noted)(void *user, bool may_create);

@@ -4,7 +4,7 @@
 
 #include "jmap/create/hold_verdict.h"
 #include "jmap/facts/memory.h"
-#include "jmap/facts/sighting.h"
+#include "jmap/facts/domain_snapshot.h"
 
 /* The latest that has failed, which holds the next one; or NULL. */
 static const struct renewal_task *latest_failure(const struct lookup_domain *facts)
@@ -129,17 +129,17 @@ void hold_remember(struct hold *hold, const struct domain *domain)
 }
 
 /* What the look-up saw, and what has become of it since. */
-void hold_note_sighting(const struct hold *hold, const struct domain *domain)
+void hold_note_snapshot(const struct hold *hold, const struct domain *domain)
 {
     const struct verdict *verdict = &hold->verdicts[domain->first];
     const struct decision *decision = &verdict->decision;
     const struct lookup_domain *facts = domain->facts;
     bool answered = verdict->state == VERDICT_ANSWERED;
 
-    if (!hold->context->sightings || !facts || hold->lookup.error)
+    if (!hold->context->snapshots || !facts || hold->lookup.error)
         return;
     if (!facts->renewable) {
-        sightings_forget(hold->context->sightings, domain->id);
+        domain_snapshots_forget(hold->context->snapshots, domain->id);
         memory_forget(hold->context->memory, domain->id);
         return;
     }
@@ -147,15 +147,16 @@ void hold_note_sighting(const struct hold *hold, const struct domain *domain)
                               .by = domain->held_by,
                               .failures = domain->failures,
                               .reason = domain->failure};
-    struct sighting sighting = sighting_of(facts, &held, hold->now);
+    struct domain_snapshot snapshot = domain_snapshot_of(facts, &held, hold->now);
     if (answered && verdict->is_placeholder && decision->outcome == OUTCOME_MOVE)
-        sighting_set_task(&sighting, verdict->id, decision->due);
+        domain_snapshot_set_task(&snapshot, verdict->id, decision->due);
     else if (answered && !verdict->is_placeholder && !verdict->followed)
-        sighting_set_task(&sighting, verdict->id,
-                          decision->outcome == OUTCOME_SCHEDULE ? decision->due : domain->asked);
+        domain_snapshot_set_task(&snapshot, verdict->id,
+                                 decision->outcome == OUTCOME_SCHEDULE ? decision->due
+                                                                       : domain->asked);
     if (domain->survivor[0])
-        sighting_keep_task(&sighting, facts, domain->survivor);
-    sightings_store(hold->context->sightings, &sighting);
+        domain_snapshot_keep_task(&snapshot, facts, domain->survivor);
+    domain_snapshots_store(hold->context->snapshots, &snapshot);
 }
 
 /* In place of the decision's own word: the DNS task is made, and no renewal of its own. */

@@ -17,7 +17,7 @@ void hold_forget_sent(struct hold *hold);
 void hold_lose_answer(struct hold *hold);
 
 void hold_remember(struct hold *hold, const struct domain *domain);
-void hold_note_sighting(const struct hold *hold, const struct domain *domain);
+void hold_note_snapshot(const struct hold *hold, const struct domain *domain);
 void hold_report_verdict(const struct hold *hold, size_t i);
 
 #endif

@@ -40,7 +40,7 @@ enum phase_step hold_begin_settling(struct hold *hold)
         if (!hold_domain_is_reference(domain) && !hold->context->settings->observe)
             hold_remember(hold, domain);
         if (!hold_domain_is_reference(domain))
-            hold_note_sighting(hold, domain);
+            hold_note_snapshot(hold, domain);
         hold_release(hold, domain);
     }
     for (size_t i = 0; i < hold->request.count; i++)

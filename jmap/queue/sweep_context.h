@@ -13,11 +13,11 @@
 #include "policy/hold_settings.h"
 #include "policy/wall_time.h"
 
-struct domain_lock;  /* jmap/create/domain_lock.h */
-struct flight_table; /* jmap/create/flight.h */
-struct queue_change; /* jmap/tidy/queue_change.h */
-struct sightings;    /* jmap/facts/sighting.h */
-struct task_memory;  /* jmap/facts/memory.h */
+struct domain_lock;      /* jmap/create/domain_lock.h */
+struct flight_table;     /* jmap/create/flight.h */
+struct queue_change;     /* jmap/tidy/queue_change.h */
+struct domain_snapshots; /* jmap/facts/domain_snapshot.h */
+struct task_memory;      /* jmap/facts/memory.h */
 
 /* Where a sweep begins: zeroed for the first one, and kept from one to the next. */
 struct sweep_place {
@@ -38,10 +38,10 @@ struct sweep_context {
     const struct hold_settings *settings;
     struct flight_table *flights;
     struct task_memory *memory;
-    struct sightings *sightings;    /* or NULL */
-    const struct domain_lock *lock; /* shared by replicas; NULL: this is the only one */
-    bool remembers;                 /* notes in the memory what creates to come can use */
-    bool dry_run;                   /* reads and tells what it would do, and changes nothing */
+    struct domain_snapshots *snapshots; /* or NULL */
+    const struct domain_lock *lock;     /* shared by replicas; NULL: this is the only one */
+    bool remembers;                     /* notes in the memory what creates to come can use */
+    bool dry_run;                       /* reads and tells what it would do, and changes nothing */
     wall_time (*now)(void *user);
     void (*wake)(void *user); /* from any thread, at most once per MACHINE_WAIT */
     void (*changed)(void *user, const struct queue_change *change);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "jmap/create/domain_lock.h"
-#include "jmap/facts/sighting.h"
+#include "jmap/facts/domain_snapshot.h"
 #include "jmap/tidy/collapse.h"
 #include "jmap/tidy/queue_change.h"
 #include "jmap/wire/answer.h"
@@ -100,30 +100,31 @@ static void note_task(const struct upkeep *upkeep, const char *id, wall_time due
 }
 
 /* What was seen, and what is about to be left of its tasks: one. */
-static void note_sighting(const struct sweep_context *context, const struct lookup_domain *found,
+static void note_snapshot(const struct sweep_context *context, const struct lookup_domain *found,
                           const struct outlook *outlook)
 {
-    struct sightings *sightings = context->sightings;
+    struct domain_snapshots *snapshots = context->snapshots;
 
-    if (!sightings)
+    if (!snapshots)
         return;
     if (!found->renewable) {
-        sightings_forget(sightings, found->id);
+        domain_snapshots_forget(snapshots, found->id);
         memory_forget(context->memory, found->id);
         return;
     }
-    struct sighting sighting = sighting_of(found, &outlook->held, context->now(context->user));
+    struct domain_snapshot snapshot =
+        domain_snapshot_of(found, &outlook->held, context->now(context->user));
     for (size_t i = found->task_count; i < outlook->task_count; i++)
-        sighting_add_task(&sighting, &outlook->tasks[i]);
-    if (sighting.task_count > 0)
-        sighting_keep_task(&sighting, found, sighting.task_id);
-    sightings_store(sightings, &sighting);
+        domain_snapshot_add_task(&snapshot, &outlook->tasks[i]);
+    if (snapshot.task_count > 0)
+        domain_snapshot_keep_task(&snapshot, found, snapshot.task_id);
+    domain_snapshots_store(snapshots, &snapshot);
 }
 
 void upkeep_note_found(const struct sweep_context *context, const struct lookup_domain *found,
                        const struct outlook *outlook)
 {
-    note_sighting(context, found, outlook);
+    note_snapshot(context, found, outlook);
     if (wall_time_before(context->now(context->user), outlook->held.refused))
         lookup_keep_refusal(context->memory, found, outlook->held.refused);
     /* By one certificate alone the next look would not see that the CA has had enough. */
@@ -322,15 +323,15 @@ static enum upkeep_step make(struct upkeep *upkeep)
 
 static void note_made(const struct upkeep *upkeep, const char *id)
 {
-    struct sightings *sightings = upkeep->context->sightings;
-    struct sighting_texts texts;
-    struct sighting sighting;
+    struct domain_snapshots *snapshots = upkeep->context->snapshots;
+    struct domain_snapshot_texts texts;
+    struct domain_snapshot snapshot;
 
     note_task(upkeep, id, upkeep->outlook.plan.due);
-    if (!sightings || !sightings_find(sightings, upkeep->found.id, &sighting, &texts))
+    if (!snapshots || !domain_snapshots_find(snapshots, upkeep->found.id, &snapshot, &texts))
         return;
-    sighting_set_task(&sighting, id, upkeep->outlook.plan.due);
-    sightings_store(sightings, &sighting);
+    domain_snapshot_set_task(&snapshot, id, upkeep->outlook.plan.due);
+    domain_snapshots_store(snapshots, &snapshot);
 }
 
 static bool is_forbidden(const char *type)

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "jmap/facts/sighting.h"
+#include "jmap/facts/domain_snapshot.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/plain_text.h"
 
@@ -17,14 +17,14 @@ struct summary {
     size_t stuck;
 };
 
-static void summarise(void *user, const struct sighting *sighting)
+static void summarise(void *user, const struct domain_snapshot *snapshot)
 {
     struct summary *summary = user;
-    summary->standings[sighting_standing(sighting, summary->now)]++;
-    summary->held_by[sighting->held_by] += wall_time_before(summary->now, sighting->refused_until);
-    summary->failing += sighting->failures > 0;
-    summary->tasks += sighting->task_count;
-    summary->stuck += sighting_is_stuck(sighting, summary->stuck_after_seconds);
+    summary->standings[domain_snapshot_standing(snapshot, summary->now)]++;
+    summary->held_by[snapshot->held_by] += wall_time_before(summary->now, snapshot->refused_until);
+    summary->failing += snapshot->failures > 0;
+    summary->tasks += snapshot->task_count;
+    summary->stuck += domain_snapshot_is_stuck(snapshot, summary->stuck_after_seconds);
 }
 
 static bool render_held(const struct summary *summary, struct buffer *out)
@@ -44,7 +44,7 @@ static bool render_summary(const struct gate *gate, struct buffer *out)
 {
     struct summary summary = {.stuck_after_seconds = gate->config->hold.stuck_after_seconds,
                               .now = clock_wall()};
-    sightings_each(gate->sightings, summarise, &summary);
+    domain_snapshots_each(gate->snapshots, summarise, &summary);
     bool fine =
         metrics_render_head(out, "renewgate_domains", "gauge",
                             "Domains that were looked up, by how their certificate stands.");
@@ -64,7 +64,7 @@ static bool render_summary(const struct gate *gate, struct buffer *out)
 struct series {
     struct buffer *out;
     const char *name;
-    wall_time (*time)(const struct sighting *sighting);
+    wall_time (*time)(const struct domain_snapshot *snapshot);
     bool fine;
 };
 
@@ -86,38 +86,38 @@ static bool put_label(struct buffer *out, const char *text)
     return fine;
 }
 
-static void put_series(void *user, const struct sighting *sighting)
+static void put_series(void *user, const struct domain_snapshot *snapshot)
 {
     struct series *series = user;
-    wall_time time = series->time(sighting);
+    wall_time time = series->time(snapshot);
     if (!series->fine || wall_time_equal(time, WALL_TIME_NEVER))
         return;
     series->fine = buffer_format(series->out, "%s{domain=\"", series->name) &&
-                   put_label(series->out, sighting->name) &&
+                   put_label(series->out, snapshot->name) &&
                    buffer_format(series->out, "\"} %" PRId64 "\n", time.seconds);
 }
 
-static wall_time not_after(const struct sighting *sighting)
+static wall_time not_after(const struct domain_snapshot *snapshot)
 {
-    return sighting->not_after;
+    return snapshot->not_after;
 }
 
-static wall_time renewal_due(const struct sighting *sighting)
+static wall_time renewal_due(const struct domain_snapshot *snapshot)
 {
-    return sighting->renewal_due;
+    return snapshot->renewal_due;
 }
 
-static wall_time sighted_refusal(const struct sighting *sighting)
+static wall_time sighted_refusal(const struct domain_snapshot *snapshot)
 {
-    return sighting->refused_until;
+    return snapshot->refused_until;
 }
 
-static bool render_series(struct sightings *sightings, struct buffer *out)
+static bool render_series(struct domain_snapshots *snapshots, struct buffer *out)
 {
     static const struct {
         const char *name;
         const char *help;
-        wall_time (*time)(const struct sighting *sighting);
+        wall_time (*time)(const struct domain_snapshot *snapshot);
     } metrics[] = {
         {"renewgate_certificate_expiry_timestamp_seconds",
          "When the domain's newest certificate expires.", not_after},
@@ -131,7 +131,7 @@ static bool render_series(struct sightings *sightings, struct buffer *out)
             .out = out, .name = metrics[i].name, .time = metrics[i].time, .fine = true};
         if (!metrics_render_head(out, metrics[i].name, "gauge", metrics[i].help))
             return false;
-        sightings_each(sightings, put_series, &series);
+        domain_snapshots_each(snapshots, put_series, &series);
         if (!series.fine)
             return false;
     }
@@ -141,5 +141,5 @@ static bool render_series(struct sightings *sightings, struct buffer *out)
 bool domain_metrics_render(const struct gate *gate, struct buffer *out)
 {
     return render_summary(gate, out) &&
-           (!gate->config->metrics_domains || render_series(gate->sightings, out));
+           (!gate->config->metrics_domains || render_series(gate->snapshots, out));
 }

@@ -42,8 +42,8 @@ static int status_compare(const void *a, const void *b)
     return strcmp(one->domain_id, other->domain_id);
 }
 
-static bool status_add(struct picks *picks, const struct sighting *sighting, enum standing standing,
-                       wall_time time)
+static bool status_add(struct picks *picks, const struct domain_snapshot *snapshot,
+                       enum standing standing, wall_time time)
 {
     struct pick *items = array_grow(picks->items, picks->count, sizeof *items);
     if (items == NULL)
@@ -51,57 +51,57 @@ static bool status_add(struct picks *picks, const struct sighting *sighting, enu
     picks->items = items;
     struct pick *pick = &picks->items[picks->count++];
     *pick = (struct pick){.standing = standing, .time = time};
-    memcpy(pick->domain_id, sighting->domain_id, OBJECT_ID_SIZE);
+    memcpy(pick->domain_id, snapshot->domain_id, OBJECT_ID_SIZE);
     return true;
 }
 
-static bool matches(const struct status_query *query, const struct sighting *sighting)
+static bool matches(const struct status_query *query, const struct domain_snapshot *snapshot)
 {
-    return query->domain[0] == '\0' || strcasestr(sighting->name, query->domain) != NULL;
+    return query->domain[0] == '\0' || strcasestr(snapshot->name, query->domain) != NULL;
 }
 
-struct advice status_advice(const struct status *status, const struct sighting *sighting)
+struct advice status_advice(const struct status *status, const struct domain_snapshot *snapshot)
 {
     int64_t stuck_after = status->gate->config->hold.stuck_after_seconds;
     const struct advice_facts facts = {
         .now = server_clock_now(&status->gate->clock),
         .renewable = true,
-        .held_until = sighting->refused_until,
-        .held_by = sighting->held_by,
-        .failures = sighting->failures,
-        .stuck = sighting_is_stuck(sighting, stuck_after),
-        .changes = sighting->task_count > 1,
-        .live = sighting->task_count,
-        .task_id = sighting->task_id,
+        .held_until = snapshot->refused_until,
+        .held_by = snapshot->held_by,
+        .failures = snapshot->failures,
+        .stuck = domain_snapshot_is_stuck(snapshot, stuck_after),
+        .changes = snapshot->task_count > 1,
+        .live = snapshot->task_count,
+        .task_id = snapshot->task_id,
     };
     return advice_of(&facts, status->gate->config->upstream_url);
 }
 
-static void visit(void *user, const struct sighting *sighting)
+static void visit(void *user, const struct domain_snapshot *snapshot)
 {
     struct gathering *gathering = user;
     struct status *status = gathering->status;
-    enum standing standing = sighting_standing(sighting, status->now);
+    enum standing standing = domain_snapshot_standing(snapshot, status->now);
     bool fine = true;
     status->standings[standing]++;
     status->domain_count++;
-    status->names_one |= strcasecmp(sighting->name, status->query.domain) == 0;
-    status->task_count += sighting->task_count;
-    if (wall_time_before(status->now, sighting->refused_until)) {
-        status->held_by[sighting->held_by]++;
-        fine = status_add(&gathering->held, sighting, STANDING_HELD, sighting->refused_until);
+    status->names_one |= strcasecmp(snapshot->name, status->query.domain) == 0;
+    status->task_count += snapshot->task_count;
+    if (wall_time_before(status->now, snapshot->refused_until)) {
+        status->held_by[snapshot->held_by]++;
+        fine = status_add(&gathering->held, snapshot, STANDING_HELD, snapshot->refused_until);
     }
-    if (fine && status_advice(status, sighting).words != NULL)
-        fine = status_add(&gathering->acted_on, sighting, standing, sighting->not_after);
-    if (fine && sighting->task_count > 0)
-        fine = status_add(&gathering->queue, sighting, STANDING_DUE, sighting->task_due);
-    if (fine && matches(&status->query, sighting))
-        fine = status_add(&gathering->matching, sighting, standing, sighting->not_after);
+    if (fine && status_advice(status, snapshot).words != NULL)
+        fine = status_add(&gathering->acted_on, snapshot, standing, snapshot->not_after);
+    if (fine && snapshot->task_count > 0)
+        fine = status_add(&gathering->queue, snapshot, STANDING_DUE, snapshot->task_due);
+    if (fine && matches(&status->query, snapshot))
+        fine = status_add(&gathering->matching, snapshot, standing, snapshot->not_after);
     gathering->failed = gathering->failed || !fine;
 }
 
 /* Those from the `first` on, `most` at most. */
-static bool list(struct sightings *sightings, struct picks *picks, size_t first, size_t most,
+static bool list(struct domain_snapshots *snapshots, struct picks *picks, size_t first, size_t most,
                  struct status_list *out)
 {
     out->total = picks->count;
@@ -115,7 +115,8 @@ static bool list(struct sightings *sightings, struct picks *picks, size_t first,
     for (size_t i = first; i < end; i++) {
         struct status_domain *domain = &out->domains[out->count];
         /* It may have been forgotten meanwhile. */
-        if (sightings_find(sightings, picks->items[i].domain_id, &domain->sighting, &domain->texts))
+        if (domain_snapshots_find(snapshots, picks->items[i].domain_id, &domain->snapshot,
+                                  &domain->texts))
             out->count++;
     }
     return true;
@@ -123,9 +124,9 @@ static bool list(struct sightings *sightings, struct picks *picks, size_t first,
 
 static bool status_gather(struct status *status)
 {
-    struct sightings *sightings = status->gate->sightings;
+    struct domain_snapshots *snapshots = status->gate->snapshots;
     struct gathering gathering = {.status = status};
-    sightings_each(sightings, visit, &gathering);
+    domain_snapshots_each(snapshots, visit, &gathering);
     status->names_one |= status->query.domain[0] != '\0' && gathering.matching.count == 0;
     status->pages = gathering.matching.count == 0
                         ? 1
@@ -133,10 +134,10 @@ static bool status_gather(struct status *status)
     if (status->query.page > status->pages)
         status->query.page = status->pages;
     bool fine = !gathering.failed &&
-                list(sightings, &gathering.held, 0, STATUS_EXCERPT, &status->held) &&
-                list(sightings, &gathering.acted_on, 0, STATUS_EXCERPT, &status->acted_on) &&
-                list(sightings, &gathering.queue, 0, STATUS_EXCERPT, &status->queue) &&
-                list(sightings, &gathering.matching, (status->query.page - 1) * STATUS_PAGE,
+                list(snapshots, &gathering.held, 0, STATUS_EXCERPT, &status->held) &&
+                list(snapshots, &gathering.acted_on, 0, STATUS_EXCERPT, &status->acted_on) &&
+                list(snapshots, &gathering.queue, 0, STATUS_EXCERPT, &status->queue) &&
+                list(snapshots, &gathering.matching, (status->query.page - 1) * STATUS_PAGE,
                      STATUS_PAGE, &status->matching);
     free(gathering.held.items);
     free(gathering.acted_on.items);

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "jmap/facts/sighting.h"
+#include "jmap/facts/domain_snapshot.h"
 #include "proxy/relay/gate.h"
 #include "proxy/telemetry/advice.h"
 #include "proxy/telemetry/history.h"
@@ -22,14 +22,14 @@
 
 /* What is to be shown of the domains. */
 struct status_query {
-    char domain[SIGHTING_NAME_SIZE]; /* a part of their names, in any case; "" for all */
-    size_t page;                     /* from 1 on */
-    bool refresh;                    /* the page loads itself anew */
+    char domain[DOMAIN_SNAPSHOT_NAME_SIZE]; /* a part of their names, in any case; "" for all */
+    size_t page;                            /* from 1 on */
+    bool refresh;                           /* the page loads itself anew */
 };
 
 struct status_domain {
-    struct sighting sighting; /* its texts are these */
-    struct sighting_texts texts;
+    struct domain_snapshot snapshot; /* its texts are these */
+    struct domain_snapshot_texts texts;
 };
 
 struct status_list {
@@ -68,7 +68,7 @@ struct status *status_read(const struct gate *gate, const struct status_query *q
 void status_credential_retry(char command[static STATUS_RETRY_SIZE]);
 
 /* What a person does next about a domain, by what was last seen of it. */
-struct advice status_advice(const struct status *status, const struct sighting *sighting);
+struct advice status_advice(const struct status *status, const struct domain_snapshot *snapshot);
 
 /* NULL is allowed. */
 void status_free(struct status *status);

@@ -74,10 +74,10 @@ void status_chart_timeline(struct markup *markup, const struct history_view *his
 }
 
 /* Where a time lies between the two ends, in pixels. */
-static int place_of(const struct sighting *sighting, wall_time time)
+static int place_of(const struct domain_snapshot *snapshot, wall_time time)
 {
-    double life = (double)sighting->not_after.seconds - (double)sighting->not_before.seconds;
-    double age = (double)time.seconds - (double)sighting->not_before.seconds;
+    double life = (double)snapshot->not_after.seconds - (double)snapshot->not_before.seconds;
+    double age = (double)time.seconds - (double)snapshot->not_before.seconds;
     if (life <= 0 || age >= life)
         return LIFE_WIDTH;
     return age <= 0 ? 0 : (int)(age / life * LIFE_WIDTH);
@@ -98,10 +98,10 @@ static const char *life_class(enum standing standing)
 }
 
 /* What is past is filled; the upright mark is the renewal. */
-void status_chart_life(struct markup *markup, const struct sighting *sighting, wall_time now)
+void status_chart_life(struct markup *markup, const struct domain_snapshot *snapshot, wall_time now)
 {
-    int renewal = place_of(sighting, sighting->renewal_due);
-    int present = place_of(sighting, now);
+    int renewal = place_of(snapshot, snapshot->renewal_due);
+    int present = place_of(snapshot, now);
     markup_put(markup,
                "<svg class=\"life\" viewBox=\"0 0 %d 12\" preserveAspectRatio=\"none\" "
                "role=\"img\" aria-label=\"%d %% of the certificate&#39;s life is past, its "
@@ -110,6 +110,6 @@ void status_chart_life(struct markup *markup, const struct sighting *sighting, w
                "<rect class=\"%s\" x=\"0\" y=\"3\" width=\"%d\" height=\"6\"/>"
                "<rect class=\"mark\" x=\"%d\" y=\"0\" width=\"2\" height=\"12\"/></svg>",
                LIFE_WIDTH, present * 100 / LIFE_WIDTH, renewal * 100 / LIFE_WIDTH, LIFE_WIDTH,
-               life_class(sighting_standing(sighting, now)), present,
+               life_class(domain_snapshot_standing(snapshot, now)), present,
                renewal > LIFE_WIDTH - 2 ? LIFE_WIDTH - 2 : renewal);
 }

@@ -5,7 +5,7 @@
  * The status page's pictures, as inline SVG. Each has a name in words for those who do not see it.
  */
 
-#include "jmap/facts/sighting.h"
+#include "jmap/facts/domain_snapshot.h"
 #include "proxy/telemetry/history.h"
 #include "proxy/admin/markup.h"
 
@@ -16,6 +16,7 @@ const char *status_chart_class(enum outcome outcome);
 void status_chart_timeline(struct markup *markup, const struct history_view *history);
 
 /* A certificate's life from issue to expiry: what is past, when it is renewed, now. */
-void status_chart_life(struct markup *markup, const struct sighting *sighting, wall_time now);
+void status_chart_life(struct markup *markup, const struct domain_snapshot *snapshot,
+                       wall_time now);
 
 #endif

@@ -99,41 +99,41 @@ static json_t *decisions_json(const struct history_view *history)
     return NULL;
 }
 
-static json_t *next_json(const struct status *status, const struct sighting *sighting)
+static json_t *next_json(const struct status *status, const struct domain_snapshot *snapshot)
 {
-    const struct advice advice = status_advice(status, sighting);
+    const struct advice advice = status_advice(status, snapshot);
     if (advice.words == NULL)
         return json_null();
     return json_pack("{s:s,s:o}", "words", advice.words, "command", text_json(advice.command));
 }
 
-static json_t *domain_json(const struct sighting *sighting, const struct status *status)
+static json_t *domain_json(const struct domain_snapshot *snapshot, const struct status *status)
 {
     int64_t stuck_after = status->gate->config->hold.stuck_after_seconds;
     json_t *task =
-        sighting->task_count == 0
+        snapshot->task_count == 0
             ? json_null()
-            : json_pack("{s:s,s:o,s:b,s:b}", "id", sighting->task_id, "due",
-                        time_json(sighting->task_due), "retries", (int)sighting->task_retries,
-                        "stuck", (int)sighting_is_stuck(sighting, stuck_after));
-    bool held = wall_time_before(status->now, sighting->refused_until);
+            : json_pack("{s:s,s:o,s:b,s:b}", "id", snapshot->task_id, "due",
+                        time_json(snapshot->task_due), "retries", (int)snapshot->task_retries,
+                        "stuck", (int)domain_snapshot_is_stuck(snapshot, stuck_after));
+    bool held = wall_time_before(status->now, snapshot->refused_until);
     return json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:i,s:o,s:o,s:i,s:o,s:o}", "id",
-                     sighting->domain_id, "name", sighting->name, "standing",
-                     standing_name(sighting_standing(sighting, status->now)), "not_before",
-                     time_json(sighting->not_before), "not_after", time_json(sighting->not_after),
-                     "renewal_due", time_json(sighting->renewal_due), "refused_until",
-                     time_json(sighting->refused_until), "task", task, "tasks",
-                     (int)sighting->task_count, "seen", time_json(sighting->seen), "held_by",
-                     held ? json_string(held_by_name(sighting->held_by)) : json_null(), "failures",
-                     (int)sighting->failures, "last_failure", text_json(sighting->failure), "next",
-                     next_json(status, sighting));
+                     snapshot->domain_id, "name", snapshot->name, "standing",
+                     standing_name(domain_snapshot_standing(snapshot, status->now)), "not_before",
+                     time_json(snapshot->not_before), "not_after", time_json(snapshot->not_after),
+                     "renewal_due", time_json(snapshot->renewal_due), "refused_until",
+                     time_json(snapshot->refused_until), "task", task, "tasks",
+                     (int)snapshot->task_count, "seen", time_json(snapshot->seen), "held_by",
+                     held ? json_string(held_by_name(snapshot->held_by)) : json_null(), "failures",
+                     (int)snapshot->failures, "last_failure", text_json(snapshot->failure), "next",
+                     next_json(status, snapshot));
 }
 
 static json_t *list_json(const struct status_list *list, const struct status *status)
 {
     json_t *items = json_array();
     for (size_t i = 0; i < list->count; i++) {
-        if (json_array_append_new(items, domain_json(&list->domains[i].sighting, status)) != 0) {
+        if (json_array_append_new(items, domain_json(&list->domains[i].snapshot, status)) != 0) {
             json_decref(items);
             return NULL;
         }

@@ -75,14 +75,14 @@ static void put_command(struct markup *markup, const char *command)
 }
 
 /* What holds a domain, and why its last order failed. */
-static void put_reason(struct markup *markup, const struct sighting *sighting, wall_time now)
+static void put_reason(struct markup *markup, const struct domain_snapshot *snapshot, wall_time now)
 {
-    if (wall_time_before(now, sighting->refused_until))
-        markup_put(markup, "<small>%s</small>", held_words[sighting->held_by]);
-    if (sighting->failures > 0) {
+    if (wall_time_before(now, snapshot->refused_until))
+        markup_put(markup, "<small>%s</small>", held_words[snapshot->held_by]);
+    if (snapshot->failures > 0) {
         markup_put(markup, "<small class=\"muted\">%u failure%s since its last certificate: ",
-                   sighting->failures, sighting->failures == 1 ? "" : "s");
-        markup_name(markup, sighting->failure);
+                   snapshot->failures, snapshot->failures == 1 ? "" : "s");
+        markup_name(markup, snapshot->failure);
         markup_put(markup, "</small>");
     }
 }
@@ -250,12 +250,12 @@ static void put_held(struct markup *markup, const struct status *status)
                        "<table><thead><tr><th scope=\"col\">Domain</th><th "
                        "scope=\"col\">Ends</th></tr></thead><tbody>");
     for (size_t i = 0; i < status->held.count; i++) {
-        const struct sighting *sighting = &status->held.domains[i].sighting;
+        const struct domain_snapshot *snapshot = &status->held.domains[i].snapshot;
         markup_put(markup, "<tr><th scope=\"row\">");
-        markup_name(markup, sighting->name);
-        put_reason(markup, sighting, status->now);
+        markup_name(markup, snapshot->name);
+        put_reason(markup, snapshot, status->now);
         markup_put(markup, "</th><td>");
-        put_when(markup, sighting->refused_until, status->now);
+        put_when(markup, snapshot->refused_until, status->now);
         markup_put(markup, "</td></tr>");
     }
     put_rest(markup, &status->held);
@@ -273,13 +273,13 @@ static void put_next(struct markup *markup, const struct status *status)
     markup_put(markup, "<table><thead><tr><th scope=\"col\" class=\"name\">Domain</th>"
                        "<th scope=\"col\">Next</th></tr></thead><tbody>");
     for (size_t i = 0; i < status->acted_on.count; i++) {
-        const struct sighting *sighting = &status->acted_on.domains[i].sighting;
-        const struct advice advice = status_advice(status, sighting);
+        const struct domain_snapshot *snapshot = &status->acted_on.domains[i].snapshot;
+        const struct advice advice = status_advice(status, snapshot);
         char explain[ADVICE_COMMAND_SIZE];
-        advice_explain(sighting->name, explain);
+        advice_explain(snapshot->name, explain);
         markup_put(markup, "<tr><th scope=\"row\">");
-        markup_name(markup, sighting->name);
-        put_reason(markup, sighting, status->now);
+        markup_name(markup, snapshot->name);
+        put_reason(markup, snapshot, status->now);
         markup_put(markup, "</th><td>");
         markup_text(markup, advice.words != NULL ? advice.words : "nothing");
         if (advice.command[0] != '\0')
@@ -293,20 +293,20 @@ static void put_next(struct markup *markup, const struct status *status)
 }
 
 /* Due in the past means that it is running, or about to. */
-static void put_task(struct markup *markup, const struct sighting *sighting,
+static void put_task(struct markup *markup, const struct domain_snapshot *snapshot,
                      const struct status *status)
 {
-    if (sighting->task_count == 0) {
+    if (snapshot->task_count == 0) {
         markup_put(markup, "none");
         return;
     }
-    put_when(markup, sighting->task_due, status->now);
-    if (sighting_is_stuck(sighting, status->gate->config->hold.stuck_after_seconds))
+    put_when(markup, snapshot->task_due, status->now);
+    if (domain_snapshot_is_stuck(snapshot, status->gate->config->hold.stuck_after_seconds))
         markup_put(markup, "<small class=\"muted\"> and has not run: stuck</small>");
-    if (sighting->task_retries)
+    if (snapshot->task_retries)
         markup_put(markup, "<small class=\"muted\"> after a failure</small>");
-    if (sighting->task_count > 1)
-        markup_put(markup, "<small class=\"muted\"> and %u more</small>", sighting->task_count - 1);
+    if (snapshot->task_count > 1)
+        markup_put(markup, "<small class=\"muted\"> and %u more</small>", snapshot->task_count - 1);
 }
 
 static void put_queue(struct markup *markup, const struct status *status)
@@ -323,11 +323,11 @@ static void put_queue(struct markup *markup, const struct status *status)
                "</thead><tbody>",
                status->task_count, status->queue.total);
     for (size_t i = 0; i < status->queue.count; i++) {
-        const struct sighting *sighting = &status->queue.domains[i].sighting;
+        const struct domain_snapshot *snapshot = &status->queue.domains[i].snapshot;
         markup_put(markup, "<tr><th scope=\"row\">");
-        markup_name(markup, sighting->name);
+        markup_name(markup, snapshot->name);
         markup_put(markup, "</th><td>");
-        put_task(markup, sighting, status);
+        put_task(markup, snapshot, status);
         markup_put(markup, "</td></tr>");
     }
     put_rest(markup, &status->queue);
@@ -336,29 +336,29 @@ static void put_queue(struct markup *markup, const struct status *status)
 
 /* ---- the domains ---- */
 
-static void put_domain(struct markup *markup, const struct sighting *sighting,
+static void put_domain(struct markup *markup, const struct domain_snapshot *snapshot,
                        const struct status *status)
 {
     wall_time now = status->now;
-    enum standing standing = sighting_standing(sighting, now);
+    enum standing standing = domain_snapshot_standing(snapshot, now);
     markup_put(markup, "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">");
-    markup_name(markup, sighting->name);
+    markup_name(markup, snapshot->name);
     markup_put(markup, "<small class=\"muted\">seen ");
-    markup_distance(markup, sighting->seen, now);
+    markup_distance(markup, snapshot->seen, now);
     markup_put(markup, "</small>");
     markup_put(markup, "</th><td role=\"cell\"><span class=\"state %s\">%s</span></td>",
                standing_name(standing), standing_words[standing]);
     markup_put(markup, "<td role=\"cell\" class=\"wide\">");
-    if (is_known(sighting->not_after))
-        status_chart_life(markup, sighting, now);
+    if (is_known(snapshot->not_after))
+        status_chart_life(markup, snapshot, now);
     markup_put(markup, "</td><td role=\"cell\" data-of=\"Renewal due\">");
-    if (is_known(sighting->not_after))
-        put_day_of(markup, sighting->renewal_due, now);
+    if (is_known(snapshot->not_after))
+        put_day_of(markup, snapshot->renewal_due, now);
     markup_put(markup, "</td><td role=\"cell\" data-of=\"Expires\">");
-    if (is_known(sighting->not_after))
-        put_day_of(markup, sighting->not_after, now);
+    if (is_known(snapshot->not_after))
+        put_day_of(markup, snapshot->not_after, now);
     markup_put(markup, "</td><td role=\"cell\" data-of=\"Task\">");
-    put_task(markup, sighting, status);
+    put_task(markup, snapshot, status);
     markup_put(markup, "</td></tr>\n");
 }
 
@@ -378,7 +378,7 @@ static void put_filter(struct markup *markup, const struct status *status)
                "<form method=\"get\" action=\"/#domains\" role=\"search\"><label for=\"domain\">"
                "Part of a name</label><input type=\"search\" id=\"domain\" "
                "name=\"domain\" maxlength=\"%d\" value=\"",
-               SIGHTING_NAME_SIZE - 1);
+               DOMAIN_SNAPSHOT_NAME_SIZE - 1);
     markup_text(markup, status->query.domain);
     markup_put(markup, "\"><button type=\"submit\">Show</button></form>");
 }
@@ -393,7 +393,7 @@ static void put_table(struct markup *markup, const struct status *status)
         markup_put(markup, "<th role=\"columnheader\" scope=\"col\">%s</th>", columns[i]);
     markup_put(markup, "</tr></thead><tbody role=\"rowgroup\">\n");
     for (size_t i = 0; i < status->matching.count; i++)
-        put_domain(markup, &status->matching.domains[i].sighting, status);
+        put_domain(markup, &status->matching.domains[i].snapshot, status);
     markup_put(markup, "</tbody></table>");
 }
 

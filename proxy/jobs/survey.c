@@ -1,7 +1,7 @@
 #include "proxy/jobs/survey.h"
 
 #include "jmap/queue/audit.h"
-#include "jmap/facts/sighting.h"
+#include "jmap/facts/domain_snapshot.h"
 
 struct survey {
     struct gate *gate;
@@ -25,8 +25,8 @@ static bool judged(void *user, const struct audit_domain *domain)
         return true;
     found.tasks = (struct renewal_task *)domain->tasks;
     found.task_count = domain->task_count;
-    struct sighting sighting = sighting_of(&found, &domain->held, found.asked);
-    sightings_store_latest(survey->gate->sightings, &sighting);
+    struct domain_snapshot snapshot = domain_snapshot_of(&found, &domain->held, found.asked);
+    domain_snapshots_store_latest(survey->gate->snapshots, &snapshot);
     survey->domains++;
     return true;
 }
@@ -49,7 +49,7 @@ const char *survey_run(struct gate *gate, struct job *job, const bool *stopping,
     audit_destroy(audit);
     *domains = survey.domains;
     if (error == NULL)
-        sightings_forget_before(gate->sightings,
-                                survey.domains > 0 ? survey.began : survey_now(&survey));
+        domain_snapshots_forget_before(gate->snapshots,
+                                       survey.domains > 0 ? survey.began : survey_now(&survey));
     return error;
 }

@@ -20,7 +20,7 @@ struct history;            /* proxy/telemetry/history.h */
 struct keypair_store;      /* proxy/clients/keypair.h */
 struct passthrough;        /* proxy/clients/passthrough.h */
 struct replica_lock;       /* proxy/replicas/replica_lock.h */
-struct sightings;          /* jmap/facts/sighting.h */
+struct domain_snapshots;   /* jmap/facts/domain_snapshot.h */
 struct task_memory;        /* jmap/facts/memory.h */
 struct service_credential; /* proxy/server/service_credential.h */
 
@@ -34,7 +34,7 @@ struct gate {
     struct callers *callers;
     struct task_memory *memory;
     struct server_clock clock;
-    struct sightings *sightings;
+    struct domain_snapshots *snapshots;
     struct history *history;
     wall_time started;
     struct open_files files;

@@ -224,7 +224,7 @@ bool holding_open(struct holding *holding, const struct holding_owner *owner, co
                          .flights = gate->flights,
                          .lock = replica_lock_domains(gate->replicas),
                          .memory = gate->memory,
-                         .sightings = gate->sightings,
+                         .snapshots = gate->snapshots,
                          .forced = forced(owner->arrival),
                          .caller_noted = caller_noted,
                          .now = holding_now,

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "jmap/create/hold_report.h"
-#include "jmap/facts/sighting.h"
+#include "jmap/facts/domain_snapshot.h"
 #include "jmap/wire/object_id.h"
 #include "policy/wall_time.h"
 
@@ -32,7 +32,7 @@ struct history_slot {
 /* One decision; texts that do not fit are cut. */
 struct history_decision {
     wall_time at;
-    char domain[SIGHTING_NAME_SIZE]; /* its name, or "" where no look-up told it */
+    char domain[DOMAIN_SNAPSHOT_NAME_SIZE]; /* its name, or "" where no look-up told it */
     char domain_id[OBJECT_ID_SIZE];
     char id[OBJECT_ID_SIZE]; /* the answered task's, or "" */
     char why[HISTORY_WHY_SIZE];

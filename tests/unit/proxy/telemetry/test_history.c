@@ -79,18 +79,18 @@ static void the_latest_decisions_come_first_and_push_the_oldest_out(void **state
 
 static void a_long_text_is_cut_between_characters(void **state)
 {
-    char name[SIGHTING_NAME_SIZE + 10] = "x";
+    char name[DOMAIN_SNAPSHOT_NAME_SIZE + 10] = "x";
 
     (void)state;
     for (size_t i = 1; i + 2 < sizeof name; i += 2)
         memcpy(name + i, "\xc3\xbc", 3);
     note(OUTCOME_NO_OP, name, 5000);
     history_read(history, (wall_time){5000}, &view);
-    assert_int_equal(strlen(view.recent[0].domain), SIGHTING_NAME_SIZE - 1);
+    assert_int_equal(strlen(view.recent[0].domain), DOMAIN_SNAPSHOT_NAME_SIZE - 1);
     assert_int_equal(strlen(view.recent[0].domain_id), OBJECT_ID_SIZE - 1);
     note(OUTCOME_NO_OP, name + 1, 5000);
     history_read(history, (wall_time){5000}, &view);
-    assert_int_equal(strlen(view.recent[0].domain), SIGHTING_NAME_SIZE - 2);
+    assert_int_equal(strlen(view.recent[0].domain), DOMAIN_SNAPSHOT_NAME_SIZE - 2);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)

@@ -1,5 +1,5 @@
-#ifndef RENEWGATE_JMAP_FACTS_SIGHTING_H
-#define RENEWGATE_JMAP_FACTS_SIGHTING_H
+#ifndef RENEWGATE_JMAP_FACTS_DOMAIN_SNAPSHOT_H
+#define RENEWGATE_JMAP_FACTS_DOMAIN_SNAPSHOT_H
 
 /*
  * What the gate saw of each domain when it last looked at it, for people and for metrics. Nothing
@@ -17,14 +17,14 @@
 #include "policy/standing.h"
 #include "policy/wall_time.h"
 
-struct sightings;
+struct domain_snapshots;
 
 /* A domain's name has at most 255 bytes (RFC 1035, section 2.3.4); a longer one is cut. */
-#define SIGHTING_NAME_SIZE 256
+#define DOMAIN_SNAPSHOT_NAME_SIZE 256
 /* What is kept of a failure's words. */
-#define SIGHTING_FAILURE_SIZE 200
+#define DOMAIN_SNAPSHOT_FAILURE_SIZE 200
 
-struct sighting {
+struct domain_snapshot {
     char domain_id[OBJECT_ID_SIZE];
     char task_id[OBJECT_ID_SIZE]; /* the earliest that is Pending or in Retry; or "" */
     bool task_retries;            /* it is in Retry */
@@ -42,57 +42,60 @@ struct sighting {
 };
 
 /* What a look-up found of a domain that is renewable; its texts are borrowed. */
-struct sighting sighting_of(const struct lookup_domain *found, const struct held *held,
-                            wall_time now);
+struct domain_snapshot domain_snapshot_of(const struct lookup_domain *found,
+                                          const struct held *held, wall_time now);
 
 /* The task that is there now in place of what was: made, or moved to another time. */
-void sighting_set_task(struct sighting *sighting, const char *task_id, wall_time due);
+void domain_snapshot_set_task(struct domain_snapshot *snapshot, const char *task_id, wall_time due);
 
 /* One more that is there, unless it has Failed. */
-void sighting_add_task(struct sighting *sighting, const struct renewal_task *task);
+void domain_snapshot_add_task(struct domain_snapshot *snapshot, const struct renewal_task *task);
 
 /* Of those that were found only this one is left. */
-void sighting_keep_task(struct sighting *sighting, const struct lookup_domain *found,
-                        const char *task_id);
+void domain_snapshot_keep_task(struct domain_snapshot *snapshot, const struct lookup_domain *found,
+                               const char *task_id);
 
 /*
  * Whether that task was stuck when it was seen: what has become of it since is not known. 0 seconds
  * stand for the usual time, since it is told even where nothing is done about it.
  */
-bool sighting_is_stuck(const struct sighting *sighting, int64_t stuck_after_seconds);
+bool domain_snapshot_is_stuck(const struct domain_snapshot *snapshot, int64_t stuck_after_seconds);
 
-enum standing sighting_standing(const struct sighting *sighting, wall_time now);
+enum standing domain_snapshot_standing(const struct domain_snapshot *snapshot, wall_time now);
 
 /* NULL when memory runs out. */
-struct sightings *sightings_create(void);
+struct domain_snapshots *domain_snapshots_create(void);
 
 /* NULL is allowed. */
-void sightings_destroy(struct sightings *sightings);
+void domain_snapshots_destroy(struct domain_snapshots *snapshots);
 
 /* Replaces what was seen before; texts are copied. Forgets silently when memory runs out. */
-void sightings_store(struct sightings *sightings, const struct sighting *sighting);
+void domain_snapshots_store(struct domain_snapshots *snapshots,
+                            const struct domain_snapshot *snapshot);
 
 /* The same, unless the domain has been seen later than that. */
-void sightings_store_latest(struct sightings *sightings, const struct sighting *sighting);
+void domain_snapshots_store_latest(struct domain_snapshots *snapshots,
+                                   const struct domain_snapshot *snapshot);
 
 /* The domain is gone, or its certificates are not the server's business any more. */
-void sightings_forget(struct sightings *sightings, const char *domain_id);
+void domain_snapshots_forget(struct domain_snapshots *snapshots, const char *domain_id);
 
 /* All that were last seen before. Forgets none when memory runs out. */
-void sightings_forget_before(struct sightings *sightings, wall_time since);
+void domain_snapshots_forget_before(struct domain_snapshots *snapshots, wall_time since);
 
-/* Where a sighting's texts are copied to. */
-struct sighting_texts {
-    char name[SIGHTING_NAME_SIZE];
-    char failure[SIGHTING_FAILURE_SIZE];
+/* Where a snapshot's texts are copied to. */
+struct domain_snapshot_texts {
+    char name[DOMAIN_SNAPSHOT_NAME_SIZE];
+    char failure[DOMAIN_SNAPSHOT_FAILURE_SIZE];
 };
 
 /* False where the domain has not been seen. The texts of `out` are those of `texts` then. */
-bool sightings_find(struct sightings *sightings, const char *domain_id, struct sighting *out,
-                    struct sighting_texts *texts);
+bool domain_snapshots_find(struct domain_snapshots *snapshots, const char *domain_id,
+                           struct domain_snapshot *out, struct domain_snapshot_texts *texts);
 
 /* All of them, in no useful order, with the table locked: visit() only copies what it needs. */
-void sightings_each(struct sightings *sightings,
-                    void (*visit)(void *user, const struct sighting *sighting), void *user);
+void domain_snapshots_each(struct domain_snapshots *snapshots,
+                           void (*visit)(void *user, const struct domain_snapshot *snapshot),
+                           void *user);
 
 #endif
