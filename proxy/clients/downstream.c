@@ -39,8 +39,8 @@ static struct MHD_Daemon *start_daemon(struct downstream *downstream,
         {accepts ? MHD_OPTION_LISTEN_SOCKET : MHD_OPTION_END, listener, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
-    /* A request's head stays there until the answer's has gone out; vetting_head_fits() leaves room
-     * for what is added. With the block's own head, it then fits into whole pages. */
+    /* A request's head stays there until the answer's has gone out; validation_head_fits() leaves
+     * room for what is added. With the block's own head, it then fits into whole pages. */
     size_t memory = settings->max_head * 2 - LIBRARY_COST;
     unsigned idle_seconds = (unsigned)(settings->idle_timeout_ms / 1000);
     return MHD_start_daemon(

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "proxy/http/vetting.h"
+#include "proxy/http/validation.h"
 
 #define FIELDS_AT_FIRST ((size_t)16)
 #define FIELDS_LIMIT ((size_t)4096)
@@ -224,7 +224,7 @@ static void begin_content(struct answer_parser *parser)
 
 static enum parsed end_head(struct answer_parser *parser)
 {
-    const char *fault = vetting_framing_fault(&parser->fields);
+    const char *fault = validation_framing_fault(&parser->fields);
     if (fault != NULL)
         return answer_parser_fail(parser, fault);
     if (parser->is_1_0 && field_find(&parser->fields, "Transfer-Encoding") != NULL)

@@ -15,7 +15,7 @@
 #include "proxy/relay/reply.h"
 #include "proxy/relay/report.h"
 #include "proxy/http/upgrade.h"
-#include "proxy/http/vetting.h"
+#include "proxy/http/validation.h"
 #include "proxy/relay/websocket.h"
 #include "proxy/relay/worker_context.h"
 
@@ -495,7 +495,7 @@ static void take_call(struct exchange *exchange)
 
 static bool targets_api(const struct arrival *arrival)
 {
-    struct target_path path = vetting_target_path(arrival);
+    struct target_path path = validation_target_path(arrival);
     return strcmp(arrival->method, "POST") == 0 && endpoint_is_api(path.text, path.len);
 }
 
@@ -526,9 +526,9 @@ static bool refuse_call(struct exchange *exchange)
 /* True where the request's head was refused. Its body may not end where it seems to. */
 static bool refuse_head(struct exchange *exchange)
 {
-    bool fits = vetting_head_fits(exchange->arrival, exchange->context->gate->config->max_head);
+    bool fits = validation_head_fits(exchange->arrival, exchange->context->gate->config->max_head);
     const char *fault =
-        fits ? vetting_fault(exchange->arrival) : "The request's head is too large.";
+        fits ? validation_fault(exchange->arrival) : "The request's head is too large.";
     if (fault == NULL)
         return false;
     answer_own(exchange, reply_problem(fits ? 400 : 431,
@@ -560,7 +560,7 @@ static void exchange_begin(struct exchange *exchange)
 {
     if (refuse_head(exchange) || redirect(exchange))
         return;
-    exchange->frame = vetting_body_frame(exchange->arrival);
+    exchange->frame = validation_body_frame(exchange->arrival);
     exchange->is_call = targets_api(exchange->arrival);
     exchange->is_session = public_session_asked(exchange->arrival);
     exchange->asks_upgrade = !exchange->frame.present && upgrade_is_asked(exchange->arrival);
@@ -738,7 +738,7 @@ static void log_exchange(const struct exchange *exchange)
         return;
     /* A query can carry a credential, and so can what is before the path of a URL. */
     char path[256] = "";
-    struct target_path target = vetting_target_path(arrival);
+    struct target_path target = validation_target_path(arrival);
     if (target.len > 0 && target.text[0] == '/')
         snprintf(path, sizeof path, "%.*s", (int)strcspn(target.text, "?#"), target.text);
     int64_t elapsed = monotonic_elapsed(exchange->began, clock_monotonic());

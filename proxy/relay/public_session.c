@@ -6,11 +6,11 @@
 
 #include "jmap/wire/session.h"
 #include "proxy/http/outgoing.h"
-#include "proxy/http/vetting.h"
+#include "proxy/http/validation.h"
 
 bool public_session_asked(const struct arrival *arrival)
 {
-    struct target_path path = vetting_target_path(arrival);
+    struct target_path path = validation_target_path(arrival);
     return (strcmp(arrival->method, "GET") == 0 || strcmp(arrival->method, "HEAD") == 0) &&
            session_is_target(path.text, path.len);
 }

@@ -10,7 +10,7 @@
 #include "proxy/relay/conversation.h"
 #include "proxy/relay/worker_context.h"
 #include "proxy/http/frames.h"
-#include "proxy/http/vetting.h"
+#include "proxy/http/validation.h"
 
 /*
  * How much waits here at most, each way, before its sender has to wait: half of STREAM_FULL as it
@@ -559,7 +559,7 @@ struct websocket *websocket_open(struct worker_context *context, struct incoming
     struct websocket *websocket = arena_alloc(incoming_arena(incoming), sizeof *websocket);
     if (websocket == NULL)
         return NULL;
-    struct target_path path = vetting_target_path(arrival);
+    struct target_path path = validation_target_path(arrival);
     *websocket = (struct websocket){
         .context = context,
         .incoming = incoming,

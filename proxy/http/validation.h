@@ -1,5 +1,5 @@
-#ifndef RENEWGATE_PROXY_HTTP_VETTING_H
-#define RENEWGATE_PROXY_HTTP_VETTING_H
+#ifndef RENEWGATE_PROXY_HTTP_VALIDATION_H
+#define RENEWGATE_PROXY_HTTP_VALIDATION_H
 
 /*
  * What a request or an answer must be before it goes on: framed in one way only, so that the gate
@@ -17,24 +17,24 @@
  * and the request line with 1,280. A client's connection has about twice the limit here, and the
  * answer's head must fit in with that of the request.
  */
-bool vetting_head_fits(const struct arrival *arrival, size_t limit);
+bool validation_head_fits(const struct arrival *arrival, size_t limit);
 
 /* What is wrong with the request, in words for its sender; NULL where nothing is. */
-const char *vetting_fault(const struct arrival *arrival);
+const char *validation_fault(const struct arrival *arrival);
 
 /*
  * What is wrong with how fields frame a body, of a request or an answer: it must be told once, or
  * not at all. NULL where nothing is.
  */
-const char *vetting_framing_fault(const struct field_list *fields);
+const char *validation_framing_fault(const struct field_list *fields);
 
-/* How a vetted request's body is framed. */
+/* How a validated request's body is framed. */
 struct body_frame {
     bool present;
     size_t len; /* LENGTH_UNKNOWN when it comes in chunks */
 };
 
-struct body_frame vetting_body_frame(const struct arrival *arrival);
+struct body_frame validation_body_frame(const struct arrival *arrival);
 
 /*
  * The part of a request target that the server routes by: without the scheme and authority of an
@@ -45,6 +45,6 @@ struct target_path {
     size_t len;
 };
 
-struct target_path vetting_target_path(const struct arrival *arrival);
+struct target_path validation_target_path(const struct arrival *arrival);
 
 #endif

@@ -1,4 +1,4 @@
-#include "proxy/http/vetting.h"
+#include "proxy/http/validation.h"
 
 #include <string.h>
 #include <strings.h>
@@ -8,7 +8,7 @@
 /* The rest of the request line, what is added to the answer's head, and the library's own. */
 #define LINE_COST ((size_t)1280)
 
-bool vetting_head_fits(const struct arrival *arrival, size_t limit)
+bool validation_head_fits(const struct arrival *arrival, size_t limit)
 {
     size_t len = arrival->target_len + LINE_COST;
     for (size_t i = 0; i < arrival->fields.count; i++) {
@@ -30,7 +30,7 @@ static const char *fields_fault(const struct field_list *fields)
     return NULL;
 }
 
-const char *vetting_framing_fault(const struct field_list *fields)
+const char *validation_framing_fault(const struct field_list *fields)
 {
     const struct field *length = field_find(fields, "Content-Length");
     const struct field *coding = field_find(fields, "Transfer-Encoding");
@@ -98,13 +98,13 @@ static const char *host_fault(const struct arrival *arrival)
     return NULL;
 }
 
-const char *vetting_fault(const struct arrival *arrival)
+const char *validation_fault(const struct arrival *arrival)
 {
     const char *fault = line_fault(arrival);
     if (fault == NULL)
         fault = fields_fault(&arrival->fields);
     if (fault == NULL)
-        fault = vetting_framing_fault(&arrival->fields);
+        fault = validation_framing_fault(&arrival->fields);
     if (fault == NULL && strcmp(arrival->version, "1.0") == 0 &&
         field_find(&arrival->fields, "Transfer-Encoding") != NULL)
         fault = "HTTP/1.0 has no Transfer-Encoding.";
@@ -113,7 +113,7 @@ const char *vetting_fault(const struct arrival *arrival)
     return fault;
 }
 
-struct body_frame vetting_body_frame(const struct arrival *arrival)
+struct body_frame validation_body_frame(const struct arrival *arrival)
 {
     if (field_find(&arrival->fields, "Transfer-Encoding") != NULL)
         return (struct body_frame){.present = true, .len = LENGTH_UNKNOWN};
@@ -124,7 +124,7 @@ struct body_frame vetting_body_frame(const struct arrival *arrival)
     return (struct body_frame){.present = len > 0, .len = len};
 }
 
-struct target_path vetting_target_path(const struct arrival *arrival)
+struct target_path validation_target_path(const struct arrival *arrival)
 {
     const char *text = arrival->target;
     const char *authority = authority_of(text);
