@@ -29,26 +29,26 @@ static void holding_wake(void *user)
     mailbox_post(holding->owner.context->mailbox, &holding->wake);
 }
 
-static void on_turn(void *user)
+static void on_slot(void *user)
 {
     holding_wake(user);
 }
 
-static struct turn *asked_turn(struct holding *holding)
+static struct request_slot *asked_slot(struct holding *holding)
 {
-    return &holding->turns[holding->asked.credential];
+    return &holding->slots[holding->asked.credential];
 }
 
 static void on_woken(void *user)
 {
     struct holding *holding = user;
     enum holding_wait waited = holding->waits;
-    if (waited == HOLDING_FOR_TURN && asked_turn(holding)->waiting)
+    if (waited == HOLDING_FOR_SLOT && asked_slot(holding)->waiting)
         return;
     holding->waits = HOLDING_FOR_ANSWER;
     if (waited == HOLDING_FOR_FLIGHT)
         drive(holding, hold_woken(holding->hold));
-    else if (waited == HOLDING_FOR_TURN)
+    else if (waited == HOLDING_FOR_SLOT)
         drive(holding, hold_recheck(holding->hold));
 }
 
@@ -131,7 +131,7 @@ static bool send_asked(struct holding *holding)
     return sent;
 }
 
-/* ---- turns ---- */
+/* ---- slots ---- */
 
 static const char *authorization(const struct holding *holding)
 {
@@ -139,22 +139,22 @@ static const char *authorization(const struct holding *holding)
     return own == NULL ? NULL : own->value;
 }
 
-static bool take_turn(struct holding *holding)
+static bool take_slot(struct holding *holding)
 {
-    struct turn *turn = asked_turn(holding);
+    struct request_slot *slot = asked_slot(holding);
     const struct holding_owner *owner = &holding->owner;
     const char *credential =
         holding->asked.credential == HOLD_AS_SERVICE
             ? service_credential_name(owner->context->gate->credential, owner->arena)
             : authorization(holding);
-    return turn->caller != NULL ||
-           turn_take(owner->context->turns, turn, credential == NULL ? "" : credential);
+    return slot->caller != NULL ||
+           request_slot_take(owner->context->slots, slot, credential == NULL ? "" : credential);
 }
 
 /* Nobody waits for it while it waits itself, unless it has begun to change something. */
 static void stand_back(struct holding *holding)
 {
-    holding->waits = HOLDING_FOR_TURN;
+    holding->waits = HOLDING_FOR_SLOT;
     hold_stand_back(holding->hold);
 }
 
@@ -169,17 +169,17 @@ static bool wait_for_room(struct holding *holding)
     if (holding->asked.keep_headers)
         holding->own_sent = false;
     holding->waited_out =
-        holding->waited_out || !turn_wait(context->turns, asked_turn(holding), patience);
+        holding->waited_out || !request_slot_wait(context->slots, asked_slot(holding), patience);
     if (!holding->waited_out)
         stand_back(holding);
     return !holding->waited_out;
 }
 
-/* Sends what the hold asks for, now or when it is its turn; false where that cannot be. */
+/* Sends what the hold asks for, now or when it has a slot; false where that cannot be. */
 static bool holding_ask(struct holding *holding)
 {
     holding->asked = hold_request(holding->hold);
-    if (take_turn(holding))
+    if (take_slot(holding))
         return send_asked(holding);
     stand_back(holding);
     return true;
@@ -233,8 +233,8 @@ bool holding_open(struct holding *holding, const struct holding_owner *owner, co
                          .changed = changed,
                          .user = holding},
         .wake = {.open = on_woken, .user = holding},
-        .turns = {[HOLD_AS_CALLER] = {.go = on_turn, .user = holding},
-                  [HOLD_AS_SERVICE] = {.go = on_turn, .user = holding}},
+        .slots = {[HOLD_AS_CALLER] = {.go = on_slot, .user = holding},
+                  [HOLD_AS_SERVICE] = {.go = on_slot, .user = holding}},
     };
     holding->hold_context.stranger =
         !callers_know(gate->callers, authorization(holding), holding->owner.began);
@@ -269,8 +269,8 @@ void holding_close(struct holding *holding)
     if (holding->hold == NULL)
         return;
     api_client_clear(&holding->client);
-    turn_end(holding->owner.context->turns, &holding->turns[HOLD_AS_CALLER]);
-    turn_end(holding->owner.context->turns, &holding->turns[HOLD_AS_SERVICE]);
+    request_slot_end(holding->owner.context->slots, &holding->slots[HOLD_AS_CALLER]);
+    request_slot_end(holding->owner.context->slots, &holding->slots[HOLD_AS_SERVICE]);
     hold_close(holding->hold);
     mailbox_withdraw(holding->owner.context->mailbox, &holding->wake);
     *holding = (struct holding){0};

@@ -3,7 +3,7 @@
 
 /*
  * Drives one hold (jmap/create/hold.h). Its look-ups, moves and resends are requests of the gate's
- * own to the API endpoint; its waits end with a letter, be it for another's flight or for a turn at
+ * own to the API endpoint; its waits end with a letter, be it for another's flight or for a slot at
  * the server; what it decides is told to the log and the metrics. The owner does the rest: it sends
  * the client's own request on the way it came, feeds back the answer, and answers the client.
  *
@@ -22,7 +22,7 @@
 #include "proxy/clients/downstream.h"
 #include "proxy/base/mailbox.h"
 #include "proxy/relay/api_client.h"
-#include "proxy/server/turn.h"
+#include "proxy/server/request_slot.h"
 #include "proxy/server/upstream.h"
 
 struct worker_context; /* proxy/relay/worker_context.h */
@@ -30,7 +30,7 @@ struct worker_context; /* proxy/relay/worker_context.h */
 struct holding_handler {
     /*
      * The client's own request goes to the server now; the bytes are borrowed until the answer is
-     * fed. Called again where the server had no turn for it. False when memory ran out: then there
+     * fed. Called again where the server had no slot for it. False when memory ran out: then there
      * will be no answer.
      */
     bool (*send)(void *user, const char *body, size_t len);
@@ -51,7 +51,7 @@ struct holding_owner {
 enum holding_wait {
     HOLDING_FOR_ANSWER, /* to what was asked */
     HOLDING_FOR_FLIGHT, /* another's, or another replica's lease */
-    HOLDING_FOR_TURN,   /* at the server, for `asked` */
+    HOLDING_FOR_SLOT,   /* at the server, for `asked` */
 };
 
 /* Must stay where it is while it is open. Zeroed, it is closed. */
@@ -67,8 +67,8 @@ struct holding {
     monotonic_time asked_at;
     struct letter wake;
     /* Of the caller and of the gate itself: taken before a flight, and kept to the end. */
-    struct turn turns[2]; /* by enum hold_credential */
-    bool waited_out;      /* it has waited for room at the server for as long as it may */
+    struct request_slot slots[2]; /* by enum hold_credential */
+    bool waited_out;              /* it has waited for room at the server for as long as it may */
 };
 
 /*

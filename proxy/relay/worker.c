@@ -15,7 +15,7 @@
 #include "proxy/base/loop.h"
 #include "proxy/http/cors.h"
 #include "proxy/base/mailbox.h"
-#include "proxy/server/turn.h"
+#include "proxy/server/request_slot.h"
 #include "proxy/server/upstream.h"
 
 #define TICK_MILLISECONDS 1000
@@ -29,7 +29,7 @@ struct worker {
     struct upstream *upstream;
     struct downstream *clients;
     struct downstream *challenges; /* NULL: there is no plain listener */
-    struct turns *turns;
+    struct request_slots *slots;
     struct cors cors;
     struct websocket_set websockets;
     struct worker_context context;
@@ -59,7 +59,7 @@ static void tick(struct worker *worker)
     downstream_tick(worker->clients);
     if (worker->challenges != NULL)
         downstream_tick(worker->challenges);
-    turns_tick(worker->turns);
+    request_slots_tick(worker->slots);
     budget_trim(worker->gate->budget);
     flight_table_tick(worker->gate->flights, worker->now.nanoseconds / NANOSECONDS_PER_MILLISECOND,
                       worker->gate->config->flight_timeout_ms);
@@ -193,8 +193,8 @@ static bool create_sides(struct worker *worker, struct worker_sockets sockets)
     const struct config *config = worker->gate->config;
     const struct upstream_settings upstream = config_upstream(config);
     worker->upstream = upstream_create(&upstream, &worker->loop);
-    worker->turns = turns_create();
-    if (worker->upstream == NULL || worker->turns == NULL) {
+    worker->slots = request_slots_create();
+    if (worker->upstream == NULL || worker->slots == NULL) {
         close_sockets(sockets);
         return false;
     }
@@ -203,7 +203,7 @@ static bool create_sides(struct worker *worker, struct worker_sockets sockets)
         .loop = &worker->loop,
         .upstream = worker->upstream,
         .mailbox = &worker->mailbox,
-        .turns = worker->turns,
+        .slots = worker->slots,
         .cors = &worker->cors,
         .websockets = &worker->websockets,
     };
@@ -217,7 +217,7 @@ static void destroy(struct worker *worker)
     downstream_destroy(worker->clients);
     downstream_destroy(worker->challenges);
     upstream_destroy(worker->upstream);
-    turns_destroy(worker->turns);
+    request_slots_destroy(worker->slots);
     mailbox_close(&worker->mailbox);
     loop_close(&worker->loop);
     free(worker);

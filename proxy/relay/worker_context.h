@@ -12,7 +12,7 @@
 struct cors;          /* proxy/http/cors.h */
 struct loop;          /* proxy/base/loop.h */
 struct mailbox;       /* proxy/base/mailbox.h */
-struct turns;         /* proxy/server/turn.h */
+struct request_slots; /* proxy/server/request_slot.h */
 struct upstream;      /* proxy/server/upstream.h */
 struct websocket_set; /* proxy/relay/websocket.h */
 
@@ -22,7 +22,7 @@ struct worker_context {
     struct loop *loop;
     struct upstream *upstream;
     struct mailbox *mailbox;
-    struct turns *turns;
+    struct request_slots *slots;
     struct cors *cors; /* what web pages may see of the gate's own answers */
     struct websocket_set *websockets;
     bool only_challenges; /* of the plain listener: all else is redirected */
