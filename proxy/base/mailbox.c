@@ -5,18 +5,18 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static struct letter *mailbox_take(struct mailbox *mailbox)
+static struct mailbox_message *mailbox_take(struct mailbox *mailbox)
 {
     pthread_mutex_lock(&mailbox->lock);
-    struct letter *letter = mailbox->first;
-    if (letter != NULL) {
-        mailbox->first = letter->next;
+    struct mailbox_message *message = mailbox->first;
+    if (message != NULL) {
+        mailbox->first = message->next;
         if (mailbox->first == NULL)
             mailbox->end = &mailbox->first;
-        letter->posted = false;
+        message->posted = false;
     }
     pthread_mutex_unlock(&mailbox->lock);
-    return letter;
+    return message;
 }
 
 static void on_ready(void *user, uint32_t events)
@@ -26,9 +26,9 @@ static void on_ready(void *user, uint32_t events)
     uint64_t count;
     if (read(mailbox->event, &count, sizeof count) < 0)
         return;
-    struct letter *letter;
-    while ((letter = mailbox_take(mailbox)) != NULL)
-        letter->open(letter->user);
+    struct mailbox_message *message;
+    while ((message = mailbox_take(mailbox)) != NULL)
+        message->open(message->user);
 }
 
 bool mailbox_open(struct mailbox *mailbox, struct loop *loop)
@@ -54,15 +54,15 @@ void mailbox_close(struct mailbox *mailbox)
     pthread_mutex_destroy(&mailbox->lock);
 }
 
-void mailbox_post(struct mailbox *mailbox, struct letter *letter)
+void mailbox_post(struct mailbox *mailbox, struct mailbox_message *message)
 {
     pthread_mutex_lock(&mailbox->lock);
-    bool post = !letter->posted;
+    bool post = !message->posted;
     if (post) {
-        letter->posted = true;
-        letter->next = NULL;
-        *mailbox->end = letter;
-        mailbox->end = &letter->next;
+        message->posted = true;
+        message->next = NULL;
+        *mailbox->end = message;
+        mailbox->end = &message->next;
     }
     pthread_mutex_unlock(&mailbox->lock);
     if (!post)
@@ -72,17 +72,17 @@ void mailbox_post(struct mailbox *mailbox, struct letter *letter)
     (void)written;
 }
 
-void mailbox_withdraw(struct mailbox *mailbox, struct letter *letter)
+void mailbox_withdraw(struct mailbox *mailbox, struct mailbox_message *message)
 {
     pthread_mutex_lock(&mailbox->lock);
-    struct letter **at = &mailbox->first;
-    while (letter->posted && *at != letter)
+    struct mailbox_message **at = &mailbox->first;
+    while (message->posted && *at != message)
         at = &(*at)->next;
-    if (letter->posted) {
-        *at = letter->next;
+    if (message->posted) {
+        *at = message->next;
         if (*at == NULL)
             mailbox->end = at;
-        letter->posted = false;
+        message->posted = false;
     }
     pthread_mutex_unlock(&mailbox->lock);
 }

@@ -2,7 +2,7 @@
 #define RENEWGATE_PROXY_BASE_MAILBOX_H
 
 /*
- * How other threads reach a worker: they post letters, and the worker opens them in its own loop.
+ * How other threads reach a worker: they post messages, and the worker opens them in its own loop.
  */
 
 #include <pthread.h>
@@ -11,8 +11,8 @@
 #include "proxy/base/loop.h"
 
 /* Owned by whom it is about, who keeps it in place until it is opened or withdrawn. */
-struct letter {
-    struct letter *next;
+struct mailbox_message {
+    struct mailbox_message *next;
     bool posted;
     void (*open)(void *user); /* on the worker's thread */
     void *user;
@@ -20,8 +20,8 @@ struct letter {
 
 struct mailbox {
     pthread_mutex_t lock;
-    struct letter *first;
-    struct letter **end;
+    struct mailbox_message *first;
+    struct mailbox_message **end;
     struct loop *loop;
     struct loop_source source;
     int event;
@@ -31,10 +31,10 @@ struct mailbox {
 bool mailbox_open(struct mailbox *mailbox, struct loop *loop);
 void mailbox_close(struct mailbox *mailbox);
 
-/* From any thread. A letter that is posted already stays where it is in the queue. */
-void mailbox_post(struct mailbox *mailbox, struct letter *letter);
+/* From any thread. A message that is posted already stays where it is in the queue. */
+void mailbox_post(struct mailbox *mailbox, struct mailbox_message *message);
 
-/* On the worker's thread: the letter is not opened any more. */
-void mailbox_withdraw(struct mailbox *mailbox, struct letter *letter);
+/* On the worker's thread: the message is not opened any more. */
+void mailbox_withdraw(struct mailbox *mailbox, struct mailbox_message *message);
 
 #endif

@@ -12,10 +12,10 @@
 
 struct explainer {
     struct gate *gate;
-    pthread_mutex_t lock; /* over what follows, but for the mailbox and its letter */
+    pthread_mutex_t lock; /* over what follows, but for the mailbox and its message */
     struct job job;
     struct mailbox mailbox;
-    struct letter stop;
+    struct mailbox_message stop;
     bool stopping;
     struct explain *explain;
 };

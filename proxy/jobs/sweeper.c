@@ -25,8 +25,8 @@ struct sweeper {
     int64_t changes;
     int64_t skipped;
     unsigned sweeps_refused, surveys_refused; /* at which refusal one was told last; 0: at none */
-    struct letter wake;
-    struct letter stop;
+    struct mailbox_message wake;
+    struct mailbox_message stop;
     bool stopping;
     pthread_t thread;
 };

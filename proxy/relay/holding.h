@@ -3,9 +3,9 @@
 
 /*
  * Drives one hold (jmap/create/hold.h). Its look-ups, moves and resends are requests of the gate's
- * own to the API endpoint; its waits end with a letter, be it for another's flight or for a slot at
- * the server; what it decides is told to the log and the metrics. The owner does the rest: it sends
- * the client's own request on the way it came, feeds back the answer, and answers the client.
+ * own to the API endpoint; its waits end with a message, be it for another's flight or for a slot
+ * at the server; what it decides is told to the log and the metrics. The owner does the rest: it
+ * sends the client's own request on the way it came, feeds back the answer, and answers the client.
  *
  *     holding_open()  false: nothing to hold
  *     holding_start() -> send()     the owner sends, then holding_feed() or holding_fail()
@@ -65,7 +65,7 @@ struct holding {
     struct api_client client; /* for requests of the gate's own */
     bool credential_rests;    /* so that what was asked could not go */
     monotonic_time asked_at;
-    struct letter wake;
+    struct mailbox_message wake;
     /* Of the caller and of the gate itself: taken before a flight, and kept to the end. */
     struct request_slot slots[2]; /* by enum hold_credential */
     bool waited_out;              /* it has waited for room at the server for as long as it may */

@@ -34,7 +34,7 @@ struct worker {
     struct websocket_set websockets;
     struct worker_context context;
     struct worker_context challenge_context;
-    struct letter stop;
+    struct mailbox_message stop;
     bool stopping;
     monotonic_time give_up; /* when what is still under way is broken off */
     monotonic_time now;     /* when the clock was last read */
@@ -231,7 +231,7 @@ struct worker *worker_start(struct gate *gate, struct worker_sockets sockets)
         return NULL;
     }
     worker->gate = gate;
-    worker->stop = (struct letter){.open = on_stop, .user = worker};
+    worker->stop = (struct mailbox_message){.open = on_stop, .user = worker};
     worker->give_up = MONOTONIC_NEVER;
     worker->now = clock_monotonic();
     worker->tick = monotonic_after(worker->now, TICK_MILLISECONDS);

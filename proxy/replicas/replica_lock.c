@@ -34,7 +34,7 @@ struct replica_lock {
     pthread_t thread;
     struct loop loop;
     struct mailbox mailbox;
-    struct letter look; /* there is something to ask, or the end has come */
+    struct mailbox_message look; /* there is something to ask, or the end has come */
     struct loop_source source;
 
     pthread_mutex_t mutex; /* over these two */
@@ -417,7 +417,7 @@ static struct replica_lock *create(const struct replica_lock_settings *settings)
         .leave = leave_domain,
         .user = lock,
     };
-    lock->look = (struct letter){.open = on_look, .user = lock};
+    lock->look = (struct mailbox_message){.open = on_look, .user = lock};
     lock->source = (struct loop_source){.ready = on_readable, .user = lock};
     lock->pause_ms = FIRST_PAUSE_MILLISECONDS;
     lock->give_up = MONOTONIC_NEVER;
