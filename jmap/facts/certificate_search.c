@@ -263,50 +263,50 @@ static bool read_found(struct certificate_search *search, struct certificate_wan
     return true;
 }
 
-/* Foreseen. */
+/* Prefetched. */
 
-static bool is_foreseen(const struct lookup_domain *domain)
+static bool is_prefetched(const struct lookup_domain *domain)
 {
     const struct domain_memory *known = &domain->known;
 
     return known->search_name[0] && !wall_time_before(domain->asked, known->renewal_due);
 }
 
-void certificate_search_foresee(struct certificate_search *search, struct lookup_domain *domains,
-                                size_t count, struct own_request *request)
+void certificate_search_prefetch(struct certificate_search *search, struct lookup_domain *domains,
+                                 size_t count, struct own_request *request)
 {
-    for (size_t i = 0; i < count && search->foreseen_count < CERTIFICATES_FORESEEN; i++) {
-        if (!is_foreseen(&domains[i]))
+    for (size_t i = 0; i < count && search->prefetched_count < CERTIFICATES_PREFETCHED; i++) {
+        if (!is_prefetched(&domains[i]))
             continue;
-        add_search(request, search->foreseen_count, domains[i].known.search_name, 0);
-        search->foreseen[search->foreseen_count++].domain = &domains[i];
+        add_search(request, search->prefetched_count, domains[i].known.search_name, 0);
+        search->prefetched[search->prefetched_count++].domain = &domains[i];
     }
 }
 
-void certificate_search_read_foreseen(struct certificate_search *search,
-                                      const struct own_request *request)
+void certificate_search_read_prefetched(struct certificate_search *search,
+                                        const struct own_request *request)
 {
-    for (size_t i = 0; i < search->foreseen_count; i++) {
-        struct certificate_foreseen *foreseen = &search->foreseen[i];
-        foreseen->page = json_incref(page_of(request, i, &foreseen->full));
+    for (size_t i = 0; i < search->prefetched_count; i++) {
+        struct certificate_prefetched *prefetched = &search->prefetched[i];
+        prefetched->page = json_incref(page_of(request, i, &prefetched->full));
     }
 }
 
-void certificate_search_forget_foreseen(struct certificate_search *search)
+void certificate_search_forget_prefetched(struct certificate_search *search)
 {
-    for (size_t i = 0; i < search->foreseen_count; i++)
-        json_decref(search->foreseen[i].page);
-    search->foreseen_count = 0;
+    for (size_t i = 0; i < search->prefetched_count; i++)
+        json_decref(search->prefetched[i].page);
+    search->prefetched_count = 0;
 }
 
-/* What was foreseen of a domain, if it has the names still that it was searched for by. */
-static const struct certificate_foreseen *foreseen_of(const struct certificate_search *search,
-                                                      const struct lookup_domain *domain)
+/* What was prefetched of a domain, if it has the names still that it was searched for by. */
+static const struct certificate_prefetched *prefetched_of(const struct certificate_search *search,
+                                                          const struct lookup_domain *domain)
 {
-    for (size_t i = 0; i < search->foreseen_count; i++) {
-        if (search->foreseen[i].domain == domain &&
+    for (size_t i = 0; i < search->prefetched_count; i++) {
+        if (search->prefetched[i].domain == domain &&
             strcmp(domain->known.search_name, certificate_search_name(&domain->names)) == 0)
-            return &search->foreseen[i];
+            return &search->prefetched[i];
     }
     return NULL;
 }
@@ -354,16 +354,16 @@ static struct certificate_wanted *want(struct certificate_search *search,
 /* Wants a domain's certificates, unless they are all there. False when memory runs out. */
 static bool want_what_is_left(struct certificate_search *search, struct lookup_domain *domain)
 {
-    const struct certificate_foreseen *foreseen = foreseen_of(search, domain);
+    const struct certificate_prefetched *prefetched = prefetched_of(search, domain);
     struct certificate_wanted *wanted = want(search, domain);
 
-    if (!foreseen) {
+    if (!prefetched) {
         recall(search, wanted);
         return true;
     }
-    if (!foreseen->full)
+    if (!prefetched->full)
         search->count--;
-    return read_found(search, wanted, foreseen->page);
+    return read_found(search, wanted, prefetched->page);
 }
 
 static size_t requests_for(size_t amount, size_t a_request)
@@ -400,14 +400,14 @@ bool certificate_search_begin(struct certificate_search *search, struct lookup_d
         if (needed(&domains[i]) && !want_what_is_left(search, &domains[i]))
             return false;
     }
-    certificate_search_forget_foreseen(search);
+    certificate_search_forget_prefetched(search);
     qsort(search->wanted, search->count, sizeof *search->wanted, by_names);
     return true;
 }
 
 void certificate_search_end(struct certificate_search *search)
 {
-    certificate_search_forget_foreseen(search);
+    certificate_search_forget_prefetched(search);
     free(search->wanted);
     json_decref(search->ids);
     listing_clear(&search->listing);

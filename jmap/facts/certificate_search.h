@@ -23,10 +23,10 @@
 #include "jmap/wire/own_request.h"
 
 /* How many domains can be searched for beside other calls, in one request with them. */
-#define CERTIFICATES_FORESEEN 2
+#define CERTIFICATES_PREFETCHED 2
 
 /* A domain that was searched for before it was known what it needs. */
-struct certificate_foreseen {
+struct certificate_prefetched {
     struct lookup_domain *domain;
     json_t *page; /* array of certificates, once they are read */
     bool full;    /* there are more */
@@ -48,8 +48,8 @@ struct certificate_search {
     enum { SEARCH_BY_ID, SEARCH_BY_NAME, SEARCH_LIST } way;
     size_t first, last; /* by id and by name: those of this request are [first, last) */
     struct listing listing;
-    struct certificate_foreseen foreseen[CERTIFICATES_FORESEEN];
-    size_t foreseen_count;
+    struct certificate_prefetched prefetched[CERTIFICATES_PREFETCHED];
+    size_t prefetched_count;
     json_t *ids; /* array: owns the certificates' ids that domains borrow */
 };
 
@@ -73,16 +73,16 @@ const char *certificate_search_name(const struct san_set *names);
 
 /*
  * Before it begins: adds calls to a request that is about other things, for those of the domains
- * that were due when they were last looked at; up to CERTIFICATES_FORESEEN of them. Their tasks
+ * that were due when they were last looked at; up to CERTIFICATES_PREFETCHED of them. Their tasks
  * must have been asked for before. Then reads the answer.
  */
-void certificate_search_foresee(struct certificate_search *search, struct lookup_domain *domains,
-                                size_t count, struct own_request *request);
-void certificate_search_read_foreseen(struct certificate_search *search,
-                                      const struct own_request *request);
+void certificate_search_prefetch(struct certificate_search *search, struct lookup_domain *domains,
+                                 size_t count, struct own_request *request);
+void certificate_search_read_prefetched(struct certificate_search *search,
+                                        const struct own_request *request);
 
-/* What was foreseen is past: something has been read since that must come before. */
-void certificate_search_forget_foreseen(struct certificate_search *search);
+/* What was prefetched is past: something has been read since that must come before. */
+void certificate_search_forget_prefetched(struct certificate_search *search);
 
 /*
  * Begins for those of the domains that `needed` names, and forgets what is known of their

@@ -110,7 +110,7 @@ static enum lookup_state send_request(struct lookup *lookup)
  */
 static bool wants_dns_tasks(const struct lookup *lookup)
 {
-    for (size_t i = 0; lookup->count != CERTIFICATES_FORESEEN && i < lookup->count; i++) {
+    for (size_t i = 0; lookup->count != CERTIFICATES_PREFETCHED && i < lookup->count; i++) {
         const struct lookup_domain *domain = &lookup->domains[i];
         if (domain->with_dns_tasks && !wall_time_before(domain->asked, domain->known.renewal_due))
             return true;
@@ -137,9 +137,9 @@ static enum lookup_state send_facts(struct lookup *lookup)
     }
     append_known(lookup);
     /* With so few domains there is room for what the next request would ask for. */
-    if (lookup->count <= CERTIFICATES_FORESEEN)
-        certificate_search_foresee(&lookup->search, lookup->domains, lookup->count,
-                                   &lookup->request);
+    if (lookup->count <= CERTIFICATES_PREFETCHED)
+        certificate_search_prefetch(&lookup->search, lookup->domains, lookup->count,
+                                    &lookup->request);
     return send_request(lookup);
 }
 
@@ -257,7 +257,7 @@ static enum lookup_state send_more_tasks(struct lookup *lookup)
 static enum lookup_state list_more_tasks(struct lookup *lookup, size_t most)
 {
     lookup->stage = STAGE_MORE_TASKS;
-    certificate_search_forget_foreseen(&lookup->search);
+    certificate_search_forget_prefetched(&lookup->search);
     if (!listing_begin(&lookup->tasks, &lookup_renewal_tasks, lookup->task_position, most))
         return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return send_more_tasks(lookup);
@@ -537,7 +537,7 @@ static enum lookup_state feed_facts(struct lookup *lookup)
         lookup->first = lookup->last;
         return send_facts(lookup);
     }
-    certificate_search_read_foreseen(&lookup->search, &lookup->request);
+    certificate_search_read_prefetched(&lookup->search, &lookup->request);
     if (!lookup_read_other_hostnames(lookup, settings))
         return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     return lookup->needs_hostname ? send_nodes(lookup) : after_names(lookup);
@@ -623,7 +623,7 @@ static enum lookup_state send_hints(struct lookup *lookup)
 
 static enum lookup_state check_hints(struct lookup *lookup)
 {
-    certificate_search_forget_foreseen(&lookup->search);
+    certificate_search_forget_prefetched(&lookup->search);
     return lookup_begin_hints(lookup) ? send_hints(lookup)
                                       : lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
 }
