@@ -75,12 +75,8 @@ static bool check_server(const struct config *config, FILE *out)
     } else {
         fprintf(out, "server: %s answers (status %u)\n", config->upstream_url, result.status);
     }
-    if (strncmp(config->upstream_url, "https://", 8) == 0)
-        fputs("server: WARNING: if its certificate is one that is renewed by way of this gate, "
-              "all but challenges stops when it expires; plain HTTP on the loopback is the better "
-              "way\n",
-              out);
     probe_clear(&result);
+    check_server_certificate(config, out);
     return fine;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "jmap/wire/own_request.h"
 #include "proxy/admin/probe.h"
 #include "proxy/base/plain_text.h"
 
@@ -55,6 +56,85 @@ void check_public_url(const struct config *config, FILE *out)
     if (result.status == 200 && issuer != NULL)
         tell_issuer(config, issuer, out);
     json_decref(metadata);
+    probe_clear(&result);
+}
+
+/* ---- the server's own certificate ---- */
+
+#define LABELS_MOST 6
+
+/* The name that the server's certificate is to be for. */
+static void certified_name(const struct config *config, char *name, size_t size)
+{
+    const char *host = strstr(config->upstream_url, "://") + 3;
+    if (config->upstream_tls_name != NULL)
+        snprintf(name, size, "%s", config->upstream_tls_name);
+    else
+        snprintf(name, size, "%.*s", (int)strcspn(host, ":/"), host);
+}
+
+/* Asks for the domains that are the name or end it; how many. */
+static size_t ask_for_domains(const char *name, struct own_request *request)
+{
+    size_t count = 0;
+    char query[24], get[24];
+    own_request_begin(request);
+    for (const char *domain = name; count < LABELS_MOST && strchr(domain, '.') != NULL;
+         domain = strchr(domain, '.') + 1, count++) {
+        snprintf(query, sizeof query, "q%zu", count);
+        snprintf(get, sizeof get, "g%zu", count);
+        own_request_add(request, "x:Domain/query", json_pack("{s:{s:s}}", "filter", "name", domain),
+                        query);
+        own_request_add_found(request, "x:Domain/get", "x:Domain/query", query,
+                              json_pack("[s,s]", "name", "certificateManagement"), get);
+    }
+    return own_request_finish(request) ? count : 0;
+}
+
+/* Of those the one whose certificates the server manages; or NULL. Borrowed from the answer. */
+static const char *automatic_domain(const struct own_request *request, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char get[24];
+        snprintf(get, sizeof get, "g%zu", i);
+        const json_t *domain = json_array_get(own_request_list(request, get), 0);
+        const char *kind =
+            own_request_string(json_object_get(domain, "certificateManagement"), "@type");
+        if (kind != NULL && strcmp(kind, "Automatic") == 0)
+            return own_request_string(domain, "name");
+    }
+    return NULL;
+}
+
+void check_server_certificate(const struct config *config, FILE *out)
+{
+    struct own_request request = {0};
+    struct probe_result result = {0};
+    char name[256];
+    if (strncmp(config->upstream_url, "https://", 8) != 0)
+        return;
+    certified_name(config, name, sizeof name);
+    size_t count = config->service_authorization != NULL ? ask_for_domains(name, &request) : 0;
+    if (count > 0)
+        probe_call(config, request.body, config->service_authorization, TIMEOUT_MILLISECONDS,
+                   &result);
+    bool known =
+        count > 0 && own_request_read(&request, result.status, buffer_content(&result.body),
+                                      result.body.len) == NULL;
+    const char *domain = known ? automatic_domain(&request, count) : NULL;
+    if (domain != NULL) {
+        fputs("server: WARNING: its certificate is of ", out);
+        plain_text_print(out, domain, 0);
+        fputs(", which is renewed by way of this gate: all but challenges stops when it expires; "
+              "plain HTTP on the loopback is the better way\n",
+              out);
+    } else if (!known) {
+        fputs("server: WARNING: if its certificate is one that is renewed by way of this gate, "
+              "all but challenges stops when it expires; plain HTTP on the loopback is the better "
+              "way\n",
+              out);
+    }
+    own_request_clear(&request);
     probe_clear(&result);
 }
 

@@ -1,13 +1,17 @@
 """`--check` and the address by which clients and CAs reach the gate."""
 
+import contextlib
 import http.server
 import json
+import socket
+import ssl
 import threading
 
 import pytest
 
+from certificates import Authority
 from standin import basic
-from test_gate import state
+from test_gate import domain, state
 from test_operator import run
 
 
@@ -113,3 +117,52 @@ def test_it_is_tried_where_it_matters_only(standin):
     standin.put_state(**state())
     line, = challenges(standin)
     assert "with RENEWGATE_PUBLIC_URL set" in line
+
+
+@contextlib.contextmanager
+def over_tls(port, certificate):
+    """The server at that port, by TLS; yields another port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+
+    def copy(source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def serve(client):
+        with contextlib.suppress(OSError), context.wrap_socket(client, server_side=True) as client, \
+                socket.create_connection(("127.0.0.1", port)) as server:
+            threading.Thread(target=copy, args=(server, client), daemon=True).start()
+            copy(client, server)
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("domains, credential, words", [
+    ([domain()], True, "WARNING: its certificate is of example.org, which is renewed"),
+    ([domain(name="mail.example.org")], True, "WARNING: its certificate is of mail.example.org"),
+    ([domain(kind="Manual")], True, None), ([domain(name="other.org")], True, None),
+    ([domain()], False, "WARNING: if its certificate is one"),
+], ids=["its domain", "its name", "by hand", "another", "nobody to ask"])
+def test_whether_the_servers_certificate_is_renewed_here(standin, tmp_path, domains, credential,
+                                                         words):
+    standin.put_state(**state(domains=domains))
+    authority = Authority(tmp_path)
+    settings = {"SERVICE_AUTHORIZATION": basic()} if credential else {}
+    with over_tls(standin.port, authority.issue("mail", "DNS:mail.example.org")) as port:
+        checked = run("--check", UPSTREAM_URL=f"https://127.0.0.1:{port}",
+                      UPSTREAM_TLS_NAME="mail.example.org", UPSTREAM_CA=authority.certificate,
+                      **settings)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    warnings = [line for line in line_of(checked, "server") if "WARNING" in line]
+    assert len(warnings) == (words is not None) and all(words in line for line in warnings)
