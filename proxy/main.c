@@ -286,6 +286,7 @@ static bool start_replicas(struct gate *gate)
         .connection = config_lock_server(gate->config),
         .patience_ms = gate->config->flight_timeout_ms,
         .blind_interval_seconds = gate->config->hold.blind_interval_seconds,
+        .clock = &gate->clock,
         .memory = gate->memory,
         .log = gate->log,
         .metrics = gate->metrics,

@@ -14,6 +14,7 @@
 #include "proxy/base/loop.h"
 #include "proxy/base/mailbox.h"
 #include "proxy/base/plain_text.h"
+#include "proxy/server/server_clock.h"
 #include "proxy/telemetry/log.h"
 #include "proxy/telemetry/metrics.h"
 
@@ -58,6 +59,11 @@ struct replica_lock {
 /* In the place of an id: what the server made of the create is not known. */
 #define NO_ANSWER "-"
 
+static wall_time time_now(const struct replica_lock *lock)
+{
+    return lock->settings.clock != NULL ? server_clock_now(lock->settings.clock) : clock_wall();
+}
+
 /* "<id> <seconds>": the last task that any replica had made, and when. */
 static void note_taken(void *user, const char *name, const char *note)
 {
@@ -72,7 +78,7 @@ static void note_taken(void *user, const char *name, const char *note)
     wall_time *at = answered ? &known.forwarded_at : &known.unanswered_since;
     if (seconds <= at->seconds || (answered && !object_id_parse(id, known.forwarded_id)))
         return;
-    wall_time now = clock_wall();
+    wall_time now = time_now(lock);
     *at = (wall_time){seconds < now.seconds ? seconds : now.seconds};
     memory_store(lock->settings.memory, &known);
 }
@@ -94,7 +100,7 @@ static int64_t write_note(const struct replica_lock *lock, const char *domain_id
     wall_time at = answered ? known.forwarded_at : known.unanswered_since;
     const char *id = answered ? known.forwarded_id : NO_ANSWER;
     wall_time until = wall_time_add(at, lock->settings.blind_interval_seconds);
-    int64_t left = until.seconds - clock_wall().seconds;
+    int64_t left = until.seconds - time_now(lock).seconds;
     note[0] = '\0';
     if (id[0] != '\0' && left > 0)
         snprintf(note, LEASE_NOTE_SIZE, "%s %" PRId64, id, at.seconds);

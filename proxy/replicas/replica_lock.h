@@ -24,11 +24,14 @@ struct replica_lock;
 struct task_memory; /* jmap/facts/memory.h */
 
 /* All borrowed for the lock's lifetime. */
+struct server_clock; /* proxy/server/server_clock.h */
+
 struct replica_lock_settings {
     struct lock_connection_settings connection;
     int64_t patience_ms;            /* for which a create waits for another replica's */
     int64_t blind_interval_seconds; /* for which it matters what was forwarded last */
     struct task_memory *memory;
+    const struct server_clock *clock; /* by which the memory's times are; NULL: the gate's own */
     const struct log *log;
     struct metrics *metrics;
 };

@@ -1,5 +1,6 @@
 """A write whose answer is lost is not "no write": who comes next looks first."""
 
+import datetime
 import concurrent.futures
 import contextlib
 import json
@@ -142,3 +143,10 @@ def test_a_move_whose_answer_is_lost_is_unknown(server):
         assert gate.renew() == "jp173xlcamqa"
 
 
+
+
+def test_replicas_agree_by_the_servers_clock(server, redis):
+    """Which is two hours behind theirs."""
+    now = datetime.datetime.strptime(server.clock()["now"], "%Y-%m-%dT%H:%M:%SZ")
+    server.clock(set=(now - datetime.timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    test_all_replicas_know_of_what_was_sent_without_a_look_up(server, redis)
