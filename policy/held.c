@@ -4,6 +4,9 @@
 
 /* The server tries three times within a run (acme.rs, MAX_RETRIES), each one an order. */
 #define VALIDATIONS_A_RUN 3
+/* Of a task's runs no more count; the server has it try three times, with pauses of minutes. */
+#define RUNS_MAX 10
+#define VALIDATIONS_MAX ((size_t)VALIDATIONS_A_RUN * RUNS_MAX)
 
 bool failure_backoff_parse(const char *text, struct failure_backoff *out)
 {
@@ -140,10 +143,12 @@ static int64_t backoff_of(struct failure_backoff backoff, size_t failures)
 static wall_time validated_at(const void *user, size_t i)
 {
     const struct renewal_task *task =
-        &((const struct held_facts *)user)->tasks[i / VALIDATIONS_A_RUN];
+        &((const struct held_facts *)user)->tasks[i / VALIDATIONS_MAX];
+    int64_t runs = task->attempts < 1 ? 1 : task->attempts < RUNS_MAX ? task->attempts : RUNS_MAX;
+    bool counts = (int64_t)(i % VALIDATIONS_MAX) < runs * VALIDATIONS_A_RUN &&
+                  task->state == TASK_FAILED && refusal_is_invalid(task->failure_reason);
 
-    return task->state == TASK_FAILED && refusal_is_invalid(task->failure_reason) ? task->failed_at
-                                                                                  : WALL_TIME_NEVER;
+    return counts ? task->failed_at : WALL_TIME_NEVER;
 }
 
 static wall_time backed_off_until(const struct held_facts *facts, const struct renewal_task *latest,
@@ -158,7 +163,7 @@ static wall_time backed_off_until(const struct held_facts *facts, const struct r
 static wall_time validated_from(const struct held_facts *facts)
 {
     const struct issue_times times = {
-        .at = validated_at, .user = facts, .count = facts->task_count * VALIDATIONS_A_RUN};
+        .at = validated_at, .user = facts, .count = facts->task_count * VALIDATIONS_MAX};
 
     return issue_limit_next_of(facts->limits.validation, &times, facts->now);
 }

@@ -28,7 +28,7 @@ struct renewal_task {
     wall_time seen;             /* when this failureReason was first seen by the gate */
     const char *failure_reason; /* Retry, Failed; NULL else */
     bool restarted;   /* Retry: no attempt is counted, so its due is what a collapse has written */
-    int64_t attempts; /* Retry: how many are counted */
+    int64_t attempts; /* Retry, Failed: how many are counted */
     wall_time tried;  /* Retry: when the CA last refused, where its due does not heed that */
     /*
      * Failed: it asked for other names, or another CA. Pending: so did its refusal; for the server

@@ -217,6 +217,7 @@ static bool read_task(const json_t *object, const char *wanted_type, wall_time n
     const char *id = own_request_string(object, "id"), *type = own_request_string(object, "@type");
     const json_t *status = json_object_get(object, "status");
     const json_t *attempts = json_object_get(status, "attemptNumber");
+    const json_t *in_all = json_object_get(status, "failedAttemptNumber");
     const char *state = own_request_string(status, "@type");
 
     *domain_id = own_request_string(object, "domainId");
@@ -233,7 +234,7 @@ static bool read_task(const json_t *object, const char *wanted_type, wall_time n
         .seen = now,
         .failure_reason = own_request_string(status, "failureReason"),
         .restarted = json_is_integer(attempts) && json_integer_value(attempts) == 0,
-        .attempts = json_integer_value(attempts),
+        .attempts = json_integer_value(attempts ? attempts : in_all),
         .tried = WALL_TIME_NEVER,
     };
     out->due = renewal_task_due(out, now);
