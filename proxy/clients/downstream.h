@@ -18,7 +18,7 @@
 #include "proxy/base/loop.h"
 #include "proxy/clients/keypair.h"
 #include "proxy/http/answer.h"
-#include "proxy/http/arrival.h"
+#include "proxy/http/request_head.h"
 
 struct downstream;
 struct incoming;
@@ -33,7 +33,7 @@ enum content_result {
 
 struct downstream_handler {
     /* A request has come; returns the handler's object for it, or NULL to break off. */
-    void *(*head)(void *user, struct incoming *incoming, const struct arrival *arrival);
+    void *(*head)(void *user, struct incoming *incoming, const struct request_head *request_head);
     /* The next of its body; returns how much was taken. Fewer than len: incoming_resume() later. */
     size_t (*body)(void *object, const char *bytes, size_t len);
     void (*body_end)(void *object);

@@ -59,7 +59,7 @@ static void set_options(const struct incoming *incoming, struct MHD_Response *re
         return;
     if (answer->kind == ANSWER_EMPTY)
         flags |= MHD_RF_HEAD_ONLY_RESPONSE;
-    if (strcmp(incoming->arrival.version, "1.0") == 0)
+    if (strcmp(incoming->request_head.version, "1.0") == 0)
         flags |= MHD_RF_HTTP_1_0_SERVER;
     MHD_set_response_options(response, (enum MHD_ResponseFlags)flags, MHD_RO_END);
 }
@@ -133,7 +133,7 @@ static enum raw_result write_past_library(struct incoming *incoming, const struc
 void incoming_interim(struct incoming *incoming, unsigned status, const struct field_list *fields)
 {
     struct buffer bytes = BUFFER_EMPTY;
-    if (strcmp(incoming->arrival.version, "1.0") == 0 || incoming->ready || incoming->aborted)
+    if (strcmp(incoming->request_head.version, "1.0") == 0 || incoming->ready || incoming->aborted)
         return;
     if (raw_answer_interim(status, reason_of(status), fields, &bytes) &&
         write_past_library(incoming, &bytes) == RAW_BROKEN)

@@ -82,7 +82,7 @@ struct incoming {
     struct incoming *previous;
     struct MHD_Connection *connection;
     struct arena arena;
-    struct arrival arrival;
+    struct request_head request_head;
     void *object;
     bool body_ended;
     bool in_head; /* head() is being called */

@@ -41,7 +41,7 @@ static bool collect_fields(struct incoming *incoming)
 {
     size_t count = 0;
     MHD_get_connection_values_n(incoming->connection, MHD_HEADER_KIND, count_field, &count);
-    struct field_list *list = &incoming->arrival.fields;
+    struct field_list *list = &incoming->request_head.fields;
     list->fields = arena_alloc(&incoming->arena, count * sizeof *list->fields);
     if (list->fields == NULL)
         return false;
@@ -56,17 +56,17 @@ static bool read_origin(struct incoming *incoming, const struct client *client)
     const struct forwarding_source source = {
         .peer = client->peer,
         .scheme = downstream->keypairs == NULL ? "http" : "https",
-        .version = incoming->arrival.version,
+        .version = incoming->request_head.version,
         .is_trusted = client->is_trusted,
         .trusted = downstream->trusted,
     };
-    struct arrival *arrival = &incoming->arrival;
-    if (!forwarding_read(&source, &arrival->fields, &incoming->arena, &arrival->from))
+    struct request_head *request_head = &incoming->request_head;
+    if (!forwarding_read(&source, &request_head->fields, &incoming->arena, &request_head->from))
         return false;
-    arrival->peer = arrival->from.client;
-    arrival->id =
-        request_id_of(&downstream->ids, client->is_trusted, &arrival->fields, &incoming->arena);
-    return arrival->id != NULL;
+    request_head->peer = request_head->from.client;
+    request_head->id = request_id_of(&downstream->ids, client->is_trusted, &request_head->fields,
+                                     &incoming->arena);
+    return request_head->id != NULL;
 }
 
 static void link_incoming(struct incoming *incoming)
@@ -106,11 +106,12 @@ static struct incoming *incoming_create(struct downstream *downstream,
     incoming->connection = connection;
     incoming->file = -1;
     incoming->pair = -1;
-    incoming->arrival.method = method;
-    incoming->arrival.version = strcmp(version, "HTTP/1.0") == 0 ? "1.0" : "1.1";
-    incoming->arrival.target_len = client->target_len;
-    incoming->arrival.target = arena_copy(&incoming->arena, client->target, client->target_len);
-    if (incoming->arrival.target == NULL || !collect_fields(incoming) ||
+    incoming->request_head.method = method;
+    incoming->request_head.version = strcmp(version, "HTTP/1.0") == 0 ? "1.0" : "1.1";
+    incoming->request_head.target_len = client->target_len;
+    incoming->request_head.target =
+        arena_copy(&incoming->arena, client->target, client->target_len);
+    if (incoming->request_head.target == NULL || !collect_fields(incoming) ||
         !read_origin(incoming, client)) {
         arena_clear(&incoming->arena);
         free(incoming);
@@ -154,7 +155,8 @@ static enum MHD_Result begin_request(struct downstream *downstream,
         return MHD_NO;
     downstream->busy = true;
     incoming->in_head = true;
-    incoming->object = downstream->handler->head(downstream->user, incoming, &incoming->arrival);
+    incoming->object =
+        downstream->handler->head(downstream->user, incoming, &incoming->request_head);
     incoming->in_head = false;
     if (incoming->object == NULL)
         return MHD_NO;

@@ -27,21 +27,23 @@ static bool keep_field(struct arena *arena, struct field *field)
  * The request's strings are libmicrohttpd's until now. False where not all of them can be kept;
  * what is lost is then empty, or left out.
  */
-static bool keep_arrival(struct incoming *incoming)
+static bool keep_request_head(struct incoming *incoming)
 {
-    struct arrival *arrival = &incoming->arrival;
+    struct request_head *request_head = &incoming->request_head;
     struct arena *arena = &incoming->arena;
-    const char **texts[] = {&arrival->method,    &arrival->id,          &arrival->from.client,
-                            &arrival->from.hops, &arrival->from.scheme, &arrival->from.host};
+    const char **texts[] = {&request_head->method,      &request_head->id,
+                            &request_head->from.client, &request_head->from.hops,
+                            &request_head->from.scheme, &request_head->from.host};
     bool kept = true;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         kept = (*texts[i] == NULL || keep_text(arena, texts[i])) && kept;
-    arrival->peer = arrival->from.client;
+    request_head->peer = request_head->from.client;
     size_t count = 0;
-    while (count < arrival->fields.count && keep_field(arena, &arrival->fields.fields[count]))
+    while (count < request_head->fields.count &&
+           keep_field(arena, &request_head->fields.fields[count]))
         count++;
-    kept = kept && count == arrival->fields.count;
-    arrival->fields.count = count;
+    kept = kept && count == request_head->fields.count;
+    request_head->fields.count = count;
     return kept;
 }
 
@@ -86,7 +88,7 @@ void upgrade_begin(void *user, struct MHD_Connection *connection, void *context,
 {
     (void)context;
     struct incoming *incoming = user;
-    bool kept = keep_arrival(incoming);
+    bool kept = keep_request_head(incoming);
     incoming->upgrade = upgrade;
     connection_keep_alive(connection_socket(connection));
     /* Frames are written when they are there to be read; none is to wait for another's arrival. */

@@ -5,9 +5,9 @@
 #include "proxy/http/forwarding.h"
 
 /* Fields that are between the client and the gate. */
-static bool stays_here(const struct arrival *arrival, const struct field *field)
+static bool stays_here(const struct request_head *request_head, const struct field *field)
 {
-    return field_is_hop_by_hop(&arrival->fields, field) || forwarding_is_own(field) ||
+    return field_is_hop_by_hop(&request_head->fields, field) || forwarding_is_own(field) ||
            field_is(field, "Renewgate-Force");
 }
 
@@ -44,20 +44,20 @@ bool outgoing_set_length(struct field_list *fields, size_t len, struct arena *ar
     return true;
 }
 
-bool outgoing_relay_fields(const struct arrival *arrival, size_t len, bool expects,
+bool outgoing_relay_fields(const struct request_head *request_head, size_t len, bool expects,
                            struct arena *arena, struct field_list *out)
 {
-    if (!field_list_create(out, arrival->fields.count + FORWARDING_FIELDS, arena))
+    if (!field_list_create(out, request_head->fields.count + FORWARDING_FIELDS, arena))
         return false;
-    for (size_t i = 0; i < arrival->fields.count; i++) {
-        const struct field *field = &arrival->fields.fields[i];
+    for (size_t i = 0; i < request_head->fields.count; i++) {
+        const struct field *field = &request_head->fields.fields[i];
         bool dropped = (len == LENGTH_UNKNOWN && field_is(field, "Content-Length")) ||
                        (!expects && field_is(field, "Expect"));
-        if (!dropped && !stays_here(arrival, field))
+        if (!dropped && !stays_here(request_head, field))
             out->fields[out->count++] = *field;
     }
     return outgoing_set_length(out, len, arena) &&
-           forwarding_add(&arrival->from, &arrival->fields, arena, out);
+           forwarding_add(&request_head->from, &request_head->fields, arena, out);
 }
 
 static void add_own_name(const struct own_name *own, struct field_list *out)
@@ -67,12 +67,12 @@ static void add_own_name(const struct own_name *own, struct field_list *out)
         out->fields[out->count++] = field_of("X-Forwarded-For", own->address);
 }
 
-bool outgoing_lookup_fields(const struct arrival *arrival, const struct own_name *own,
+bool outgoing_lookup_fields(const struct request_head *request_head, const struct own_name *own,
                             struct arena *arena, struct field_list *out)
 {
-    if (!field_list_create(out, arrival->fields.count + 3 + FORWARDING_FIELDS, arena))
+    if (!field_list_create(out, request_head->fields.count + 3 + FORWARDING_FIELDS, arena))
         return false;
-    const struct field *host = field_find(&arrival->fields, "Host");
+    const struct field *host = field_find(&request_head->fields, "Host");
     if (host != NULL)
         out->fields[out->count++] = *host;
     out->fields[out->count++] = field_of("Content-Type", "application/json");
@@ -80,11 +80,11 @@ bool outgoing_lookup_fields(const struct arrival *arrival, const struct own_name
         add_own_name(own, out);
         return true;
     }
-    for (size_t i = 0; i < arrival->fields.count; i++) {
-        if (field_is(&arrival->fields.fields[i], "Authorization"))
-            out->fields[out->count++] = arrival->fields.fields[i];
+    for (size_t i = 0; i < request_head->fields.count; i++) {
+        if (field_is(&request_head->fields.fields[i], "Authorization"))
+            out->fields[out->count++] = request_head->fields.fields[i];
     }
-    return forwarding_add(&arrival->from, &arrival->fields, arena, out);
+    return forwarding_add(&request_head->from, &request_head->fields, arena, out);
 }
 
 bool outgoing_own_fields(const struct own_name *own, struct arena *arena, struct field_list *out)

@@ -3,14 +3,14 @@
 
 /*
  * The header fields of what goes to the server, and of what comes back. All lists and strings are
- * the arena's or the arrival's. False when memory runs out.
+ * the arena's or the request head's. False when memory runs out.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "proxy/base/arena.h"
-#include "proxy/http/arrival.h"
+#include "proxy/http/request_head.h"
 
 /*
  * A client's own request: its fields in their order, without those of one hop, with the
@@ -18,7 +18,7 @@
  * changed); LENGTH_UNKNOWN leaves Content-Length out. `expects`: the client's Expect is the
  * server's to answer; else it has been answered.
  */
-bool outgoing_relay_fields(const struct arrival *arrival, size_t len, bool expects,
+bool outgoing_relay_fields(const struct request_head *request_head, size_t len, bool expects,
                            struct arena *arena, struct field_list *out);
 
 /* In whose name the gate itself asks the server. Strings are borrowed. */
@@ -31,7 +31,7 @@ struct own_name {
  * A look-up: in the gate's own name, or with the caller's credential and address where `own` is
  * NULL.
  */
-bool outgoing_lookup_fields(const struct arrival *arrival, const struct own_name *own,
+bool outgoing_lookup_fields(const struct request_head *request_head, const struct own_name *own,
                             struct arena *arena, struct field_list *out);
 
 /* A request of the gate's own that nobody's leads to. */

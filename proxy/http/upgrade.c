@@ -12,11 +12,11 @@ static bool has_token(const struct field_list *list, const char *name, const cha
     return false;
 }
 
-bool upgrade_is_asked(const struct arrival *arrival)
+bool upgrade_is_asked(const struct request_head *request_head)
 {
-    return strcmp(arrival->method, "GET") == 0 && strcmp(arrival->version, "1.0") != 0 &&
-           has_token(&arrival->fields, "Connection", "upgrade") &&
-           has_token(&arrival->fields, "Upgrade", "websocket");
+    return strcmp(request_head->method, "GET") == 0 && strcmp(request_head->version, "1.0") != 0 &&
+           has_token(&request_head->fields, "Connection", "upgrade") &&
+           has_token(&request_head->fields, "Upgrade", "websocket");
 }
 
 /*
@@ -40,9 +40,9 @@ bool upgrade_request_fields(struct field_list *fields, struct arena *arena)
     return true;
 }
 
-const char *upgrade_fault(const struct arrival *arrival, const struct field_list *answer)
+const char *upgrade_fault(const struct request_head *request_head, const struct field_list *answer)
 {
-    const struct field *version = field_find(&arrival->fields, "Sec-WebSocket-Version");
+    const struct field *version = field_find(&request_head->fields, "Sec-WebSocket-Version");
     const struct field *upgrade = field_find(answer, "Upgrade");
     if (upgrade == NULL || !field_value_has_token(upgrade->value, "websocket", strlen("websocket")))
         return "the server switched to a protocol that nobody had asked for";

@@ -8,11 +8,11 @@
 /* The rest of the request line, what is added to the answer's head, and the library's own. */
 #define LINE_COST ((size_t)1280)
 
-bool validation_head_fits(const struct arrival *arrival, size_t limit)
+bool validation_head_fits(const struct request_head *request_head, size_t limit)
 {
-    size_t len = arrival->target_len + LINE_COST;
-    for (size_t i = 0; i < arrival->fields.count; i++) {
-        const struct field *field = &arrival->fields.fields[i];
+    size_t len = request_head->target_len + LINE_COST;
+    for (size_t i = 0; i < request_head->fields.count; i++) {
+        const struct field *field = &request_head->fields.fields[i];
         len += field->name_len + field->value_len + FIELD_COST;
     }
     return len <= limit;
@@ -58,19 +58,20 @@ static const char *authority_of(const char *target)
     return NULL;
 }
 
-static const char *line_fault(const struct arrival *arrival)
+static const char *line_fault(const struct request_head *request_head)
 {
-    const char *authority = authority_of(arrival->target);
-    if (!field_name_valid(arrival->method, strlen(arrival->method)))
+    const char *authority = authority_of(request_head->target);
+    if (!field_name_valid(request_head->method, strlen(request_head->method)))
         return "The method's name is not valid.";
-    if (strcmp(arrival->method, "CONNECT") == 0)
+    if (strcmp(request_head->method, "CONNECT") == 0)
         return "CONNECT is not served here.";
-    for (size_t i = 0; i < arrival->target_len; i++) {
-        unsigned char c = (unsigned char)arrival->target[i];
+    for (size_t i = 0; i < request_head->target_len; i++) {
+        unsigned char c = (unsigned char)request_head->target[i];
         if (c <= ' ' || c == 0x7f)
             return "The request target has a character that it must not have.";
     }
-    if (arrival->target[0] != '/' && strcmp(arrival->target, "*") != 0 && authority == NULL)
+    if (request_head->target[0] != '/' && strcmp(request_head->target, "*") != 0 &&
+        authority == NULL)
         return "The request target is neither a path nor a URL.";
     /* RFC 9110, section 4.2.4: it is an error, and often a password. */
     if (authority != NULL && memchr(authority, '@', strcspn(authority, "/?#")) != NULL)
@@ -79,54 +80,54 @@ static const char *line_fault(const struct arrival *arrival)
 }
 
 /* The server must not take another host for meant than the gate does (RFC 9112, section 3.2). */
-static const char *host_fault(const struct arrival *arrival)
+static const char *host_fault(const struct request_head *request_head)
 {
-    const struct field *host = field_find(&arrival->fields, "Host");
+    const struct field *host = field_find(&request_head->fields, "Host");
     if (host == NULL)
         return NULL;
-    if (field_count(&arrival->fields, "Host") > 1)
+    if (field_count(&request_head->fields, "Host") > 1)
         return "Host is there more than once.";
     size_t len = 0;
     while (field_byte_in_host(host->value[len]))
         len++;
     if (len != host->value_len)
         return "Host has a character that it must not have.";
-    const char *authority = authority_of(arrival->target);
+    const char *authority = authority_of(request_head->target);
     if (authority != NULL &&
         (strcspn(authority, "/?#") != len || strncasecmp(authority, host->value, len) != 0))
         return "Host is not that of the request target.";
     return NULL;
 }
 
-const char *validation_fault(const struct arrival *arrival)
+const char *validation_fault(const struct request_head *request_head)
 {
-    const char *fault = line_fault(arrival);
+    const char *fault = line_fault(request_head);
     if (fault == NULL)
-        fault = fields_fault(&arrival->fields);
+        fault = fields_fault(&request_head->fields);
     if (fault == NULL)
-        fault = validation_framing_fault(&arrival->fields);
-    if (fault == NULL && strcmp(arrival->version, "1.0") == 0 &&
-        field_find(&arrival->fields, "Transfer-Encoding") != NULL)
+        fault = validation_framing_fault(&request_head->fields);
+    if (fault == NULL && strcmp(request_head->version, "1.0") == 0 &&
+        field_find(&request_head->fields, "Transfer-Encoding") != NULL)
         fault = "HTTP/1.0 has no Transfer-Encoding.";
     if (fault == NULL)
-        fault = host_fault(arrival);
+        fault = host_fault(request_head);
     return fault;
 }
 
-struct body_frame validation_body_frame(const struct arrival *arrival)
+struct body_frame validation_body_frame(const struct request_head *request_head)
 {
-    if (field_find(&arrival->fields, "Transfer-Encoding") != NULL)
+    if (field_find(&request_head->fields, "Transfer-Encoding") != NULL)
         return (struct body_frame){.present = true, .len = LENGTH_UNKNOWN};
-    const struct field *length = field_find(&arrival->fields, "Content-Length");
+    const struct field *length = field_find(&request_head->fields, "Content-Length");
     size_t len = 0;
     if (length != NULL)
         field_read_length(length->value, &len);
     return (struct body_frame){.present = len > 0, .len = len};
 }
 
-struct target_path validation_target_path(const struct arrival *arrival)
+struct target_path validation_target_path(const struct request_head *request_head)
 {
-    const char *text = arrival->target;
+    const char *text = request_head->target;
     const char *authority = authority_of(text);
     if (authority != NULL)
         text = authority + strcspn(authority, "/?#");

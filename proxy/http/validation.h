@@ -10,17 +10,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "proxy/http/arrival.h"
+#include "proxy/http/request_head.h"
 
 /*
  * False for a head of more than `limit` bytes, each field counted with 72 bytes more than its text
  * and the request line with 1,280. A client's connection has about twice the limit here, and the
  * answer's head must fit in with that of the request.
  */
-bool validation_head_fits(const struct arrival *arrival, size_t limit);
+bool validation_head_fits(const struct request_head *request_head, size_t limit);
 
 /* What is wrong with the request, in words for its sender; NULL where nothing is. */
-const char *validation_fault(const struct arrival *arrival);
+const char *validation_fault(const struct request_head *request_head);
 
 /*
  * What is wrong with how fields frame a body, of a request or an answer: it must be told once, or
@@ -34,7 +34,7 @@ struct body_frame {
     size_t len; /* LENGTH_UNKNOWN when it comes in chunks */
 };
 
-struct body_frame validation_body_frame(const struct arrival *arrival);
+struct body_frame validation_body_frame(const struct request_head *request_head);
 
 /*
  * The part of a request target that the server routes by: without the scheme and authority of an
@@ -45,6 +45,6 @@ struct target_path {
     size_t len;
 };
 
-struct target_path validation_target_path(const struct arrival *arrival);
+struct target_path validation_target_path(const struct request_head *request_head);
 
 #endif

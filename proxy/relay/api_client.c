@@ -64,7 +64,7 @@ static const struct transfer_handler transfer_handler = {
 };
 
 enum api_sent api_client_send(struct api_client *client, struct upstream_request *request,
-                              const struct arrival *arrival, bool as_service)
+                              const struct request_head *request_head, bool as_service)
 {
     enum service_credential_taken taken = SERVICE_CREDENTIAL_TAKEN;
     api_answer_clear(&client->answer);
@@ -77,10 +77,10 @@ enum api_sent api_client_send(struct api_client *client, struct upstream_request
         return API_CREDENTIAL_RESTS;
     const struct own_name own = {client->credential, client->gate->own_address};
     const struct own_name *name = as_service ? &own : NULL;
-    bool made =
-        taken == SERVICE_CREDENTIAL_TAKEN &&
-        (arrival != NULL ? outgoing_lookup_fields(arrival, name, request->arena, &request->fields)
-                         : outgoing_own_fields(&own, request->arena, &request->fields));
+    bool made = taken == SERVICE_CREDENTIAL_TAKEN &&
+                (request_head != NULL
+                     ? outgoing_lookup_fields(request_head, name, request->arena, &request->fields)
+                     : outgoing_own_fields(&own, request->arena, &request->fields));
     if (made)
         client->transfer = transfer_start(client->upstream, request, &transfer_handler, client);
     return client->transfer != NULL ? API_SENT : API_NO_MEMORY;

@@ -13,7 +13,7 @@
 #include "proxy/server/api_call.h"
 #include "proxy/server/upstream.h"
 
-struct arrival; /* proxy/http/arrival.h */
+struct request_head; /* proxy/http/request_head.h */
 
 /* Its members are its own, but for `transfer` and `answer`. */
 struct api_client {
@@ -43,10 +43,11 @@ void api_client_open(struct api_client *client, struct gate *gate, struct upstre
 
 /*
  * Sends what api_call() has made, with an arena that outlives it; its fields are written here.
- * `arrival`: in whose name, or NULL; `as_service`: with the gate's own credential, else with that.
+ * `request_head`: in whose name, or NULL; `as_service`: with the gate's own credential, else with
+ * that.
  */
 enum api_sent api_client_send(struct api_client *client, struct upstream_request *request,
-                              const struct arrival *arrival, bool as_service);
+                              const struct request_head *request_head, bool as_service);
 
 /* Calls off what is under way, without done(), and frees the answer. Allowed twice. */
 void api_client_clear(struct api_client *client);

@@ -14,11 +14,13 @@ static bool is_token(const char *text)
                '\0';
 }
 
-bool challenge_is_asked(const struct arrival *arrival)
+bool challenge_is_asked(const struct request_head *request_head)
 {
     size_t len = strlen(CHALLENGE_PATH);
-    return (strcmp(arrival->method, "GET") == 0 || strcmp(arrival->method, "HEAD") == 0) &&
-           strncmp(arrival->target, CHALLENGE_PATH, len) == 0 && is_token(arrival->target + len);
+    return (strcmp(request_head->method, "GET") == 0 ||
+            strcmp(request_head->method, "HEAD") == 0) &&
+           strncmp(request_head->target, CHALLENGE_PATH, len) == 0 &&
+           is_token(request_head->target + len);
 }
 
 /* Without a port: that is the plain listener's. An IPv6 address keeps its brackets. */
@@ -29,10 +31,10 @@ static size_t host_len(const char *host)
 }
 
 /* NULL where the client has said no host, and nothing is configured; or without memory. */
-static const char *origin_of(const struct config *config, const struct arrival *arrival,
+static const char *origin_of(const struct config *config, const struct request_head *request_head,
                              struct arena *arena)
 {
-    const char *host = arrival->from.host;
+    const char *host = request_head->from.host;
     if (config->public_url != NULL && strncmp(config->public_url, "https://", 8) == 0)
         return config->public_url;
     return host == NULL ? NULL : arena_format(arena, "https://%.*s", (int)host_len(host), host);
@@ -46,16 +48,16 @@ static const char *path_of(const char *target)
     return path != NULL && path[0] == '/' ? path : "/";
 }
 
-bool challenge_redirect(const struct config *config, const struct arrival *arrival,
+bool challenge_redirect(const struct config *config, const struct request_head *request_head,
                         struct arena *arena, struct answer *out)
 {
-    const char *origin = origin_of(config, arrival, arena);
+    const char *origin = origin_of(config, request_head, arena);
     if (origin == NULL)
         return reply_problem(400, "Bad Request",
                              "This address only leads to HTTPS, of a host that "
                              "the request must name.",
                              arena, out);
-    const char *location = arena_format(arena, "%s%s", origin, path_of(arrival->target));
+    const char *location = arena_format(arena, "%s%s", origin, path_of(request_head->target));
     struct field *fields = arena_alloc(arena, sizeof *fields);
     if (location == NULL || fields == NULL)
         return false;

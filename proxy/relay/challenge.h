@@ -20,13 +20,13 @@
 
 /* Whether this reads a challenge: GET or HEAD of the well-known path and one token, nothing more.
  */
-bool challenge_is_asked(const struct arrival *arrival);
+bool challenge_is_asked(const struct request_head *request_head);
 
 /*
  * Sends a client to the same target under RENEWGATE_PUBLIC_URL, or under the host that it has asked
  * for; 400 where there is neither. All of the answer is the arena's; false when memory runs out.
  */
-bool challenge_redirect(const struct config *config, const struct arrival *arrival,
+bool challenge_redirect(const struct config *config, const struct request_head *request_head,
                         struct arena *arena, struct answer *out);
 
 #endif

@@ -14,17 +14,17 @@
     "\"detail\":\"The gateway is out of memory.\"}"
 
 void conversation_open(struct conversation *conversation, struct worker_context *context,
-                       const struct arrival *arrival, struct frames *client, struct frames *server,
-                       void (*ready)(void *user), void *user)
+                       const struct request_head *request_head, struct frames *client,
+                       struct frames *server, void (*ready)(void *user), void *user)
 {
     *conversation = (struct conversation){.context = context,
-                                          .arrival = arrival,
+                                          .request_head = request_head,
                                           .client = client,
                                           .server = server,
                                           .ready = ready,
                                           .user = user};
-    budget_open(&conversation->account, context->gate->budget, arrival->peer);
-    budget_open(&conversation->unread, context->gate->budget, arrival->peer);
+    budget_open(&conversation->account, context->gate->budget, request_head->peer);
+    budget_open(&conversation->unread, context->gate->budget, request_head->peer);
 }
 
 /* ---- the answer ---- */
@@ -107,7 +107,7 @@ static bool hold(struct conversation *conversation)
 {
     const struct holding_owner owner = {
         .context = conversation->context,
-        .arrival = conversation->arrival,
+        .request_head = conversation->request_head,
         .arena = &conversation->arena,
         .began = clock_monotonic(),
         .handler = &holding_handler,
@@ -141,7 +141,7 @@ static bool is_refused(const struct conversation *conversation)
 static void answer_unread(struct conversation *conversation)
 {
     bool too_much = conversation->reading == READING_TOO_MUCH;
-    report_refused_request(conversation->context->gate, conversation->arrival, too_much,
+    report_refused_request(conversation->context->gate, conversation->request_head, too_much,
                            reading_refusal(conversation->reading));
     answer_with(conversation, message_not_held(too_much));
 }

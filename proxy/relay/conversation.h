@@ -39,7 +39,7 @@ enum conversation_state {
 /* Must stay where it is while it is open. */
 struct conversation {
     struct worker_context *context;
-    const struct arrival *arrival; /* the handshake's */
+    const struct request_head *request_head; /* the handshake's */
     struct frames *client;
     struct frames *server;
     void (*ready)(void *user); /* there is something to write or to read on */
@@ -67,8 +67,8 @@ struct conversation {
 
 /* Everything is borrowed until conversation_close(). */
 void conversation_open(struct conversation *conversation, struct worker_context *context,
-                       const struct arrival *arrival, struct frames *client, struct frames *server,
-                       void (*ready)(void *user), void *user);
+                       const struct request_head *request_head, struct frames *client,
+                       struct frames *server, void (*ready)(void *user), void *user);
 
 /* True where the conversation has taken the piece; else it is to be passed on. */
 bool conversation_take_from_client(struct conversation *conversation,

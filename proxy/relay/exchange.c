@@ -43,7 +43,7 @@ enum exchange_state {
 struct exchange {
     struct worker_context *context;
     struct incoming *incoming;
-    const struct arrival *arrival;
+    const struct request_head *request_head;
     struct arena *arena;
     enum exchange_state state;
     monotonic_time began;
@@ -94,7 +94,7 @@ static void answer_with(struct exchange *exchange, bool made)
 /* Whether an answer of the gate's own can be read by the page that has asked, if one has. */
 static bool add_cors(struct exchange *exchange)
 {
-    return cors_add(exchange->context->cors, &exchange->arrival->fields, exchange->arena,
+    return cors_add(exchange->context->cors, &exchange->request_head->fields, exchange->arena,
                     &exchange->answer.fields);
 }
 
@@ -121,7 +121,7 @@ static void answer_received(struct exchange *exchange)
 /* True for answers that have no content, whatever their length says (RFC 9112, section 6.3). */
 static bool has_no_content(const struct exchange *exchange, unsigned status)
 {
-    return status == 204 || status == 304 || strcmp(exchange->arrival->method, "HEAD") == 0;
+    return status == 204 || status == 304 || strcmp(exchange->request_head->method, "HEAD") == 0;
 }
 
 /* Takes over the head of the answer to the client's own request. */
@@ -129,7 +129,7 @@ static bool take_head(struct exchange *exchange, const struct upstream_head *hea
 {
     struct answer *answer = &exchange->answer;
     *answer = (struct answer){.status = head->status};
-    cors_learn(exchange->context->cors, &exchange->arrival->fields, &head->fields);
+    cors_learn(exchange->context->cors, &exchange->request_head->fields, &head->fields);
     if (!outgoing_answer_fields(head->status, &head->fields, exchange->arena, &answer->fields))
         return false;
     answer->kind = has_no_content(exchange, head->status) ? ANSWER_EMPTY : ANSWER_WHOLE;
@@ -148,15 +148,15 @@ static void stream(struct exchange *exchange)
 static bool upgrade(struct exchange *exchange, const struct upstream_head *head)
 {
     struct answer *answer = &exchange->answer;
-    exchange->fault = upgrade_fault(exchange->arrival, &head->fields);
+    exchange->fault = upgrade_fault(exchange->request_head, &head->fields);
     if (exchange->fault != NULL)
         return false;
     *answer = (struct answer){.status = head->status, .kind = ANSWER_UPGRADE};
     if (!outgoing_answer_fields(head->status, &head->fields, exchange->arena, &answer->fields) ||
         !upgrade_answer_fields(&answer->fields, exchange->arena))
         return false;
-    exchange->websocket = websocket_open(exchange->context, exchange->incoming, exchange->arrival,
-                                         exchange->transfer);
+    exchange->websocket = websocket_open(exchange->context, exchange->incoming,
+                                         exchange->request_head, exchange->transfer);
     if (exchange->websocket == NULL)
         return false;
     exchange->transfer = NULL;
@@ -234,12 +234,13 @@ static void relay(struct exchange *exchange);
  */
 static bool relay_challenge(struct exchange *exchange, const char *detail)
 {
-    if (exchange->any_issuer || exchange->frame.present || !challenge_is_asked(exchange->arrival))
+    if (exchange->any_issuer || exchange->frame.present ||
+        !challenge_is_asked(exchange->request_head))
         return false;
     log_event(exchange->context->gate->log, LOG_LEVEL_ERROR,
               "the server's certificate is not trusted; only challenges of a CA still pass",
-              log_text("detail", detail), log_text("request", exchange->arrival->id),
-              log_text("peer", exchange->arrival->peer));
+              log_text("detail", detail), log_text("request", exchange->request_head->id),
+              log_text("peer", exchange->request_head->peer));
     exchange->any_issuer = true;
     relay(exchange);
     return true;
@@ -255,7 +256,7 @@ static void on_relay_done(void *user, enum upstream_failure failure, const char 
     /* Whoever still sends a body must not wait for room that never comes. */
     incoming_resume(exchange->incoming);
     if (failure == UPSTREAM_FINE && exchange->state == EXCHANGE_COLLECTING &&
-        !public_session_rewrite(exchange->context->gate->config, exchange->arrival,
+        !public_session_rewrite(exchange->context->gate->config, exchange->request_head,
                                 &exchange->received, &exchange->answer.fields, exchange->arena)) {
         failure = UPSTREAM_MEMORY;
         detail = "a session is not rewritten";
@@ -264,7 +265,7 @@ static void on_relay_done(void *user, enum upstream_failure failure, const char 
         answer_received(exchange);
         return;
     }
-    report_failure(exchange->context->gate, exchange->arrival, failure,
+    report_failure(exchange->context->gate, exchange->request_head, failure,
                    exchange->fault != NULL ? exchange->fault : detail);
     exchange->failure = failure;
     if (begun)
@@ -285,7 +286,7 @@ static enum body_kind relay_body_kind(const struct exchange *exchange)
 {
     if (exchange->asks_upgrade)
         return BODY_UPGRADE;
-    if (!exchange->frame.present || strcmp(exchange->arrival->method, "HEAD") == 0)
+    if (!exchange->frame.present || strcmp(exchange->request_head->method, "HEAD") == 0)
         return BODY_NONE;
     if (exchange->upload_ended)
         return BODY_WHOLE;
@@ -297,8 +298,8 @@ static enum body_kind relay_body_kind(const struct exchange *exchange)
 static void relay(struct exchange *exchange)
 {
     struct upstream_request request = {
-        .method = exchange->arrival->method,
-        .target = exchange->arrival->target,
+        .method = exchange->request_head->method,
+        .target = exchange->request_head->target,
         .body_kind = relay_body_kind(exchange),
         .any_issuer = exchange->any_issuer,
         .whole = exchange->is_session,
@@ -315,8 +316,8 @@ static void relay(struct exchange *exchange)
     }
     exchange->state = EXCHANGE_RELAYING;
     incoming_expect_soon(exchange->incoming);
-    if (outgoing_relay_fields(exchange->arrival, length, exchange->awaits_leave, exchange->arena,
-                              &request.fields) &&
+    if (outgoing_relay_fields(exchange->request_head, length, exchange->awaits_leave,
+                              exchange->arena, &request.fields) &&
         (!exchange->asks_upgrade || upgrade_request_fields(&request.fields, exchange->arena)))
         exchange->transfer =
             transfer_start(exchange->context->upstream, &request, &relay_handler, exchange);
@@ -341,7 +342,7 @@ static enum data_result on_own_data(void *user, const char *bytes, size_t len)
 /* The answer cannot be held. What it says of a create is not known then. */
 static void give_up_answer(struct exchange *exchange)
 {
-    report_refused_request(exchange->context->gate, exchange->arrival, false,
+    report_refused_request(exchange->context->gate, exchange->request_head, false,
                            reading_refusal(READING_NO_ROOM));
     exchange->failure = UPSTREAM_MEMORY;
     holding_fail(&exchange->holding, UPSTREAM_MEMORY);
@@ -363,7 +364,7 @@ static void on_own_done(void *user, enum upstream_failure failure, const char *d
                      buffer_content(&exchange->received), exchange->received.len);
         return;
     }
-    report_failure(exchange->context->gate, exchange->arrival, failure, detail);
+    report_failure(exchange->context->gate, exchange->request_head, failure, detail);
     exchange->failure = failure;
     holding_fail(&exchange->holding, failure);
 }
@@ -379,7 +380,7 @@ static bool send_own(void *user, const char *body, size_t len)
     struct exchange *exchange = user;
     struct upstream_request request = {
         .method = "POST",
-        .target = exchange->arrival->target,
+        .target = exchange->request_head->target,
         .body_kind = BODY_WHOLE,
         .body = body,
         .len = len,
@@ -391,7 +392,7 @@ static bool send_own(void *user, const char *body, size_t len)
     };
     exchange->no_room = false;
     buffer_clear(&exchange->received);
-    if (outgoing_relay_fields(exchange->arrival, len, false, exchange->arena, &request.fields))
+    if (outgoing_relay_fields(exchange->request_head, len, false, exchange->arena, &request.fields))
         exchange->transfer =
             transfer_start(exchange->context->upstream, &request, &own_handler, exchange);
     if (exchange->transfer == NULL)
@@ -446,7 +447,7 @@ static bool hold(struct exchange *exchange)
 {
     const struct holding_owner owner = {
         .context = exchange->context,
-        .arrival = exchange->arrival,
+        .request_head = exchange->request_head,
         .arena = exchange->arena,
         .began = exchange->began,
         .handler = &holding_handler,
@@ -465,14 +466,14 @@ static bool hold(struct exchange *exchange)
 /* Makes the answer that there is no room for the request. */
 static bool refuse_room(struct exchange *exchange)
 {
-    report_refused_request(exchange->context->gate, exchange->arrival, false,
+    report_refused_request(exchange->context->gate, exchange->request_head, false,
                            reading_refusal(READING_NO_ROOM));
     return reply_no_room(exchange->arena, &exchange->answer);
 }
 
 static bool refuse_values(struct exchange *exchange)
 {
-    report_refused_request(exchange->context->gate, exchange->arrival, true,
+    report_refused_request(exchange->context->gate, exchange->request_head, true,
                            reading_refusal(READING_TOO_MUCH));
     return reply_too_much(exchange->arena, &exchange->answer);
 }
@@ -493,10 +494,10 @@ static void take_call(struct exchange *exchange)
                     reading == READING_TOO_MUCH ? refuse_values(exchange) : refuse_room(exchange));
 }
 
-static bool targets_api(const struct arrival *arrival)
+static bool targets_api(const struct request_head *request_head)
 {
-    struct target_path path = validation_target_path(arrival);
-    return strcmp(arrival->method, "POST") == 0 && endpoint_is_api(path.text, path.len);
+    struct target_path path = validation_target_path(request_head);
+    return strcmp(request_head->method, "POST") == 0 && endpoint_is_api(path.text, path.len);
 }
 
 /* A call must be readable, or a create in it would pass unseen. True where it was refused. */
@@ -504,7 +505,7 @@ static bool refuse_call(struct exchange *exchange)
 {
     size_t limit = exchange->context->gate->config->max_request;
     bool made;
-    if (field_list_is_encoded(&exchange->arrival->fields))
+    if (field_list_is_encoded(&exchange->request_head->fields))
         made = reply_problem(415, "Unsupported Media Type",
                              "A JMAP request must not have a Content-Encoding.", exchange->arena,
                              &exchange->answer);
@@ -516,7 +517,7 @@ static bool refuse_call(struct exchange *exchange)
     else
         return false;
     /* Without leave to send, the client's bytes are on their way: they must be read. */
-    if (made && field_find(&exchange->arrival->fields, "Expect") == NULL && add_cors(exchange))
+    if (made && field_find(&exchange->request_head->fields, "Expect") == NULL && add_cors(exchange))
         exchange->state = EXCHANGE_ANSWERING;
     else
         answer_own(exchange, made);
@@ -526,9 +527,10 @@ static bool refuse_call(struct exchange *exchange)
 /* True where the request's head was refused. Its body may not end where it seems to. */
 static bool refuse_head(struct exchange *exchange)
 {
-    bool fits = validation_head_fits(exchange->arrival, exchange->context->gate->config->max_head);
+    bool fits =
+        validation_head_fits(exchange->request_head, exchange->context->gate->config->max_head);
     const char *fault =
-        fits ? validation_fault(exchange->arrival) : "The request's head is too large.";
+        fits ? validation_fault(exchange->request_head) : "The request's head is too large.";
     if (fault == NULL)
         return false;
     answer_own(exchange, reply_problem(fits ? 400 : 431,
@@ -541,35 +543,36 @@ static bool refuse_head(struct exchange *exchange)
 /* True where the request came to the plain listener and is none that is relayed from there. */
 static bool redirect(struct exchange *exchange)
 {
-    if (!exchange->context->only_challenges || challenge_is_asked(exchange->arrival))
+    if (!exchange->context->only_challenges || challenge_is_asked(exchange->request_head))
         return false;
-    answer_own(exchange, challenge_redirect(exchange->context->gate->config, exchange->arrival,
+    answer_own(exchange, challenge_redirect(exchange->context->gate->config, exchange->request_head,
                                             exchange->arena, &exchange->answer));
     return true;
 }
 
 /* HTTP/1.0 knows no Expect (RFC 9110, section 10.1.1). */
-static bool asks_leave(const struct arrival *arrival)
+static bool asks_leave(const struct request_head *request_head)
 {
-    const struct field *expect = field_find(&arrival->fields, "Expect");
+    const struct field *expect = field_find(&request_head->fields, "Expect");
     return expect != NULL && strcasecmp(expect->value, "100-continue") == 0 &&
-           strcmp(arrival->version, "1.0") != 0 && strcmp(arrival->method, "HEAD") != 0;
+           strcmp(request_head->version, "1.0") != 0 && strcmp(request_head->method, "HEAD") != 0;
 }
 
 static void exchange_begin(struct exchange *exchange)
 {
     if (refuse_head(exchange) || redirect(exchange))
         return;
-    exchange->frame = validation_body_frame(exchange->arrival);
-    exchange->is_call = targets_api(exchange->arrival);
-    exchange->is_session = public_session_asked(exchange->arrival);
-    exchange->asks_upgrade = !exchange->frame.present && upgrade_is_asked(exchange->arrival);
+    exchange->frame = validation_body_frame(exchange->request_head);
+    exchange->is_call = targets_api(exchange->request_head);
+    exchange->is_session = public_session_asked(exchange->request_head);
+    exchange->asks_upgrade = !exchange->frame.present && upgrade_is_asked(exchange->request_head);
     if (exchange->is_call)
-        budget_open(&exchange->account, exchange->context->gate->budget, exchange->arrival->peer);
+        budget_open(&exchange->account, exchange->context->gate->budget,
+                    exchange->request_head->peer);
     if (exchange->is_call && refuse_call(exchange))
         return;
     exchange->awaits_leave =
-        exchange->frame.present && !exchange->is_call && asks_leave(exchange->arrival);
+        exchange->frame.present && !exchange->is_call && asks_leave(exchange->request_head);
     if (exchange->awaits_leave)
         incoming_withhold_leave(exchange->incoming);
     bool gathered =
@@ -582,7 +585,8 @@ static void exchange_begin(struct exchange *exchange)
     }
 }
 
-static void *on_arrival(void *user, struct incoming *incoming, const struct arrival *arrival)
+static void *on_request_head(void *user, struct incoming *incoming,
+                             const struct request_head *request_head)
 {
     struct worker_context *context = user;
     struct exchange *exchange = arena_alloc(incoming_arena(incoming), sizeof *exchange);
@@ -591,12 +595,12 @@ static void *on_arrival(void *user, struct incoming *incoming, const struct arri
     *exchange = (struct exchange){
         .context = context,
         .incoming = incoming,
-        .arrival = arrival,
+        .request_head = request_head,
         .arena = incoming_arena(incoming),
         .began = clock_monotonic(),
     };
     metrics_exchange_began(context->gate->metrics);
-    metrics_count_request(context->gate->metrics, arrival->method);
+    metrics_count_request(context->gate->metrics, request_head->method);
     exchange_begin(exchange);
     return exchange;
 }
@@ -637,7 +641,7 @@ static size_t take_body(struct exchange *exchange, const char *bytes, size_t len
     if (exchange->state == EXCHANGE_GATHERING)
         return exchange_gather(exchange, bytes, len);
     if (exchange->transfer != NULL && transfer_takes_body(exchange->transfer) &&
-        strcmp(exchange->arrival->method, "HEAD") != 0)
+        strcmp(exchange->request_head->method, "HEAD") != 0)
         return pass_on(exchange, bytes, len);
     if (exchange->state == EXCHANGE_ANSWERING)
         incoming_ready(exchange->incoming);
@@ -733,20 +737,20 @@ static void on_gone(void *object)
 static void log_exchange(const struct exchange *exchange)
 {
     const struct log *log = exchange->context->gate->log;
-    const struct arrival *arrival = exchange->arrival;
+    const struct request_head *request_head = exchange->request_head;
     if (log->level < LOG_LEVEL_DEBUG)
         return;
     /* A query can carry a credential, and so can what is before the path of a URL. */
     char path[256] = "";
-    struct target_path target = validation_target_path(arrival);
+    struct target_path target = validation_target_path(request_head);
     if (target.len > 0 && target.text[0] == '/')
         snprintf(path, sizeof path, "%.*s", (int)strcspn(target.text, "?#"), target.text);
     int64_t elapsed = monotonic_elapsed(exchange->began, clock_monotonic());
-    log_event(log, LOG_LEVEL_DEBUG, "exchange", log_text("method", arrival->method),
+    log_event(log, LOG_LEVEL_DEBUG, "exchange", log_text("method", request_head->method),
               log_text("path", path[0] != '\0' ? path : NULL),
               log_number("status", exchange->answer.status),
-              log_number("microseconds", elapsed / 1000), log_text("request", arrival->id),
-              log_text("peer", arrival->peer));
+              log_number("microseconds", elapsed / 1000), log_text("request", request_head->id),
+              log_text("peer", request_head->peer));
 }
 
 static void on_closed(void *object)
@@ -760,14 +764,14 @@ static void on_closed(void *object)
     buffer_clear(&exchange->received);
     budget_close(&exchange->account);
     bool whole = exchange->state == EXCHANGE_ANSWERING || exchange->state == EXCHANGE_UPGRADED;
-    metrics_count_response(context->gate->metrics, exchange->arrival->method,
+    metrics_count_response(context->gate->metrics, exchange->request_head->method,
                            whole ? exchange->answer.status : 0);
     metrics_exchange_ended(context->gate->metrics);
     log_exchange(exchange);
 }
 
 const struct downstream_handler exchange_handler = {
-    .head = on_arrival,
+    .head = on_request_head,
     .body = on_body,
     .body_end = on_body_end,
     .answer = on_answer,

@@ -55,7 +55,7 @@ static void on_woken(void *user)
 static void reported(void *user, const struct hold_report *decision)
 {
     const struct holding_owner *owner = &((struct holding *)user)->owner;
-    report_decision(owner->context->gate, owner->arrival, owner->began, decision);
+    report_decision(owner->context->gate, owner->request_head, owner->began, decision);
 }
 
 static void caller_noted(void *user, bool may_create)
@@ -68,7 +68,7 @@ static void caller_noted(void *user, bool may_create)
 static void changed(void *user, const struct queue_change *change)
 {
     const struct holding_owner *owner = &((struct holding *)user)->owner;
-    report_change(owner->context->gate, owner->arrival, change);
+    report_change(owner->context->gate, owner->request_head, change);
 }
 
 /* ---- requests of the gate's own ---- */
@@ -95,7 +95,7 @@ static void on_done(void *user, enum upstream_failure failure, const char *detai
         answered(holding, answer->status, buffer_content(&answer->content), answer->content.len);
         return;
     }
-    report_failure(owner->context->gate, owner->arrival, failure, detail);
+    report_failure(owner->context->gate, owner->request_head, failure, detail);
     drive(holding, asking_failed(holding, failure));
 }
 
@@ -112,7 +112,7 @@ static bool ask_server(struct holding *holding)
     request.timeout_ms = asked->is_lookup ? config->lookup_timeout_ms : 0;
     request.arena = owner->arena;
     holding->asked_at = clock_monotonic();
-    enum api_sent sent = api_client_send(&holding->client, &request, owner->arrival,
+    enum api_sent sent = api_client_send(&holding->client, &request, owner->request_head,
                                          asked->credential == HOLD_AS_SERVICE);
     holding->credential_rests = sent == API_CREDENTIAL_RESTS;
     return sent == API_SENT;
@@ -135,7 +135,7 @@ static bool send_asked(struct holding *holding)
 
 static const char *authorization(const struct holding *holding)
 {
-    const struct field *own = field_find(&holding->owner.arrival->fields, "Authorization");
+    const struct field *own = field_find(&holding->owner.request_head->fields, "Authorization");
     return own == NULL ? NULL : own->value;
 }
 
@@ -208,9 +208,9 @@ static void drive(struct holding *holding, enum hold_step step)
 
 /* ---- the owner's side ---- */
 
-static bool forced(const struct arrival *arrival)
+static bool forced(const struct request_head *request_head)
 {
-    const struct field *field = field_find(&arrival->fields, "Renewgate-Force");
+    const struct field *field = field_find(&request_head->fields, "Renewgate-Force");
     return field != NULL && strcmp(field->value, "1") == 0;
 }
 
@@ -225,7 +225,7 @@ bool holding_open(struct holding *holding, const struct holding_owner *owner, co
                          .lock = replica_lock_domains(gate->replicas),
                          .memory = gate->memory,
                          .snapshots = gate->snapshots,
-                         .forced = forced(owner->arrival),
+                         .forced = forced(owner->request_head),
                          .caller_noted = caller_noted,
                          .now = holding_now,
                          .wake = holding_wake,
@@ -239,7 +239,7 @@ bool holding_open(struct holding *holding, const struct holding_owner *owner, co
     holding->hold_context.stranger =
         !callers_know(gate->callers, authorization(holding), holding->owner.began);
     api_client_open(&holding->client, owner->context->gate, owner->context->upstream,
-                    owner->arrival->peer, on_done, holding);
+                    owner->request_head->peer, on_done, holding);
     holding->hold = hold_open(&holding->hold_context, body, len);
     return holding->hold != NULL;
 }

@@ -41,7 +41,7 @@ struct holding_handler {
 /* Whose request it is. All borrowed for the holding's lifetime. */
 struct holding_owner {
     struct worker_context *context;
-    const struct arrival *arrival; /* what its look-ups are made in the name of */
+    const struct request_head *request_head; /* what its look-ups are made in the name of */
     struct arena *arena;
     monotonic_time began; /* when the request came */
     const struct holding_handler *handler;

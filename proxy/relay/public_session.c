@@ -8,10 +8,11 @@
 #include "proxy/http/outgoing.h"
 #include "proxy/http/validation.h"
 
-bool public_session_asked(const struct arrival *arrival)
+bool public_session_asked(const struct request_head *request_head)
 {
-    struct target_path path = validation_target_path(arrival);
-    return (strcmp(arrival->method, "GET") == 0 || strcmp(arrival->method, "HEAD") == 0) &&
+    struct target_path path = validation_target_path(request_head);
+    return (strcmp(request_head->method, "GET") == 0 ||
+            strcmp(request_head->method, "HEAD") == 0) &&
            session_is_target(path.text, path.len);
 }
 
@@ -34,14 +35,15 @@ bool public_session_answers(const struct answer *answer)
 }
 
 /* Where the client is to go; without an authority where that cannot be told, or is left alone. */
-static struct session_front front_for(const struct config *config, const struct arrival *arrival)
+static struct session_front front_for(const struct config *config,
+                                      const struct request_head *request_head)
 {
     struct session_front front = {.max_request = config->max_request};
     if (config->public_url == NULL)
         return front;
     if (*config->public_url == '\0') {
-        front.scheme = arrival->from.scheme;
-        front.authority = arrival->from.host;
+        front.scheme = request_head->from.scheme;
+        front.authority = request_head->from.host;
         return front;
     }
     front.scheme = strncmp(config->public_url, "https", 5) == 0 ? "https" : "http";
@@ -49,10 +51,10 @@ static struct session_front front_for(const struct config *config, const struct 
     return front;
 }
 
-bool public_session_rewrite(const struct config *config, const struct arrival *arrival,
+bool public_session_rewrite(const struct config *config, const struct request_head *request_head,
                             struct buffer *body, struct field_list *fields, struct arena *arena)
 {
-    struct session_front front = front_for(config, arrival);
+    struct session_front front = front_for(config, request_head);
     size_t len;
     bool no_memory;
     char *text = session_rewrite(buffer_content(body), body->len, &front, &len, &no_memory);

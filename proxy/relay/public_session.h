@@ -21,7 +21,7 @@
 #define PUBLIC_SESSION_LIMIT ((size_t)1 << 20)
 
 /* True where the answer may be a session. */
-bool public_session_asked(const struct arrival *arrival);
+bool public_session_asked(const struct request_head *request_head);
 
 /* True where its head says that the answer to such a request is one. */
 bool public_session_answers(const struct answer *answer);
@@ -30,7 +30,7 @@ bool public_session_answers(const struct answer *answer);
  * Changes `body`, and Content-Length among `fields` with it. False when memory runs
  * out.
  */
-bool public_session_rewrite(const struct config *config, const struct arrival *arrival,
+bool public_session_rewrite(const struct config *config, const struct request_head *request_head,
                             struct buffer *body, struct field_list *fields, struct arena *arena);
 
 #endif

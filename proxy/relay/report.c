@@ -5,18 +5,18 @@
 #include "proxy/server/service_credential.h"
 #include "proxy/telemetry/history.h"
 
-void report_failure(const struct gate *gate, const struct arrival *arrival,
+void report_failure(const struct gate *gate, const struct request_head *request_head,
                     enum upstream_failure failure, const char *detail)
 {
     metrics_count_upstream_failure(gate->metrics, failure);
     log_event(gate->log, LOG_LEVEL_WARN, "request to the server failed",
               log_text("kind", upstream_failure_name(failure)), log_text("detail", detail),
-              log_text("method", arrival->method), log_text("request", arrival->id),
-              log_text("peer", arrival->peer));
+              log_text("method", request_head->method), log_text("request", request_head->id),
+              log_text("peer", request_head->peer));
 }
 
-void report_refused_request(const struct gate *gate, const struct arrival *arrival, bool too_much,
-                            const char *why)
+void report_refused_request(const struct gate *gate, const struct request_head *request_head,
+                            bool too_much, const char *why)
 {
     uint64_t count;
     metrics_count_refusal(gate->metrics, too_much ? METRICS_TOO_MUCH : METRICS_NO_ROOM);
@@ -25,12 +25,12 @@ void report_refused_request(const struct gate *gate, const struct arrival *arriv
     log_event(gate->log, LOG_LEVEL_WARN, "request not held", log_text("why", why),
               log_number("requests", (int64_t)count),
               log_number("buffered", (int64_t)atomic_load(&gate->budget->used)),
-              log_number("limit", (int64_t)gate->budget->limit), log_text("request", arrival->id),
-              log_text("peer", arrival->peer));
+              log_number("limit", (int64_t)gate->budget->limit),
+              log_text("request", request_head->id), log_text("peer", request_head->peer));
 }
 
-void report_decision(const struct gate *gate, const struct arrival *arrival, monotonic_time began,
-                     const struct hold_report *decision)
+void report_decision(const struct gate *gate, const struct request_head *request_head,
+                     monotonic_time began, const struct hold_report *decision)
 {
     int64_t elapsed = monotonic_elapsed(began, clock_monotonic());
     bool reached = decision->observed || decision->forwarded;
@@ -44,7 +44,7 @@ void report_decision(const struct gate *gate, const struct arrival *arrival, mon
               log_time("due", decision->due), log_time("renewal_due", decision->renewal_due),
               log_time("refused_until", decision->refused_until),
               log_text("failure", decision->failure), log_number("microseconds", elapsed / 1000),
-              log_text("request", arrival->id), log_text("peer", arrival->peer));
+              log_text("request", request_head->id), log_text("peer", request_head->peer));
 }
 
 void report_skip(const struct gate *gate, const struct sweep_skip *skip)
@@ -54,7 +54,7 @@ void report_skip(const struct gate *gate, const struct sweep_skip *skip)
               log_text("error", skip->error), log_number("status", skip->status));
 }
 
-void report_change(const struct gate *gate, const struct arrival *arrival,
+void report_change(const struct gate *gate, const struct request_head *request_head,
                    const struct queue_change *change)
 {
     metrics_count_change(gate->metrics, change->action);
@@ -64,8 +64,8 @@ void report_change(const struct gate *gate, const struct arrival *arrival,
               log_text("id", change->id), log_time("due", change->due),
               log_text("survivor", change->survivor), log_text("old_state", change->old_state),
               log_time("old_due", change->old_due), log_text("old_reason", change->old_reason),
-              log_text("request", arrival != NULL ? arrival->id : NULL),
-              log_text("peer", arrival != NULL ? arrival->peer : NULL));
+              log_text("request", request_head != NULL ? request_head->id : NULL),
+              log_text("peer", request_head != NULL ? request_head->peer : NULL));
 }
 
 void report_credential_answer(const struct gate *gate, const char *credential, unsigned status)

@@ -12,20 +12,20 @@
 #include "proxy/relay/gate.h"
 #include "proxy/server/upstream.h"
 
-/* A request that was made for `arrival` has failed. */
-void report_failure(const struct gate *gate, const struct arrival *arrival,
+/* A request that was made for `request_head` has failed. */
+void report_failure(const struct gate *gate, const struct request_head *request_head,
                     enum upstream_failure failure, const char *detail);
 
 /*
  * A request was not held: there was no room for it, or too much in it. Counted each time, logged
  * once a second.
  */
-void report_refused_request(const struct gate *gate, const struct arrival *arrival, bool too_much,
-                            const char *why);
+void report_refused_request(const struct gate *gate, const struct request_head *request_head,
+                            bool too_much, const char *why);
 
-/* A held create in what came with `arrival`, at `began`, has been decided. */
-void report_decision(const struct gate *gate, const struct arrival *arrival, monotonic_time began,
-                     const struct hold_report *decision);
+/* A held create in what came with `request_head`, at `began`, has been decided. */
+void report_decision(const struct gate *gate, const struct request_head *request_head,
+                     monotonic_time began, const struct hold_report *decision);
 
 /* A sweep has passed over a domain. */
 void report_skip(const struct gate *gate, const struct sweep_skip *skip);
@@ -40,8 +40,9 @@ void report_unreadable_task(void *user, const char *domain_id, const char *task_
 /* Reads the gate's own credential again from its file, if it has one. */
 void report_credential_read(const struct gate *gate);
 
-/* The server's queue of tasks was tidied up; `arrival` is the request that led to it, or NULL. */
-void report_change(const struct gate *gate, const struct arrival *arrival,
+/* The server's queue of tasks was tidied up; `request_head` is the request that led to it, or NULL.
+ */
+void report_change(const struct gate *gate, const struct request_head *request_head,
                    const struct queue_change *change);
 
 #endif

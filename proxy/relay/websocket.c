@@ -554,12 +554,12 @@ static bool open_ends(struct websocket *websocket)
 }
 
 struct websocket *websocket_open(struct worker_context *context, struct incoming *incoming,
-                                 const struct arrival *arrival, struct transfer *transfer)
+                                 const struct request_head *request_head, struct transfer *transfer)
 {
     struct websocket *websocket = arena_alloc(incoming_arena(incoming), sizeof *websocket);
     if (websocket == NULL)
         return NULL;
-    struct target_path path = validation_target_path(arrival);
+    struct target_path path = validation_target_path(request_head);
     *websocket = (struct websocket){
         .context = context,
         .incoming = incoming,
@@ -576,8 +576,9 @@ struct websocket *websocket_open(struct worker_context *context, struct incoming
         return NULL;
     }
     if (websocket->reads_requests)
-        conversation_open(&websocket->conversation, context, arrival, &websocket->client.frames,
-                          &websocket->server.frames, on_conversation_ready, websocket);
+        conversation_open(&websocket->conversation, context, request_head,
+                          &websocket->client.frames, &websocket->server.frames,
+                          on_conversation_ready, websocket);
     link_socket(websocket);
     transfer_hand_over(transfer, &transfer_handler, websocket);
     metrics_websocket_opened(context->gate->metrics);

@@ -33,7 +33,8 @@ struct websocket_set {
  * websocket_close(). NULL when memory runs out.
  */
 struct websocket *websocket_open(struct worker_context *context, struct incoming *incoming,
-                                 const struct arrival *arrival, struct transfer *transfer);
+                                 const struct request_head *request_head,
+                                 struct transfer *transfer);
 
 /* The client's side is there too; see upgraded() in proxy/clients/downstream.h. */
 void websocket_begin(struct websocket *websocket, int file, const char *early, size_t len);

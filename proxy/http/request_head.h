@@ -1,5 +1,5 @@
-#ifndef RENEWGATE_PROXY_HTTP_ARRIVAL_H
-#define RENEWGATE_PROXY_HTTP_ARRIVAL_H
+#ifndef RENEWGATE_PROXY_HTTP_REQUEST_HEAD_H
+#define RENEWGATE_PROXY_HTTP_REQUEST_HEAD_H
 
 /*
  * The head of a client's request, as the clients' side (proxy/clients/downstream.h) has read it.
@@ -11,7 +11,7 @@
 #include "proxy/http/forwarding.h"
 
 /* A request's head. Lives as long as the request. */
-struct arrival {
+struct request_head {
     const char *method;
     const char *version; /* "1.1" or "1.0" */
     const char *target;  /* as the client wrote it */
