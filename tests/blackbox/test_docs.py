@@ -192,6 +192,14 @@ def logged_messages():
             yield from re.findall(r'"([^"]+)"', call)
 
 
+def test_states_of_the_decisions_page_have_their_tests():
+    page = (ROOT / "docs/decisions.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", page))
+    defined = {name for path in (ROOT / "tests/blackbox").glob("test_*.py")
+               for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)}
+    assert len(named) > 15 and named <= defined, named - defined
+
+
 def test_the_runbook_has_every_log_line():
     messages = set(logged_messages())
     assert {"ready", "sweep done", "sweep given up"} <= messages
