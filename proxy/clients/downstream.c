@@ -217,9 +217,9 @@ void downstream_drain(struct downstream *downstream)
 
 void downstream_abort(struct downstream *downstream)
 {
-    for (struct incoming *incoming = downstream->requests; incoming != NULL;
-         incoming = incoming->next)
-        incoming_abort(incoming);
+    for (struct client_request *client_request = downstream->requests; client_request != NULL;
+         client_request = client_request->next)
+        client_request_abort(client_request);
 }
 
 size_t downstream_open_requests(const struct downstream *downstream)

@@ -21,30 +21,32 @@
 #include "proxy/http/request_head.h"
 
 struct downstream;
-struct incoming;
+struct client_request;
 struct metrics; /* proxy/telemetry/metrics.h */
 
 enum content_result {
     CONTENT_BYTES,
-    CONTENT_LATER, /* nothing now: incoming_resume() when there is */
+    CONTENT_LATER, /* nothing now: client_request_resume() when there is */
     CONTENT_END,
     CONTENT_FAIL, /* the connection is broken off, so that the client sees it is not whole */
 };
 
 struct downstream_handler {
     /* A request has come; returns the handler's object for it, or NULL to break off. */
-    void *(*head)(void *user, struct incoming *incoming, const struct request_head *request_head);
-    /* The next of its body; returns how much was taken. Fewer than len: incoming_resume() later. */
+    void *(*head)(void *user, struct client_request *client_request,
+                  const struct request_head *request_head);
+    /* The next of its body; returns how much was taken. Fewer than len: client_request_resume()
+     * later. */
     size_t (*body)(void *object, const char *bytes, size_t len);
     void (*body_end)(void *object);
-    /* What to answer, after incoming_ready(). False: break off. */
+    /* What to answer, after client_request_ready(). False: break off. */
     bool (*answer)(void *object, struct answer *out);
     enum content_result (*content)(void *object, char *into, size_t max, size_t *len);
     /* The client seems to have left while nothing could be sent to it; called once at most. */
     void (*gone)(void *object);
     /*
      * The answer was ANSWER_UPGRADE: the connection's bytes are to be had from `file`, a socket
-     * that must not be closed; `early` are those that came already. incoming_abort() ends it.
+     * that must not be closed; `early` are those that came already. client_request_abort() ends it.
      */
     void (*upgraded)(void *object, int file, const char *early, size_t len);
     /* The last call: answered or broken off. The request and its arena are gone after it. */
@@ -95,47 +97,48 @@ void downstream_abort(struct downstream *downstream);
 size_t downstream_open_requests(const struct downstream *downstream);
 
 /* What belongs to the request, and dies with it. */
-struct arena *incoming_arena(struct incoming *incoming);
+struct arena *client_request_arena(struct client_request *client_request);
 
 /*
  * The answer can be asked for. In head() that ends the request early, with its body unread. Later
  * on, a whole answer goes out at once, and the connection ends with it, if the client still sends;
  * where that cannot be, and for a stream, it waits until the body has been taken.
  */
-void incoming_ready(struct incoming *incoming);
+void client_request_ready(struct client_request *client_request);
 
 /*
  * Whether the body may come (Expect: 100-continue) is not known yet. In head() only. Until
- * incoming_give_leave() or incoming_ready() the client is told nothing; after a second it gets
- * leave all the same.
+ * client_request_give_leave() or client_request_ready() the client is told nothing; after a second
+ * it gets leave all the same.
  */
-void incoming_withhold_leave(struct incoming *incoming);
+void client_request_withhold_leave(struct client_request *client_request);
 
 /* The body may come. For whoever does not wait for leave, this does nothing. */
-void incoming_give_leave(struct incoming *incoming);
+void client_request_give_leave(struct client_request *client_request);
 
 /*
  * The answer is likely to be ready within a moment. Until that has passed, a client that breaks its
  * connection ends the request at once, without gone().
  */
-void incoming_expect_soon(struct incoming *incoming);
+void client_request_expect_soon(struct client_request *client_request);
 
 /*
  * An answer before the answer (1xx) goes out at once, or, to a client that cannot read one, not at
  * all. Not from within a handler of the downstream's.
  */
-void incoming_interim(struct incoming *incoming, unsigned status, const struct field_list *fields);
+void client_request_interim(struct client_request *client_request, unsigned status,
+                            const struct field_list *fields);
 
 /* Goes on after a short body() or CONTENT_LATER. */
-void incoming_resume(struct incoming *incoming);
+void client_request_resume(struct client_request *client_request);
 
 /*
  * Upgraded connections only: nothing more is written to it. False where its end cannot be told to
- * the client but by incoming_abort(), which lets what has been written go out first.
+ * the client but by client_request_abort(), which lets what has been written go out first.
  */
-bool incoming_end(struct incoming *incoming);
+bool client_request_end(struct client_request *client_request);
 
 /* Breaks the connection off. */
-void incoming_abort(struct incoming *incoming);
+void client_request_abort(struct client_request *client_request);
 
 #endif

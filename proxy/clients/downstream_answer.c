@@ -11,16 +11,16 @@
 static ssize_t on_content(void *user, uint64_t position, char *into, size_t max)
 {
     (void)position;
-    struct incoming *incoming = user;
-    if (incoming->aborted)
+    struct client_request *client_request = user;
+    if (client_request->aborted)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     size_t len = 0;
-    incoming->downstream->busy = true;
-    switch (incoming->downstream->handler->content(incoming->object, into, max, &len)) {
+    client_request->downstream->busy = true;
+    switch (client_request->downstream->handler->content(client_request->object, into, max, &len)) {
     case CONTENT_BYTES:
         return (ssize_t)len;
     case CONTENT_LATER:
-        incoming_suspend(incoming);
+        client_request_suspend(client_request);
         return 0;
     case CONTENT_END:
         return MHD_CONTENT_READER_END_OF_STREAM;
@@ -30,7 +30,8 @@ static ssize_t on_content(void *user, uint64_t position, char *into, size_t max)
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-static struct MHD_Response *create_response(struct incoming *incoming, const struct answer *answer)
+static struct MHD_Response *create_response(struct client_request *client_request,
+                                            const struct answer *answer)
 {
     uint64_t len = answer->len == LENGTH_UNKNOWN ? MHD_SIZE_UNKNOWN : answer->len;
     switch (answer->kind) {
@@ -40,9 +41,10 @@ static struct MHD_Response *create_response(struct incoming *incoming, const str
     case ANSWER_WHOLE:
         return MHD_create_response_from_buffer_static(answer->len, answer->body);
     case ANSWER_STREAM:
-        return MHD_create_response_from_callback(len, STREAM_BLOCK, on_content, incoming, NULL);
+        return MHD_create_response_from_callback(len, STREAM_BLOCK, on_content, client_request,
+                                                 NULL);
     case ANSWER_UPGRADE:
-        return MHD_create_response_for_upgrade(upgrade_begin, incoming);
+        return MHD_create_response_for_upgrade(upgrade_begin, client_request);
     }
     return NULL;
 }
@@ -51,7 +53,7 @@ static struct MHD_Response *create_response(struct incoming *incoming, const str
  * libmicrohttpd would put Content-Length last; with its flag it stays where the server had it. A
  * client that speaks HTTP/1.0 is answered in it, as the server does (RFC 9110, section 6.2).
  */
-static void set_options(const struct incoming *incoming, struct MHD_Response *response,
+static void set_options(const struct client_request *client_request, struct MHD_Response *response,
                         const struct answer *answer)
 {
     unsigned flags = MHD_RF_INSANITY_HEADER_CONTENT_LENGTH;
@@ -59,7 +61,7 @@ static void set_options(const struct incoming *incoming, struct MHD_Response *re
         return;
     if (answer->kind == ANSWER_EMPTY)
         flags |= MHD_RF_HEAD_ONLY_RESPONSE;
-    if (strcmp(incoming->request_head.version, "1.0") == 0)
+    if (strcmp(client_request->request_head.version, "1.0") == 0)
         flags |= MHD_RF_HTTP_1_0_SERVER;
     MHD_set_response_options(response, (enum MHD_ResponseFlags)flags, MHD_RO_END);
 }
@@ -89,26 +91,27 @@ static bool tells_length(const struct answer *answer)
            (field_read_length(told->value, &promised) && promised == answer->len);
 }
 
-enum MHD_Result incoming_queue_answer(struct incoming *incoming)
+enum MHD_Result client_request_queue_answer(struct client_request *client_request)
 {
     struct answer answer = {0};
-    if (!incoming->downstream->handler->answer(incoming->object, &answer) || !tells_length(&answer))
+    if (!client_request->downstream->handler->answer(client_request->object, &answer) ||
+        !tells_length(&answer))
         return MHD_NO;
     if (answer.kind == ANSWER_UPGRADE &&
-        incoming->downstream->upgraded_count >= incoming->downstream->upgraded_limit)
+        client_request->downstream->upgraded_count >= client_request->downstream->upgraded_limit)
         return MHD_NO;
     answer.close =
-        answer.kind != ANSWER_UPGRADE && (answer.close || incoming->downstream->draining);
-    struct MHD_Response *response = create_response(incoming, &answer);
+        answer.kind != ANSWER_UPGRADE && (answer.close || client_request->downstream->draining);
+    struct MHD_Response *response = create_response(client_request, &answer);
     if (response == NULL)
         return MHD_NO;
     enum MHD_Result result = MHD_NO;
-    set_options(incoming, response, &answer);
-    incoming->queued = true;
-    incoming->downstream->busy |=
+    set_options(client_request, response, &answer);
+    client_request->queued = true;
+    client_request->downstream->busy |=
         answer.kind != ANSWER_EMPTY && (answer.kind != ANSWER_WHOLE || answer.len > SENT_AT_ONCE);
     if (add_fields(response, &answer))
-        result = MHD_queue_response(incoming->connection, answer.status, response);
+        result = MHD_queue_response(client_request->connection, answer.status, response);
     MHD_destroy_response(response);
     return result;
 }
@@ -120,24 +123,27 @@ static const char *reason_of(unsigned status)
 }
 
 /* libmicrohttpd must have nothing of its own to write. */
-static enum raw_result write_past_library(struct incoming *incoming, const struct buffer *bytes)
+static enum raw_result write_past_library(struct client_request *client_request,
+                                          const struct buffer *bytes)
 {
-    int file = connection_socket(incoming->connection);
-    void *session = connection_tls_session(incoming->connection);
+    int file = connection_socket(client_request->connection);
+    void *session = connection_tls_session(client_request->connection);
     if (file < 0)
         return RAW_UNSENT;
     return session == NULL ? raw_answer_send(file, bytes)
                            : raw_answer_send_tls(file, session, bytes);
 }
 
-void incoming_interim(struct incoming *incoming, unsigned status, const struct field_list *fields)
+void client_request_interim(struct client_request *client_request, unsigned status,
+                            const struct field_list *fields)
 {
     struct buffer bytes = BUFFER_EMPTY;
-    if (strcmp(incoming->request_head.version, "1.0") == 0 || incoming->ready || incoming->aborted)
+    if (strcmp(client_request->request_head.version, "1.0") == 0 || client_request->ready ||
+        client_request->aborted)
         return;
     if (raw_answer_interim(status, reason_of(status), fields, &bytes) &&
-        write_past_library(incoming, &bytes) == RAW_BROKEN)
-        incoming_abort(incoming);
+        write_past_library(client_request, &bytes) == RAW_BROKEN)
+        client_request_abort(client_request);
     buffer_clear(&bytes);
 }
 
@@ -145,30 +151,30 @@ void incoming_interim(struct incoming *incoming, unsigned status, const struct f
  * What still comes of the body is read and dropped after it: a socket that is closed with bytes
  * unread takes the answer back.
  */
-static void answer_early(struct incoming *incoming)
+static void answer_early(struct client_request *client_request)
 {
     struct answer answer = {0};
     struct buffer bytes = BUFFER_EMPTY;
-    if (incoming->downstream->handler->answer(incoming->object, &answer) &&
+    if (client_request->downstream->handler->answer(client_request->object, &answer) &&
         answer.kind != ANSWER_STREAM && answer.kind != ANSWER_UPGRADE &&
         answer.len <= SENT_AT_ONCE && tells_length(&answer) &&
         raw_answer_last(&answer, reason_of(answer.status), &bytes)) {
-        enum raw_result result = write_past_library(incoming, &bytes);
-        incoming->answered = result == RAW_SENT;
+        enum raw_result result = write_past_library(client_request, &bytes);
+        client_request->answered = result == RAW_SENT;
         if (result == RAW_SENT)
-            raw_answer_end(connection_socket(incoming->connection),
-                           connection_tls_session(incoming->connection));
+            raw_answer_end(connection_socket(client_request->connection),
+                           connection_tls_session(client_request->connection));
         else if (result == RAW_BROKEN)
-            incoming_abort(incoming);
+            client_request_abort(client_request);
     }
     buffer_clear(&bytes);
 }
 
-void incoming_ready(struct incoming *incoming)
+void client_request_ready(struct client_request *client_request)
 {
-    incoming->ready = true;
-    if (!incoming->in_head && !incoming->awaits_leave && !incoming->queued &&
-        !incoming->body_ended && !incoming->answered && !incoming->aborted)
-        answer_early(incoming);
-    incoming_resume(incoming);
+    client_request->ready = true;
+    if (!client_request->in_head && !client_request->awaits_leave && !client_request->queued &&
+        !client_request->body_ended && !client_request->answered && !client_request->aborted)
+        answer_early(client_request);
+    client_request_resume(client_request);
 }

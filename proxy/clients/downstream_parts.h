@@ -49,7 +49,7 @@ struct downstream {
     struct client *clients; /* the latest first */
     size_t client_count;
     struct metrics *metrics;
-    struct incoming *requests;
+    struct client_request *requests;
     size_t request_count;
     struct arena_spares spares; /* of requests' arenas */
     size_t upgraded_limit;
@@ -76,10 +76,10 @@ struct client {
     size_t target_capacity;
 };
 
-struct incoming {
+struct client_request {
     struct downstream *downstream;
-    struct incoming *next; /* in downstream->requests */
-    struct incoming *previous;
+    struct client_request *next; /* in downstream->requests */
+    struct client_request *previous;
     struct MHD_Connection *connection;
     struct arena arena;
     struct request_head request_head;
@@ -92,7 +92,7 @@ struct incoming {
     bool answered;     /* while the body still came */
     bool aborted;
     bool suspended;
-    bool soon;              /* incoming_expect_soon() */
+    bool soon;              /* client_request_expect_soon() */
     unsigned asked;         /* how often in vain, while it waits without being suspended; else 0 */
     monotonic_time touched; /* when it began to wait, or its body last came */
     struct loop_source watch;
@@ -152,23 +152,23 @@ void request_completed(void *user, struct MHD_Connection *connection, void **con
 /* Finds those whose client has left. */
 void requests_look_after(struct downstream *downstream, monotonic_time now);
 
-void incoming_destroy(struct incoming *incoming);
+void client_request_destroy(struct client_request *client_request);
 
-/* Until incoming_resume(), libmicrohttpd leaves the connection alone. */
-void incoming_suspend(struct incoming *incoming);
+/* Until client_request_resume(), libmicrohttpd leaves the connection alone. */
+void client_request_suspend(struct client_request *client_request);
 
-void incoming_end_watch(struct incoming *incoming);
+void client_request_end_watch(struct client_request *client_request);
 
 /* downstream_answer.c */
 
 /* Asks the handler for the answer and gives it to libmicrohttpd; MHD_NO breaks off. */
-enum MHD_Result incoming_queue_answer(struct incoming *incoming);
+enum MHD_Result client_request_queue_answer(struct client_request *client_request);
 
 /* downstream_upgrade.c; the callback is libmicrohttpd's */
 
 void upgrade_begin(void *user, struct MHD_Connection *connection, void *context, const char *early,
                    size_t early_len, MHD_socket file, struct MHD_UpgradeResponseHandle *upgrade);
-void upgrade_end(struct incoming *incoming);
+void upgrade_end(struct client_request *client_request);
 void upgrades_hand_on_leaving(struct downstream *downstream);
 void upgrades_destroy_ended(struct downstream *downstream);
 

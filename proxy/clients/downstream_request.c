@@ -8,9 +8,9 @@
 /* How often an answer is asked for in vain until its connection is suspended. */
 #define ASKED_IN_VAIN 16
 
-struct arena *incoming_arena(struct incoming *incoming)
+struct arena *client_request_arena(struct client_request *client_request)
 {
-    return &incoming->arena;
+    return &client_request->arena;
 }
 
 static enum MHD_Result count_field(void *user, enum MHD_ValueKind kind, const char *name,
@@ -37,159 +37,161 @@ static enum MHD_Result add_field(void *user, enum MHD_ValueKind kind, const char
     return MHD_YES;
 }
 
-static bool collect_fields(struct incoming *incoming)
+static bool collect_fields(struct client_request *client_request)
 {
     size_t count = 0;
-    MHD_get_connection_values_n(incoming->connection, MHD_HEADER_KIND, count_field, &count);
-    struct field_list *list = &incoming->request_head.fields;
-    list->fields = arena_alloc(&incoming->arena, count * sizeof *list->fields);
+    MHD_get_connection_values_n(client_request->connection, MHD_HEADER_KIND, count_field, &count);
+    struct field_list *list = &client_request->request_head.fields;
+    list->fields = arena_alloc(&client_request->arena, count * sizeof *list->fields);
     if (list->fields == NULL)
         return false;
-    MHD_get_connection_values_n(incoming->connection, MHD_HEADER_KIND, add_field, list);
+    MHD_get_connection_values_n(client_request->connection, MHD_HEADER_KIND, add_field, list);
     return true;
 }
 
 /* Who the client is; false when memory runs out. */
-static bool read_origin(struct incoming *incoming, const struct client *client)
+static bool read_origin(struct client_request *client_request, const struct client *client)
 {
-    struct downstream *downstream = incoming->downstream;
+    struct downstream *downstream = client_request->downstream;
     const struct forwarding_source source = {
         .peer = client->peer,
         .scheme = downstream->keypairs == NULL ? "http" : "https",
-        .version = incoming->request_head.version,
+        .version = client_request->request_head.version,
         .is_trusted = client->is_trusted,
         .trusted = downstream->trusted,
     };
-    struct request_head *request_head = &incoming->request_head;
-    if (!forwarding_read(&source, &request_head->fields, &incoming->arena, &request_head->from))
+    struct request_head *request_head = &client_request->request_head;
+    if (!forwarding_read(&source, &request_head->fields, &client_request->arena,
+                         &request_head->from))
         return false;
     request_head->peer = request_head->from.client;
     request_head->id = request_id_of(&downstream->ids, client->is_trusted, &request_head->fields,
-                                     &incoming->arena);
+                                     &client_request->arena);
     return request_head->id != NULL;
 }
 
-static void link_incoming(struct incoming *incoming)
+static void link_client_request(struct client_request *client_request)
 {
-    struct downstream *downstream = incoming->downstream;
-    incoming->next = downstream->requests;
-    if (incoming->next != NULL)
-        incoming->next->previous = incoming;
-    downstream->requests = incoming;
+    struct downstream *downstream = client_request->downstream;
+    client_request->next = downstream->requests;
+    if (client_request->next != NULL)
+        client_request->next->previous = client_request;
+    downstream->requests = client_request;
     downstream->request_count++;
 }
 
-static void unlink_incoming(struct incoming *incoming)
+static void unlink_client_request(struct client_request *client_request)
 {
-    struct downstream *downstream = incoming->downstream;
-    if (incoming->previous != NULL)
-        incoming->previous->next = incoming->next;
+    struct downstream *downstream = client_request->downstream;
+    if (client_request->previous != NULL)
+        client_request->previous->next = client_request->next;
     else
-        downstream->requests = incoming->next;
-    if (incoming->next != NULL)
-        incoming->next->previous = incoming->previous;
+        downstream->requests = client_request->next;
+    if (client_request->next != NULL)
+        client_request->next->previous = client_request->previous;
     downstream->request_count--;
 }
 
-static struct incoming *incoming_create(struct downstream *downstream,
-                                        struct MHD_Connection *connection, const char *method,
-                                        const char *version)
+static struct client_request *client_request_create(struct downstream *downstream,
+                                                    struct MHD_Connection *connection,
+                                                    const char *method, const char *version)
 {
     struct client *client = connection_client(connection);
     if (client == NULL || client->target_len == 0)
         return NULL;
-    struct incoming *incoming = calloc(1, sizeof *incoming);
-    if (incoming == NULL)
+    struct client_request *client_request = calloc(1, sizeof *client_request);
+    if (client_request == NULL)
         return NULL;
-    incoming->downstream = downstream;
-    incoming->arena.spares = &downstream->spares;
-    incoming->connection = connection;
-    incoming->file = -1;
-    incoming->pair = -1;
-    incoming->request_head.method = method;
-    incoming->request_head.version = strcmp(version, "HTTP/1.0") == 0 ? "1.0" : "1.1";
-    incoming->request_head.target_len = client->target_len;
-    incoming->request_head.target =
-        arena_copy(&incoming->arena, client->target, client->target_len);
-    if (incoming->request_head.target == NULL || !collect_fields(incoming) ||
-        !read_origin(incoming, client)) {
-        arena_clear(&incoming->arena);
-        free(incoming);
+    client_request->downstream = downstream;
+    client_request->arena.spares = &downstream->spares;
+    client_request->connection = connection;
+    client_request->file = -1;
+    client_request->pair = -1;
+    client_request->request_head.method = method;
+    client_request->request_head.version = strcmp(version, "HTTP/1.0") == 0 ? "1.0" : "1.1";
+    client_request->request_head.target_len = client->target_len;
+    client_request->request_head.target =
+        arena_copy(&client_request->arena, client->target, client->target_len);
+    if (client_request->request_head.target == NULL || !collect_fields(client_request) ||
+        !read_origin(client_request, client)) {
+        arena_clear(&client_request->arena);
+        free(client_request);
         return NULL;
     }
-    link_incoming(incoming);
+    link_client_request(client_request);
     client_end_wait(client);
-    return incoming;
+    return client_request;
 }
 
-static void end_asking(struct incoming *incoming)
+static void end_asking(struct client_request *client_request)
 {
-    if (incoming->asked > 0)
-        incoming->downstream->asked_count--;
-    incoming->asked = 0;
+    if (client_request->asked > 0)
+        client_request->downstream->asked_count--;
+    client_request->asked = 0;
 }
 
-void incoming_destroy(struct incoming *incoming)
+void client_request_destroy(struct client_request *client_request)
 {
-    incoming_end_watch(incoming);
-    end_asking(incoming);
-    if (incoming->object != NULL)
-        incoming->downstream->handler->closed(incoming->object);
-    unlink_incoming(incoming);
-    if (incoming->file >= 0) {
-        close(incoming->file);
-        incoming->downstream->upgraded_count--;
+    client_request_end_watch(client_request);
+    end_asking(client_request);
+    if (client_request->object != NULL)
+        client_request->downstream->handler->closed(client_request->object);
+    unlink_client_request(client_request);
+    if (client_request->file >= 0) {
+        close(client_request->file);
+        client_request->downstream->upgraded_count--;
     }
-    arena_clear(&incoming->arena);
-    free(incoming);
+    arena_clear(&client_request->arena);
+    free(client_request);
 }
 
 static enum MHD_Result begin_request(struct downstream *downstream,
                                      struct MHD_Connection *connection, const char *method,
                                      const char *version, void **context)
 {
-    struct incoming *incoming =
-        downstream->ending ? NULL : incoming_create(downstream, connection, method, version);
-    *context = incoming;
-    if (incoming == NULL)
+    struct client_request *client_request =
+        downstream->ending ? NULL : client_request_create(downstream, connection, method, version);
+    *context = client_request;
+    if (client_request == NULL)
         return MHD_NO;
     downstream->busy = true;
-    incoming->in_head = true;
-    incoming->object =
-        downstream->handler->head(downstream->user, incoming, &incoming->request_head);
-    incoming->in_head = false;
-    if (incoming->object == NULL)
+    client_request->in_head = true;
+    client_request->object =
+        downstream->handler->head(downstream->user, client_request, &client_request->request_head);
+    client_request->in_head = false;
+    if (client_request->object == NULL)
         return MHD_NO;
-    if (incoming->ready)
-        return incoming_queue_answer(incoming);
-    if (incoming->awaits_leave)
-        incoming_suspend(incoming);
+    if (client_request->ready)
+        return client_request_queue_answer(client_request);
+    if (client_request->awaits_leave)
+        client_request_suspend(client_request);
     return MHD_YES;
 }
 
 /* libmicrohttpd says 100 where this queues no answer, unless the body has begun to come. */
-static enum MHD_Result end_wait_for_leave(struct incoming *incoming)
+static enum MHD_Result end_wait_for_leave(struct client_request *client_request)
 {
-    incoming->downstream->busy = true;
-    incoming->awaits_leave = false;
-    return incoming->ready ? incoming_queue_answer(incoming) : MHD_YES;
+    client_request->downstream->busy = true;
+    client_request->awaits_leave = false;
+    return client_request->ready ? client_request_queue_answer(client_request) : MHD_YES;
 }
 
-static enum MHD_Result take_body(struct incoming *incoming, const char *bytes, size_t *len)
+static enum MHD_Result take_body(struct client_request *client_request, const char *bytes,
+                                 size_t *len)
 {
-    incoming->downstream->busy = true;
-    incoming->touched = incoming->downstream->now;
-    *len -= incoming->downstream->handler->body(incoming->object, bytes, *len);
-    if (*len > 0 && !incoming->aborted)
-        incoming_suspend(incoming);
-    return incoming->aborted ? MHD_NO : MHD_YES;
+    client_request->downstream->busy = true;
+    client_request->touched = client_request->downstream->now;
+    *len -= client_request->downstream->handler->body(client_request->object, bytes, *len);
+    if (*len > 0 && !client_request->aborted)
+        client_request_suspend(client_request);
+    return client_request->aborted ? MHD_NO : MHD_YES;
 }
 
-static void end_body(struct incoming *incoming)
+static void end_body(struct client_request *client_request)
 {
-    incoming->downstream->busy = true;
-    incoming->body_ended = true;
-    incoming->downstream->handler->body_end(incoming->object);
+    client_request->downstream->busy = true;
+    client_request->body_ended = true;
+    client_request->downstream->handler->body_end(client_request->object);
 }
 
 /*
@@ -197,13 +199,13 @@ static void end_body(struct incoming *incoming)
  * meanwhile when it wants to run next. With TLS it may be passing on what belongs to upgraded
  * connections.
  */
-static bool is_worth_asking(const struct incoming *incoming)
+static bool is_worth_asking(const struct client_request *client_request)
 {
-    const struct downstream *downstream = incoming->downstream;
-    if (incoming->asked == 0)
-        return incoming->soon && downstream->keypairs == NULL;
-    return incoming->asked < ASKED_IN_VAIN &&
-           monotonic_elapsed(incoming->touched, downstream->now) <
+    const struct downstream *downstream = client_request->downstream;
+    if (client_request->asked == 0)
+        return client_request->soon && downstream->keypairs == NULL;
+    return client_request->asked < ASKED_IN_VAIN &&
+           monotonic_elapsed(client_request->touched, downstream->now) <
                ASKING_MILLISECONDS * NANOSECONDS_PER_MILLISECOND;
 }
 
@@ -211,15 +213,15 @@ static bool is_worth_asking(const struct incoming *incoming)
  * To suspend a connection and to resume it costs several system calls, to be asked in vain next to
  * nothing.
  */
-static void wait_for_answer(struct incoming *incoming)
+static void wait_for_answer(struct client_request *client_request)
 {
-    struct downstream *downstream = incoming->downstream;
-    if (!is_worth_asking(incoming)) {
-        end_asking(incoming);
-        incoming_suspend(incoming);
-    } else if (incoming->asked++ == 0) {
+    struct downstream *downstream = client_request->downstream;
+    if (!is_worth_asking(client_request)) {
+        end_asking(client_request);
+        client_request_suspend(client_request);
+    } else if (client_request->asked++ == 0) {
         downstream->asked_count++;
-        incoming->touched = downstream->now;
+        client_request->touched = downstream->now;
     }
 }
 
@@ -232,25 +234,25 @@ enum MHD_Result request_access(void *user, struct MHD_Connection *connection, co
                                size_t *upload_len, void **context)
 {
     (void)url;
-    struct incoming *incoming = *context;
-    if (incoming == NULL)
+    struct client_request *client_request = *context;
+    if (client_request == NULL)
         return begin_request(user, connection, method, version, context);
-    if (incoming->aborted)
+    if (client_request->aborted)
         return MHD_NO;
-    if (incoming->awaits_leave)
-        return end_wait_for_leave(incoming);
+    if (client_request->awaits_leave)
+        return end_wait_for_leave(client_request);
     if (*upload_len > 0)
-        return take_body(incoming, upload, upload_len);
-    if (!incoming->body_ended)
-        end_body(incoming);
-    if (incoming->aborted || incoming->answered)
+        return take_body(client_request, upload, upload_len);
+    if (!client_request->body_ended)
+        end_body(client_request);
+    if (client_request->aborted || client_request->answered)
         return MHD_NO;
-    if (!incoming->ready) {
-        wait_for_answer(incoming);
+    if (!client_request->ready) {
+        wait_for_answer(client_request);
         return MHD_YES;
     }
-    end_asking(incoming);
-    return incoming_queue_answer(incoming);
+    end_asking(client_request);
+    return client_request_queue_answer(client_request);
 }
 
 void request_completed(void *user, struct MHD_Connection *connection, void **context,
@@ -258,109 +260,112 @@ void request_completed(void *user, struct MHD_Connection *connection, void **con
 {
     (void)code;
     struct downstream *downstream = user;
-    struct incoming *incoming = *context;
+    struct client_request *client_request = *context;
     struct client *client = connection_client(connection);
-    bool detached = incoming != NULL && incoming->file >= 0;
-    if (incoming != NULL && !detached)
-        incoming_destroy(incoming);
+    bool detached = client_request != NULL && client_request->file >= 0;
+    if (client_request != NULL && !detached)
+        client_request_destroy(client_request);
     if (client != NULL && !detached)
         client_begin_wait(client, downstream->now, downstream->idle_timeout_ms);
     *context = NULL;
 }
 
-void incoming_suspend(struct incoming *incoming)
+void client_request_suspend(struct client_request *client_request)
 {
-    incoming->suspended = true;
-    incoming->touched = incoming->downstream->now;
-    MHD_suspend_connection(incoming->connection);
+    client_request->suspended = true;
+    client_request->touched = client_request->downstream->now;
+    MHD_suspend_connection(client_request->connection);
 }
 
-void incoming_expect_soon(struct incoming *incoming)
+void client_request_expect_soon(struct client_request *client_request)
 {
-    incoming->soon = true;
+    client_request->soon = true;
 }
 
-void incoming_withhold_leave(struct incoming *incoming)
+void client_request_withhold_leave(struct client_request *client_request)
 {
-    incoming->awaits_leave = true;
+    client_request->awaits_leave = true;
 }
 
-static void resume(struct incoming *incoming)
+static void resume(struct client_request *client_request)
 {
-    if (!incoming->suspended)
+    if (!client_request->suspended)
         return;
-    incoming_end_watch(incoming);
-    incoming->suspended = false;
-    incoming->downstream->needs_run = true;
-    MHD_resume_connection(incoming->connection);
+    client_request_end_watch(client_request);
+    client_request->suspended = false;
+    client_request->downstream->needs_run = true;
+    MHD_resume_connection(client_request->connection);
 }
 
-void incoming_give_leave(struct incoming *incoming)
+void client_request_give_leave(struct client_request *client_request)
 {
-    if (incoming->awaits_leave)
-        resume(incoming);
+    if (client_request->awaits_leave)
+        resume(client_request);
 }
 
 /* Room for more of a body is no leave to send it. */
-void incoming_resume(struct incoming *incoming)
+void client_request_resume(struct client_request *client_request)
 {
-    if (incoming->asked > 0)
-        incoming->downstream->has_answers = true;
-    if (!incoming->awaits_leave || incoming->ready || incoming->aborted)
-        resume(incoming);
+    if (client_request->asked > 0)
+        client_request->downstream->has_answers = true;
+    if (!client_request->awaits_leave || client_request->ready || client_request->aborted)
+        resume(client_request);
 }
 
-void incoming_end_watch(struct incoming *incoming)
+void client_request_end_watch(struct client_request *client_request)
 {
-    if (incoming->watched)
-        loop_forget(incoming->downstream->loop, connection_socket(incoming->connection));
-    incoming->watched = false;
+    if (client_request->watched)
+        loop_forget(client_request->downstream->loop,
+                    connection_socket(client_request->connection));
+    client_request->watched = false;
 }
 
 static void on_watch(void *user, uint32_t events)
 {
     (void)events;
-    struct incoming *incoming = user;
-    incoming_end_watch(incoming);
-    incoming->gone = true;
-    incoming->downstream->handler->gone(incoming->object);
+    struct client_request *client_request = user;
+    client_request_end_watch(client_request);
+    client_request->gone = true;
+    client_request->downstream->handler->gone(client_request->object);
 }
 
 /*
  * libmicrohttpd does not look at the socket of a suspended connection. A closed sending side counts
  * as leaving only once the request is whole: before that, bytes may still lie there unread.
  */
-static void begin_watch(struct incoming *incoming)
+static void begin_watch(struct client_request *client_request)
 {
-    int file = connection_socket(incoming->connection);
-    uint32_t events = (incoming->body_ended ? (uint32_t)EPOLLRDHUP : 0) | (uint32_t)EPOLLONESHOT;
-    incoming->watch = (struct loop_source){on_watch, incoming};
-    if (file < 0 || !loop_watch(incoming->downstream->loop, file, events, &incoming->watch))
+    int file = connection_socket(client_request->connection);
+    uint32_t events =
+        (client_request->body_ended ? (uint32_t)EPOLLRDHUP : 0) | (uint32_t)EPOLLONESHOT;
+    client_request->watch = (struct loop_source){on_watch, client_request};
+    if (file < 0 ||
+        !loop_watch(client_request->downstream->loop, file, events, &client_request->watch))
         return;
-    incoming->watched = true;
+    client_request->watched = true;
     connection_keep_alive(file);
 }
 
 void requests_look_after(struct downstream *downstream, monotonic_time now)
 {
-    for (struct incoming *incoming = downstream->requests; incoming != NULL;
-         incoming = incoming->next) {
-        if (monotonic_elapsed(incoming->touched, now) < PATIENCE_NANOSECONDS)
+    for (struct client_request *client_request = downstream->requests; client_request != NULL;
+         client_request = client_request->next) {
+        if (monotonic_elapsed(client_request->touched, now) < PATIENCE_NANOSECONDS)
             continue;
-        incoming_give_leave(incoming);
-        if (incoming->suspended && !incoming->watched && !incoming->gone)
-            begin_watch(incoming);
-        else if (!incoming->suspended && !incoming->body_ended)
-            connection_look_after(incoming->connection);
+        client_request_give_leave(client_request);
+        if (client_request->suspended && !client_request->watched && !client_request->gone)
+            begin_watch(client_request);
+        else if (!client_request->suspended && !client_request->body_ended)
+            connection_look_after(client_request->connection);
     }
 }
 
-void incoming_abort(struct incoming *incoming)
+void client_request_abort(struct client_request *client_request)
 {
-    incoming->aborted = true;
-    if (incoming->file >= 0)
-        incoming->downstream->upgraded_ended = true;
-    if (incoming->upgrade != NULL || incoming->file >= 0)
-        upgrade_end(incoming);
-    incoming_resume(incoming);
+    client_request->aborted = true;
+    if (client_request->file >= 0)
+        client_request->downstream->upgraded_ended = true;
+    if (client_request->upgrade != NULL || client_request->file >= 0)
+        upgrade_end(client_request);
+    client_request_resume(client_request);
 }

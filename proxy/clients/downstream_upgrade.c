@@ -27,10 +27,10 @@ static bool keep_field(struct arena *arena, struct field *field)
  * The request's strings are libmicrohttpd's until now. False where not all of them can be kept;
  * what is lost is then empty, or left out.
  */
-static bool keep_request_head(struct incoming *incoming)
+static bool keep_request_head(struct client_request *client_request)
 {
-    struct request_head *request_head = &incoming->request_head;
-    struct arena *arena = &incoming->arena;
+    struct request_head *request_head = &client_request->request_head;
+    struct arena *arena = &client_request->arena;
     const char **texts[] = {&request_head->method,      &request_head->id,
                             &request_head->from.client, &request_head->from.hops,
                             &request_head->from.scheme, &request_head->from.host};
@@ -52,54 +52,55 @@ static bool keep_request_head(struct incoming *incoming)
  * it. So it is taken from there altogether, unless it is encrypted: then libmicrohttpd has given
  * out one end of a pair, and must go on with the other.
  */
-static void detach(struct incoming *incoming, int file)
+static void detach(struct client_request *client_request, int file)
 {
-    if (file != connection_socket(incoming->connection))
+    if (file != connection_socket(client_request->connection))
         return;
-    incoming->file = fcntl(file, F_DUPFD_CLOEXEC, 0);
-    if (incoming->file < 0)
+    client_request->file = fcntl(file, F_DUPFD_CLOEXEC, 0);
+    if (client_request->file < 0)
         return;
-    incoming->downstream->upgraded_count++;
-    upgrade_end(incoming);
+    client_request->downstream->upgraded_count++;
+    upgrade_end(client_request);
 }
 
 static void on_leaving(void *user, uint32_t events)
 {
     (void)events;
-    struct incoming *incoming = user;
-    incoming_end_watch(incoming);
-    incoming->left = true;
-    incoming->downstream->clients_left = true;
-    incoming->downstream->needs_run = true;
+    struct client_request *client_request = user;
+    client_request_end_watch(client_request);
+    client_request->left = true;
+    client_request->downstream->clients_left = true;
+    client_request->downstream->needs_run = true;
 }
 
-static void watch_for_leaving(struct incoming *incoming, int pair)
+static void watch_for_leaving(struct client_request *client_request, int pair)
 {
-    int file = connection_socket(incoming->connection);
+    int file = connection_socket(client_request->connection);
     uint32_t events = (uint32_t)EPOLLRDHUP | (uint32_t)EPOLLONESHOT;
-    incoming->pair = pair;
-    incoming->watch = (struct loop_source){on_leaving, incoming};
-    incoming->watched =
-        file >= 0 && loop_watch(incoming->downstream->loop, file, events, &incoming->watch);
+    client_request->pair = pair;
+    client_request->watch = (struct loop_source){on_leaving, client_request};
+    client_request->watched = file >= 0 && loop_watch(client_request->downstream->loop, file,
+                                                      events, &client_request->watch);
 }
 
 void upgrade_begin(void *user, struct MHD_Connection *connection, void *context, const char *early,
                    size_t early_len, MHD_socket file, struct MHD_UpgradeResponseHandle *upgrade)
 {
     (void)context;
-    struct incoming *incoming = user;
-    bool kept = keep_request_head(incoming);
-    incoming->upgrade = upgrade;
+    struct client_request *client_request = user;
+    bool kept = keep_request_head(client_request);
+    client_request->upgrade = upgrade;
     connection_keep_alive(connection_socket(connection));
     /* Frames are written when they are there to be read; none is to wait for another's arrival. */
     setsockopt(connection_socket(connection), IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    detach(incoming, file);
-    if (incoming->file < 0)
-        watch_for_leaving(incoming, file);
-    incoming->downstream->handler->upgraded(
-        incoming->object, incoming->file >= 0 ? incoming->file : file, early, early_len);
+    detach(client_request, file);
+    if (client_request->file < 0)
+        watch_for_leaving(client_request, file);
+    client_request->downstream->handler->upgraded(
+        client_request->object, client_request->file >= 0 ? client_request->file : file, early,
+        early_len);
     if (!kept)
-        incoming_abort(incoming);
+        client_request_abort(client_request);
 }
 
 /*
@@ -109,20 +110,20 @@ void upgrade_begin(void *user, struct MHD_Connection *connection, void *context,
 void upgrades_hand_on_leaving(struct downstream *downstream)
 {
     bool still_left = false;
-    for (struct incoming *incoming = downstream->requests; incoming != NULL;
-         incoming = incoming->next) {
+    for (struct client_request *client_request = downstream->requests; client_request != NULL;
+         client_request = client_request->next) {
         int unread = 0;
         int unheard = 0;
-        if (!incoming->left || incoming->pair < 0 || incoming->upgrade == NULL)
+        if (!client_request->left || client_request->pair < 0 || client_request->upgrade == NULL)
             continue;
-        ioctl(connection_socket(incoming->connection), FIONREAD, &unread);
-        ioctl(incoming->pair, FIONREAD, &unheard);
+        ioctl(connection_socket(client_request->connection), FIONREAD, &unread);
+        ioctl(client_request->pair, FIONREAD, &unheard);
         if (unread > 0 || unheard > 0) {
             still_left = true;
             continue;
         }
-        shutdown(incoming->pair, SHUT_RD);
-        incoming->pair = -1;
+        shutdown(client_request->pair, SHUT_RD);
+        client_request->pair = -1;
     }
     downstream->clients_left = still_left;
 }
@@ -132,23 +133,24 @@ void upgrades_destroy_ended(struct downstream *downstream)
     if (!downstream->upgraded_ended)
         return;
     downstream->upgraded_ended = false;
-    struct incoming *next;
-    for (struct incoming *incoming = downstream->requests; incoming != NULL; incoming = next) {
-        next = incoming->next;
-        if (incoming->file >= 0 && incoming->aborted)
-            incoming_destroy(incoming);
+    struct client_request *next;
+    for (struct client_request *client_request = downstream->requests; client_request != NULL;
+         client_request = next) {
+        next = client_request->next;
+        if (client_request->file >= 0 && client_request->aborted)
+            client_request_destroy(client_request);
     }
 }
 
-bool incoming_end(struct incoming *incoming)
+bool client_request_end(struct client_request *client_request)
 {
-    return incoming->file >= 0 && shutdown(incoming->file, SHUT_WR) == 0;
+    return client_request->file >= 0 && shutdown(client_request->file, SHUT_WR) == 0;
 }
 
-void upgrade_end(struct incoming *incoming)
+void upgrade_end(struct client_request *client_request)
 {
-    if (incoming->upgrade != NULL)
-        MHD_upgrade_action(incoming->upgrade, MHD_UPGRADE_ACTION_CLOSE);
-    incoming->upgrade = NULL;
-    incoming->downstream->needs_run = true;
+    if (client_request->upgrade != NULL)
+        MHD_upgrade_action(client_request->upgrade, MHD_UPGRADE_ACTION_CLOSE);
+    client_request->upgrade = NULL;
+    client_request->downstream->needs_run = true;
 }

@@ -42,7 +42,7 @@ enum exchange_state {
 
 struct exchange {
     struct worker_context *context;
-    struct incoming *incoming;
+    struct client_request *client_request;
     const struct request_head *request_head;
     struct arena *arena;
     enum exchange_state state;
@@ -86,9 +86,9 @@ static void answer_with(struct exchange *exchange, bool made)
 {
     exchange->state = EXCHANGE_ANSWERING;
     if (made)
-        incoming_ready(exchange->incoming);
+        client_request_ready(exchange->client_request);
     else
-        incoming_abort(exchange->incoming);
+        client_request_abort(exchange->client_request);
 }
 
 /* Whether an answer of the gate's own can be read by the page that has asked, if one has. */
@@ -142,7 +142,7 @@ static bool take_head(struct exchange *exchange, const struct upstream_head *hea
 static void stream(struct exchange *exchange)
 {
     exchange->state = EXCHANGE_STREAMING;
-    incoming_ready(exchange->incoming);
+    client_request_ready(exchange->client_request);
 }
 
 static bool upgrade(struct exchange *exchange, const struct upstream_head *head)
@@ -155,13 +155,13 @@ static bool upgrade(struct exchange *exchange, const struct upstream_head *head)
     if (!outgoing_answer_fields(head->status, &head->fields, exchange->arena, &answer->fields) ||
         !upgrade_answer_fields(&answer->fields, exchange->arena))
         return false;
-    exchange->websocket = websocket_open(exchange->context, exchange->incoming,
+    exchange->websocket = websocket_open(exchange->context, exchange->client_request,
                                          exchange->request_head, exchange->transfer);
     if (exchange->websocket == NULL)
         return false;
     exchange->transfer = NULL;
     exchange->state = EXCHANGE_UPGRADED;
-    incoming_ready(exchange->incoming);
+    client_request_ready(exchange->client_request);
     return true;
 }
 
@@ -195,9 +195,9 @@ static void on_relay_interim(void *user, const struct upstream_head *head)
     struct exchange *exchange = user;
     struct field_list fields;
     if (head->status == 100)
-        incoming_give_leave(exchange->incoming);
+        client_request_give_leave(exchange->client_request);
     else if (outgoing_answer_fields(head->status, &head->fields, exchange->arena, &fields))
-        incoming_interim(exchange->incoming, head->status, &fields);
+        client_request_interim(exchange->client_request, head->status, &fields);
 }
 
 static enum data_result on_relay_data(void *user, const char *bytes, size_t len)
@@ -210,7 +210,7 @@ static enum data_result on_relay_data(void *user, const char *bytes, size_t len)
         return DATA_LATER;
     if (!buffer_append(&exchange->received, bytes, len))
         return DATA_FAIL;
-    incoming_resume(exchange->incoming);
+    client_request_resume(exchange->client_request);
     return DATA_TAKEN;
 }
 
@@ -219,7 +219,7 @@ static enum pull_result on_relay_pull(void *user, char *into, size_t max, size_t
     struct exchange *exchange = user;
     *len = buffer_take(&exchange->upload, into, max);
     if (exchange->upload.len < STREAM_LOW && !exchange->upload_ended)
-        incoming_resume(exchange->incoming);
+        client_request_resume(exchange->client_request);
     if (*len > 0)
         return PULL_BYTES;
     return exchange->upload_ended ? PULL_END : PULL_LATER;
@@ -254,7 +254,7 @@ static void on_relay_done(void *user, enum upstream_failure failure, const char 
     if (failure == UPSTREAM_TLS && !begun && relay_challenge(exchange, detail))
         return;
     /* Whoever still sends a body must not wait for room that never comes. */
-    incoming_resume(exchange->incoming);
+    client_request_resume(exchange->client_request);
     if (failure == UPSTREAM_FINE && exchange->state == EXCHANGE_COLLECTING &&
         !public_session_rewrite(exchange->context->gate->config, exchange->request_head,
                                 &exchange->received, &exchange->answer.fields, exchange->arena)) {
@@ -315,7 +315,7 @@ static void relay(struct exchange *exchange)
         request.len = length = exchange->frame.len;
     }
     exchange->state = EXCHANGE_RELAYING;
-    incoming_expect_soon(exchange->incoming);
+    client_request_expect_soon(exchange->client_request);
     if (outgoing_relay_fields(exchange->request_head, length, exchange->awaits_leave,
                               exchange->arena, &request.fields) &&
         (!exchange->asks_upgrade || upgrade_request_fields(&request.fields, exchange->arena)))
@@ -574,7 +574,7 @@ static void exchange_begin(struct exchange *exchange)
     exchange->awaits_leave =
         exchange->frame.present && !exchange->is_call && asks_leave(exchange->request_head);
     if (exchange->awaits_leave)
-        incoming_withhold_leave(exchange->incoming);
+        client_request_withhold_leave(exchange->client_request);
     bool gathered =
         exchange->is_call || (exchange->frame.len <= SMALL_BODY && !exchange->awaits_leave);
     if (exchange->frame.present && gathered) {
@@ -585,18 +585,18 @@ static void exchange_begin(struct exchange *exchange)
     }
 }
 
-static void *on_request_head(void *user, struct incoming *incoming,
+static void *on_request_head(void *user, struct client_request *client_request,
                              const struct request_head *request_head)
 {
     struct worker_context *context = user;
-    struct exchange *exchange = arena_alloc(incoming_arena(incoming), sizeof *exchange);
+    struct exchange *exchange = arena_alloc(client_request_arena(client_request), sizeof *exchange);
     if (exchange == NULL)
         return NULL;
     *exchange = (struct exchange){
         .context = context,
-        .incoming = incoming,
+        .client_request = client_request,
         .request_head = request_head,
-        .arena = incoming_arena(incoming),
+        .arena = client_request_arena(client_request),
         .began = clock_monotonic(),
     };
     metrics_exchange_began(context->gate->metrics);
@@ -629,7 +629,7 @@ static size_t pass_on(struct exchange *exchange, const char *bytes, size_t len)
     if (len > room)
         len = room;
     if (!buffer_append(&exchange->upload, bytes, len)) {
-        incoming_abort(exchange->incoming);
+        client_request_abort(exchange->client_request);
         return 0;
     }
     transfer_resume(exchange->transfer);
@@ -644,10 +644,10 @@ static size_t take_body(struct exchange *exchange, const char *bytes, size_t len
         strcmp(exchange->request_head->method, "HEAD") != 0)
         return pass_on(exchange, bytes, len);
     if (exchange->state == EXCHANGE_ANSWERING)
-        incoming_ready(exchange->incoming);
+        client_request_ready(exchange->client_request);
     exchange->unneeded += len;
     if (exchange->unneeded > UNNEEDED_LIMIT)
-        incoming_abort(exchange->incoming);
+        client_request_abort(exchange->client_request);
     return len;
 }
 
@@ -669,7 +669,7 @@ static void on_body_end(void *object)
         else
             relay(exchange);
     } else if (exchange->state == EXCHANGE_ANSWERING) {
-        incoming_ready(exchange->incoming);
+        client_request_ready(exchange->client_request);
     } else if (exchange->transfer != NULL) {
         transfer_resume(exchange->transfer);
     }
@@ -731,7 +731,7 @@ static void on_gone(void *object)
     struct exchange *exchange = object;
     if (exchange->state == EXCHANGE_HOLDING && exchange->holding.own_sent)
         return;
-    incoming_abort(exchange->incoming);
+    client_request_abort(exchange->client_request);
 }
 
 static void log_exchange(const struct exchange *exchange)

@@ -51,7 +51,7 @@ enum websocket_state {
 struct websocket {
     enum websocket_state state;
     struct worker_context *context;
-    struct incoming *incoming;
+    struct client_request *client_request;
     struct websocket *next; /* in the set's `all` */
     struct websocket *previous;
     struct websocket *next_ready;
@@ -365,7 +365,7 @@ static void end_client(struct websocket *websocket)
         websocket->client.frames.out.len > 0)
         return;
     websocket->state = WEBSOCKET_DRAINING;
-    if (incoming_end(websocket->incoming))
+    if (client_request_end(websocket->client_request))
         return;
     websocket->client_left = true;
     mark(websocket);
@@ -406,7 +406,7 @@ static void close_down(struct websocket *websocket, bool client_done, bool serve
         (given_up || !is_committed(websocket))) {
         end_watch(websocket);
         websocket->state = WEBSOCKET_OVER;
-        incoming_abort(websocket->incoming);
+        client_request_abort(websocket->client_request);
     }
 }
 
@@ -553,16 +553,18 @@ static bool open_ends(struct websocket *websocket)
            frames_open(&websocket->server.frames, FRAMES_PEER_SERVER);
 }
 
-struct websocket *websocket_open(struct worker_context *context, struct incoming *incoming,
+struct websocket *websocket_open(struct worker_context *context,
+                                 struct client_request *client_request,
                                  const struct request_head *request_head, struct transfer *transfer)
 {
-    struct websocket *websocket = arena_alloc(incoming_arena(incoming), sizeof *websocket);
+    struct websocket *websocket =
+        arena_alloc(client_request_arena(client_request), sizeof *websocket);
     if (websocket == NULL)
         return NULL;
     struct target_path path = validation_target_path(request_head);
     *websocket = (struct websocket){
         .context = context,
-        .incoming = incoming,
+        .client_request = client_request,
         .file = -1,
         .source = {on_client_ready, websocket},
         .transfer = transfer,

@@ -29,17 +29,18 @@ struct websocket_set {
 };
 
 /*
- * Takes the transfer over, on which the 101 has come. It is the incoming's arena's; ended by
+ * Takes the transfer over, on which the 101 has come. It is the request's arena's; ended by
  * websocket_close(). NULL when memory runs out.
  */
-struct websocket *websocket_open(struct worker_context *context, struct incoming *incoming,
+struct websocket *websocket_open(struct worker_context *context,
+                                 struct client_request *client_request,
                                  const struct request_head *request_head,
                                  struct transfer *transfer);
 
 /* The client's side is there too; see upgraded() in proxy/clients/downstream.h. */
 void websocket_begin(struct websocket *websocket, int file, const char *early, size_t len);
 
-/* Ends it at once; from the incoming's closed(). NULL is allowed. */
+/* Ends it at once; from the request's closed(). NULL is allowed. */
 void websocket_close(struct websocket *websocket);
 
 /* Does what there is to do. */
