@@ -491,7 +491,7 @@ static enum lookup_state after_names(struct lookup *lookup)
 {
     if (!lookup_name_domains(lookup) || !add_known_certificates(lookup))
         return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
-    /* A crowd of one domain's tasks is for a collapse to find. */
+    /* Twins are for a collapse to find. */
     if (lookup->twins_seen && !lookup->all_tasks)
         return list_more_tasks(lookup, TASKS_BESIDE_TWINS);
     return search_certificates(lookup);

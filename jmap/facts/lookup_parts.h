@@ -26,7 +26,7 @@
  *   hints         remembered tasks in parts, where one of them fails the facts; then these again
  *   nodes         the server's own host name, once in the gate's life and only where it matters
  *   session       the same from the session's URLs, where the caller may not see the nodes
- *   more tasks    a page of the list, where one domain has several: there may be a crowd of them
+ *   more tasks    a page of the list, where one domain has several: there may be many twins
  *   certificates  a search, for the domains whose known certificate is not fresh
  *   DNS tasks     those that end with a renewal, where a domain seemed to be fresh and is not
  *   next tasks    those that are due about when the domains' next renewals are, for fresh ones of

@@ -15,15 +15,15 @@ char *problem_document(const char *type, unsigned status, const char *title, con
     return text;
 }
 
-bool problem_is_crowd(unsigned status, const char *body, size_t len)
+bool problem_is_too_many_requests(unsigned status, const char *body, size_t len)
 {
     bool no_memory;
     json_t *document = status == 400 ? json_text_read(body, len, 0, NULL, &no_memory) : NULL;
     const char *limit = json_string_value(json_object_get(document, "limit"));
-    bool crowd = limit && strcmp(limit, "maxConcurrentRequests") == 0;
+    bool too_many = limit && strcmp(limit, "maxConcurrentRequests") == 0;
 
     json_decref(document);
-    return crowd;
+    return too_many;
 }
 
 /* A request that the gate could not read either went out with a mark before it. */

@@ -19,7 +19,7 @@ char *problem_document(const char *type, unsigned status, const char *title, con
  * True when an answer says that the caller has too many requests under way (RFC 8620, section
  * 3.6.1: the limit maxConcurrentRequests). Nothing of the request was then done.
  */
-bool problem_is_crowd(unsigned status, const char *body, size_t len);
+bool problem_is_too_many_requests(unsigned status, const char *body, size_t len);
 
 /*
  * The server repeats what it could not read as a request (recordings not-request, not-json-body),

@@ -76,7 +76,7 @@ static void changed(void *user, const struct queue_change *change)
 /* Where the server has too many of the caller's requests already, it goes again later. */
 static void answered(struct holding *holding, unsigned status, const char *body, size_t len)
 {
-    if (problem_is_crowd(status, body, len) && wait_for_room(holding))
+    if (problem_is_too_many_requests(status, body, len) && wait_for_room(holding))
         return;
     enum hold_step step = hold_feed(holding->hold, status, body, len);
     api_answer_clear(&holding->client.answer);
