@@ -7,6 +7,16 @@ static struct upkeep_plan nothing(const struct upkeep_facts *facts, enum collaps
     return (struct upkeep_plan){.due = WALL_TIME_NEVER};
 }
 
+/* Whether a renewal that is due follows a DNS task, by the time for which one would be made. */
+static bool is_followed(const struct upkeep_facts *facts, wall_time due)
+{
+    const struct renewal_task *follower = facts->follower;
+
+    return follower && !wall_time_before(facts->now, facts->renewal_due) &&
+           !renewal_task_stuck(follower, facts->now, facts->stuck_after_seconds) &&
+           (follower->state == TASK_RETRY || !wall_time_before(due, follower->due));
+}
+
 struct upkeep_plan upkeep_plan(const struct upkeep_facts *facts, enum collapse_fate *fates)
 {
     if (!facts->renewable)
@@ -23,6 +33,8 @@ struct upkeep_plan upkeep_plan(const struct upkeep_facts *facts, enum collapse_f
                                                .tasks = facts->tasks,
                                                .task_count = facts->task_count},
                       fates);
+    if (collapse.makes && is_followed(facts, collapse.due))
+        return nothing(facts, fates);
     struct upkeep_plan plan = {
         .changes = collapse.changes, .makes = collapse.makes, .due = collapse.due};
 

@@ -21,7 +21,8 @@ struct upkeep_facts {
     wall_time not_before;    /* the account's pace: when it has an order for it; NEVER: at once */
     const struct renewal_task *tasks; /* of the domain; Failed ones are left */
     size_t task_count;
-    int64_t stuck_after_seconds; /* 0: none is */
+    const struct renewal_task *follower; /* a live DNS task that will end with a renewal, or NULL */
+    int64_t stuck_after_seconds;         /* 0: none is */
 };
 
 struct upkeep_plan {

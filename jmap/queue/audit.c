@@ -84,6 +84,7 @@ static enum machine_step look_at_some(struct audit *audit)
         audit->found[audit->count++] =
             (struct lookup_domain){.id = domain->id,
                                    .asked = audit_now(audit),
+                                   .with_dns_tasks = true,
                                    .every_certificate = audit->context->every_certificate};
     }
     if (audit->count == 0)

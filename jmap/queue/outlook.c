@@ -62,6 +62,7 @@ void outlook_plan(struct outlook *outlook, const struct lookup_domain *found, wa
                                            .not_before = not_before,
                                            .tasks = outlook->tasks,
                                            .task_count = outlook->task_count,
+                                           .follower = found->follower.id ? &found->follower : NULL,
                                            .stuck_after_seconds = outlook->stuck_after_seconds},
                     outlook->fates);
 }

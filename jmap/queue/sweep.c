@@ -277,8 +277,8 @@ static void choose_some(struct sweep *sweep)
         if (!domain->automatic)
             continue;
         sweep->listed[sweep->count] = domain;
-        sweep->some[sweep->count++] =
-            (struct lookup_domain){.id = domain->id, .asked = sweep_now(sweep)};
+        sweep->some[sweep->count++] = (struct lookup_domain){
+            .id = domain->id, .asked = sweep_now(sweep), .with_dns_tasks = true};
     }
 }
 

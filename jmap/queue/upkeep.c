@@ -191,7 +191,8 @@ static enum upkeep_step start_lookup(struct upkeep *upkeep)
 {
     wall_time now = upkeep_now(upkeep);
 
-    upkeep->found = (struct lookup_domain){.id = upkeep->domain->id, .asked = now};
+    upkeep->found =
+        (struct lookup_domain){.id = upkeep->domain->id, .asked = now, .with_dns_tasks = true};
     upkeep->lookup = lookup_create(&upkeep->found, 1, upkeep->context->memory, now);
     if (!upkeep->lookup)
         return give_up(upkeep, "out of memory");

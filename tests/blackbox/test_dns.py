@@ -9,6 +9,7 @@ from gate import Gate
 from test_decisions import failed
 from test_gate import (DUE, FRESH, LATER, SOON, TASK, certificate, days, domain, retry, state,
                        task)
+from test_sweep import changes
 
 
 @pytest.fixture
@@ -171,6 +172,16 @@ def test_a_dns_task_that_does_not_stand_for_a_create(standin, gate, left):
                               domains=[domain(), domain("c", "c.test")]))
     made = gate.renew()
     assert [task["id"] for task in renewals(standin)] == [made]
+
+
+@pytest.mark.parametrize("left, made", [
+    (dns_task(due=SOON), 0), (dns_task("Retry"), 0), (dns_task("Failed"), 1), (dns_task(), 1),
+    (dns_task(due=SOON, onSuccessRenewCertificate=False), 1),
+], ids=["is due", "is retried", "failed", "is for later", "renews nothing"])
+def test_a_sweep_makes_none_beside_a_dns_task_that_renews(standin, left, made):
+    standin.put_state(**state([certificate(DUE)], [left]))
+    assert len(changes(standin.port)) == made
+    assert len(renewals(standin)) == made
 
 
 def test_a_dns_task_that_follows_beside_a_fresh_certificate_is_no_answer(standin, gate):

@@ -39,6 +39,7 @@ static const struct row {
     wall_time due;
     wall_time refused_until, not_before; /* zero: nothing says so */
     bool manual;
+    struct renewal_task follower; /* or no id */
 } rows[] = {
     {"all is well", FRESH, {PENDING("a", 57 * DAY)}, "k", .due = AT(57 * DAY)},
     {"no task", FRESH, {{0}}, "+", .due = AT(57 * DAY)},
@@ -67,6 +68,34 @@ static const struct row {
     {"or it comes back", SHORT_LIVED, {PENDING("a", HOUR + 90 * 15 + 1)}, "w", .due = AT(HOUR)},
     {"too early", FRESH, {PENDING("a", DAY)}, "w", .due = AT(57 * DAY)},
     {"too early, and retried", FRESH, {RETRY("a", DAY, DNS_ERROR)}, "w", .due = AT(57 * DAY)},
+    {"a DNS task that renews is due", DUE, {{0}}, "", .due = NEVER, .follower = PENDING("f", 0)},
+    {"a DNS task that renews is retried",
+     ABSENT,
+     {FAILED("a", -DAY, DNS_ERROR)},
+     ".",
+     .due = NEVER,
+     .follower = RETRY("f", DAY, NULL)},
+    {"it renews later", DUE, {{0}}, "+", .due = AT(0), .follower = PENDING("f", HOUR)},
+    {"it renews before the CA would",
+     DUE,
+     {{0}},
+     "",
+     .due = NEVER,
+     .refused_until = AT(DAY),
+     .follower = PENDING("f", HOUR)},
+    {"it is stuck", DUE, {{0}}, "+", .due = AT(0), .follower = PENDING("f", -4 * HOUR)},
+    {"it renews what is fresh",
+     FRESH,
+     {{0}},
+     "+",
+     .due = AT(57 * DAY),
+     .follower = PENDING("f", 0)},
+    {"a stuck one stays beside it",
+     DUE,
+     {PENDING("a", -4 * HOUR)},
+     ".",
+     .due = NEVER,
+     .follower = PENDING("f", 0)},
     {"one is enough",
      FRESH,
      {PENDING("a", 80 * DAY), PENDING("b", 60 * DAY)},
@@ -212,6 +241,7 @@ static void each_rule_as_the_table_says(void **state)
                                                .not_before = or_never(row->not_before),
                                                .tasks = row->tasks,
                                                .task_count = count,
+                                               .follower = row->follower.id ? &row->follower : NULL,
                                                .stuck_after_seconds = STUCK_AFTER},
                         fates);
 
