@@ -71,6 +71,17 @@ static bool add_owned(struct san_set *set, char *name)
     return true;
 }
 
+/* The same behind all others, for those of many that are settled at once. */
+static bool append_owned(struct san_set *set, char *name)
+{
+    if (!reserve_one(set)) {
+        free(name);
+        return false;
+    }
+    set->names[set->count++] = name;
+    return true;
+}
+
 static void fold_into(char *to, const char *name, size_t len)
 {
     for (size_t i = 0; i < len; i++)
@@ -119,7 +130,8 @@ bool san_name_is_one(const char *name, size_t len)
     return is_host(name, len) || is_ipv6(name, len);
 }
 
-bool san_set_add(struct san_set *set, const char *name, size_t len)
+static bool add_name(struct san_set *set, const char *name, size_t len,
+                     bool (*add)(struct san_set *set, char *name))
 {
     len = without_trailing_dot(name, len);
     if (!san_name_is_one(name, len))
@@ -130,10 +142,40 @@ bool san_set_add(struct san_set *set, const char *name, size_t len)
         return false;
     fold_into(folded, name, len);
     folded[len] = '\0';
-    return add_owned(set, folded);
+    return add(set, folded);
 }
 
-/* Adds "<label>.<domain>". */
+bool san_set_add(struct san_set *set, const char *name, size_t len)
+{
+    return add_name(set, name, len, add_owned);
+}
+
+bool san_set_append(struct san_set *set, const char *name, size_t len)
+{
+    return add_name(set, name, len, append_owned);
+}
+
+static int name_order(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void san_set_settle(struct san_set *set)
+{
+    size_t kept = 0;
+
+    if (set->count > 0)
+        qsort(set->names, set->count, sizeof *set->names, name_order);
+    for (size_t i = 0; i < set->count; i++) {
+        if (kept > 0 && strcmp(set->names[kept - 1], set->names[i]) == 0)
+            free(set->names[i]);
+        else
+            set->names[kept++] = set->names[i];
+    }
+    set->count = kept;
+}
+
+/* Appends "<label>.<domain>". */
 static bool add_below(struct san_set *set, const char *label, const char *domain)
 {
     size_t label_len = strlen(label);
@@ -146,7 +188,7 @@ static bool add_below(struct san_set *set, const char *label, const char *domain
     name[label_len] = '.';
     fold_into(name + label_len + 1, domain, domain_len);
     name[label_len + 1 + domain_len] = '\0';
-    return add_owned(set, name);
+    return append_owned(set, name);
 }
 
 int san_set_compare(const struct san_set *a, const struct san_set *b)
@@ -226,7 +268,7 @@ static bool add_configured(const struct naming_facts *facts, struct san_set *set
         const char *name = facts->configured[i];
         bool whole = strchr(name, '.') != NULL;
         bool added =
-            whole ? san_set_add(set, name, strlen(name)) : add_below(set, name, facts->domain);
+            whole ? san_set_append(set, name, strlen(name)) : add_below(set, name, facts->domain);
 
         if (!added)
             return false;
@@ -237,7 +279,7 @@ static bool add_configured(const struct naming_facts *facts, struct san_set *set
 static bool add_wildcard(const struct naming_facts *facts, struct san_set *set)
 {
     return add_below(set, "*", facts->domain) &&
-           san_set_add(set, facts->domain, strlen(facts->domain));
+           san_set_append(set, facts->domain, strlen(facts->domain));
 }
 
 static bool add_hosts(const struct naming_facts *facts, struct san_set *set)
@@ -251,7 +293,7 @@ static bool add_hosts(const struct naming_facts *facts, struct san_set *set)
     for (size_t i = 0; i < facts->hostname_count; i++) {
         const char *hostname = facts->hostnames[i];
 
-        if (in_domain(hostname, facts->domain) && !san_set_add(set, hostname, strlen(hostname)))
+        if (in_domain(hostname, facts->domain) && !san_set_append(set, hostname, strlen(hostname)))
             return false;
     }
     return true;
@@ -276,8 +318,10 @@ static bool add_names(const struct naming_facts *facts, struct san_set *set)
 bool san_set_of_domain(const struct naming_facts *facts, struct san_set *out)
 {
     *out = SAN_SET_EMPTY;
-    if (add_names(facts, out))
-        return true;
-    san_set_clear(out);
-    return false;
+    if (!add_names(facts, out)) {
+        san_set_clear(out);
+        return false;
+    }
+    san_set_settle(out);
+    return true;
 }

@@ -34,6 +34,13 @@ bool san_name_is_one(const char *name, size_t len);
  */
 bool san_set_add(struct san_set *set, const char *name, size_t len);
 
+/*
+ * The same for names of which there may be many: they make a set once it is settled, and until then
+ * it is only appended to, or cleared.
+ */
+bool san_set_append(struct san_set *set, const char *name, size_t len);
+void san_set_settle(struct san_set *set);
+
 /* Below, at or above 0, as strcmp(): an order among sets, 0 where they are equal. */
 int san_set_compare(const struct san_set *a, const struct san_set *b);
 

@@ -30,8 +30,9 @@ static bool read_names(const json_t *certificate, struct san_set *names)
     *names = SAN_SET_EMPTY;
     json_object_foreach(json_object_get(certificate, "subjectAlternativeNames"), name, value)
     {
-        done = done && san_set_add(names, name, strlen(name));
+        done = done && san_set_append(names, name, strlen(name));
     }
+    san_set_settle(names);
     return done;
 }
 
@@ -204,13 +205,15 @@ static const struct listing_kind certificates = {
 const char *certificate_search_name(const struct san_set *names)
 {
     const char *longest = "";
+    size_t most = 0;
 
     for (size_t i = 0; i < names->count; i++) {
         const char *name = names->names[i];
         if (strncmp(name, "*.", 2) == 0)
             name += 2;
-        if (strlen(name) > strlen(longest))
-            longest = name;
+        size_t len = strlen(name);
+        if (len > most)
+            longest = name, most = len;
     }
     return longest;
 }

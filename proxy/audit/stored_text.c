@@ -44,10 +44,11 @@ static bool add_alternatives(X509 *certificate, struct san_set *names)
     for (int i = 0; done && i < sk_GENERAL_NAME_num(list); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(list, i);
         if (name->type == GEN_DNS)
-            done = san_set_add(names, (const char *)ASN1_STRING_get0_data(name->d.dNSName),
-                               (size_t)ASN1_STRING_length(name->d.dNSName));
+            done = san_set_append(names, (const char *)ASN1_STRING_get0_data(name->d.dNSName),
+                                  (size_t)ASN1_STRING_length(name->d.dNSName));
     }
     GENERAL_NAMES_free(list);
+    san_set_settle(names);
     return done;
 }
 
