@@ -1,5 +1,6 @@
 """The Debian package of the current commit: what it does to the machine where it is installed."""
 
+import fcntl
 import shutil
 import subprocess
 
@@ -16,8 +17,16 @@ def package():
             pytest.skip(f"{program} is not installed: deploy/install-dependencies.sh deb")
     if not (ROOT / ".git").exists():
         pytest.skip("this is no clone, and a package is made of a commit")
-    built = subprocess.run([ROOT / "deploy/build-deb.sh"], capture_output=True, text=True)
-    assert built.returncode == 0, built.stdout + built.stderr
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True,
+                            check=True).stdout
+    stamp = ROOT / "build/deb/commit"
+    (ROOT / "build").mkdir(exist_ok=True)
+    with (ROOT / "build/deb.lock").open("w") as lock:  # who runs tests beside this one has it, too
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.read_bytes() != commit:
+            built = subprocess.run([ROOT / "deploy/build-deb.sh"], capture_output=True, text=True)
+            assert built.returncode == 0, built.stdout + built.stderr
+            stamp.write_bytes(commit)
     deb, = (ROOT / "build/deb").glob("renewgate_*.deb")
     return deb
 
