@@ -64,9 +64,9 @@ LIMITS = [
     ("at once, 64 KiB", "upstream_parts.h", {"BLOCK_SIZE": "((size_t)65536)"}),
     ("nobody needs any more | 256 MiB", "exchange.c", {
         "UNNEEDED_LIMIT": "((size_t)256 << 20)"}),
-    ("is cut into | 17 |", "hold_rest.c", {"CUTS_MAX": "16"}),
+    ("is cut into | 17 |", "hold_continuation.c", {"CUTS_MAX": "16"}),
     ("lock server | 64 KiB", "lock_protocol.c", {"UNREAD_LIMIT": "((size_t)65536)"}),
-    ("of one request | 8,000", "hold_parts.h", {"HOLD_DOMAINS_MAX": "8000"}),
+    ("of one request | 8,000", "hold_state.h", {"HOLD_DOMAINS_MAX": "8000"}),
     ("a create | 200,000", "lookup.c", {"MORE_TASKS": "200000"}),
     ("at once | 4,000", "own_request.h", {
         "OWN_REQUEST_IDS": "400", "OWN_REQUEST_CALLS": "10"}),
