@@ -59,6 +59,7 @@ UNIT_LDFLAGS_test_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_json_text := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_upstream_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_many_names := -Wl,--wrap=strlen,--wrap=memmove
+UNIT_LDFLAGS_test_frames_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_twins := -Wl,--wrap=strcmp,--wrap=realloc
 UNIT_LDFLAGS_test_listing := $(UNIT_LDFLAGS_test_hold_memory)
 

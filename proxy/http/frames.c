@@ -137,6 +137,9 @@ void frames_write(struct frames *frames, const struct frame_piece *piece)
         .data = (const uint8_t *)piece->bytes,
         .data_length = piece->len,
     };
+    /* Bytes behind a gap would be read as frames. */
+    if (frames->no_memory)
+        return;
     if (piece->first)
         frames->unwritten = piece->frame_len;
     frames->unwritten -= piece->len;

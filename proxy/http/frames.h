@@ -33,7 +33,7 @@ struct frames {
     uint64_t unwritten;
     unsigned char control[FRAMES_CONTROL_LIMIT];
     size_t control_len;
-    bool no_memory; /* what is written is not whole any more */
+    bool no_memory; /* what is written has ended before its end, and nothing more is written */
 };
 
 /* A piece of one frame; empty frames are one piece too. */
