@@ -33,8 +33,9 @@ struct log_writer {
     pthread_cond_t changed; /* the thread has ended */
     _Atomic uint64_t put;
     _Atomic uint64_t taken;
-    uint64_t lost;   /* lines that nobody has been told of */
-    uint64_t gap_at; /* where in the queue the first of them is missing */
+    atomic_bool crashing; /* the queue is the crash's to write */
+    uint64_t lost;        /* lines that nobody has been told of */
+    uint64_t gap_at;      /* where in the queue the first of them is missing */
     bool stopping;
     bool abandoned;         /* its handler may be gone */
     monotonic_time give_up; /* while it stops: until when the file is waited for */
@@ -146,6 +147,8 @@ static bool write_line(struct log_writer *writer, const char *line, size_t len)
     while (len > 0) {
         if (!wait_for_room(writer))
             return false;
+        while (atomic_load(&writer->crashing))
+            pause();
         ssize_t written = write(writer->file, line, len);
         if (written < 0 && errno != EINTR && errno != EAGAIN)
             return false;
@@ -260,9 +263,10 @@ static struct log_writer *_Atomic crashing_writer;
 static struct sigaction before_crash[CRASHES];
 
 /* Only what is safe within a signal handler, and without the lock, which may be held. */
-static void flush_at_once(const struct log_writer *writer)
+static void flush_at_once(struct log_writer *writer)
 {
     char line[LOG_LINE_SIZE];
+    atomic_store(&writer->crashing, true);
     struct pollfd file = {.fd = writer->file, .events = POLLOUT};
     uint64_t from = atomic_load(&writer->taken);
     size_t len;
