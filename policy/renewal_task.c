@@ -9,6 +9,14 @@
 #define PERPETUAL_LONGEST INT64_C(21600)
 #define PERPETUAL_DOUBLINGS 4
 
+const char *task_state_name(enum task_state state)
+{
+    static const char *const names[] = {
+        [TASK_PENDING] = "Pending", [TASK_RETRY] = "Retry", [TASK_FAILED] = "Failed"};
+
+    return names[state];
+}
+
 wall_time renewal_task_tried(const struct renewal_task *task, int64_t max_attempts)
 {
     int64_t before = task->attempts - 1;

@@ -13,6 +13,9 @@ enum task_state {
     TASK_FAILED,
 };
 
+/* "Pending", "Retry" or "Failed", as the server calls them; static. */
+const char *task_state_name(enum task_state state);
+
 /*
  * How long a task is due before it counts as stuck where nothing else is said: the server's lock on
  * one that runs lasts for an hour, and it runs tasks one after another.

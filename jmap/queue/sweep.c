@@ -146,18 +146,12 @@ static void mark_spent(struct sweep *sweep, const struct inventory_domain *domai
 static void tell_cleared(struct sweep *sweep, const struct inventory_task *task)
 {
     const struct inventory_domain *domain = inventory_find(&sweep->inventory, task->domain_id);
+    struct queue_change change =
+        queue_change_of(QUEUE_CLEARED, &task->task, task->domain_id, domain ? domain->name : NULL);
 
-    sweep->context->changed(sweep->context->user,
-                            &(struct queue_change){.domain_id = task->domain_id,
-                                                   .domain_name = domain ? domain->name : NULL,
-                                                   .action = QUEUE_CLEARED,
-                                                   .id = task->id,
-                                                   .due = WALL_TIME_NEVER,
-                                                   .old_state = "Failed",
-                                                   .old_due = WALL_TIME_NEVER,
-                                                   .old_reason = task->not_due
-                                                                     ? "renewal is not due"
-                                                                     : task->task.failure_reason});
+    if (task->not_due)
+        change.old_reason = "renewal is not due";
+    sweep->context->changed(sweep->context->user, &change);
 }
 
 static void tell_all_cleared(struct sweep *sweep)

@@ -579,10 +579,9 @@ static void feed_spent(struct collapse *collapse)
     {
         const struct renewal_task task = {
             .id = id, .state = TASK_FAILED, .failure_reason = json_string_value(reason)};
-        struct queue_change change =
+        const struct queue_change change =
             queue_change_of(QUEUE_CLEARED, &task, collapse->domain_id, collapse->order.domain_name);
 
-        change.due = change.old_due = WALL_TIME_NEVER;
         if (json_object_get(destroyed, id))
             collapse->order.changed(collapse->order.user, &change);
     }

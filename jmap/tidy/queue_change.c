@@ -25,8 +25,8 @@ struct queue_change queue_change_of(enum queue_action action, const struct renew
         .action = action,
         .id = task->id,
         .due = WALL_TIME_NEVER,
-        .old_state = task->state == TASK_RETRY ? "Retry" : "Pending",
-        .old_due = task->due,
+        .old_state = task_state_name(task->state),
+        .old_due = task->state == TASK_FAILED ? WALL_TIME_NEVER : task->due,
         .old_reason = task->failure_reason,
     };
 }

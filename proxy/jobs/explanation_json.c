@@ -67,13 +67,12 @@ static json_t *certificate_json(const struct lookup_domain *found)
 
 static json_t *task_json(const struct renewal_task *task, const struct decision_facts *facts)
 {
-    static const char *const states[] = {
-        [TASK_PENDING] = "Pending", [TASK_RETRY] = "Retry", [TASK_FAILED] = "Failed"};
     bool failed = task->state == TASK_FAILED;
     bool stuck = renewal_task_stuck(task, facts->now, facts->stuck_after_seconds);
     return json_pack("{s:o,s:s,s:o,s:o,s:o,s:b,s:b}", "id", text_json(task->id), "state",
-                     states[task->state], "due", time_json(failed ? WALL_TIME_NEVER : task->due),
-                     "failed_at", time_json(failed ? task->failed_at : WALL_TIME_NEVER), "reason",
+                     task_state_name(task->state), "due",
+                     time_json(failed ? WALL_TIME_NEVER : task->due), "failed_at",
+                     time_json(failed ? task->failed_at : WALL_TIME_NEVER), "reason",
                      text_json(task->failure_reason), "stuck", (int)stuck, "of_other_names_or_ca",
                      (int)task->other_order);
 }

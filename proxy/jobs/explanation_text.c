@@ -76,13 +76,12 @@ static void print_certificate(const struct explanation *explanation, FILE *out)
 static void print_task(const struct explanation *explanation, const struct renewal_task *task,
                        FILE *out)
 {
-    static const char *const states[] = {
-        [TASK_PENDING] = "Pending, due", [TASK_RETRY] = "Retry, due", [TASK_FAILED] = "Failed"};
     const struct decision_facts *facts = &explanation->facts;
+    bool failed = task->state == TASK_FAILED;
     fputs("  ", out);
     plain_text_print(out, task->id, 0);
-    fprintf(out, "  %s ", states[task->state]);
-    print_time(out, facts->now, task->state == TASK_FAILED ? task->failed_at : task->due, "-");
+    fprintf(out, "  %s%s ", task_state_name(task->state), failed ? "" : ", due");
+    print_time(out, facts->now, failed ? task->failed_at : task->due, "-");
     if (renewal_task_stuck(task, facts->now, facts->stuck_after_seconds))
         fputs(", stuck: it counts for nothing", out);
     if (task->other_order)

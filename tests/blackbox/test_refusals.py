@@ -543,6 +543,7 @@ def test_a_create_leaves_the_newest_of_failed_tasks_that_say_the_same(standin, g
     assert gate.renew() == task
     assert {(change["action"], change["id"]) for change in gate.changes(2)} == \
         {("cleared", id) for id in SPENT}
+    assert {change["old_state"] for change in gate.changes(2)} == {"Failed"}
     # Those that are gone count on: the wait grows by all of them.
     waiting, = live_tasks(standin)
     assert parse(waiting["status"]["due"]) - now_of(standin) > 20 * HOUR
