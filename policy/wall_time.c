@@ -17,7 +17,7 @@ struct calendar_day {
 
 wall_time wall_time_add(wall_time t, int64_t seconds)
 {
-    if (wall_time_equal(t, WALL_TIME_NEVER) || wall_time_equal(t, WALL_TIME_FOREVER))
+    if (wall_time_is_bound(t))
         return t;
     if (seconds > 0 && t.seconds > INT64_MAX - seconds)
         return WALL_TIME_FOREVER;

@@ -37,6 +37,12 @@ static inline bool wall_time_equal(wall_time a, wall_time b)
     return a.seconds == b.seconds;
 }
 
+/* One of the two that stand for no time. */
+static inline bool wall_time_is_bound(wall_time t)
+{
+    return wall_time_equal(t, WALL_TIME_NEVER) || wall_time_equal(t, WALL_TIME_FOREVER);
+}
+
 static inline wall_time wall_time_later(wall_time a, wall_time b)
 {
     return wall_time_before(a, b) ? b : a;

@@ -5,23 +5,8 @@
 #include <string.h>
 
 #include "jmap/wire/json_text.h"
+#include "proxy/base/json_value.h"
 #include "proxy/base/version.h"
-
-/* jansson passes NULL on, and a NULL among what is packed makes the whole NULL. */
-
-static json_t *time_json(wall_time time)
-{
-    char text[WALL_TIME_TEXT_SIZE];
-    if (wall_time_equal(time, WALL_TIME_NEVER) || wall_time_equal(time, WALL_TIME_FOREVER))
-        return json_null();
-    wall_time_format(time, text);
-    return json_string(text);
-}
-
-static json_t *text_json(const char *text)
-{
-    return text[0] == '\0' ? json_null() : json_string(text);
-}
 
 static json_t *credential_json(const struct status *status)
 {
@@ -31,8 +16,8 @@ static json_t *credential_json(const struct status *status)
     status_credential_retry(command);
     return json_pack("{s:b,s:i,s:o,s:o,s:o}", "refused", (int)status->credential_rests, "refusals",
                      (int)status->credential_refusals, "refused_since",
-                     time_json(status->credential_refused), "tried_again",
-                     time_json(status->credential_tried), "try_now",
+                     json_value_of_time(status->credential_refused), "tried_again",
+                     json_value_of_time(status->credential_tried), "try_now",
                      status->credential_rests ? json_string(command) : json_null());
 }
 
@@ -41,8 +26,8 @@ static json_t *gate_json(const struct status *status)
     const struct config *config = status->gate->config;
     return json_pack("{s:s,s:s,s:s,s:o,s:o,s:o}", "version", RENEWGATE_VERSION, "mode",
                      config->hold.observe ? "observe" : "enforce", "upstream", config->upstream_url,
-                     "started", time_json(status->gate->started), "now", time_json(status->now),
-                     "credential", credential_json(status));
+                     "started", json_value_of_time(status->gate->started), "now",
+                     json_value_of_time(status->now), "credential", credential_json(status));
 }
 
 /* NULL when memory runs out, as with all that follow. */
@@ -61,7 +46,7 @@ static json_t *totals_json(const struct history_view *history)
 
 static json_t *slot_json(const struct history_slot *slot)
 {
-    json_t *json = json_pack("{s:o}", "begins", time_json(slot->begins));
+    json_t *json = json_pack("{s:o}", "begins", json_value_of_time(slot->begins));
     for (size_t i = 0; json != NULL && i < OUTCOMES; i++) {
         const char *name = outcome_name((enum outcome)i);
         if (slot->counts[i] > 0 &&
@@ -75,11 +60,11 @@ static json_t *slot_json(const struct history_slot *slot)
 
 static json_t *decision_json(const struct history_decision *decision)
 {
-    return json_pack("{s:o,s:o,s:s,s:s,s:i,s:s,s:o,s:b}", "at", time_json(decision->at), "domain",
-                     text_json(decision->domain), "domain_id", decision->domain_id, "outcome",
-                     outcome_name(decision->outcome), "row", (int)decision->row, "why",
-                     decision->why, "id", text_json(decision->id), "observed",
-                     (int)decision->observed);
+    return json_pack("{s:o,s:o,s:s,s:s,s:i,s:s,s:o,s:b}", "at", json_value_of_time(decision->at),
+                     "domain", json_value_of_text(decision->domain), "domain_id",
+                     decision->domain_id, "outcome", outcome_name(decision->outcome), "row",
+                     (int)decision->row, "why", decision->why, "id",
+                     json_value_of_text(decision->id), "observed", (int)decision->observed);
 }
 
 static json_t *decisions_json(const struct history_view *history)
@@ -104,29 +89,31 @@ static json_t *next_json(const struct status *status, const struct domain_snapsh
     const struct advice advice = status_advice(status, snapshot);
     if (advice.words == NULL)
         return json_null();
-    return json_pack("{s:s,s:o}", "words", advice.words, "command", text_json(advice.command));
+    return json_pack("{s:s,s:o}", "words", advice.words, "command",
+                     json_value_of_text(advice.command));
 }
 
 static json_t *domain_json(const struct domain_snapshot *snapshot, const struct status *status)
 {
     int64_t stuck_after = status->gate->config->hold.stuck_after_seconds;
-    json_t *task =
-        snapshot->task_count == 0
-            ? json_null()
-            : json_pack("{s:s,s:o,s:b,s:b}", "id", snapshot->task_id, "due",
-                        time_json(snapshot->task_due), "retries", (int)snapshot->task_retries,
-                        "stuck", (int)domain_snapshot_is_stuck(snapshot, stuck_after));
+    json_t *task = snapshot->task_count == 0
+                       ? json_null()
+                       : json_pack("{s:s,s:o,s:b,s:b}", "id", snapshot->task_id, "due",
+                                   json_value_of_time(snapshot->task_due), "retries",
+                                   (int)snapshot->task_retries, "stuck",
+                                   (int)domain_snapshot_is_stuck(snapshot, stuck_after));
     bool held = wall_time_before(status->now, snapshot->refused_until);
     return json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:i,s:o,s:o,s:i,s:o,s:o}", "id",
                      snapshot->domain_id, "name", snapshot->name, "standing",
                      standing_name(domain_snapshot_standing(snapshot, status->now)), "not_before",
-                     time_json(snapshot->not_before), "not_after", time_json(snapshot->not_after),
-                     "renewal_due", time_json(snapshot->renewal_due), "refused_until",
-                     time_json(snapshot->refused_until), "task", task, "tasks",
-                     (int)snapshot->task_count, "seen", time_json(snapshot->seen), "held_by",
-                     held ? json_string(held_by_name(snapshot->held_by)) : json_null(), "failures",
-                     (int)snapshot->failures, "last_failure", text_json(snapshot->failure), "next",
-                     next_json(status, snapshot));
+                     json_value_of_time(snapshot->not_before), "not_after",
+                     json_value_of_time(snapshot->not_after), "renewal_due",
+                     json_value_of_time(snapshot->renewal_due), "refused_until",
+                     json_value_of_time(snapshot->refused_until), "task", task, "tasks",
+                     (int)snapshot->task_count, "seen", json_value_of_time(snapshot->seen),
+                     "held_by", held ? json_string(held_by_name(snapshot->held_by)) : json_null(),
+                     "failures", (int)snapshot->failures, "last_failure",
+                     json_value_of_text(snapshot->failure), "next", next_json(status, snapshot));
 }
 
 static json_t *list_json(const struct status_list *list, const struct status *status)

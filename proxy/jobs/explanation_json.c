@@ -1,31 +1,13 @@
-#include <string.h>
-
+#include "proxy/base/json_value.h"
 #include "proxy/jobs/explanation.h"
-
-/* jansson passes NULL on, and a NULL among what is packed makes the whole NULL. */
-
-static json_t *time_json(wall_time time)
-{
-    char text[WALL_TIME_TEXT_SIZE];
-    if (wall_time_equal(time, WALL_TIME_NEVER) || wall_time_equal(time, WALL_TIME_FOREVER))
-        return json_null();
-    wall_time_format(time, text);
-    return json_string(text);
-}
-
-/* Bytes of the server's that are no UTF-8 have no place in JSON. */
-static json_t *text_json(const char *text)
-{
-    json_t *json = text != NULL && text[0] != '\0' ? json_string(text) : json_null();
-    return json != NULL ? json : json_string("(not UTF-8)");
-}
 
 static json_t *create_json(const struct explanation *explanation)
 {
     const struct decision *decision = &explanation->decision;
     return json_pack("{s:i,s:s,s:o,s:o,s:s}", "row", (int)decision->row, "outcome",
-                     outcome_name(decision->outcome), "id", text_json(explanation->answered), "due",
-                     time_json(decision->due), "why", decision->why);
+                     outcome_name(decision->outcome), "id",
+                     json_value_of_text(explanation->answered), "due",
+                     json_value_of_time(decision->due), "why", decision->why);
 }
 
 static json_t *rows_json(const struct decision_trace *trace)
@@ -47,7 +29,7 @@ static json_t *names_json(const struct san_set *names)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < names->count; i++) {
-        if (json_array_append_new(list, text_json(names->names[i])) != 0) {
+        if (json_array_append_new(list, json_value_of_text(names->names[i])) != 0) {
             json_decref(list);
             return NULL;
         }
@@ -59,9 +41,10 @@ static json_t *certificate_json(const struct lookup_domain *found)
 {
     if (found->certificate_id == NULL)
         return json_null();
-    return json_pack("{s:o,s:o,s:o,s:o,s:I}", "id", text_json(found->certificate_id), "issued",
-                     time_json(found->newest_begin), "expires", time_json(found->newest_expiry),
-                     "renewal_due", time_json(found->renewal_due), "read",
+    return json_pack("{s:o,s:o,s:o,s:o,s:I}", "id", json_value_of_text(found->certificate_id),
+                     "issued", json_value_of_time(found->newest_begin), "expires",
+                     json_value_of_time(found->newest_expiry), "renewal_due",
+                     json_value_of_time(found->renewal_due), "read",
                      (json_int_t)found->stored_count);
 }
 
@@ -69,12 +52,12 @@ static json_t *task_json(const struct renewal_task *task, const struct decision_
 {
     bool failed = task->state == TASK_FAILED;
     bool stuck = renewal_task_stuck(task, facts->now, facts->stuck_after_seconds);
-    return json_pack("{s:o,s:s,s:o,s:o,s:o,s:b,s:b}", "id", text_json(task->id), "state",
+    return json_pack("{s:o,s:s,s:o,s:o,s:o,s:b,s:b}", "id", json_value_of_text(task->id), "state",
                      task_state_name(task->state), "due",
-                     time_json(failed ? WALL_TIME_NEVER : task->due), "failed_at",
-                     time_json(failed ? task->failed_at : WALL_TIME_NEVER), "reason",
-                     text_json(task->failure_reason), "stuck", (int)stuck, "of_other_names_or_ca",
-                     (int)task->other_order);
+                     json_value_of_time(failed ? WALL_TIME_NEVER : task->due), "failed_at",
+                     json_value_of_time(failed ? task->failed_at : WALL_TIME_NEVER), "reason",
+                     json_value_of_text(task->failure_reason), "stuck", (int)stuck,
+                     "of_other_names_or_ca", (int)task->other_order);
 }
 
 static json_t *tasks_json(const struct explanation *explanation)
@@ -98,18 +81,18 @@ static json_t *held_json(const struct explanation *explanation)
     json_t *sources = json_object();
     for (int i = 0; i < HELD_SOURCES; i++) {
         if (json_object_set_new(sources, held_by_name((enum held_by)i),
-                                time_json(held->by_source[i])) != 0) {
+                                json_value_of_time(held->by_source[i])) != 0) {
             json_decref(sources);
             return NULL;
         }
     }
-    return json_pack("{s:b,s:o,s:o,s:o,s:I,s:o}", "now", (int)holds, "until", time_json(until),
-                     "by",
+    return json_pack("{s:b,s:o,s:o,s:o,s:I,s:o}", "now", (int)holds, "until",
+                     json_value_of_time(until), "by",
                      wall_time_equal(until, WALL_TIME_NEVER)
                          ? json_null()
                          : json_string(held_by_name(explanation->facts.held_by)),
                      "sources", sources, "failures", (json_int_t)held->failures, "last_failure",
-                     text_json(held->reason));
+                     json_value_of_text(held->reason));
 }
 
 static json_t *bucket_json(const struct explanation *explanation,
@@ -125,7 +108,7 @@ static json_t *bucket_json(const struct explanation *explanation,
         return json_null();
     return json_pack("{s:I,s:I,s:I,s:o}", "limit", (json_int_t)limit.burst, "limit_seconds",
                      (json_int_t)limit.window_seconds, "issued", (json_int_t)recent, "empty_until",
-                     time_json(explanation->bucket_until));
+                     json_value_of_time(explanation->bucket_until));
 }
 
 static json_t *next_json(const struct explanation *explanation, const struct config *config)
@@ -133,16 +116,18 @@ static json_t *next_json(const struct explanation *explanation, const struct con
     const struct advice advice = explanation_advice(explanation, config);
     if (advice.words == NULL)
         return json_null();
-    return json_pack("{s:s,s:o}", "words", advice.words, "command", text_json(advice.command));
+    return json_pack("{s:s,s:o}", "words", advice.words, "command",
+                     json_value_of_text(advice.command));
 }
 
 json_t *explanation_json(const struct explanation *explanation, const struct config *config)
 {
     const struct lookup_domain *found = explanation->found;
-    json_t *json = json_pack(
-        "{s:o,s:s,s:o,s:o,s:o,s:o}", "domain", text_json(explanation->name), "id", explanation->id,
-        "time", time_json(explanation->facts.now), "create", create_json(explanation), "rows",
-        rows_json(&explanation->trace), "unread", text_json(explanation->unread));
+    json_t *json =
+        json_pack("{s:o,s:s,s:o,s:o,s:o,s:o}", "domain", json_value_of_text(explanation->name),
+                  "id", explanation->id, "time", json_value_of_time(explanation->facts.now),
+                  "create", create_json(explanation), "rows", rows_json(&explanation->trace),
+                  "unread", json_value_of_text(explanation->unread));
     json_t *facts = NULL;
     if (found == NULL)
         facts = json_object();

@@ -8,7 +8,7 @@
 static void print_time(FILE *out, wall_time now, wall_time time, const char *never)
 {
     char at[WALL_TIME_TEXT_SIZE], span[AUDIT_SPAN_SIZE];
-    if (wall_time_equal(time, WALL_TIME_NEVER) || wall_time_equal(time, WALL_TIME_FOREVER)) {
+    if (wall_time_is_bound(time)) {
         fputs(never, out);
         return;
     }

@@ -45,7 +45,7 @@ bool sweep_options_read(struct sweep_options *options, int count, char **argumen
 /* NULL, which leaves the member out, for the bounds. */
 static const char *time_text(wall_time time, char text[static WALL_TIME_TEXT_SIZE])
 {
-    if (wall_time_equal(time, WALL_TIME_NEVER) || wall_time_equal(time, WALL_TIME_FOREVER))
+    if (wall_time_is_bound(time))
         return NULL;
     wall_time_format(time, text);
     return text;
