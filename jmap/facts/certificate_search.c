@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "jmap/wire/array.h"
+#include "jmap/wire/utf8.h"
 
 enum {
     PAGE = 500,           /* what a get gives at most */
@@ -91,7 +92,7 @@ static bool note(struct lookup_domain *domain, const json_t *certificate)
             wall_time_earlier(due_at(begins, ends, domain->renew_before), WALL_TIME_LAST_WRITABLE)};
     strncpy(stored->id, id, OBJECT_ID_SIZE - 1);
     if (issuer)
-        strncpy(stored->issuer, issuer, ISSUER_SIZE - 1);
+        utf8_copy(stored->issuer, ISSUER_SIZE, issuer);
 
     if (!domain->certificate_id || wall_time_before(domain->newest_expiry, ends)) {
         domain->certificate_id = id;

@@ -574,3 +574,9 @@ def test_it_names_an_issuer_of_an_unknown_ca_and_judges_it_not(standin):
     table = audit(standin.port, "--all")
     assert "issued by CN=Test CA; CN=\\x1b[2J Old" in table or \
         "issued by CN=\\x1b[2J Old; CN=Test CA" in table
+
+
+def test_a_long_issuer_is_cut_between_two_letters(standin):
+    standin.put_state(**state([certificate(FRESH, issuer="CN= " + "\u00fc" * 100)], [QUEUED]))
+    stored, = only(standin.port)["certificates"]["list"]
+    assert stored["issuer"] == "CN= " + "\u00fc" * 61
