@@ -59,6 +59,15 @@ void check_public_url(const struct config *config, FILE *out)
     probe_clear(&result);
 }
 
+/* Whether the server has answered the request, which is then read. */
+static bool was_answered(const struct config *config, struct own_request *request,
+                         struct probe_result *result)
+{
+    probe_call(config, request->body, config->service_authorization, TIMEOUT_MILLISECONDS, result);
+    return own_request_read(request, result->status, buffer_content(&result->body),
+                            result->body.len) == NULL;
+}
+
 /* ---- the server's own certificate ---- */
 
 #define LABELS_MOST 6
@@ -115,12 +124,7 @@ void check_server_certificate(const struct config *config, FILE *out)
         return;
     certified_name(config, name, sizeof name);
     size_t count = config->service_authorization != NULL ? ask_for_domains(name, &request) : 0;
-    if (count > 0)
-        probe_call(config, request.body, config->service_authorization, TIMEOUT_MILLISECONDS,
-                   &result);
-    bool known =
-        count > 0 && own_request_read(&request, result.status, buffer_content(&result.body),
-                                      result.body.len) == NULL;
+    bool known = count > 0 && was_answered(config, &request, &result);
     const char *domain = known ? automatic_domain(&request, count) : NULL;
     if (domain != NULL) {
         fputs("server: WARNING: its certificate is of ", out);
@@ -143,24 +147,23 @@ void check_server_certificate(const struct config *config, FILE *out)
 /* Whether a provider has Http01; with `*known` false nobody could be asked. */
 static bool has_http_challenge(const struct config *config, bool *known)
 {
-    static const char call[] =
-        "{\"using\":[\"urn:ietf:params:jmap:core\",\"urn:stalwart:jmap\"],\"methodCalls\":"
-        "[[\"x:AcmeProvider/get\",{\"ids\":null,\"properties\":[\"challengeType\"]},\"a\"]]}";
-    struct probe_result result;
-    probe_call(config, call, config->service_authorization, TIMEOUT_MILLISECONDS, &result);
-    json_t *answer = json_loadb(buffer_content(&result.body), result.body.len, 0, NULL);
-    const json_t *response = json_array_get(json_object_get(answer, "methodResponses"), 0);
-    const json_t *list = json_object_get(json_array_get(response, 1), "list");
+    struct own_request request = {0};
+    struct probe_result result = {0};
     bool found = false;
     size_t i;
     json_t *provider;
+    own_request_begin(&request);
+    own_request_add(&request, "x:AcmeProvider/get",
+                    json_pack("{s:n,s:[s]}", "ids", "properties", "challengeType"), "a");
+    *known = own_request_finish(&request) && was_answered(config, &request, &result);
+    const json_t *list = *known ? own_request_list(&request, "a") : NULL;
     json_array_foreach(list, i, provider)
     {
-        const char *type = json_string_value(json_object_get(provider, "challengeType"));
+        const char *type = own_request_string(provider, "challengeType");
         found = found || (type != NULL && strcmp(type, "Http01") == 0);
     }
-    *known = json_is_array(list);
-    json_decref(answer);
+    *known = list != NULL;
+    own_request_clear(&request);
     probe_clear(&result);
     return found;
 }
