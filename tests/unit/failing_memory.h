@@ -121,6 +121,26 @@ static inline bool place_counts(int allocation)
     return allocation < place_count && !places[allocation].skipped;
 }
 
+/*
+ * One run without failures, and then, for each allocation that counts, one in which it fails alone
+ * and one (with `for_good_too`) in which all later ones do. A run says whether one has failed.
+ */
+static inline void fail_each_place(bool (*run)(const void *scenario, int allocation,
+                                               bool persistent),
+                                   const void *scenario, bool for_good_too)
+{
+    places_begin();
+    assert_false(run(scenario, INT_MAX, false));
+    places_end();
+    for (int n = 0; n < place_count; n++) {
+        if (!place_counts(n))
+            continue;
+        assert_true(run(scenario, n, false));
+        if (for_good_too)
+            assert_true(run(scenario, n, true));
+    }
+}
+
 static bool may_allocate(void)
 {
     if (notes_places && !paused)

@@ -200,8 +200,9 @@ static void assert_one_in_the_end(struct queue_server *server, const struct hold
 }
 
 /* INT_MAX: none fails. Whether one did. */
-static bool run(const struct scenario *scenario, int allocations, bool persistent)
+static bool run(const void *user, int allocations, bool persistent)
 {
+    const struct scenario *scenario = user;
     struct queue_server server;
     struct hold_settings settings = {
         .blind_interval_seconds = 3600, .blind_hold_seconds = 3600, .max_request = 10000000};
@@ -238,17 +239,8 @@ static bool run(const struct scenario *scenario, int allocations, bool persisten
 static void no_memory_costs_no_order_and_is_no_success(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
-        places_begin();
-        assert_false(run(&scenarios[i], INT_MAX, false));
-        places_end();
-        for (int n = 0; n < place_count; n++) {
-            if (place_counts(n)) {
-                assert_true(run(&scenarios[i], n, false));
-                assert_true(run(&scenarios[i], n, true));
-            }
-        }
-    }
+    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
+        fail_each_place(run, &scenarios[i], true);
 }
 
 int main(void)

@@ -248,9 +248,16 @@ static void remember(struct task_memory *memory, enum remembered remembered)
 }
 
 /* INT_MAX: none fails. Whether one did. */
-static bool run(const struct scenario *scenario, enum remembered remembered, int allocations,
-                bool persistent)
+struct trial {
+    const struct scenario *scenario;
+    enum remembered remembered;
+};
+
+static bool run(const void *user, int allocations, bool persistent)
 {
+    const struct trial *trial = user;
+    const struct scenario *scenario = trial->scenario;
+    enum remembered remembered = trial->remembered;
     struct server server = scenario->server;
     struct hold_settings settings = {.observe = scenario->observe,
                                      .max_request = 10000000,
@@ -290,16 +297,7 @@ static void no_memory_costs_no_order_and_shows_no_error_of_a_placeholder(void **
     (void)state;
     for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
         for (enum remembered known = REMEMBERS_NOTHING; known < REMEMBERED; known++) {
-            places_begin();
-            assert_false(run(&scenarios[i], known, INT_MAX, false));
-            places_end();
-            for (int n = 0; n < place_count; n++) {
-                if (!place_counts(n))
-                    continue;
-                assert_true(run(&scenarios[i], known, n, false));
-                if (known == REMEMBERS_NOTHING)
-                    assert_true(run(&scenarios[i], known, n, true));
-            }
+            fail_each_place(run, &(struct trial){&scenarios[i], known}, known == REMEMBERS_NOTHING);
         }
     }
 }

@@ -62,8 +62,9 @@ static const char *audit_all(struct queue_server *server, const struct audit_con
 }
 
 /* INT_MAX: none fails. Whether one did. */
-static bool run(int allocations, bool persistent)
+static bool run(const void *none, int allocations, bool persistent)
 {
+    (void)none;
     static const char pending[] = "{\"@type\":\"Pending\",\"due\":\"2027-01-19T12:00:00Z\"}";
     static const char retry[] = "{\"@type\":\"Retry\",\"due\":\"2026-11-24T12:00:00Z\","
                                 "\"attemptNumber\":3,\"failureReason\":\"DNS error\"}";
@@ -98,15 +99,7 @@ static bool run(int allocations, bool persistent)
 static void no_memory_is_an_error_and_no_half_audit(void **state)
 {
     (void)state;
-    places_begin();
-    assert_false(run(INT_MAX, false));
-    places_end();
-    for (int n = 0; n < place_count; n++) {
-        if (place_counts(n)) {
-            assert_true(run(n, false));
-            assert_true(run(n, true));
-        }
-    }
+    fail_each_place(run, NULL, true);
 }
 
 int main(void)

@@ -121,8 +121,9 @@ static void sweep_once(struct queue_server *server, const struct sweep_context *
 }
 
 /* INT_MAX: none fails. Whether one did. */
-static bool run(const struct scenario *scenario, int allocations, bool persistent)
+static bool run(const void *user, int allocations, bool persistent)
 {
+    const struct scenario *scenario = user;
     struct queue_server server;
     struct hold_settings settings = {.blind_hold_seconds = 3600, .stuck_after_seconds = 3 * 3600};
     struct sweep_place place = {0};
@@ -150,17 +151,8 @@ static bool run(const struct scenario *scenario, int allocations, bool persisten
 static void no_memory_costs_no_task(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
-        places_begin();
-        assert_false(run(&scenarios[i], INT_MAX, false));
-        places_end();
-        for (int n = 0; n < place_count; n++) {
-            if (place_counts(n)) {
-                assert_true(run(&scenarios[i], n, false));
-                assert_true(run(&scenarios[i], n, true));
-            }
-        }
-    }
+    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
+        fail_each_place(run, &scenarios[i], true);
 }
 
 static void it_waits_for_a_create_that_decides_on_the_domain(void **state)
