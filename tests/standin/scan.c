@@ -18,8 +18,59 @@ struct scan {
     bool plain_methods;
 };
 
-static bool string_allowed(struct scan *scan, const char *text, size_t len)
+/* What is told of a walk over a text. */
+struct visitor {
+    void (*enters)(void *user); /* an object or array begins; may be NULL */
+    /* A string, without its quotes; false ends the walk. */
+    bool (*reads)(void *user, const char *string, size_t len);
+    void *user;
+};
+
+/* False where it came to no end: by the visitor, or nested too deep, or within a string. */
+static bool walk(struct scan *scan, const char *text, size_t len, const struct visitor *visitor)
 {
+    for (size_t i = 0; i < len; i++) {
+        struct frame *top = &scan->frames[scan->depth];
+        switch (text[i]) {
+        case '{':
+        case '[':
+            if (scan->depth == MAX_DEPTH)
+                return false;
+            scan->frames[++scan->depth] =
+                (struct frame){.object = text[i] == '{', .key_next = text[i] == '{'};
+            if (visitor->enters)
+                visitor->enters(visitor->user);
+            break;
+        case '}':
+        case ']':
+            if (scan->depth)
+                scan->depth--;
+            break;
+        case ':':
+            top->key_next = false;
+            break;
+        case ',':
+            top->key_next = top->object;
+            top->index++;
+            break;
+        case '"': {
+            size_t start = ++i;
+            while (i < len && text[i] != '"')
+                i += text[i] == '\\' ? 2 : 1;
+            if (i >= len || !visitor->reads(visitor->user, text + start, i - start))
+                return false;
+            break;
+        }
+        default:
+            break;
+        }
+    }
+    return true;
+}
+
+static bool string_allowed(void *user, const char *text, size_t len)
+{
+    struct scan *scan = user;
     const struct frame *top = &scan->frames[scan->depth];
     bool escaped = memchr(text, '\\', len) != NULL;
     bool in_calls = scan->root_key == ROOT_CALLS;
@@ -43,41 +94,7 @@ static bool string_allowed(struct scan *scan, const char *text, size_t len)
 bool scan_readable(const char *text, size_t len, bool plain_methods)
 {
     struct scan scan = {.plain_methods = plain_methods};
-    for (size_t i = 0; i < len; i++) {
-        struct frame *top = &scan.frames[scan.depth];
-        switch (text[i]) {
-        case '{':
-        case '[':
-            if (scan.depth == MAX_DEPTH)
-                return false;
-            scan.frames[++scan.depth] =
-                (struct frame){.object = text[i] == '{', .key_next = text[i] == '{'};
-            break;
-        case '}':
-        case ']':
-            if (scan.depth)
-                scan.depth--;
-            break;
-        case ':':
-            top->key_next = false;
-            break;
-        case ',':
-            top->key_next = top->object;
-            top->index++;
-            break;
-        case '"': {
-            size_t start = ++i;
-            while (i < len && text[i] != '"')
-                i += text[i] == '\\' ? 2 : 1;
-            if (i >= len || !string_allowed(&scan, text + start, i - start))
-                return false;
-            break;
-        }
-        default:
-            break;
-        }
-    }
-    return true;
+    return walk(&scan, text, len, &(struct visitor){.reads = string_allowed, .user = &scan});
 }
 
 /* The names that objects have had so far; a create is at depth 5, its members from 6 on. */
@@ -87,6 +104,9 @@ struct repeats {
     json_t *creates;              /* names in the create that is being read */
     bool has_type[MAX_DEPTH + 2]; /* an object at that depth */
     unsigned count;
+    const char *text;
+    size_t copied; /* of it, to `out` */
+    FILE *out;
 };
 
 /* Whether the name at the scan's place is one that its object has had already. */
@@ -115,59 +135,36 @@ static bool is_repeated(struct repeats *repeats, const char *name, size_t len)
     return had;
 }
 
-static void enter(struct repeats *repeats, bool object)
+static void enter(void *user)
 {
-    struct scan *scan = &repeats->scan;
-    if (scan->depth < MAX_DEPTH)
-        scan->depth++;
-    scan->frames[scan->depth] = (struct frame){.object = object, .key_next = object};
-    repeats->has_type[scan->depth] = false;
-    if (scan->depth == 5)
+    struct repeats *repeats = user;
+    repeats->has_type[repeats->scan.depth] = false;
+    if (repeats->scan.depth == 5)
         json_object_clear(repeats->creates);
+}
+
+static bool mark(void *user, const char *string, size_t len)
+{
+    struct repeats *repeats = user;
+    if (repeats->scan.frames[repeats->scan.depth].key_next && is_repeated(repeats, string, len)) {
+        size_t end = (size_t)(string + len - repeats->text);
+        fwrite(repeats->text + repeats->copied, 1, end - repeats->copied, repeats->out);
+        fprintf(repeats->out, "\\u%04x%u", SCAN_MARK, repeats->count++);
+        repeats->copied = end;
+    }
+    return true;
 }
 
 char *scan_mark_repeated(const char *text, size_t len, size_t *marked_len)
 {
-    struct repeats repeats = {.creates = json_object()};
-    struct scan *scan = &repeats.scan;
     char *marked = NULL;
-    size_t copied = 0;
-    FILE *out = open_memstream(&marked, marked_len);
-    for (size_t i = 0; out && i < len; i++) {
-        struct frame *top = &scan->frames[scan->depth];
-        size_t start;
-        switch (text[i]) {
-        case '{':
-        case '[':
-            enter(&repeats, text[i] == '{');
-            break;
-        case '}':
-        case ']':
-            scan->depth -= scan->depth > 0;
-            break;
-        case ':':
-            top->key_next = false;
-            break;
-        case ',':
-            top->key_next = top->object;
-            break;
-        case '"':
-            start = ++i;
-            while (i < len && text[i] != '"')
-                i += text[i] == '\\' ? 2 : 1;
-            if (i < len && top->key_next && is_repeated(&repeats, text + start, i - start)) {
-                fwrite(text + copied, 1, i - copied, out);
-                fprintf(out, "\\u%04x%u", SCAN_MARK, repeats.count++);
-                copied = i;
-            }
-            break;
-        default:
-            break;
-        }
-    }
-    if (out) {
-        fwrite(text + copied, 1, len - copied, out);
-        fclose(out);
+    struct repeats repeats = {
+        .creates = json_object(), .text = text, .out = open_memstream(&marked, marked_len)};
+    if (repeats.out) {
+        walk(&repeats.scan, text, len,
+             &(struct visitor){.enters = enter, .reads = mark, .user = &repeats});
+        fwrite(text + repeats.copied, 1, len - repeats.copied, repeats.out);
+        fclose(repeats.out);
     }
     json_decref(repeats.creates);
     if (repeats.count > 0)
