@@ -110,8 +110,9 @@ static const struct variable variables[] = {
              "version 1 or 2, that tells the client's address."},
     {"PUBLIC_URL", KIND_PUBLIC_URL, MEMBER(public_url), .fallback = "auto",
      .allowed = "auto, off, or http://host[:port] or https://host[:port], without a path",
-     .help = "Where the URLs in the JMAP session lead: to the address that the client used, as the "
-             "server wrote them, or to this one."},
+     .help = "Where the URLs in the JMAP session, and those that the web interface signs in with, "
+             "lead: to the address that the client used, as the server wrote them, or to this "
+             "one."},
     {"MODE", KIND_SWITCH, MEMBER(hold.observe), .fallback = "enforce",
      .allowed = "enforce or observe", WORDS("enforce", "observe"),
      .help = "observe decides and reports, and forwards every request as it came."},

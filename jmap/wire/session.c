@@ -18,11 +18,11 @@ struct text {
 };
 
 #define NOWHERE ((size_t)-1)
-#define PIECES 6
+#define PIECES 12
 
 bool session_is_target(const char *path, size_t len)
 {
-    static const char *const targets[] = {"/jmap/session", "/.well-known/jmap"};
+    static const char *const targets[] = {"/jmap/session", "/.well-known/jmap", "/api/discover"};
     for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
         size_t target_len = strlen(targets[i]);
         if (len >= target_len && memcmp(path, targets[i], target_len) == 0 &&
@@ -140,11 +140,49 @@ static int session_compare(const void *a, const void *b)
     return one->begin < other->begin ? -1 : one->begin > other->begin;
 }
 
+/* True where both values are strings, and the longer one is the other with `path` behind it. */
+static bool is_below(struct text text, size_t longer, size_t value, const char *path)
+{
+    if (longer >= text.len || value >= text.len || text.bytes[longer] != '"' ||
+        text.bytes[value] != '"')
+        return false;
+    size_t len = skip_string(text, value) - value - 1; /* with its first quote */
+    size_t path_len = strlen(path);
+    return skip_string(text, longer) - longer - 1 == len + path_len &&
+           memcmp(text.bytes + longer, text.bytes + value, len) == 0 &&
+           memcmp(text.bytes + longer + len, path, path_len) == 0;
+}
+
+/* Of the document for signing in, where it is the server's own. */
+static size_t find_endpoints(struct text text, size_t root, struct piece pieces[static PIECES])
+{
+    static const struct {
+        const char *name, *path;
+    } endpoints[] = {
+        {"registration_endpoint", "/auth/register"},
+        {"authorization_endpoint", "/login"},
+        {"token_endpoint", "/auth/token"},
+        {"userinfo_endpoint", "/auth/userinfo"},
+        {"jwks_uri", "/auth/jwks.json"},
+        {"device_authorization_endpoint", "/auth/device"},
+    };
+    size_t issuer = find_member(text, root, "issuer");
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
+        size_t value = find_member(text, root, endpoints[i].name);
+        if (is_below(text, value, issuer, endpoints[i].path))
+            count += find_url(text, value, &pieces[count]);
+        else if (i == 0)
+            break;
+    }
+    return count;
+}
+
 static size_t find_urls(struct text text, size_t root, size_t capabilities,
                         struct piece pieces[static PIECES])
 {
     static const char *const names[] = {"apiUrl", "uploadUrl", "downloadUrl", "eventSourceUrl"};
-    size_t count = 0;
+    size_t count = find_endpoints(text, root, pieces);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         count += find_url(text, find_member(text, root, names[i]), &pieces[count]);
     size_t socket = find_member(text, capabilities, "urn:ietf:params:jmap:websocket");

@@ -36,9 +36,8 @@ static void tell_issuer(const struct config *config, const char *issuer, FILE *o
     if (known)
         fprintf(
             out,
-            ", clients call it %s (RENEWGATE_PUBLIC_URL). OAuth and OpenID clients refuse that, "
-            "and the web interface may sign in past the gate: set STALWART_PUBLIC_URL=%s for "
-            "the server\n",
+            ", clients call it %s (RENEWGATE_PUBLIC_URL). OAuth and OpenID clients refuse that: "
+            "set STALWART_PUBLIC_URL=%s for the server\n",
             config->public_url, config->public_url);
     else
         fputs(". Clients that sign in with OAuth or OpenID must reach the gate by that address, or "

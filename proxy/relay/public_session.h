@@ -2,9 +2,9 @@
 #define RENEWGATE_PROXY_RELAY_PUBLIC_SESSION_H
 
 /*
- * A session on its way to a client: its URLs are made to lead back to the gate
- * (jmap/wire/session.h), by RENEWGATE_PUBLIC_URL to the address that the client used, or to a fixed
- * one; and it tells no larger requests than RENEWGATE_MAX_REQUEST.
+ * A session on its way to a client, or the document that people sign in with: its URLs are made to
+ * lead back to the gate (jmap/wire/session.h), by RENEWGATE_PUBLIC_URL to the address that the
+ * client used, or to a fixed one; and it tells no larger requests than RENEWGATE_MAX_REQUEST.
  *
  * A session is small, so such an answer is read whole. One that is too large, or no JSON, passes as
  * it is; one that is compressed has failed before (proxy/server/upstream.h, `identity`).

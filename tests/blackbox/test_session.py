@@ -1,10 +1,12 @@
 """The session's own URLs lead back to the gate, and nothing else in it changes."""
 
 import json
+import ssl
 
 import pytest
 
 from canned import Canned, answer
+from certificates import Authority
 from gate import Gate, basic
 from test_operator import run
 
@@ -140,6 +142,60 @@ def test_it_tells_the_gates_limit_where_that_is_lower(standin, public_url):
     for limit, shown in ((20_000_000, 10_000_000), (10_000_000, 10_000_000), (5000, 5000)):
         with Gate(standin.port, MAX_REQUEST=limit, PUBLIC_URL=public_url) as gate:
             assert told(gate) == shown
+
+
+SIGN_IN = "/api/discover/admin%40example.org"
+ENDPOINTS = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri",
+             "registration_endpoint", "device_authorization_endpoint")
+
+
+@pytest.fixture
+def sign_in(standin):
+    """What the server tells the web interface before it signs someone in: over plain HTTP."""
+    response = standin.request("GET", SIGN_IN)
+    assert response.status == 200
+    told = json.loads(response.body)
+    assert all(told[name].startswith("/") for name in ENDPOINTS)
+    return told
+
+
+def as_json(told):
+    return json.dumps(told, separators=(",", ":")).encode()
+
+
+def whole(told, url):
+    """Over TLS: with the server's own URL before each path."""
+    return {**told, "issuer": url, **{name: url + told[name] for name in ENDPOINTS}}
+
+
+@pytest.mark.parametrize("public_url, wanted", [
+    ("auto", "http://gate.test"), ("https://gate.test:8443", "https://gate.test:8443"),
+    ("off", "https://mail.example.org")])
+def test_the_web_interface_signs_in_through_the_gate(sign_in, tmp_path, public_url, wanted):
+    authority = Authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("localhost", "DNS:localhost"))
+    sent = whole(sign_in, "https://mail.example.org")
+    with Canned(answer(as_json(sent), JSON), context) as server, \
+            Gate(0, UPSTREAM_URL=f"https://localhost:{server.port}", PUBLIC_URL=public_url,
+                 UPSTREAM_CA=authority.certificate) as gate:
+        status, headers, body = through(gate, SIGN_IN)
+    assert (status, headers["Content-Length"]) == (200, str(len(body)))
+    # The issuer is what the server signs with.
+    assert body == as_json({**whole(sign_in, wanted), "issuer": "https://mail.example.org"})
+
+
+def test_what_leads_back_by_itself_stays(sign_in, standin):
+    with Gate(standin.port) as gate:
+        assert json.loads(through(gate, SIGN_IN)[2]) == sign_in
+
+
+def test_who_signs_in_elsewhere_is_sent_there(sign_in):
+    """That provider's document has fewer members, even where it is a server of the same kind."""
+    elsewhere = whole(sign_in, "https://login.example.net")
+    del elsewhere["registration_endpoint"], elsewhere["device_authorization_endpoint"]
+    with Canned(answer(as_json(elsewhere), JSON)) as server, Gate(server.port) as gate:
+        assert through(gate, SIGN_IN)[2] == as_json(elsewhere)
 
 
 @pytest.mark.parametrize("value", ["mail.test", "https://mail.test/x", "https://", 'http://a"b'])

@@ -194,6 +194,37 @@ static void answer_account(const struct request *request, struct answer *answer)
     pthread_mutex_unlock(&store.lock);
 }
 
+/*
+ * Which addresses someone signs in at: without a host, as the listener speaks no TLS; else the
+ * server's own URL stands before each.
+ */
+static void answer_discover(struct answer *answer)
+{
+    static const char body[] =
+        "{\"issuer\":\"\",\"authorization_endpoint\":\"/login\",\"token_endpoint\":\"/auth/token\","
+        "\"userinfo_endpoint\":\"/auth/userinfo\",\"jwks_uri\":\"/auth/jwks.json\","
+        "\"registration_endpoint\":\"/auth/register\",\"device_authorization_endpoint\":"
+        "\"/auth/device\",\"scopes_supported\":[\"openid\",\"offline_access\","
+        "\"urn:ietf:params:oauth:scope:mail\",\"urn:ietf:params:oauth:scope:contacts\","
+        "\"urn:ietf:params:oauth:scope:calendars\"],\"response_types_supported\":[\"code\"],"
+        "\"subject_types_supported\":[\"public\"],\"grant_types_supported\":["
+        "\"authorization_code\",\"refresh_token\","
+        "\"urn:ietf:params:oauth:grant-type:device_code\"],"
+        "\"token_endpoint_auth_methods_supported\":[\"none\",\"client_secret_post\","
+        "\"client_secret_basic\"],\"id_token_signing_alg_values_supported\":[\"RS256\",\"RS384\","
+        "\"RS512\",\"ES256\",\"ES384\",\"PS256\",\"PS384\",\"PS512\",\"HS256\",\"HS384\",\"HS512\"]"
+        ","
+        "\"claims_supported\":[\"sub\",\"name\",\"preferred_username\",\"email\","
+        "\"email_verified\"],\"code_challenge_methods_supported\":[\"S256\"],"
+        "\"authorization_response_iss_parameter_supported\":true}";
+    answer_json(answer, 200, JSON_TYPE, json_loads(body, 0, NULL));
+    answer_header(answer, "access-control-allow-origin", "*");
+    answer_header(answer, "access-control-allow-headers",
+                  "Authorization, Content-Type, Accept, X-Requested-With");
+    answer_header(answer, "access-control-allow-methods",
+                  "POST, GET, PATCH, PUT, DELETE, HEAD, OPTIONS");
+}
+
 /* The value of a query parameter as a number; fallback where there is none. */
 static unsigned query_number(const char *query, const char *name, unsigned fallback)
 {
@@ -329,6 +360,8 @@ static void route(const struct request *request, struct answer *answer, const st
             answer->status = 204;
         else if (strcmp(first, "api") == 0 && get && strcmp(second, "account") == 0)
             answer_account(request, answer);
+        else if (strcmp(first, "api") == 0 && strncmp(second, "discover/", 9) == 0)
+            answer_discover(answer);
         else
             not_found(answer);
     } else if (strcmp(first, "healthz") == 0 &&

@@ -15,6 +15,14 @@
 
 #define CORE "\"urn:ietf:params:jmap:core\""
 
+/* As the server writes it, with its issuer and where its endpoints are. */
+#define SIGN_IN(issuer, at)                                                                        \
+    "{\"issuer\":\"" issuer "\",\"authorization_endpoint\":\"" at "/login\","                      \
+    "\"token_endpoint\":\"" at "/auth/token\",\"userinfo_endpoint\":\"" at "/auth/userinfo\","     \
+    "\"jwks_uri\":\"" at "/auth/jwks.json\",\"registration_endpoint\":\"" at "/auth/register\","   \
+    "\"device_authorization_endpoint\":\"" at "/auth/device\",\"scopes_supported\":[\"openid\"],"  \
+    "\"authorization_response_iss_parameter_supported\":true}"
+
 /* Memory runs out at the call after this many more; -1: never. */
 static int left = -1;
 
@@ -35,9 +43,9 @@ static const struct session_front here = {
 static void knows_where_the_session_is(void **state)
 {
     (void)state;
-    static const char *const targets[] = {"/jmap/session",     "/jmap/session/",
-                                          "/jmap/session?a=b", "/jmap/session/x",
-                                          "/.well-known/jmap", "/.well-known/jmap?x"};
+    static const char *const targets[] = {
+        "/jmap/session",     "/jmap/session/",      "/jmap/session?a=b", "/jmap/session/x",
+        "/.well-known/jmap", "/.well-known/jmap?x", "/api/discover/a",   "/api/discover/a%40b?x"};
     static const char *const others[] = {"",
                                          "/",
                                          "/jmap",
@@ -47,7 +55,9 @@ static void knows_where_the_session_is(void **state)
                                          "/JMAP/session",
                                          "/jmap//session",
                                          "/x/jmap/session",
-                                         "/.well-known/jmapx"};
+                                         "/.well-known/jmapx",
+                                         "/api/discovery",
+                                         "/api/account"};
     for (size_t i = 0; i < COUNT(targets); i++)
         assert_true(session_is_target(targets[i], strlen(targets[i])));
     for (size_t i = 0; i < COUNT(others); i++)
@@ -117,6 +127,29 @@ static const struct {
      NULL},
     {"an escape where the name is",
      "{\"apiUrl\":\"https:\\/\\/a\\/\",\"uploadUrl\":\"https://\\u0061/\"}", NULL},
+    {"for signing in", SIGN_IN("https://mail.test", "https://mail.test"),
+     SIGN_IN("https://mail.test", "http://gate.test:8088")},
+    {"for signing in, of a server with a path",
+     SIGN_IN("https://mail.test/x", "https://mail.test/x"),
+     SIGN_IN("https://mail.test/x", "http://gate.test:8088/x")},
+    {"for signing in, over plain HTTP", SIGN_IN("", ""), NULL},
+    {"for signing in elsewhere, by a server of the same kind",
+     "{\"issuer\":\"https://login.test\",\"jwks_uri\":\"https://login.test/auth/jwks.json\","
+     "\"token_endpoint\":\"https://login.test/auth/token\","
+     "\"authorization_endpoint\":\"https://login.test/login\"}",
+     NULL},
+    {"for signing in elsewhere, with all endpoints",
+     "{\"issuer\":\"https://login.test/realm\","
+     "\"registration_endpoint\":\"https://login.test/realm/auth/registers\","
+     "\"authorization_endpoint\":\"https://login.test/realm/login\"}",
+     NULL},
+    {"for signing in, partly elsewhere",
+     "{\"issuer\":\"https://a\",\"registration_endpoint\":\"https://a/auth/register\","
+     "\"token_endpoint\":\"https://b/auth/token\",\"jwks_uri\":[\"https://a/auth/jwks.json\"]}",
+     "{\"issuer\":\"https://a\",\"registration_endpoint\":\"http://gate.test:8088/auth/register\","
+     "\"token_endpoint\":\"https://b/auth/token\",\"jwks_uri\":[\"https://a/auth/jwks.json\"]}"},
+    {"an issuer that is no string",
+     "{\"issuer\":7,\"registration_endpoint\":\"https://a/auth/register\"}", NULL},
     {"an array", "[\"apiUrl\",\"https://a/\"]", NULL},
     {"nothing", "", NULL},
     {"no JSON", "{\"apiUrl\":\"https://a/\"", NULL},
