@@ -204,6 +204,16 @@ def test_each_metric_and_alert_is_explained(all_metrics):
     assert [name for name in all_metrics + alerts if f"`{name}`" not in page] == []
 
 
+def test_pages_name_only_metrics_and_alerts_that_there_are(all_metrics):
+    alerts = set(re.findall(r"alert: (\w+)", RULES.read_text()))
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        text = page.read_text()
+        metrics = set(re.findall(r"\brenewgate_[a-z]\w+", text))
+        assert metrics <= set(all_metrics), (page, metrics - set(all_metrics))
+        named = set(re.findall(r"`(Renewgate\w+)`", text))
+        assert named <= alerts, (page, named - alerts)
+
+
 def test_each_alert_has_a_page_that_helps():
     rules = RULES.read_text()
     links = re.findall(r'^ +runbook: "(.+)#(.+)"$', rules, re.M)
