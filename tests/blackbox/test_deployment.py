@@ -9,7 +9,9 @@ import subprocess
 
 import pytest
 
+from certificates import Authority
 from gate import Gate
+from lock_server import Redis
 from standin import ROOT, Standin, basic
 from test_gate import DUE, certificate, state
 
@@ -83,19 +85,23 @@ def machine(tmp_path):
     return Machine(tmp_path)
 
 
-def test_from_installing_to_observing_to_enforcing_and_out_again(machine):
+def install(machine, server):
     """Without the package; that one is for test_package.py, and whoever has a machine to spare."""
+    commands = block("systemd, without the package", "make install")
+    machine.run(commands.replace(
+        "deploy/install-dependencies.sh && deploy/build-libmicrohttpd.sh\n", ""))
+    machine.run(f"sed -i 's|^RENEWGATE_UPSTREAM_URL=.*|RENEWGATE_UPSTREAM_URL={server.url}|' "
+                "/etc/renewgate/renewgate.env")
+
+
+def test_from_installing_to_observing_to_enforcing_and_out_again(machine):
     with Standin("v0.16.18", state([certificate(DUE)])) as server:
-        install = block("systemd, without the package", "make install").replace(
-            "deploy/install-dependencies.sh && deploy/build-libmicrohttpd.sh\n", "")
-        machine.run(install)
+        install(machine, server)
         assert {"usr/sbin/renewgate", "etc/renewgate/renewgate.env",
                 "etc/systemd/system/renewgate.service"} <= machine.written()
         assert machine.calls.read_text() == "systemctl daemon-reload\n"
 
-        set_up = f"sed -i 's|^RENEWGATE_UPSTREAM_URL=.*|RENEWGATE_UPSTREAM_URL={server.url}|' " \
-                 "/etc/renewgate/renewgate.env\n"
-        given = machine.run(set_up + block("A credential of its own", "install -m 640") +
+        given = machine.run(block("A credential of its own", "install -m 640") +
                             "cat /etc/renewgate/authorization; echo; stat -c %a-%G /etc/renewgate/auth*")
         assert given.splitlines() == [basic("renewgate@example.org", "a long random password"),
                                       "640-renewgate"]
@@ -124,6 +130,24 @@ def test_from_installing_to_observing_to_enforcing_and_out_again(machine):
     assert machine.calls.read_text().splitlines() == [
         "systemctl daemon-reload", "systemctl restart renewgate", "systemctl restart renewgate",
         "systemctl disable --now renewgate", "systemctl daemon-reload"]
+
+
+def test_replicas_lock_with_the_rights_that_the_page_names(machine, tmp_path):
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("lock", "DNS:localhost")
+    rights = " ".join(re.search(r"A user of its own needs(.*?)\. ", PAGE, re.S)[1].split("`")[1::2])
+    commands = block("Replicas", "RENEWGATE_LOCK_URL")
+    user, password = re.search(r"//(\w+):(\w+)@valkey.example.org:6379/\d", commands).groups()
+    with Standin("v0.16.18", state()) as server, Redis(
+            "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file",
+            authority.certificate, "--tls-auth-clients", "no", "--user", user, "on", ">" + password,
+            *rights.split(), port_option="--tls-port") as lock:
+        install(machine, server)
+        machine.run(f"echo RENEWGATE_LOCK_CA={authority.certificate} >> /etc/renewgate/renewgate.env")
+        commands = commands.replace("valkey.example.org:6379", f"localhost:{lock.port}")
+        assert " can be used\n" in machine.run(commands)
+        refused = commands.replace(f":{password}@", ":another@")
+        machine.run(refused.replace("renewgate --check", "! renewgate --check"))
 
 
 CALLS = re.findall(r"^curl -u admin .*?^ .*?\]\}'\n", PAGE, re.M | re.S)

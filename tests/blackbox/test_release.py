@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -42,33 +41,6 @@ def test_the_list_of_what_is_linked_is_whole():
     assert all(re.fullmatch(r"pkg:deb/debian/\S+@\S+\?arch=\w+&distro=\w+", component["purl"])
                for component in bill["components"])
     assert bill["dependencies"][0]["dependsOn"] == [each["bom-ref"] for each in bill["components"]]
-
-
-def by_kind(text):
-    yaml = pytest.importorskip("yaml")
-    documents = {document["kind"]: document for document in yaml.safe_load_all(text) if document}
-    container = documents["Deployment"]["spec"]["template"]["spec"]["containers"][0]
-    container["env"].sort(key=lambda variable: variable["name"])
-    return documents
-
-
-def test_the_chart_gives_the_plain_manifests():
-    if not shutil.which("helm"):
-        pytest.skip("helm is not installed")
-    chart = ROOT / "deploy/helm/renewgate"
-    subprocess.run(["helm", "lint", "--strict", chart], check=True, capture_output=True)
-    rendered = subprocess.run(["helm", "template", "renewgate", chart], check=True, text=True,
-                              capture_output=True).stdout
-    assert by_kind(rendered) == by_kind((ROOT / "deploy/kubernetes/service.yaml").read_text())
-
-
-def test_a_chart_without_a_credential_names_no_secret():
-    if not shutil.which("helm"):
-        pytest.skip("helm is not installed")
-    rendered = subprocess.run(["helm", "template", "renewgate", ROOT / "deploy/helm/renewgate", "--set",
-                               "authorizationSecret="], check=True, text=True, capture_output=True).stdout
-    assert "ecret" not in rendered and "AUTHORIZATION" not in rendered
-    assert by_kind(rendered)
 
 
 def test_the_charts_version_is_the_gates():
