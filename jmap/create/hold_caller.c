@@ -140,14 +140,11 @@ void hold_bar(struct hold *hold)
         return;
     for (size_t i = 0; i < hold->domain_count; i++) {
         struct domain *domain = &hold->domains[i];
-        size_t first = request->count;
-        for (size_t c = domain->first; c < request->count; c = hold->verdicts[c].next) {
+        domain->barred = true;
+        for (size_t c = domain->earliest; c < request->count; c = hold->verdicts[c].next) {
             hold->verdicts[c].barred = !passes(&hold->caller.proof, &request->creates[c]);
-            if (first == request->count && !hold->verdicts[c].barred)
-                first = c;
+            domain->barred = domain->barred && hold->verdicts[c].barred;
         }
-        domain->barred = first == request->count;
-        domain->first = domain->barred ? domain->first : first;
     }
 }
 

@@ -26,15 +26,6 @@ static const char *created_id(const struct hold *hold, const struct domain *doma
                : NULL;
 }
 
-static wall_time created_due(const struct hold *hold, const struct domain *domain)
-{
-    const struct decision *decision = &hold->verdicts[domain->first].decision;
-
-    return decision->outcome == OUTCOME_SCHEDULE
-               ? decision->due
-               : hold_asked_time(hold, &hold->request.creates[domain->first]);
-}
-
 /* Live when it was read, and not destroyed by the client's own request since. */
 static bool is_left(const struct hold *hold, const struct renewal_task *task)
 {
@@ -90,7 +81,7 @@ static bool needs_collapse(const struct hold *hold, const struct domain *domain,
             tasks[left++] = facts->tasks[i];
     }
     if (created)
-        tasks[left++] = (struct renewal_task){.id = created, .due = created_due(hold, domain)};
+        tasks[left++] = (struct renewal_task){.id = created, .due = verdict_due(hold, domain)};
     bool needed = collapse_plan(&(struct collapse_facts){.now = hold->now,
                                                          .refused_until = domain->refused_until,
                                                          .renewal_due = renewal_due(hold, facts),

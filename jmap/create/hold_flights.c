@@ -14,10 +14,10 @@ static bool result_serves(void *user, const struct flight_result *result)
     const struct hold *hold = domain->hold;
 
     if (!result->settled || hold_removes(hold, result->id) ||
-        batch_changes_after(&hold->batch, hold->request.creates[domain->first].call) ||
+        batch_changes_after(&hold->batch, hold->request.creates[domain->earliest].call) ||
         (hold->context->forced && hold->context->settings->force_allowed && !result->forced))
         return false;
-    for (size_t i = domain->first; i < hold->request.count; i = hold->verdicts[i].next) {
+    for (size_t i = domain->earliest; i < hold->request.count; i = hold->verdicts[i].next) {
         const struct held_create *create = &hold->request.creates[i];
         if (create->asked_now != result->asked_now ||
             (!create->asked_now && !wall_time_equal(create->asked, result->asked)))

@@ -123,8 +123,7 @@ void hold_remember(struct hold *hold, const struct domain *domain)
     if (made || moved)
         memcpy(known.runs_id, verdict->id, OBJECT_ID_SIZE);
     if (made || moved)
-        known.runs_at =
-            verdict->decision.outcome == OUTCOME_FORWARD ? hold->now : verdict->decision.due;
+        known.runs_at = verdict_due(hold, domain);
     memory_store(hold->context->memory, &known);
 }
 
@@ -151,9 +150,7 @@ void hold_note_snapshot(const struct hold *hold, const struct domain *domain)
     if (answered && verdict->is_placeholder && decision->outcome == OUTCOME_MOVE)
         domain_snapshot_set_task(&snapshot, verdict->id, decision->due);
     else if (answered && !verdict->is_placeholder && !verdict->followed)
-        domain_snapshot_set_task(&snapshot, verdict->id,
-                                 decision->outcome == OUTCOME_SCHEDULE ? decision->due
-                                                                       : domain->asked);
+        domain_snapshot_set_task(&snapshot, verdict->id, verdict_due(hold, domain));
     if (domain->survivor[0])
         domain_snapshot_keep_task(&snapshot, facts, domain->survivor);
     domain_snapshots_store(hold->context->snapshots, &snapshot);

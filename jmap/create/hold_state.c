@@ -47,41 +47,65 @@ void hold_note_time(struct hold *hold)
     }
 }
 
-/* Puts its creates of the one kind before those that it has already. */
-static void list_creates(struct hold *hold, bool of_dns_task)
+/* A create among those of its domain. */
+struct ranked {
+    const char *domain;
+    wall_time asked;
+    bool of_dns_task;
+    size_t i;
+};
+
+/* The earliest asked for comes first; of one time, a renewal before a DNS task that may end with
+ * it, in the order of the request. */
+static int rank_order(const void *a, const void *b)
 {
-    for (size_t i = hold->request.count; i-- > 0;) {
-        const struct held_create *create = &hold->request.creates[i];
-        struct domain *domain = hold_domain_of(hold, create->domain);
-        if (create->of_dns_task != of_dns_task)
-            continue;
-        hold->verdicts[i].next = domain->first;
-        domain->first = i;
+    const struct ranked *x = a, *y = b;
+    int order = strcmp(x->domain, y->domain);
+
+    if (order == 0)
+        order = wall_time_before(y->asked, x->asked) - wall_time_before(x->asked, y->asked);
+    if (order == 0)
+        order = x->of_dns_task - y->of_dns_task;
+    return order != 0 ? order : (x->i > y->i) - (x->i < y->i);
+}
+
+static void list_domains(struct hold *hold, struct ranked *ranked)
+{
+    const struct jmap_request *request = &hold->request;
+
+    for (size_t i = 0; i < request->count; i++) {
+        const struct held_create *create = &request->creates[i];
+        ranked[i] =
+            (struct ranked){create->domain, hold_asked_time(hold, create), create->of_dns_task, i};
+    }
+    qsort(ranked, request->count, sizeof *ranked, rank_order);
+    for (size_t i = 0; i < request->count; i++) {
+        bool known = i > 0 && strcmp(ranked[i].domain, ranked[i - 1].domain) == 0;
+        hold->verdicts[ranked[i].i].next = request->count;
+        if (known)
+            hold->verdicts[ranked[i - 1].i].next = ranked[i].i;
+        else
+            hold->domains[hold->domain_count++] = (struct domain){.hold = hold,
+                                                                  .id = ranked[i].domain,
+                                                                  .earliest = ranked[i].i,
+                                                                  .first = ranked[i].i,
+                                                                  .refused_until = WALL_TIME_NEVER,
+                                                                  .taken = WALL_TIME_NEVER};
     }
 }
 
 bool hold_list_domains(struct hold *hold)
 {
-    const struct jmap_request *request = &hold->request;
-    size_t count = request->count, kept = 0;
+    struct ranked *ranked = calloc(hold->request.count + 1, sizeof *ranked);
 
-    hold->domains = calloc(count + 1, sizeof *hold->domains);
-    if (!hold->domains)
+    hold->now = hold->context->now(hold->context->user);
+    hold->domain_count = 0;
+    hold->domains = calloc(hold->request.count + 1, sizeof *hold->domains);
+    if (ranked && hold->domains)
+        list_domains(hold, ranked);
+    free(ranked);
+    if (!ranked || !hold->domains)
         return false;
-    for (size_t i = 0; i < count; i++)
-        hold->domains[i] = (struct domain){.hold = hold,
-                                           .id = request->creates[i].domain,
-                                           .first = count,
-                                           .refused_until = WALL_TIME_NEVER,
-                                           .taken = WALL_TIME_NEVER};
-    qsort(hold->domains, count, sizeof *hold->domains, domain_order);
-    for (size_t i = 0; i < count; i++) {
-        if (kept == 0 || strcmp(hold->domains[kept - 1].id, hold->domains[i].id) != 0)
-            hold->domains[kept++] = hold->domains[i];
-    }
-    hold->domain_count = kept;
-    list_creates(hold, true);
-    list_creates(hold, false);
     hold_note_time(hold);
     return true;
 }
@@ -108,10 +132,10 @@ struct lookup_domain hold_unknown(const struct hold *hold, const struct domain *
 
 void hold_for_each_create(struct hold *hold, void (*verb)(struct hold *hold, size_t i))
 {
-    for (unsigned of_dns_task = 0; of_dns_task <= 1; of_dns_task++) {
-        for (size_t i = 0; i < hold->request.count; i++) {
-            if (hold->request.creates[i].of_dns_task == of_dns_task)
-                verb(hold, i);
-        }
+    for (size_t i = 0; i < hold->request.count; i++) {
+        if (hold_domain_of(hold, hold->request.creates[i].domain)->earliest != i)
+            continue;
+        for (size_t c = i; c < hold->request.count; c = hold->verdicts[c].next)
+            verb(hold, c);
     }
 }

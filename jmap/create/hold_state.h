@@ -23,7 +23,7 @@ enum verdict_state {
     VERDICT_LATE,        /* the server lets it pass; to be decided now */
     VERDICT_RESEND,
     VERDICT_UNKNOWN, /* what answered it was lost: the server may have done it, or do it yet */
-    VERDICT_TWIN,    /* what the first create for the domain gets is the answer */
+    VERDICT_TWIN,    /* what the domain's `first` gets is the answer */
 };
 
 /* The types of errors are words (RFC 8620, section 5.3); what is longer is cut. */
@@ -40,7 +40,8 @@ struct verdict {
     bool barred;                 /* the caller may not create it, so nothing was read for it */
     char id[OBJECT_ID_SIZE];     /* known before or after; or "" */
     char error[ERROR_TYPE_SIZE]; /* the type of the server's, with VERDICT_REJECTED; or "" */
-    size_t next; /* the next create for the same domain; request.count where there is none */
+    /* The next create for the same domain, by the times asked for; request.count: none. */
+    size_t next;
 };
 
 struct domain {
@@ -55,8 +56,9 @@ struct domain {
     bool late;           /* decided after the client's request, which may change what it rests on */
     bool alone;          /* another may be deciding about it at the same time: nothing is made */
     bool sent;           /* a create for it has gone out */
-    /* Its first create, of a renewal where there is one; once judged, the first that the server did
-     * not reject. */
+    size_t earliest;     /* of its creates, by the time asked for */
+    /* The create that decides for the others too: the earliest, once judged of those that the
+     * server did not reject; behind no-ops, the first that is none. */
     size_t first;
     wall_time refused_until; /* H, once decided; else WALL_TIME_NEVER */
     uint64_t refused_order;  /* of which order the CA's refusal is, see lookup_domain; 0: not its */
@@ -196,8 +198,7 @@ bool hold_is_forced(const struct hold *hold);
 /* What a look-up is to find out about a domain. */
 struct lookup_domain hold_unknown(const struct hold *hold, const struct domain *domain);
 
-/* Calls `verb` for each create, a domain's renewals before its DNS tasks, for which they may stand.
- */
+/* Calls `verb` for each create, a domain's one after the other from the earliest on. */
 void hold_for_each_create(struct hold *hold, void (*verb)(struct hold *hold, size_t i));
 
 #endif

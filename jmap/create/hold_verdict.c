@@ -132,10 +132,44 @@ static void decide_domain(struct hold *hold, size_t i, struct domain *domain)
 {
     struct verdict *verdict = &hold->verdicts[i];
 
+    verdict->id[0] = '\0';
     verdict->decision = decide_create(hold, &hold->request.creates[i], domain);
     if (verdict->decision.outcome == OUTCOME_NO_OP)
         no_op_id(domain->id, domain->facts->certificate_id ? domain->facts->certificate_id : "",
                  verdict->id);
+}
+
+static bool is_no_op(const struct hold *hold, size_t i)
+{
+    return hold->verdicts[i].decision.outcome == OUTCOME_NO_OP;
+}
+
+/* What has come to nothing leaves those behind it to themselves; for as long as the certificate is
+ * fresh, they come to the same. */
+static void decide_behind_no_op(struct hold *hold, size_t i, struct domain *domain)
+{
+    const struct verdict *first = &hold->verdicts[domain->first];
+    struct verdict *verdict = &hold->verdicts[i];
+    wall_time asked = hold_asked_time(hold, &hold->request.creates[i]);
+
+    if (domain->shared || wall_time_before(asked, domain->facts->renewal_due)) {
+        verdict->decision = first->decision;
+        memcpy(verdict->id, first->id, OBJECT_ID_SIZE);
+        return;
+    }
+    domain->first = i;
+    decide_domain(hold, i, domain);
+}
+
+static void decide_twin(struct hold *hold, size_t i, const struct domain *domain)
+{
+    struct verdict *verdict = &hold->verdicts[i];
+
+    verdict->decision = (struct decision){.outcome = OUTCOME_EXISTING,
+                                          .row = 2,
+                                          .due = WALL_TIME_NEVER,
+                                          .why = "created in the same request"};
+    memcpy(verdict->id, hold->verdicts[domain->first].id, OBJECT_ID_SIZE);
 }
 
 static struct decision shared_decision(const struct domain *domain, struct verdict *verdict)
@@ -151,12 +185,24 @@ static struct decision shared_decision(const struct domain *domain, struct verdi
     };
 }
 
+/* The earliest that the caller may create, or the earliest. */
+static size_t first_allowed(const struct hold *hold, const struct domain *domain)
+{
+    size_t i = domain->earliest;
+
+    while (i < hold->request.count && hold->verdicts[i].barred)
+        i = hold->verdicts[i].next;
+    return i < hold->request.count ? i : domain->earliest;
+}
+
 void verdict_decide(struct hold *hold, size_t i)
 {
     const struct held_create *create = &hold->request.creates[i];
     struct domain *domain = hold_domain_of(hold, create->domain);
     struct verdict *verdict = &hold->verdicts[i];
 
+    if (domain->earliest == i)
+        domain->first = first_allowed(hold, domain);
     if (verdict->barred) {
         verdict->decision = (struct decision){.outcome = OUTCOME_REFUSE,
                                               .row = 10,
@@ -168,12 +214,10 @@ void verdict_decide(struct hold *hold, size_t i)
                                               .row = 8,
                                               .due = WALL_TIME_NEVER,
                                               .why = "the reference to the domain means none"};
+    } else if (domain->first != i && !domain->late && is_no_op(hold, domain->first)) {
+        decide_behind_no_op(hold, i, domain);
     } else if (domain->first != i) {
-        verdict->decision = (struct decision){.outcome = OUTCOME_EXISTING,
-                                              .row = 2,
-                                              .due = WALL_TIME_NEVER,
-                                              .why = "created earlier in the same request"};
-        memcpy(verdict->id, hold->verdicts[domain->first].id, OBJECT_ID_SIZE);
+        decide_twin(hold, i, domain);
     } else if (domain->shared) {
         verdict->decision = shared_decision(domain, verdict);
     } else {
@@ -229,20 +273,37 @@ static enum verdict_state accepted_state(const struct verdict *verdict)
     }
 }
 
-static void judge_placeholder(struct hold *hold, size_t i)
+/*
+ * The server has refused the create that was to decide, so what the table says to this one counts:
+ * it may have been asked for at another time. What was decided without the table stays.
+ */
+static void take_the_lead(struct hold *hold, size_t i, struct domain *domain)
 {
-    struct domain *domain = hold_domain_of(hold, hold->request.creates[i].domain);
     const struct verdict *first = &hold->verdicts[domain->first];
     struct verdict *verdict = &hold->verdicts[i];
 
-    if (domain->first != i && first->state != VERDICT_REJECTED && !verdict->barred) {
-        verdict->state = VERDICT_TWIN;
-        return;
-    }
-    if (domain->first != i && !verdict->barred) {
+    if (domain->shared || first->decision.outcome == OUTCOME_REFUSE) {
         verdict->decision = first->decision;
         memcpy(verdict->id, first->id, OBJECT_ID_SIZE);
-        domain->first = i;
+    } else if (!domain->late) {
+        verdict_settle_time(hold, domain);
+        decide_domain(hold, i, domain);
+    }
+    domain->first = i;
+}
+
+static void judge_placeholder(struct hold *hold, size_t i)
+{
+    struct domain *domain = hold_domain_of(hold, hold->request.creates[i].domain);
+    struct verdict *verdict = &hold->verdicts[i];
+    bool is_second = domain->first != i && !verdict->barred;
+    bool is_apart = is_no_op(hold, i) && !domain->late;
+
+    if (is_second && hold->verdicts[domain->first].state == VERDICT_REJECTED)
+        take_the_lead(hold, i, domain);
+    else if (is_second && !is_apart) {
+        verdict->state = VERDICT_TWIN;
+        return;
     }
     verdict->state = domain->late ? VERDICT_LATE : accepted_state(verdict);
 }
@@ -274,11 +335,17 @@ void verdict_note_error(struct verdict *verdict, const char *type)
 
 void verdict_decide_late(struct hold *hold, struct domain *domain)
 {
-    struct verdict *verdict = &hold->verdicts[domain->first];
+    size_t i = domain->first;
 
-    verdict->id[0] = '\0';
-    decide_domain(hold, domain->first, domain);
-    verdict->state = accepted_state(verdict);
+    decide_domain(hold, i, domain);
+    hold->verdicts[i].state = accepted_state(&hold->verdicts[i]);
+    for (i = hold->verdicts[i].next; i < hold->request.count && is_no_op(hold, domain->first);
+         i = hold->verdicts[i].next) {
+        if (hold->verdicts[i].state != VERDICT_TWIN)
+            continue;
+        decide_behind_no_op(hold, i, domain);
+        hold->verdicts[i].state = accepted_state(&hold->verdicts[i]);
+    }
 }
 
 /* Refusing. */
@@ -335,4 +402,13 @@ void verdict_settle_twins(struct hold *hold)
 bool verdict_is_unknown(const struct hold *hold, const struct domain *domain)
 {
     return domain->sent && hold->verdicts[domain->first].state == VERDICT_UNKNOWN;
+}
+
+wall_time verdict_due(const struct hold *hold, const struct domain *domain)
+{
+    const struct decision *decision = &hold->verdicts[domain->first].decision;
+
+    return decision->outcome == OUTCOME_SCHEDULE || decision->outcome == OUTCOME_MOVE
+               ? decision->due
+               : hold_asked_time(hold, &hold->request.creates[domain->first]);
 }

@@ -34,6 +34,9 @@ void verdict_settle_twins(struct hold *hold);
 /* Gives the account's time back that was taken for the domain, unless a task was made for it. */
 void verdict_settle_time(const struct hold *hold, struct domain *domain);
 
+/* When the task is due that the domain's first create has made or moved. */
+wall_time verdict_due(const struct hold *hold, const struct domain *domain);
+
 /* Whether the server may still be making a task of the domain. */
 bool verdict_is_unknown(const struct hold *hold, const struct domain *domain);
 

@@ -1,9 +1,12 @@
 """A domain and its task in one batch: one order, whatever else the batch does or speaks of."""
 
+import itertools
+
 import pytest
 
 from gate import Gate
-from test_gate import FRESH, LATER, certificate, domain, live_tasks, state, task
+from test_gate import (DUE, FRESH, LATER, NO_OP, TASK, certificate, days, domain, live_tasks, state,
+                       task)
 from test_websocket import connect, request
 
 MANAGEMENT = {"@type": "Automatic", "acmeProviderId": "c",
@@ -247,4 +250,99 @@ def test_over_a_websocket(standin, gate):
     (_, made, _), (_, got, _), (_, read, _) = answer["methodResponses"]
     assert answer["@type"] == "Response" and answer["requestId"] == "R1"
     assert only_renewal(standin, made) == got["created"]["k"]["id"] == read["list"][0]["id"]
+    assert_orders(standin)
+
+
+# Creates for one domain that ask for different times.
+
+TIMES = {"now": None, "later": days(30), "latest": days(60)}
+ORDERS = list(itertools.permutations(TIMES))
+
+
+def asking(key, kind="AcmeRenewal", **members):
+    status = {"status": {"@type": "Pending", "due": TIMES[key]}} if TIMES[key] else {}
+    return {key: {"@type": kind, "domainId": "b", **status, **members}}
+
+
+def in_calls(*creates):
+    return [["x:Task/set", {"create": dict(pair for create in call for pair in create.items())}]
+            for call in creates if call]
+
+
+def created(answer):
+    return {key: made["id"] for _, arguments, *_ in answer
+            for key, made in arguments.get("created", {}).items()}
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_the_earliest_of_a_domains_creates_decides(standin, gate, order, calls):
+    creates = [asking(key) for key in order]
+    split = len(creates) if calls == 1 else 1
+    for queued in [], [task(LATER)]:
+        standin.put_state(**state([certificate(DUE)], queued))
+        standin.reset_counters()
+        ids = created(gate.call(*in_calls(creates[:split], creates[split:])))
+        made, = live_tasks(standin)
+        assert set(ids) == set(TIMES) and set(ids.values()) == {made["id"]}
+        assert (made["id"] == TASK) == bool(queued)
+        assert made["status"]["due"] < days(1)
+        assert_orders(standin)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_behind_a_no_op_what_is_due_by_then_is_queued(standin, gate, order):
+    """The certificate becomes due in 57 days."""
+    standin.put_state(**state([certificate(FRESH)]))
+    ids = created(gate.call(*in_calls([asking(key) for key in order])))
+    made, = live_tasks(standin)
+    assert ids["latest"] == made["id"] and made["status"]["due"] == TIMES["latest"]
+    assert ids["now"] == ids["later"] and ids["now"].startswith(NO_OP)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_the_earliest_decides_late_too(standin, gate, order):
+    """The set of the certificate's domain comes after the creates, and may make a renewal due."""
+    standin.put_state(**state([certificate(FRESH)]))
+    management = {**MANAGEMENT, "subjectAlternativeNames": {"mail": True, "imap": True}}
+    ids = created(gate.call(*in_calls([asking(key) for key in order]), ["x:Domain/set", {
+        "update": {"b": {"certificateManagement": management}}}]))
+    made, = live_tasks(standin)
+    assert set(ids.values()) == {made["id"]} and made["status"]["due"] < days(1)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_the_earliest_decides_over_a_websocket(standin, gate, order):
+    standin.put_state(**state([certificate(DUE)]))
+    with connect(gate.port) as peer:
+        answer = peer.ask(request(*in_calls([asking(key) for key in order])))
+    made, = live_tasks(standin)
+    assert set(created(answer["methodResponses"]).values()) == {made["id"]}
+    assert made["status"]["due"] < days(1)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_what_follows_a_rejected_create_is_decided_by_its_own_time(standin, gate, order):
+    """The one for now is refused: what is left is answered with what is due by then."""
+    standin.put_state(**state([certificate(DUE)], [task(days(20))]))
+    creates = [asking(key, **({"bogus": 1} if key == "now" else {})) for key in order]
+    ids = created(gate.call(*in_calls(creates)))
+    assert ids == {"later": TASK, "latest": TASK}
+    only, = live_tasks(standin)
+    assert only["status"]["due"] == days(20)
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_a_dns_task_for_now_goes_before_renewals_for_later(standin, gate, order, calls):
+    dns = {"kind": "DnsManagement", "onSuccessRenewCertificate": True,
+           "updateRecords": {"mx": True}}
+    creates = [asking(key, **(dns if key == "now" else {})) for key in order]
+    split = len(creates) if calls == 1 else 1
+    standin.put_state(**state([certificate(DUE)]))
+    ids = created(gate.call(*in_calls(creates[:split], creates[split:])))
+    made, = live_tasks(standin)
+    assert made["@type"] == "DnsManagement" and made["onSuccessRenewCertificate"]
+    assert set(ids) == set(TIMES) and set(ids.values()) == {made["id"]}
+    standin.run()
     assert_orders(standin)

@@ -738,6 +738,156 @@ static void twins_of_a_rejected_create_make_one_task(void **state)
     free(got);
 }
 
+#define DUE(time) ",\"status\":{\"@type\":\"Pending\",\"due\":\"" time "\"}"
+#define FOR_NOW RENEWAL("now", "")
+#define FOR_LATER RENEWAL("later", DUE("2026-12-23T12:00:00Z"))
+#define FOR_LATEST RENEWAL("latest", DUE("2027-01-23T12:00:00Z"))
+#define IN_ONE(a, b, c) BATCH(SET(a "," b "," c))
+#define IN_TWO(a, b, c) BATCH(SET(a "," b) "," SET(c))
+#define ORDERS(batch)                                                                              \
+    batch(FOR_NOW, FOR_LATER, FOR_LATEST), batch(FOR_NOW, FOR_LATEST, FOR_LATER),                  \
+        batch(FOR_LATER, FOR_NOW, FOR_LATEST), batch(FOR_LATER, FOR_LATEST, FOR_NOW),              \
+        batch(FOR_LATEST, FOR_NOW, FOR_LATER), batch(FOR_LATEST, FOR_LATER, FOR_NOW)
+
+static const char *const orders[] = {ORDERS(IN_ONE), ORDERS(IN_TWO)};
+
+#define ORDER_COUNT (sizeof orders / sizeof *orders)
+
+static void expect_id(const char *answer, const char *key, const char *id)
+{
+    char member[64];
+
+    snprintf(member, sizeof member, "\"%s\":{\"id\":\"%s", key, id);
+    assert_non_null(strstr(answer, member));
+}
+
+static void the_earliest_of_a_domains_creates_decides(void **state)
+{
+    struct world *world = *state;
+
+    for (size_t i = 0; i < ORDER_COUNT; i++) {
+        world->server.creates = 0;
+        char *got = ask(world, orders[i]);
+        expect_id(got, "now", "jpnew");
+        expect_id(got, "later", "jpnew");
+        expect_id(got, "latest", "jpnew");
+        assert_int_equal(world->server.creates, 1);
+        assert_non_null(strstr(world->server.last_request, FOR_NOW));
+        free(got);
+    }
+}
+
+static void the_earliest_of_a_domains_creates_moves_the_task(void **state)
+{
+    struct world *world = *state;
+
+    world->server.task = LATER_TASK;
+    for (size_t i = 0; i < ORDER_COUNT; i++) {
+        world->server.moves = 0;
+        char *got = ask(world, orders[i]);
+        expect_id(got, "now", "jpold");
+        expect_id(got, "later", "jpold");
+        expect_id(got, "latest", "jpold");
+        assert_int_equal(world->server.moves, 1);
+        assert_non_null(strstr(world->server.last_own, "\"status/due\":\"" NOW "\""));
+        free(got);
+    }
+}
+
+/* The certificate is due between the second and the third, for which alone a task is made. */
+static void what_is_asked_for_behind_a_no_op_is_decided_by_itself(void **state)
+{
+    struct world *world = *state;
+
+    make_fresh(&world->server);
+    for (size_t i = 0; i < ORDER_COUNT; i++) {
+        world->server.creates = 0;
+        char *got = ask(world, orders[i]);
+        expect_id(got, "now", "p33");
+        expect_id(got, "later", "p33");
+        expect_id(got, "latest", "jpnew");
+        assert_int_equal(world->server.creates, 1);
+        assert_non_null(strstr(world->server.last_request, FOR_LATEST));
+        free(got);
+    }
+}
+
+/* The creates, and a call that may change what decisions about them rest on. */
+static char *ask_late(struct world *world, const char *batch)
+{
+    char body[4096];
+
+    snprintf(body, sizeof body, "%.*s,[\"x:Domain/set\",{\"update\":{\"b\":{}}},\"s\"]]}",
+             (int)strlen(batch) - 2, batch);
+    world->server.creates = 0;
+    return ask(world, body);
+}
+
+static void late_decisions_begin_with_the_earliest(void **state)
+{
+    struct world *world = *state;
+
+    for (size_t i = 0; i < ORDER_COUNT; i++) {
+        char *got = ask_late(world, orders[i]);
+        expect_id(got, "now", "jpnew");
+        expect_id(got, "later", "jpnew");
+        expect_id(got, "latest", "jpnew");
+        assert_int_equal(world->server.creates, 1);
+        assert_null(strstr(world->server.last_own, "\"due\""));
+        free(got);
+    }
+    make_fresh(&world->server);
+    for (size_t i = 0; i < ORDER_COUNT; i++) {
+        char *got = ask_late(world, orders[i]);
+        expect_id(got, "now", "p33");
+        expect_id(got, "later", "p33");
+        expect_id(got, "latest", "jpnew");
+        assert_int_equal(world->server.creates, 1);
+        assert_non_null(strstr(world->server.last_own, "2027-01-23T12:00:00Z"));
+        free(got);
+    }
+}
+
+static void who_follows_a_rejected_create_is_decided_by_its_own_time(void **state)
+{
+    struct world *world = *state;
+
+    world->server.task = "{\"id\":\"jpold\",\"@type\":\"AcmeRenewal\",\"domainId\":\"b\"" DUE(
+        "2026-12-01T00:00:00Z") "}";
+    char *got = ask(world, BATCH(SET(FOR_LATER "," RENEWAL("now", ",\"bogus\":1"))));
+    assert_int_equal(world->server.moves, 0);
+    assert_non_null(strstr(got, "\"now\":{\"type\":\"invalidProperties\"}"));
+    expect_id(got, "later", "jpold");
+    free(got);
+}
+
+#define DNS_TASK(key)                                                                              \
+    "\"" key "\":{\"@type\":\"DnsManagement\",\"onSuccessRenewCertificate\":true,"                 \
+    "\"domainId\":\"b\"}"
+
+static void a_dns_task_for_now_goes_before_a_renewal_for_later(void **state)
+{
+    static const char *const bodies[] = {
+        BATCH(SET(FOR_LATER "," DNS_TASK("now"))),
+        BATCH(SET(DNS_TASK("now") "," FOR_LATER)),
+        BATCH(SET(FOR_LATER) "," SET(DNS_TASK("now"))),
+    };
+    struct world *world = *state;
+
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        world->server.creates = 0;
+        char *got = ask(world, bodies[i]);
+        assert_int_equal(world->server.creates, 1);
+        assert_non_null(strstr(world->server.last_request, DNS_TASK("now")));
+        expect_id(got, "later", "jpnew");
+        free(got);
+    }
+    /* Beside a renewal for the same time none follows. */
+    free(ask(world, BATCH(SET(DNS_TASK("dns") "," FOR_NOW))));
+    assert_non_null(strstr(world->server.last_request, FOR_NOW));
+    assert_non_null(strstr(world->server.last_request, "\"onSuccessRenewCertificate\":false"));
+}
+
 static void a_twin_of_a_rejected_create_moves_the_task(void **state)
 {
     struct world *world = *state;
@@ -1106,6 +1256,12 @@ int main(void)
         WORLD_TEST(created_ids_are_told_only_to_who_asks),
         WORLD_TEST(requests_without_a_create_are_no_holds),
         WORLD_TEST(twins_of_a_rejected_create_make_one_task),
+        WORLD_TEST(the_earliest_of_a_domains_creates_decides),
+        WORLD_TEST(the_earliest_of_a_domains_creates_moves_the_task),
+        WORLD_TEST(what_is_asked_for_behind_a_no_op_is_decided_by_itself),
+        WORLD_TEST(late_decisions_begin_with_the_earliest),
+        WORLD_TEST(who_follows_a_rejected_create_is_decided_by_its_own_time),
+        WORLD_TEST(a_dns_task_for_now_goes_before_a_renewal_for_later),
         WORLD_TEST(a_twin_of_a_rejected_create_moves_the_task),
         WORLD_TEST(twins_share_what_replaces_a_refused_move),
         WORLD_TEST(a_running_task_is_the_answer_and_a_vanished_one_is_read_anew),
