@@ -420,6 +420,7 @@ static void leave_unknown(struct hold *hold)
         if (verdict_is_unknown(hold, &hold->domains[i]))
             hold_release(hold, &hold->domains[i]);
     }
+    verdict_settle_twins(hold);
     for (size_t i = 0; i < hold->request.count; i++) {
         if (hold->verdicts[i].state == VERDICT_UNKNOWN)
             hold_report_verdict(hold, i);
@@ -438,8 +439,7 @@ void hold_close(struct hold *hold)
         return;
     if (hold->under_way && hold->makes)
         leave_unknown(hold);
-    else
-        give_times(hold);
+    give_times(hold);
     hold_leave_flights(hold);
     hold_close(hold->continuation.hold);
     lookup_destroy(hold->lookup.machine);

@@ -84,12 +84,21 @@ void hold_forget_sent(struct hold *hold)
     }
 }
 
+/* Whether the server may have made a task of it, or of the one that decides for its domain. */
+static bool may_be_made(const struct hold *hold, size_t i)
+{
+    size_t first = hold_domain_of(hold, hold->request.creates[i].domain)->first;
+
+    return goes_out(hold, i) ||
+           (!hold->has_answer && !hold->verdicts[i].barred && goes_out(hold, first));
+}
+
 void hold_lose_answer(struct hold *hold)
 {
+    hold->main.lost = hold->main.lost || !hold->has_answer;
     for (size_t i = 0; i < hold->request.count; i++) {
-        struct verdict *verdict = &hold->verdicts[i];
-        if (!hold->has_answer || hold->makes(hold, i))
-            verdict->state = VERDICT_UNKNOWN;
+        if (may_be_made(hold, i))
+            hold->verdicts[i].state = VERDICT_UNKNOWN;
     }
 }
 
@@ -190,6 +199,7 @@ void hold_report_verdict(const struct hold *hold, size_t i)
     if (rejected && !report.observed) {
         report.outcome = OUTCOME_REJECTED;
         report.why = verdict->error[0]        ? verdict->error
+                     : hold->main.lost        ? "the server's answer was lost, but it makes nothing"
                      : hold->main.status == 0 ? "the request did not reach the server"
                                               : "the server refused the request";
         report.id = NULL;

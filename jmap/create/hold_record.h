@@ -13,7 +13,7 @@ void hold_remember_sent(struct hold *hold);
 /* They have not gone out after all. */
 void hold_forget_sent(struct hold *hold);
 
-/* Their answer is lost. */
+/* Their answer is lost: of those that it lets the server make, nobody knows what has become. */
 void hold_lose_answer(struct hold *hold);
 
 void hold_remember(struct hold *hold, const struct domain *domain);

@@ -112,6 +112,7 @@ struct hold_lookup {
 struct hold_main {
     bool written;    /* decisions stand in the request */
     unsigned status; /* of the answer; 0: there was none */
+    bool lost;       /* it has gone out, and what became of it was not told */
 };
 
 struct hold_late {

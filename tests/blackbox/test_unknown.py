@@ -3,6 +3,7 @@
 import datetime
 import concurrent.futures
 import contextlib
+import http.client
 import json
 
 import pytest
@@ -10,12 +11,14 @@ import pytest
 from gate import USING, Gate
 from lock_server import Redis
 from standin import Standin, basic
-from test_gate import DUE, LOOKUP, certificate, live_tasks, state
+from test_gate import DUE, FRESH, LOOKUP, certificate, live_tasks, state
 from test_flights import CREATE, LONG, met, wait_for
 from test_replicas import PATIENT, metric
+from test_websocket import connect, creation, reached
 
 # A client's request that is not changed on its way, as one is that makes a task.
 MAIN = '"domainId": "b"'
+PLACEHOLDER = "p333333333331"
 LEASE = "renewgate:{b}:lease"
 
 
@@ -32,10 +35,12 @@ def redis():
         yield lock_server
 
 
+BODY = json.dumps({"using": USING, "methodCalls": [["x:Task/set", {"create": {"k": CREATE}}, "c"]]})
+
+
 def post(gate):
     """The status of the answer to a create; whatever else it says."""
-    body = {"using": USING, "methodCalls": [["x:Task/set", {"create": {"k": CREATE}}, "c"]]}
-    return gate.request("POST", "/jmap/", json.dumps(body), {"Authorization": basic()})[0]
+    return gate.request("POST", "/jmap/", BODY, {"Authorization": basic()})[0]
 
 
 def mains(standin):
@@ -130,6 +135,45 @@ def test_what_is_broken_off_at_the_stop_is_unknown(server, redis):
         assert gate.decisions(1)[0]["outcome"] == "unknown"
     assert redis.say("KEYS", "*:lease") == [LEASE]
     server.clear_faults()
+
+
+@pytest.mark.parametrize("fault", [{"close": True}, {"truncate": True}, {"status": 502}],
+                         ids=["closed", "cut", "502"])
+def test_what_makes_nothing_is_not_unknown(server, fault):
+    """A fresh domain's create goes on only as a placeholder, of which nothing can come."""
+    server.put_state(**state([certificate(FRESH)]))
+    with Gate(server.port) as gate:
+        made = gate.renew()
+        server.fault(match=PLACEHOLDER, times=1, **fault)
+        assert post(gate) in (502, 503)
+        assert gate.renew() == made
+        assert [each["outcome"] for each in gate.decisions(3)] == ["noop", "rejected", "noop"]
+        assert metric(gate, 'renewgate_decisions_total{outcome="unknown"}') == 0
+
+
+def leave_socket(server, gate):
+    with connect(gate.port) as peer:
+        peer.say(creation())
+        reached(server, "WS", PLACEHOLDER)
+
+
+def leave_request(server, gate):
+    client = http.client.HTTPConnection("127.0.0.1", gate.port)
+    client.request("POST", "/jmap/", BODY, {"Authorization": basic()})
+    reached(server, "POST", PLACEHOLDER)
+    client.close()
+
+
+@pytest.mark.parametrize("leave", [leave_socket, leave_request], ids=["socket", "request"])
+def test_a_client_that_leaves_its_placeholder_leaves_nothing_unknown(server, leave):
+    """Of a client that is not known yet nothing else goes out first."""
+    server.fault(match=PLACEHOLDER, hang=True, times=1)
+    with Gate(server.port) as gate:
+        leave(server, gate)
+        wait_for(lambda: metric(gate, "renewgate_exchanges_in_flight") == 0)
+        made = gate.renew()
+        assert [each["outcome"] for each in gate.decisions(1)] == ["forward"]
+    assert [task["id"] for task in live_tasks(server)] == [made]
 
 
 def test_a_move_whose_answer_is_lost_is_unknown(server):

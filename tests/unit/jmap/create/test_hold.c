@@ -40,6 +40,7 @@ struct world {
     struct server server;
     char outcome[32];
     unsigned row;
+    unsigned unknown; /* outcomes */
     unsigned woken;
     int64_t passed; /* seconds since NOW */
 };
@@ -63,6 +64,7 @@ static void keep_report(void *user, const struct hold_report *report)
 
     snprintf(world->outcome, sizeof world->outcome, "%s", outcome_name(report->outcome));
     world->row = report->row;
+    world->unknown += report->outcome == OUTCOME_UNKNOWN;
 }
 
 /* Drives a hold to its end, or to where it waits; the answer is the caller's to free. */
@@ -945,6 +947,64 @@ static void an_unanswered_move_makes_no_second_task(void **state)
     hold_close(hold);
 }
 
+/* Opens a request, and goes on to where the client's own is under way. */
+static struct hold *send_own(struct world *world, const char *body)
+{
+    struct hold *hold = hold_open(&world->context, body, strlen(body));
+
+    world->outcome[0] = '\0';
+    while (!hold_request(hold).keep_headers)
+        serve_one(world, hold);
+    hold_sent(hold);
+    return hold;
+}
+
+static void what_makes_nothing_is_not_unknown(void **state)
+{
+    struct world *world = *state;
+    static const unsigned lost[] = {0, 200, 502};
+
+    make_fresh(&world->server);
+    for (size_t i = 0; i < 3; i++) {
+        struct hold *hold = send_own(world, CREATE);
+        if (lost[i])
+            hold_feed(hold, lost[i], "no", 2);
+        else
+            hold_feed_failure(hold);
+        assert_string_equal(world->outcome, "rejected");
+        hold_close(hold);
+    }
+    hold_close(send_own(world, CREATE));
+    assert_string_equal(world->outcome, "");
+    world->context.stranger = true;
+    hold_close(send_own(world, CREATE));
+    assert_string_equal(world->outcome, "");
+    assert_int_equal(world->server.creates, 0);
+}
+
+static void what_may_have_been_made_is_unknown_for_its_twins_too(void **state)
+{
+    struct world *world = *state;
+    static const char two[] = BATCH(SET(FOR_LATER "," FOR_NOW));
+
+    struct hold *hold = send_own(world, two);
+    hold_feed_failure(hold);
+    assert_int_equal(world->unknown, 2);
+    hold_close(hold);
+    flight_table_destroy(world->context.flights);
+    world->context.flights = flight_table_create();
+    hold_close(send_own(world, two));
+    assert_int_equal(world->unknown, 4);
+    flight_table_destroy(world->context.flights);
+    world->context.flights = flight_table_create();
+    /* Of two domains one is made, and the reference means none. */
+    make_fresh(&world->server);
+    hold_close(send_own(world, BATCH(SET(FOR_NOW ",\"dangling\":{\"@type\":\"AcmeRenewal\","
+                                                 "\"domainId\":\"#x\"},\"other\":{\"@type\":"
+                                                 "\"AcmeRenewal\",\"domainId\":\"c\"}"))));
+    assert_int_equal(world->unknown, 5);
+}
+
 static void a_clients_own_reference_keeps_its_meaning(void **state)
 {
     struct world *world = *state;
@@ -1255,6 +1315,8 @@ int main(void)
         WORLD_TEST(what_is_sent_too_late_writes_nothing),
         WORLD_TEST(created_ids_are_told_only_to_who_asks),
         WORLD_TEST(requests_without_a_create_are_no_holds),
+        WORLD_TEST(what_makes_nothing_is_not_unknown),
+        WORLD_TEST(what_may_have_been_made_is_unknown_for_its_twins_too),
         WORLD_TEST(twins_of_a_rejected_create_make_one_task),
         WORLD_TEST(the_earliest_of_a_domains_creates_decides),
         WORLD_TEST(the_earliest_of_a_domains_creates_moves_the_task),
