@@ -203,7 +203,10 @@ enum phase_step hold_begin_proof(struct hold *hold)
     return hold->caller.known ? PHASE_NEXT : begin_as_stranger(hold);
 }
 
-/* What the server has refused is not cut: the rest would be refused as well. */
+/*
+ * What the server has refused is cut only where a reference may mean a domain: the rest would be
+ * refused as well, and so would that, but an error of the whole call comes first if it means none.
+ */
 enum phase_step hold_feed_proof(struct hold *hold, unsigned status, const char *body, size_t len)
 {
     enum proof proof = read_proof(hold, status, body, len);
@@ -217,7 +220,7 @@ enum phase_step hold_feed_proof(struct hold *hold, unsigned status, const char *
     }
     hold->caller.refused = proof == REFUSED;
     hold->caller.outsider = proof != PROVEN;
-    return hold->caller.uncut && !hold->caller.refused ? PHASE_ANEW : PHASE_NEXT;
+    return hold->caller.uncut ? PHASE_ANEW : PHASE_NEXT;
 }
 
 void hold_describe_proof(const struct hold *hold, struct hold_request *request)

@@ -12,9 +12,16 @@
 
 /* Cutting. */
 
+static enum batch_cut cut_of(const struct hold *hold)
+{
+    if (hold->context->settings->observe)
+        return BATCH_UNCUT;
+    return hold->caller.refused ? BATCH_CUT_AT_REFERENCES : BATCH_CUT;
+}
+
 bool hold_cut(struct hold *hold)
 {
-    if (!batch_read(&hold->request, !hold->context->settings->observe, &hold->batch))
+    if (!batch_read(&hold->request, cut_of(hold), &hold->batch))
         return false;
     if (hold->batch.cut == json_array_size(hold->request.calls))
         return true;

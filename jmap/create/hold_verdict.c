@@ -203,17 +203,17 @@ void verdict_decide(struct hold *hold, size_t i)
 
     if (domain->earliest == i)
         domain->first = first_allowed(hold, domain);
-    if (verdict->barred) {
-        verdict->decision = (struct decision){.outcome = OUTCOME_REFUSE,
-                                              .row = 10,
-                                              .due = WALL_TIME_NEVER,
-                                              .why = "the caller may not create it"};
-    } else if (hold_domain_is_reference(domain)) {
+    if (hold_domain_is_reference(domain)) {
         /* It means nothing, or what the same call makes, which is no domain. */
         verdict->decision = (struct decision){.outcome = OUTCOME_FORWARD,
                                               .row = 8,
                                               .due = WALL_TIME_NEVER,
                                               .why = "the reference to the domain means none"};
+    } else if (verdict->barred) {
+        verdict->decision = (struct decision){.outcome = OUTCOME_REFUSE,
+                                              .row = 10,
+                                              .due = WALL_TIME_NEVER,
+                                              .why = "the caller may not create it"};
     } else if (domain->first != i && !domain->late && is_no_op(hold, domain->first)) {
         decide_behind_no_op(hold, i, domain);
     } else if (domain->first != i) {
@@ -377,6 +377,9 @@ void verdict_keep_off(struct hold *hold, size_t i)
 {
     struct verdict *verdict = &hold->verdicts[i];
 
+    /* One that is a reference to no domain makes nothing, and the server has its own error. */
+    if (hold_domain_is_reference(hold_domain_of(hold, hold->request.creates[i].domain)))
+        return;
     if (makes_a_task(hold, i) || verdict->decision.outcome == OUTCOME_MOVE || hold->caller.refused)
         set_refusal(verdict, hold->caller.outsider
                                  ? "the server has not shown that the caller may create"

@@ -93,25 +93,28 @@ static void note_effects(struct walk *walk, size_t call)
 }
 
 /* Whether the call must wait for the answers to those before it. False in `done`: no memory. */
-static bool waits(struct walk *walk, size_t call, bool *done)
+static bool waits(struct walk *walk, enum batch_cut cut, size_t call, bool *done)
 {
     const json_t *arguments = arguments_at(walk->request, call);
     bool speaks = json_object_size(walk->keys) > 0 && mentions(arguments, walk->keys);
     bool held, refers;
 
     *done = take_creates(walk, call, &held, &refers);
-    return call > 0 && (speaks || (held && (walk->changes || (refers && walk->makes) ||
-                                            (walk->finds && removes_by_reference(arguments)))));
+    if (call == 0 || (refers && walk->makes))
+        return call > 0;
+    return cut == BATCH_CUT &&
+           (speaks ||
+            (held && (walk->changes || (walk->finds && removes_by_reference(arguments)))));
 }
 
-static bool find_cut(const struct jmap_request *request, size_t *cut)
+static bool find_cut(const struct jmap_request *request, enum batch_cut kind, size_t *cut)
 {
     struct walk walk = {.request = request, .keys = json_object()};
     size_t count = json_array_size(request->calls);
     bool done = walk.keys != NULL;
 
     for (*cut = 0; done && *cut < count; ++*cut) {
-        if (waits(&walk, *cut, &done))
+        if (waits(&walk, kind, *cut, &done))
             break;
         note_effects(&walk, *cut);
     }
@@ -147,12 +150,12 @@ static bool read_removed(struct batch *batch, const json_t *arguments)
     return true;
 }
 
-bool batch_read(const struct jmap_request *request, bool cut, struct batch *out)
+bool batch_read(const struct jmap_request *request, enum batch_cut cut, struct batch *out)
 {
     bool done = true;
 
     *out = (struct batch){.cut = json_array_size(request->calls), .removed = json_object()};
-    if (!out->removed || (cut && !find_cut(request, &out->cut)))
+    if (!out->removed || (cut != BATCH_UNCUT && !find_cut(request, cut, &out->cut)))
         return false;
     for (size_t i = 0; done && i < out->cut; i++) {
         enum method_kind kind = method_kind(call_at(request, i));

@@ -22,17 +22,24 @@ struct batch {
     json_t *removed; /* object: ids of tasks that calls before the cut may destroy or rewrite */
 };
 
+/* Which calls wait. */
+enum batch_cut {
+    BATCH_UNCUT,
+    BATCH_CUT_AT_REFERENCES, /* to domains: where no create can be made, but they may mean one */
+    BATCH_CUT,
+};
+
 /*
- * Reads the whole of a request, or what comes before its cut if it is to be `cut`. A call waits:
+ * Reads the whole of a request, or what comes before its cut. A call waits:
  *
- * - with a create, behind one that sets what the decision rests on, or removes tasks;
  * - with a create of which the domain is a reference, behind any that may give keys a meaning;
+ * - with any other create, behind one that sets what the decision rests on, or removes tasks;
  * - with a create and a destroy by a result reference, behind whatever that refers to;
  * - where it speaks of what a create before it makes: until then, nobody knows the task's id.
  *
  * False when memory ran out. End with batch_clear() in any case.
  */
-bool batch_read(const struct jmap_request *request, bool cut, struct batch *out);
+bool batch_read(const struct jmap_request *request, enum batch_cut cut, struct batch *out);
 
 void batch_clear(struct batch *batch);
 

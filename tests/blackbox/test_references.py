@@ -37,6 +37,9 @@ def assert_answered_as_by_the_server(standin, gate, calls, **members):
     assert live_tasks(standin) == []
 
 
+WRONG = ["x:Task/set", {"create": {"k": {**renewal("#e"), "wrong": 1}}}]
+REFUSED_DOMAIN = ["x:Domain/set", {"create": {"e": {"name": "example.org"}}}]
+
 CREATES = {
     "to itself": [creating(k="#k")],
     "to each other": [creating(a="#k", k="#a")],
@@ -47,6 +50,11 @@ CREATES = {
     "behind another in a call": [["x:Task/get", {"ids": []}], creating(k="#e", l="#k")],
     "to nothing": [creating(k="#")],
     "to a task": [creating(k="333", l="#k")],
+    "with a wrong property": [WRONG],
+    "with a wrong property, behind a call": [["x:Task/get", {"ids": []}], WRONG],
+    "with a wrong property, behind a refused set": [REFUSED_DOMAIN, WRONG],
+    "with a wrong property, behind a refused create": [
+        ["x:Task/set", {"create": {"e": {**RENEWAL, "wrong": 1}}}], WRONG],
 }
 
 
@@ -63,6 +71,15 @@ def test_a_reference_that_leads_nowhere_stops_its_call_only(standin, gate):
     (_, one), (name, two) = gate.call(creating(k="b"), creating(l="#e", m="b"))
     assert one["created"]["k"]["id"].startswith(NO_OP)
     assert name == "error" and two["type"] == "invalidResultReference"
+
+
+def test_a_reference_beside_a_wrong_property_that_means_a_domain(standin, gate):
+    standin.put_state(**state())
+    made = ["x:Domain/set", {"create": {"e": {"name": "new.test"}}}]
+    (_, domains), (name, answer) = gate.call(made, WRONG)
+    assert list(domains["created"]) == ["e"]
+    assert name == "x:Task/set" and list(answer["notCreated"]) == ["k"]
+    assert not [task for task in live_tasks(standin) if task["@type"] == "AcmeRenewal"]
 
 
 # Calls that look as if they made something under the key.

@@ -86,7 +86,7 @@ static void check_cut(struct jmap_request *request)
     struct batch batch;
     json_t *call;
 
-    MUST(batch_read(request, true, &batch));
+    MUST(batch_read(request, BATCH_CUT, &batch));
     MUST(batch.cut <= calls && batch.changing <= batch.cut && (batch.cut > 0 || calls == 0));
     json_t *rest = batch.cut < calls ? request_cut(request, batch.cut) : NULL;
     MUST(json_array_size(request->calls) == calls);
