@@ -52,12 +52,12 @@ struct exchange {
     bool is_session; /* asks for a session, whose URLs are to change */
     bool any_issuer; /* the server's certificate is bad, and this goes on all the same */
     struct body_frame frame;
-    struct budget_account account; /* open for a call: what its body takes, and its tree */
+    struct budget_account account; /* open for what is read whole: a call, or a session */
     struct buffer upload;          /* of the client's body: all, or what is not sent on yet */
     bool upload_ended;
     size_t unneeded; /* bytes of the body that nobody needed */
 
-    bool no_room; /* for the server's answer to a request that is held */
+    bool no_room; /* for the server's answer, which is read whole */
 
     struct transfer *transfer;     /* of the client's own request */
     struct buffer received;        /* of the server's body: all, or what is not passed on yet */
@@ -108,6 +108,14 @@ static void answer_failure(struct exchange *exchange, enum upstream_failure fail
 {
     exchange->failure = failure;
     answer_own(exchange, reply_upstream_failure(failure, exchange->arena, &exchange->answer));
+}
+
+/* Makes the answer that there is no room for the request. */
+static bool refuse_room(struct exchange *exchange)
+{
+    report_refused_request(exchange->context->gate, exchange->request_head, false,
+                           reading_refusal(READING_NO_ROOM));
+    return reply_no_room(exchange->arena, &exchange->answer);
 }
 
 /* The server's body, all of it here, as the answer's. */
@@ -200,14 +208,25 @@ static void on_relay_interim(void *user, const struct upstream_head *head)
         client_request_interim(exchange->client_request, head->status, &fields);
 }
 
+/* Counts what of an answer is kept because it is needed whole. */
+static bool count_received(struct exchange *exchange, size_t len)
+{
+    exchange->no_room = !budget_take(&exchange->account, buffer_growth(&exchange->received, len));
+    return !exchange->no_room;
+}
+
 static enum data_result on_relay_data(void *user, const char *bytes, size_t len)
 {
     struct exchange *exchange = user;
     if (exchange->state == EXCHANGE_COLLECTING &&
         len > PUBLIC_SESSION_LIMIT - exchange->received.len)
         stream(exchange);
-    if (exchange->state != EXCHANGE_COLLECTING && exchange->received.len + len > STREAM_FULL)
+    if (exchange->state == EXCHANGE_COLLECTING) {
+        if (!count_received(exchange, len))
+            return DATA_FAIL;
+    } else if (exchange->received.len + len > STREAM_FULL) {
         return DATA_LATER;
+    }
     if (!buffer_append(&exchange->received, bytes, len))
         return DATA_FAIL;
     client_request_resume(exchange->client_request);
@@ -246,6 +265,31 @@ static bool relay_challenge(struct exchange *exchange, const char *detail)
     return true;
 }
 
+/* What has come of it is let go at once, so that the next one finds room. */
+static void refuse_session(struct exchange *exchange)
+{
+    buffer_clear(&exchange->received);
+    budget_keep(&exchange->account, 0);
+    answer_own(exchange, refuse_room(exchange));
+}
+
+/* A session is here, whole. */
+static void answer_session(struct exchange *exchange)
+{
+    struct buffer *received = &exchange->received;
+    if (!reading_takes_answer(&exchange->account, buffer_content(received), received->len)) {
+        refuse_session(exchange);
+    } else if (public_session_rewrite(exchange->context->gate->config, exchange->request_head,
+                                      received, &exchange->answer.fields, exchange->arena)) {
+        budget_keep(&exchange->account, received->capacity);
+        answer_received(exchange);
+    } else {
+        report_failure(exchange->context->gate, exchange->request_head, UPSTREAM_MEMORY,
+                       "a session is not rewritten");
+        answer_failure(exchange, UPSTREAM_MEMORY);
+    }
+}
+
 static void on_relay_done(void *user, enum upstream_failure failure, const char *detail)
 {
     struct exchange *exchange = user;
@@ -255,11 +299,13 @@ static void on_relay_done(void *user, enum upstream_failure failure, const char 
         return;
     /* Whoever still sends a body must not wait for room that never comes. */
     client_request_resume(exchange->client_request);
-    if (failure == UPSTREAM_FINE && exchange->state == EXCHANGE_COLLECTING &&
-        !public_session_rewrite(exchange->context->gate->config, exchange->request_head,
-                                &exchange->received, &exchange->answer.fields, exchange->arena)) {
-        failure = UPSTREAM_MEMORY;
-        detail = "a session is not rewritten";
+    if (exchange->no_room) {
+        refuse_session(exchange);
+        return;
+    }
+    if (failure == UPSTREAM_FINE && exchange->state == EXCHANGE_COLLECTING) {
+        answer_session(exchange);
+        return;
     }
     if (failure == UPSTREAM_FINE) {
         answer_received(exchange);
@@ -335,8 +381,9 @@ static bool on_own_head(void *user, const struct upstream_head *head)
 static enum data_result on_own_data(void *user, const char *bytes, size_t len)
 {
     struct exchange *exchange = user;
-    exchange->no_room = !budget_take(&exchange->account, buffer_growth(&exchange->received, len));
-    return exchange->no_room ? DATA_FAIL : api_call_take(&exchange->received, bytes, len);
+    if (!count_received(exchange, len))
+        return DATA_FAIL;
+    return api_call_take(&exchange->received, bytes, len);
 }
 
 /* The answer cannot be held. What it says of a create is not known then. */
@@ -463,14 +510,6 @@ static bool hold(struct exchange *exchange)
 
 /* ---- the client's side ---- */
 
-/* Makes the answer that there is no room for the request. */
-static bool refuse_room(struct exchange *exchange)
-{
-    report_refused_request(exchange->context->gate, exchange->request_head, false,
-                           reading_refusal(READING_NO_ROOM));
-    return reply_no_room(exchange->arena, &exchange->answer);
-}
-
 static bool refuse_values(struct exchange *exchange)
 {
     report_refused_request(exchange->context->gate, exchange->request_head, true,
@@ -566,7 +605,7 @@ static void exchange_begin(struct exchange *exchange)
     exchange->is_call = targets_api(exchange->request_head);
     exchange->is_session = public_session_asked(exchange->request_head);
     exchange->asks_upgrade = !exchange->frame.present && upgrade_is_asked(exchange->request_head);
-    if (exchange->is_call)
+    if (exchange->is_call || exchange->is_session)
         budget_open(&exchange->account, exchange->context->gate->budget,
                     exchange->request_head->peer);
     if (exchange->is_call && refuse_call(exchange))

@@ -284,3 +284,47 @@ def test_a_sweep_without_room_tries_again(standin):
         line = gate.logged("request of a sweep failed")[0]
         assert line["kind"] == "memory" and "RENEWGATE_MAX_BUFFERED" in line["detail"]
         wait_until(lambda: metric(gate, "renewgate_buffered_bytes") == 0)
+
+
+SESSION_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+
+def test_sessions_count_while_they_come():
+    """Half of the budget for one client; the next gets a 503, and others go on."""
+    session = b'{"apiUrl":"https://mail.example.org/jmap/"'.ljust(1_000_000) + b"}"
+    go_on = threading.Event()
+
+    def slow(line, request):
+        line.send(SESSION_HEAD % len(session) + session[:-1])
+        go_on.wait(60)
+        line.send(session[-1:])
+
+    with Upstream(slow) as upstream, \
+            Gate(upstream.port, MAX_REQUEST=1_000_000, MAX_BUFFERED=16_000_000) as gate, \
+            contextlib.ExitStack() as open_clients:
+        get = b"GET /jmap/session HTTP/1.1\r\nHost: h\r\n\r\n"
+        clients = [open_clients.enter_context(connect(gate)) for _ in range(12)]
+        for client in clients:
+            client.sendall(get)
+        wait_until(lambda: metric(gate, 'renewgate_requests_refused_total{reason="no_room"}') >= 5)
+        held = metric(gate, "renewgate_buffered_bytes")
+        assert 1_000_000 < held <= 8_000_000
+        other = open_clients.enter_context(connect(gate, "127.0.0.2"))
+        other.sendall(get)
+        wait_until(lambda: metric(gate, "renewgate_buffered_bytes") >= held + 1_000_000)
+        go_on.set()
+        statuses = sorted(ask(client, b"")[0] for client in clients)
+        assert 200 in statuses and set(statuses) == {200, 503}
+        assert ask(other, b"")[0] == 200
+        line = gate.logged("request not held")[0]
+        assert line["peer"] == "127.0.0.1"
+        wait_until(lambda: metric(gate, "renewgate_buffered_bytes") == 0)
+
+
+def test_a_session_whose_tree_has_no_room(standin):
+    session = b'{"x":[%s0]}' % (b"{}," * 300_000)
+    with Upstream(lambda line, request: line.send(SESSION_HEAD % len(session) + session)) as upstream, \
+            Gate(upstream.port, MAX_REQUEST=1_000_000, MAX_BUFFERED=8_000_000) as gate:
+        status, _, body = gate.request("GET", "/jmap/session")
+        assert status == 503 and json.loads(body)["status"] == 503
+        wait_until(lambda: metric(gate, "renewgate_buffered_bytes") == 0)
