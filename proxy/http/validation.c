@@ -3,6 +3,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proxy/base/networks.h"
+#include "proxy/base/plain_text.h"
+
 /* libmicrohttpd's own note of a field comes to that. */
 #define FIELD_COST ((size_t)72)
 /* The rest of the request line, what is added to the answer's head, and the library's own. */
@@ -15,7 +18,7 @@ bool validation_head_fits(const struct request_head *request_head, size_t limit)
         const struct field *field = &request_head->fields.fields[i];
         len += field->name_len + field->value_len + FIELD_COST;
     }
-    return len <= limit;
+    return request_head->fields.count <= VALIDATION_FIELDS && len <= limit;
 }
 
 static const char *fields_fault(const struct field_list *fields)
@@ -58,8 +61,42 @@ static const char *authority_of(const char *target)
     return NULL;
 }
 
+/* A name or an address, and perhaps a port; it ends with the path. */
+static bool authority_valid(const char *authority)
+{
+    size_t len = strcspn(authority, "/?#"), at = 0, colons = 0;
+    if (len > 0 && *authority == '[') {
+        struct network_address unused;
+        at = strcspn(authority, "]") + 1;
+        if (at > len || !network_address_read(authority + 1, at - 2, &unused))
+            return false;
+    }
+    for (; at < len; at++) {
+        if (!field_byte_in_host(authority[at]) || strchr("%[]", authority[at]) != NULL)
+            return false;
+        colons += authority[at] == ':';
+    }
+    return len > 0 && colons <= 1;
+}
+
+/* Up to the number sign, which the server cuts off with all that follows. */
+static bool path_valid(const char *path)
+{
+    const char *refused = "<>`";
+    while (*path != '\0' && *path != '#') {
+        struct plain_character character = plain_text_next(path);
+        if (*path == '?')
+            refused = "\"<>";
+        if (strchr(refused, *path) != NULL || (character.len == 1 && (unsigned char)*path >= 0x80))
+            return false;
+        path += character.len;
+    }
+    return true;
+}
+
 static const char *line_fault(const struct request_head *request_head)
 {
+    static const char forbidden[] = "The request target has a character that it must not have.";
     const char *authority = authority_of(request_head->target);
     if (!field_name_valid(request_head->method, strlen(request_head->method)))
         return "The method's name is not valid.";
@@ -68,7 +105,7 @@ static const char *line_fault(const struct request_head *request_head)
     for (size_t i = 0; i < request_head->target_len; i++) {
         unsigned char c = (unsigned char)request_head->target[i];
         if (c <= ' ' || c == 0x7f)
-            return "The request target has a character that it must not have.";
+            return forbidden;
     }
     if (request_head->target[0] != '/' && strcmp(request_head->target, "*") != 0 &&
         authority == NULL)
@@ -76,7 +113,9 @@ static const char *line_fault(const struct request_head *request_head)
     /* RFC 9110, section 4.2.4: it is an error, and often a password. */
     if (authority != NULL && memchr(authority, '@', strcspn(authority, "/?#")) != NULL)
         return "The request target names a user.";
-    return NULL;
+    if (authority != NULL && !authority_valid(authority))
+        return "The request target's host is not valid.";
+    return path_valid(validation_target_path(request_head).text) ? NULL : forbidden;
 }
 
 /* The server must not take another host for meant than the gate does (RFC 9112, section 3.2). */

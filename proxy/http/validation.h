@@ -4,7 +4,8 @@
 /*
  * What a request or an answer must be before it goes on: framed in one way only, so that the gate
  * and whoever is on either side of it cannot disagree where it ends (RFC 9112, section 6.3), and
- * with names that are names.
+ * with names that are names. And such that the server's HTTP library reads it (the crates hyper and
+ * http): what that cannot read is a malformed request of the gate's, and 30 of them are a ban.
  */
 
 #include <stdbool.h>
@@ -12,10 +13,13 @@
 
 #include "proxy/http/request_head.h"
 
+/* The server reads a hundred fields, and the gate adds some of its own. */
+#define VALIDATION_FIELDS ((size_t)90)
+
 /*
- * False for a head of more than `limit` bytes, each field counted with 72 bytes more than its text
- * and the request line with 1,280. A client's connection has about twice the limit here, and the
- * answer's head must fit in with that of the request.
+ * False for a head of more than VALIDATION_FIELDS fields, or of more than `limit` bytes, each field
+ * counted with 72 bytes more than its text and the request line with 1,280. A client's connection
+ * has about twice the limit here, and the answer's head must fit in with that of the request.
  */
 bool validation_head_fits(const struct request_head *request_head, size_t limit);
 

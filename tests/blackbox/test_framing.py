@@ -7,6 +7,7 @@ good one: if it is served, the bad one did not close the connection.
 
 import pytest
 
+from gate import Gate
 from wire import ask, connect, gate, last_answer, read_answer, upstream  # noqa: F401
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -90,6 +91,9 @@ HEADS = {
     "a large field": request_of(GET, b"X: " + b"y" * 33000),
     "a huge field": request_of(GET, b"X: " + b"y" * 70000),
     "a huge target": request_of(b"GET /" + b"y" * 70000 + b" HTTP/1.1"),
+    "a host in brackets that is no address": request_of(b"GET http://[h]/ HTTP/1.1",
+                                                        host=b"Host: [h]"),
+    "91 fields": request_of(GET, *[b"X: y"] * 90),
     "500 fields": request_of(GET, *[b"X-%d: y" % i for i in range(500)]),
     "5,000 fields": request_of(GET, *[b"X-%d: y" % i for i in range(5000)]),
     "5,000 empty fields": request_of(GET, *[b"X:"] * 5000),
@@ -196,6 +200,43 @@ def test_what_goes_on_is_framed_anew(upstream, gate, request_bytes):
     assert seen.values(b"Host") == [b"h"] and seen.value(b"X") is None
     framing = seen.values(b"Transfer-Encoding") + seen.values(b"Content-Length")
     assert framing in ([b"chunked"], [b"3"])
+
+
+# What the server's HTTP library does not read would be a malformed request of the gate's.
+UNREAD = {
+    "a character to be escaped": b"/<",
+    "another": b"/a`b",
+    "one in the query": b"/?<",
+    "a quotation mark in the query": b"/x?\"",
+    "a byte that is no UTF-8": b"/\xff",
+    "half a character in the query": b"/?a=\xc3",
+    "no host": b"http:///",
+    "two ports": b"http://h:1:2/",
+    "an address without an end": b"http://[::1/",
+    "an address without a beginning": b"http://h]/",
+    "an escape in the host": b"http://a%41/",
+    "a bad path behind a host": b"http://h/<",
+}
+
+
+@pytest.mark.parametrize("target", UNREAD.values(), ids=UNREAD)
+def test_what_the_server_does_not_read_does_not_reach_it(upstream, gate, standin, target):
+    host = target[7:].split(b"/")[0] if target.startswith(b"http") else b"h"
+    request = request_of(b"GET " + target + b" HTTP/1.1", host=b"Host: " + host)
+    refuses(upstream, gate, request + SMUGGLED, {400})
+    assert ask(standin.port, request).status == 400
+    assert standin.counters()["malformed_requests"] == 1
+
+
+@pytest.mark.parametrize("target", [b"/\"{}|\\^", b"/?`{}|\\^?", b"/\xc3\xa9?\xc3\xa9", b"/#<\xff", b"*",
+                                    b"http://h", b"http://h?x", b"http://h:1/"])
+def test_what_the_server_reads_does(standin, target):
+    host = target[7:].split(b"/")[0].split(b"?")[0] if target.startswith(b"http") else b"h"
+    with Gate(standin.port) as before:
+        fields = [b"X: y"] * 89
+        request = request_of(b"GET " + target + b" HTTP/1.1", *fields, host=b"Host: " + host)
+        assert ask(before.port, request).status == 404
+    assert standin.counters()["malformed_requests"] == 0
 
 
 # Answers.

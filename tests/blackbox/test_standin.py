@@ -799,6 +799,50 @@ def test_paths_of_scanners_ban_at_once(standin):
         standin.request("GET", "/healthz/live")
 
 
+UNREAD = [b"/<", b"/a`b", b"/?<", b"/x?\"", b"/\xff", b"/?a=\xc3", b"http://h:1:2/", b"http://[h/",
+          b"http://a%41/", b"http://@/", b"x y".replace(b" ", b"%")]
+READ = [b"/\"{}|\\^", b"/?`{}|\\^?", b"/\xc3\xa9?\xc3\xa9", b"/#<\xff", b"*", b"http://h", b"http://h?x",
+        b"http://[::1]:1/", b"http://a%41:p@h:1/"]
+
+
+def sent_raw(standin, target, *fields):
+    head = b"\r\n".join([b"GET %s HTTP/1.1" % target, b"Host: h", b"Connection: close", *fields])
+    with socket.create_connection(("127.0.0.1", standin.port), 30) as client:
+        client.sendall(head + b"\r\n\r\n")
+        answer = client.makefile("rb").read()
+    return int(answer.split()[1])
+
+
+@pytest.mark.parametrize("target", UNREAD)
+def test_targets_that_cannot_be_read(standin, target):
+    assert sent_raw(standin, target) == 400
+    assert standin.counters()["malformed_requests"] == 1
+
+
+@pytest.mark.parametrize("target", READ)
+def test_targets_that_can_be_read(standin, target):
+    assert sent_raw(standin, target) == 404
+    assert standin.counters()["malformed_requests"] == 0
+
+
+def test_a_hundred_fields_are_read_and_no_more(standin):
+    fields = [b"X: y"] * 98
+    assert sent_raw(standin, b"/healthz/live", *fields) == 200
+    assert sent_raw(standin, b"/healthz/live", b"X: y", *fields) == 431
+
+
+def test_malformed_requests_ban_the_address(standin):
+    standin.put_state(bans=True)
+    assert [sent_raw(standin, b"/<") for _ in range(31)] == [400] * 31
+    with pytest.raises(ConnectionError):
+        standin.request("GET", "/healthz/live")
+
+
+def test_malformed_requests_ban_nobody_where_addresses_are_forwarded(standin):
+    standin.put_state(bans=True, http={"useXForwarded": True})
+    assert {sent_raw(standin, b"/<") for _ in range(40)} == {400}
+
+
 def raw_post(standin, text, target="/jmap/"):
     return standin.request("POST", target, text.encode(), [
         ("Authorization", basic()), ("Content-Type", "application/json")])

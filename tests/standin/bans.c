@@ -8,11 +8,12 @@
 #include <strings.h>
 
 #define FAILURES_A_DAY 100
+#define MALFORMED_A_DAY 30
 
 static json_t *counts; /* by address, and by login name */
 static bool loopback_counts;
 static atomic_bool loopback_banned;
-static unsigned failures;
+static unsigned failures, malformed;
 
 void bans_reset(bool counting)
 {
@@ -78,6 +79,13 @@ void bans_note_missing(const char *target, const char *from)
     }
 }
 
+void bans_note_malformed(bool reads_forwarded)
+{
+    malformed++;
+    if (!reads_forwarded && loopback_counts && raise_count("malformed", "") > MALFORMED_A_DAY)
+        atomic_store(&loopback_banned, true);
+}
+
 bool bans_admit(void)
 {
     return !atomic_load(&loopback_banned);
@@ -88,7 +96,12 @@ unsigned bans_failures(void)
     return failures;
 }
 
+unsigned bans_malformed(void)
+{
+    return malformed;
+}
+
 void bans_forget_failures(void)
 {
-    failures = 0;
+    failures = malformed = 0;
 }

@@ -2,9 +2,9 @@
  * What failed logins lead to: after 100 in a day of one address, or of one login name from
  * anywhere, the next is answered 429 and bans the address it came from, without end. Connections of
  * a banned address are closed as they are accepted. A path that is not there and looks like a
- * scanner's bans at once (the server's default scanBanPaths). Malformed requests, of which 30 do,
- * never come so far here: libmicrohttpd answers them. The loopback is exempt, unless the state's
- * "bans" says that it is not.
+ * scanner's bans at once (the server's default scanBanPaths). After 30 malformed requests in a day
+ * the next bans, unless the server reads forwarded addresses: of such a request it has none. The
+ * loopback is exempt, unless the state's "bans" says that it is not.
  */
 #ifndef STANDIN_BANS_H
 #define STANDIN_BANS_H
@@ -23,10 +23,14 @@ bool bans_note(const char *authorization, const char *from);
 /* A target was answered 404, to a client with such an address. store.lock is held. */
 void bans_note_missing(const char *target, const char *from);
 
+/* A request could not be read. store.lock is held. */
+void bans_note_malformed(bool reads_forwarded);
+
 /* Whether the loopback may connect. Safe without the lock. */
 bool bans_admit(void);
 
 unsigned bans_failures(void);
+unsigned bans_malformed(void);
 void bans_forget_failures(void);
 
 #endif

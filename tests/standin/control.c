@@ -143,11 +143,12 @@ static json_t *get_counters(const json_t *body, const char **error)
     const struct counters *c = &store.counters;
     map_each(&store.sets, add_orders, orders);
     json_t *document =
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "orders", (json_int_t)c->orders,
-                  "certificates", (json_int_t)c->certificates, "refusals", (json_int_t)c->refusals,
-                  "tasks_created", (json_int_t)c->tasks_created, "creates_answered",
-                  (json_int_t)c->creates_answered, "http_requests", (json_int_t)c->http_requests,
-                  "failed_logins", (json_int_t)bans_failures(), "methods",
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "orders",
+                  (json_int_t)c->orders, "certificates", (json_int_t)c->certificates, "refusals",
+                  (json_int_t)c->refusals, "tasks_created", (json_int_t)c->tasks_created,
+                  "creates_answered", (json_int_t)c->creates_answered, "http_requests",
+                  (json_int_t)c->http_requests, "failed_logins", (json_int_t)bans_failures(),
+                  "malformed_requests", (json_int_t)bans_malformed(), "methods",
                   json_deep_copy(c->methods), "orders_by_names", orders);
     pthread_mutex_unlock(&store.lock);
     return document;

@@ -46,7 +46,8 @@
  * count_stored: the certificates that PUT /state brings have used up the CA's limit GET /counters,
  * POST /counters/reset
  *     {"orders", "certificates", "refusals", "tasks_created", "creates_answered", "http_requests",
- *      "failed_logins", "methods": {"x:Task/get": 3}, "orders_by_names": {"a.test,b.test": 2}}
+ *      "failed_logins", "malformed_requests", "methods": {"x:Task/get": 3},
+ *      "orders_by_names": {"a.test,b.test": 2}}
  *     orders counts the refused ones too; tasks_created counts those the server made itself too
  * GET /faults, POST /faults {...}, DELETE /faults
  *     {"match": "substring of target or body", "times": 1, "delay_ms": 100, "hang": true,

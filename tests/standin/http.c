@@ -4,6 +4,7 @@
 #include "tests/standin/clock.h"
 #include "tests/standin/defaults.h"
 #include "tests/standin/events.h"
+#include "tests/standin/malformed.h"
 #include "tests/standin/render.h"
 #include "tests/standin/websocket.h"
 
@@ -447,8 +448,25 @@ static void die(const char *path)
     _exit(0);
 }
 
+/* True where the request is answered without having been read. */
+static bool is_malformed(const struct request *request, struct answer *answer)
+{
+    int fields = MHD_get_connection_values(request->connection, MHD_HEADER_KIND, NULL, NULL);
+    unsigned status = malformed_status(request->target, (size_t)fields);
+    if (status == 0)
+        return false;
+    pthread_mutex_lock(&store.lock);
+    bans_note_malformed(json_is_true(json_object_get(store.http, "useXForwarded")));
+    pthread_mutex_unlock(&store.lock);
+    answer->status = status;
+    answer_header(answer, "connection", "close");
+    return true;
+}
+
 void http_answer(struct request *request, struct answer *answer)
 {
+    if (is_malformed(request, answer))
+        return;
     struct fault fault = {0};
     pthread_mutex_lock(&store.lock);
     store.counters.http_requests++;
