@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/networks.h"
+#include "proxy/clients/challenge_records.h"
 
 /* Of a connection, each way: a handshake's largest flights fit. */
 #define PIPE_SIZE 16384
@@ -19,6 +21,8 @@
 struct passage {
     struct passthrough *owner;
     bool used;
+    uint64_t number;   /* rises with each that begins */
+    atomic_bool ended; /* for another */
     int client;
     struct network_address from;
 };
@@ -32,6 +36,7 @@ struct passthrough {
     pthread_mutex_t lock; /* over what follows */
     pthread_cond_t ended;
     size_t count;
+    uint64_t begun;
     struct passage passages[PASSTHROUGH_MAX];
 };
 
@@ -100,18 +105,6 @@ static bool wait_until(const struct passthrough *owner, struct pollfd *files, nf
            files[count].revents == 0;
 }
 
-static void carry(const struct passthrough *owner, int client, int server, monotonic_time deadline)
-{
-    struct pipe there = {.from = client, .to = server};
-    struct pipe back = {.from = server, .to = client};
-    while (fill(&there) && drain(&there) && fill(&back) && drain(&back) &&
-           !(there.done && back.done)) {
-        struct pollfd files[3] = {wanted(&there, &back), wanted(&back, &there)};
-        if (!wait_until(owner, files, 2, deadline))
-            return;
-    }
-}
-
 /* ---- connecting ---- */
 
 /* -1 where it cannot be reached in time. */
@@ -159,6 +152,43 @@ static struct peer_text write_peer(const struct network_address *from)
     return peer;
 }
 
+static bool pass_to_server(const struct passage *passage, struct challenge_records *records,
+                           struct pipe *pipe)
+{
+    bool was_empty = pipe->end == 0;
+    if (!fill(pipe))
+        return false;
+    if (!was_empty || challenge_records_allow(records, pipe->bytes, pipe->end))
+        return drain(pipe);
+    struct peer_text peer = write_peer(&passage->from);
+    log_event(passage->owner->log, LOG_LEVEL_WARN, "a tls-alpn-01 challenge is ended: it is none",
+              log_text("peer", peer.text));
+    return false;
+}
+
+static bool pass_to_client(struct challenge_records *records, struct pipe *pipe)
+{
+    bool was_empty = pipe->end == 0;
+    if (!fill(pipe))
+        return false;
+    if (was_empty)
+        challenge_records_note(records, pipe->bytes, pipe->end);
+    return drain(pipe);
+}
+
+static void carry(const struct passage *passage, int server, monotonic_time deadline)
+{
+    struct challenge_records records = {.server_encrypts = false};
+    struct pipe there = {.from = passage->client, .to = server};
+    struct pipe back = {.from = server, .to = passage->client};
+    while (!atomic_load(&passage->ended) && pass_to_server(passage, &records, &there) &&
+           pass_to_client(&records, &back) && !(there.done && back.done)) {
+        struct pollfd files[3] = {wanted(&there, &back), wanted(&back, &there)};
+        if (!wait_until(passage->owner, files, 2, deadline))
+            return;
+    }
+}
+
 static void passthrough_leave(struct passage *passage)
 {
     struct passthrough *owner = passage->owner;
@@ -180,7 +210,7 @@ static void *passthrough_run(void *user)
     if (server >= 0) {
         log_event(owner->log, LOG_LEVEL_INFO, "a tls-alpn-01 challenge is passed on",
                   log_text("peer", peer.text));
-        carry(owner, passage->client, server, deadline);
+        carry(passage, server, deadline);
         close(server);
     } else {
         log_event(owner->log, LOG_LEVEL_ERROR,
@@ -191,30 +221,72 @@ static void *passthrough_run(void *user)
     return NULL;
 }
 
-/* NULL where the address, or all of them, have as many as they may. Locked. */
-static struct passage *find_room(struct passthrough *owner, const struct network_address *from)
+/* What is open, but for those that end for others. */
+struct crowd {
+    size_t all, own; /* of them this client's */
+    struct passage *oldest, *oldest_own;
+    struct passage *room; /* NULL where there is none */
+};
+
+static struct passage *older(struct passage *one, struct passage *other)
+{
+    return one == NULL || other->number < one->number ? other : one;
+}
+
+/* Locked. */
+static struct crowd crowd_before(struct passthrough *owner, const struct network_address *from)
 {
     const struct network_address client = network_address_client(from);
-    struct passage *room = NULL;
-    size_t own = 0;
+    struct crowd crowd = {0};
     for (size_t i = 0; i < owner->most; i++) {
         struct passage *passage = &owner->passages[i];
         const struct network_address other = network_address_client(&passage->from);
         if (!passage->used)
-            room = passage;
-        else if (memcmp(&other, &client, sizeof other) == 0)
-            own++;
+            crowd.room = passage;
+        if (!passage->used || atomic_load(&passage->ended))
+            continue;
+        crowd.all++;
+        crowd.oldest = older(crowd.oldest, passage);
+        if (memcmp(&other, &client, sizeof other) != 0)
+            continue;
+        crowd.own++;
+        crowd.oldest_own = older(crowd.oldest_own, passage);
     }
-    return own < PASSTHROUGH_MAX_EACH ? room : NULL;
+    return crowd;
+}
+
+/*
+ * A CA's connections are gone within a second, so whoever has been there for longest is none.
+ * Locked. The thread sees it at once; until then it keeps its place, for which a quarter of all is
+ * left free.
+ */
+static void end_oldest(struct passthrough *owner, const struct crowd *crowd)
+{
+    struct passage *oldest = NULL;
+    if (crowd->own >= PASSTHROUGH_MAX_EACH)
+        oldest = crowd->oldest_own;
+    else if (crowd->all >= owner->most - owner->most / 4)
+        oldest = crowd->oldest;
+    if (oldest == NULL)
+        return;
+    atomic_store(&oldest->ended, true);
+    shutdown(oldest->client, SHUT_RDWR);
 }
 
 static struct passage *passthrough_enter(struct passthrough *owner, int file,
                                          const struct network_address *from)
 {
     pthread_mutex_lock(&owner->lock);
-    struct passage *passage = find_room(owner, from);
+    struct crowd crowd = crowd_before(owner, from);
+    end_oldest(owner, &crowd);
+    struct passage *passage = crowd.room;
     if (passage != NULL) {
-        *passage = (struct passage){.owner = owner, .used = true, .client = file, .from = *from};
+        passage->owner = owner;
+        passage->used = true;
+        passage->number = owner->begun++;
+        atomic_store(&passage->ended, false);
+        passage->client = file;
+        passage->from = *from;
         owner->count++;
     }
     pthread_mutex_unlock(&owner->lock);

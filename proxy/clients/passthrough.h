@@ -4,8 +4,9 @@
 /*
  * Connections that are passed on byte for byte to another listener: those of a CA that looks at a
  * tls-alpn-01 challenge, which only the mail server can answer. There are a handful for a renewal,
- * so each has a thread of its own; whoever wants more than its share is closed, and none lives
- * longer than PASSTHROUGH_MILLISECONDS. Safe for threads.
+ * one for each name at the same time, so each has a thread of its own. Where there are too many the
+ * oldest ends, none lives longer than PASSTHROUGH_MILLISECONDS, and none carries more than a
+ * handshake. Safe for threads.
  */
 
 #include <stdint.h>
@@ -14,8 +15,8 @@
 #include "proxy/telemetry/log.h"
 
 #define PASSTHROUGH_MILLISECONDS 10000
-#define PASSTHROUGH_MAX 64     /* at one time */
-#define PASSTHROUGH_MAX_EACH 4 /* of them from one client, see network_address_client() */
+#define PASSTHROUGH_MAX 64      /* at one time, with those that end */
+#define PASSTHROUGH_MAX_EACH 16 /* of them from one client, see network_address_client() */
 
 struct passthrough;
 

@@ -11,7 +11,7 @@ import pytest
 
 from certificates import Authority
 from gate import Gate
-from plain_client import ask, wait_for_end
+from plain_client import ask, has_ended, wait_for_end
 from test_operator import run
 from test_tls import Pair, name_of
 
@@ -153,23 +153,82 @@ def test_silence_ends_in_time_and_stops_nobody(standin, pair, authority):
             client.close()
 
 
-def test_nobody_takes_more_than_a_share(standin, pair, authority):
-    with Server(authority) as server, start(standin, pair, server) as gate:
-        with contextlib.ExitStack() as held:
-            for _ in range(4):
-                ca = held.enter_context(pair.connect(gate, offering(pair, "acme-tls/1")))
-                assert ca.recv(4) == b"seen"
-            with pytest.raises((ssl.SSLError, ConnectionError)):
-                pair.connect(gate, offering(pair, "acme-tls/1"))
-            gate.logged("too many at once")
-        for _ in range(1000):
+def test_a_ca_looks_at_many_names_at_once(standin, pair, authority):
+    """All from one address: the server asks for all of a certificate's names at the same time."""
+    with Server(authority) as server, start(standin, pair, server) as gate, \
+            contextlib.ExitStack() as held:
+        for _ in range(16):
+            ca = held.enter_context(pair.connect(gate, offering(pair, "acme-tls/1")))
+            assert ca.recv(4) == b"seen"
+        assert server.served == 16
+
+
+def is_open(client):
+    client.settimeout(0)
+    try:
+        return client.recv(1) != b""
+    except ssl.SSLWantReadError:
+        return True
+
+
+def test_the_oldest_of_a_client_ends_for_its_next(standin, pair, authority):
+    with Server(authority) as server, start(standin, pair, server) as gate, \
+            contextlib.ExitStack() as held:
+        clients = []
+        for _ in range(20):
+            clients.append(held.enter_context(pair.connect(gate, offering(pair, "acme-tls/1"))))
+            assert clients[-1].recv(4) == b"seen"
+        for client in clients[:4]:
             with contextlib.suppress(ssl.SSLError, ConnectionError):
-                with pair.connect(gate, offering(pair, "acme-tls/1")) as ca:
-                    assert name_of(ca) == "challenge"
-                    break
-            time.sleep(0.01)
-        else:
-            raise AssertionError("there is no room again")
+                assert client.recv(1) == b""
+        assert is_open(clients[4]) and is_open(clients[-1])
+
+
+def test_the_oldest_of_all_ends_when_places_run_out(standin, pair, authority):
+    """Whoever keeps its connections does not keep a CA away."""
+    hello = hello_of(offering(pair, "acme-tls/1"))[0]
+    with Server(authority) as server, start(standin, pair, server) as gate, \
+            contextlib.ExitStack() as held:
+        silent = [held.enter_context(begin(gate, hello, f"127.0.1.{i % 64 + 1}")) for i in range(200)]
+        with pair.connect(gate, offering(pair, "acme-tls/1")) as ca:
+            assert ca.recv(4) == b"seen"
+        for client in silent[:-64]:
+            wait_for_end(client)
+
+
+class Listener(Server):
+    """Takes acme-tls/1 for any other connection, as the server's does where no provider has the
+    challenge, and notes what it is asked."""
+
+    def __init__(self, authority):
+        self.read = []
+        super().__init__(authority)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(*authority.issue("challenge", "DNS:localhost"))
+
+    def _serve(self, client):
+        said = b""
+        with contextlib.suppress(OSError), self.context.wrap_socket(client, server_side=True) as tls:
+            while piece := tls.recv(65536):
+                said += piece
+                self.read.append(said)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_it_is_no_way_around_the_gate(standin, pair, authority, version):
+    with Listener(authority) as server, start(standin, pair, server) as gate:
+        context = offering(pair, "acme-tls/1")
+        context.maximum_version = version
+        for request in (b"GET /x.php HTTP/1.0\n\n", b"G"):
+            with pair.connect(gate, context) as client:
+                assert name_of(client) == "challenge" and client.version() is not None
+                with contextlib.suppress(ssl.SSLError, OSError):
+                    for _ in range(100):
+                        client.sendall(request)
+                        time.sleep(0.001)
+                    wait_for_end(client)
+        assert gate.logged("it is none", 2)
+        assert max(map(len, server.read), default=0) <= 2
 
 
 def test_a_listener_that_is_not_there(standin, pair):
@@ -232,12 +291,15 @@ def test_one_network_is_one_client(standin, pair):
     with Silent() as server, start(standin, pair, server, PROXY_PROTOCOL="on",
                                             TRUSTED_PROXIES="127.0.0.1") as gate, \
             contextlib.ExitStack() as held:
-        for i in range(8):
-            told = f"PROXY TCP6 2001:db8::{i + 1} 2001:db8::f 12345 443\r\n".encode()
-            held.enter_context(begin(gate, hello, before=told))
-        assert len(gate.logged("too many at once", 4)) == 4
-        held.enter_context(begin(gate, hello, before=b"PROXY TCP6 2001:db8:0:1::1 ::1 1 2\r\n"))
-        assert gate.logged("is passed on", 5)[-1]["peer"] == "2001:db8:0:1::1"
+        clients = []
+        for i in range(20):
+            told = f"PROXY TCP6 2001:db8:0:{i // 19}::{i + 1:x} 2001:db8::f 12345 443\r\n".encode()
+            clients.append(held.enter_context(begin(gate, hello, before=told)))
+            gate.logged("is passed on", i + 1)
+        for client in clients[:3]:
+            wait_for_end(client)
+        assert gate.logged("is passed on", 20)[-1]["peer"] == "2001:db8:0:1::14"
+        assert not any(map(has_ended, clients[3:]))
 
 
 def test_it_takes_no_file_that_others_need(standin, pair):
@@ -247,7 +309,6 @@ def test_it_takes_no_file_that_others_need(standin, pair):
             contextlib.ExitStack() as held:
         for i in range(64):
             held.enter_context(begin(gate, hello, f"127.0.1.{i // 4 + 1}"))
-        gate.logged("too many at once", 64 - 8)
         for _ in range(4):
             client = held.enter_context(pair.connect(gate))
             assert ask(client) == 200
