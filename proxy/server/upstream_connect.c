@@ -1,6 +1,7 @@
 #include "proxy/server/upstream_parts.h"
 
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +134,18 @@ static bool is_tls(const struct upstream *upstream)
     return strncmp(upstream->settings.url, "https", 5) == 0;
 }
 
+/*
+ * OpenSSL wants what it could not send to be given again, and at the same place unless it is told
+ * otherwise; but a block is every connection's, so what is left of it moves (upstream_request.c).
+ */
+static CURLcode on_tls_context(CURL *easy, void *context, void *user)
+{
+    (void)easy;
+    (void)user;
+    SSL_CTX_set_mode(context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    return CURLE_OK;
+}
+
 static void set_options(struct connection *connection)
 {
     const struct upstream *upstream = connection->upstream;
@@ -150,6 +163,7 @@ static void set_options(struct connection *connection)
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms);
     bool any_issuer = connection->transfer->any_issuer;
     trust_apply(easy, &settings->trust, any_issuer);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_tls_context);
     if (!any_issuer)
         curl_easy_setopt(easy, CURLOPT_SHARE, upstream->share);
     if (upstream->connect_to != NULL)

@@ -153,10 +153,11 @@ def read_answer(line, method=b"GET"):
 
 class Upstream:
     """A server that records requests. `answer` is bytes, or a function of (line, request) that
-    answers by itself and returns False to end the connection; None answers an empty 200."""
+    answers by itself and returns False to end the connection; None answers an empty 200. With TLS
+    where a context is given."""
 
-    def __init__(self, answer=None):
-        self.answer = answer
+    def __init__(self, answer=None, tls=None):
+        self.answer, self.tls = answer, tls
         self.requests = []
         self.connections = 0
         self.lines = []  # the connections that are open
@@ -180,6 +181,8 @@ class Upstream:
 
     def _serve(self, line):
         with contextlib.suppress(OSError):
+            if self.tls is not None:
+                line.socket = self.tls.wrap_socket(line.socket, server_side=True)
             while self._serve_one(line):
                 pass
         with self.changed:
