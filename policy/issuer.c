@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "policy/url.h"
+
 /* From the CAs' own documentation, and from certificates that they have issued. */
 static const struct known_ca {
     const char *host;
@@ -29,15 +31,14 @@ static const char *const staging_words[] = {"(STAGING)", "Fake LE "};
 
 static const struct known_ca *ca_of(const char *directory)
 {
-    const char *host = directory ? strstr(directory, "://") : NULL;
+    const char *host = directory ? url_authority(directory) : NULL;
 
     if (!host)
         return NULL;
-    host += 3;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         size_t len = strlen(known[i].host);
 
-        if (strcspn(host, "/:?#") == len && strncasecmp(host, known[i].host, len) == 0)
+        if (url_host_len(host) == len && strncasecmp(host, known[i].host, len) == 0)
             return &known[i];
     }
     return NULL;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/url.h"
+
 /* Limits of the server's session object: 500 ids a get, 16 calls a request. */
 enum {
     DOMAINS_A_REQUEST = 200, /* with MEMORY_TASKS known tasks each: below 500 ids */
@@ -579,13 +581,12 @@ static enum lookup_state feed_nodes(struct lookup *lookup)
 static enum lookup_state feed_session(struct lookup *lookup)
 {
     const char *url = own_request_string(lookup->request.response, "apiUrl");
-    const char *host = url ? strstr(url, "://") : NULL;
+    const char *host = url ? url_authority(url) : NULL;
     char hostname[HOSTNAME_SIZE];
 
     if (!host)
         return lookup_fail(lookup, LOOKUP_FAILED, "the server's session names no address");
-    host += 3;
-    snprintf(hostname, sizeof hostname, "%.*s", (int)strcspn(host, ":/"), host);
+    snprintf(hostname, sizeof hostname, "%.*s", (int)url_host_len(host), host);
     return use_hostname(lookup, hostname);
 }
 

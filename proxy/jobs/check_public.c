@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "jmap/wire/own_request.h"
+#include "policy/url.h"
 #include "proxy/admin/probe.h"
 #include "proxy/base/plain_text.h"
 
@@ -74,11 +75,11 @@ static bool was_answered(const struct config *config, struct own_request *reques
 /* The name that the server's certificate is to be for. */
 static void certified_name(const struct config *config, char *name, size_t size)
 {
-    const char *host = strstr(config->upstream_url, "://") + 3;
+    const char *host = url_authority(config->upstream_url);
     if (config->upstream_tls_name != NULL)
         snprintf(name, size, "%s", config->upstream_tls_name);
     else
-        snprintf(name, size, "%.*s", (int)strcspn(host, ":/"), host);
+        snprintf(name, size, "%.*s", (int)url_host_len(host), host);
 }
 
 /* Asks for the domains that are the name or end it; how many. */
@@ -193,12 +194,11 @@ static void tell_challenge(const char *url, const struct probe_result *seen,
     }
 }
 
-/* The host with its brackets, of "https://host:port". */
+/* Where a CA asks: port 80 of the host. */
 static void write_url(const char *public_url, char *url, size_t size)
 {
-    const char *host = strstr(public_url, "://") + 3;
-    size_t len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/");
-    snprintf(url, size, "http://%.*s" CHALLENGE_PATH, (int)len, host);
+    const char *host = url_authority(public_url);
+    snprintf(url, size, "http://%.*s" CHALLENGE_PATH, (int)url_host_len(host), host);
 }
 
 void check_challenges(const struct config *config, FILE *out)

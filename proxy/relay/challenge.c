@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "policy/url.h"
 #include "proxy/relay/reply.h"
 
 #define CHALLENGE_PATH "/.well-known/acme-challenge/"
@@ -23,29 +24,25 @@ bool challenge_is_asked(const struct request_head *request_head)
            is_token(request_head->target + len);
 }
 
-/* Without a port: that is the plain listener's. An IPv6 address keeps its brackets. */
-static size_t host_len(const char *host)
-{
-    const char *end = host[0] == '[' ? strchr(host, ']') : NULL;
-    return end != NULL ? (size_t)(end - host) + 1 : strcspn(host, ":");
-}
-
-/* NULL where the client has said no host, and nothing is configured; or without memory. */
+/*
+ * The client's host has a port that is the plain listener's. NULL where it has said no host, and
+ * nothing is configured; or without memory.
+ */
 static const char *origin_of(const struct config *config, const struct request_head *request_head,
                              struct arena *arena)
 {
     const char *host = request_head->from.host;
     if (config->public_url != NULL && strncmp(config->public_url, "https://", 8) == 0)
         return config->public_url;
-    return host == NULL ? NULL : arena_format(arena, "https://%.*s", (int)host_len(host), host);
+    return host == NULL ? NULL : arena_format(arena, "https://%.*s", (int)url_host_len(host), host);
 }
 
 /* The target's path and query: what follows the authority of an absolute one. */
 static const char *path_of(const char *target)
 {
-    const char *authority = target[0] == '/' ? NULL : strstr(target, "://");
-    const char *path = authority != NULL ? strchr(authority + 3, '/') : target;
-    return path != NULL && path[0] == '/' ? path : "/";
+    const char *authority = target[0] == '/' ? NULL : url_authority(target);
+    const char *path = authority != NULL ? authority + strcspn(authority, "/?#") : target;
+    return path[0] == '/' ? path : "/";
 }
 
 bool challenge_redirect(const struct config *config, const struct request_head *request_head,

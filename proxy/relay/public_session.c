@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "jmap/wire/session.h"
+#include "policy/url.h"
 #include "proxy/http/outgoing.h"
 #include "proxy/http/validation.h"
 
@@ -47,7 +48,7 @@ static struct session_front front_for(const struct config *config,
         return front;
     }
     front.scheme = strncmp(config->public_url, "https", 5) == 0 ? "https" : "http";
-    front.authority = strstr(config->public_url, "://") + 3;
+    front.authority = url_authority(config->public_url);
     return front;
 }
 
