@@ -32,15 +32,14 @@ struct auditor {
 /* ---- options ---- */
 
 const char audit_usage[] =
-    "renewgate audit: read all domains with automatic certificates, change nothing, tell how they "
-    "are\n\n"
+    "renewgate audit: read all domains with automatic certificates, change nothing, tell\n"
+    "how they are\n\n"
     "  --all              also those in good state\n"
     "  --domain NAME      this domain only\n"
     "  --json             one JSON document in place of a table\n"
     "  --probe HOST:PORT  ask this TLS listener which certificate it shows for each name\n\n"
-    "It needs RENEWGATE_UPSTREAM_URL and RENEWGATE_SERVICE_AUTHORIZATION. Exit status: 0 all is "
-    "well,\n"
-    "1 something needs a person, 2 there is no audit and a line says why.\n\n"
+    "It needs RENEWGATE_UPSTREAM_URL and RENEWGATE_SERVICE_AUTHORIZATION. Exit status: 0\n"
+    "all is well, 1 something needs a person, 2 there is no audit and a line says why.\n\n"
     "  renewgate audit --domain example.org --probe 127.0.0.1:443\n";
 
 bool audit_options_read(struct audit_options *options, int count, char **arguments)

@@ -11,17 +11,13 @@
 #define EXIT_NO_EXPLANATION 2
 
 const char explain_usage[] =
-    "renewgate explain DOMAIN: what would become of a create for that domain now, and why: each "
-    "row "
-    "of\n"
-    "the table that was read, and the facts. Changes nothing\n\n"
+    "renewgate explain DOMAIN: what would become of a create for that domain now, and why:\n"
+    "each row of the table that was read, and the facts. Changes nothing\n\n"
     "  --force  as with Renewgate-Force: 1, where RENEWGATE_FORCE=allow\n"
     "  --json   one JSON object in place of text\n\n"
-    "It needs RENEWGATE_UPSTREAM_URL and RENEWGATE_SERVICE_AUTHORIZATION, and the variables that "
-    "the gate\n"
-    "is run with where its decision is to be the same. Exit status: 0, or 2 where there is no "
-    "explanation\n"
-    "and a line says why.\n\n"
+    "It needs RENEWGATE_UPSTREAM_URL and RENEWGATE_SERVICE_AUTHORIZATION, and the variables\n"
+    "that the gate is run with where its decision is to be the same. Exit status: 0, or 2\n"
+    "where there is no explanation and a line says why.\n\n"
     "  renewgate explain example.org\n";
 
 bool explain_options_read(struct explain_options *options, int count, char **arguments)

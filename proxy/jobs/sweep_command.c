@@ -19,13 +19,12 @@ struct printer {
 };
 
 const char sweep_usage[] =
-    "renewgate sweep: tidy up the queue of all domains once, as the gate itself does every now and "
-    "then\n\n"
+    "renewgate sweep: tidy up the queue of all domains once, as the gate itself does\n"
+    "every now and then\n\n"
     "  --dry-run  tell what it would change, and change nothing\n"
     "  --json     a JSON object a line in place of a table\n\n"
-    "It needs RENEWGATE_UPSTREAM_URL and RENEWGATE_SERVICE_AUTHORIZATION. Exit status: 0, or 1 "
-    "where\n"
-    "it did not come to its end or passed over a domain, and a line says why.\n\n"
+    "It needs RENEWGATE_UPSTREAM_URL and RENEWGATE_SERVICE_AUTHORIZATION. Exit status: 0,\n"
+    "or 1 where it did not come to its end or passed over a domain, and a line says why.\n\n"
     "  renewgate sweep --dry-run\n";
 
 bool sweep_options_read(struct sweep_options *options, int count, char **arguments)
