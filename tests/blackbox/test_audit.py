@@ -10,11 +10,11 @@ import select
 import socket
 import ssl
 import subprocess
-import threading
 
 import pytest
 
 from certificates import Authority, openssl
+from servers import SocketServer
 from standin import Standin, basic, binary
 from test_collapse import LIMITED, failed, refused
 from test_gate import (DUE, EXPIRED, FRESH, NOW, SOON, certificate, days, domain, retry, stamp,
@@ -341,7 +341,7 @@ def test_it_asks_again_when_the_server_said_and_not_before(standin):
 
 # What is served.
 
-class Listener:
+class Listener(SocketServer):
     """Serves by TLS, for each name, one of the certificates; for any other the first."""
 
     def __init__(self, pairs):
@@ -353,30 +353,16 @@ class Listener:
         first = next(iter(self.contexts.values()))
         first.sni_callback = self.choose
         self.context = first
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self.socket.getsockname()[1]
         self.asked = []
-        threading.Thread(target=self.serve, daemon=True).start()
+        super().__init__()
+        self.address = f"127.0.0.1:{self.port}"
 
     def choose(self, connection, name, _):
         self.asked.append(name)
         connection.context = self.contexts.get(name, self.context)
 
-    def serve(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.socket.accept()
-                threading.Thread(target=self.shake_hands, args=[connection], daemon=True).start()
-
-    def shake_hands(self, connection):
-        with contextlib.suppress(OSError):
-            self.context.wrap_socket(connection, server_side=True).close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
+    def serve(self, client):
+        self.context.wrap_socket(client, server_side=True).close()
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """`--check` and the address by which clients and CAs reach the gate."""
 
 import contextlib
-import http.server
 import json
 import os
 import socket
@@ -11,39 +10,24 @@ import threading
 import pytest
 
 from certificates import Authority
+from servers import HttpServer, SocketServer
 from standin import basic
 from test_gate import domain, state
 from test_operator import run
 
 
-class Server:
+class Server(HttpServer):
     """Whatever is on port 80, or what stands before a stand-in: answers by path, else as told."""
 
     def __init__(self, answers, host="127.0.0.1", port=0, other=(404, b"none")):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                status, body = answers.get(self.path, other)
-                self.send_response(status)
-                if status in (301, 308):
-                    self.send_header("Location", body.decode())
-                    body = b""
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+        self.answers, self.other = answers, other
+        super().__init__(host, port)
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer((host, port), Handler)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+    def answer(self, method, target, fields, body):
+        status, content = self.answers.get(target, self.other)
+        if status in (301, 308):
+            return status, [("Location", content.decode())], b""
+        return status, [], content
 
 
 def line_of(checked, word):
@@ -124,33 +108,27 @@ def test_it_is_tried_where_it_matters_only(standin):
     assert "with RENEWGATE_PUBLIC_URL set" in line
 
 
-@contextlib.contextmanager
-def over_tls(port, certificate):
-    """The server at that port, by TLS; yields another port."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
+class OverTls(SocketServer):
+    """The server at a port, by TLS."""
 
+    def __init__(self, port, certificate):
+        self.behind = port
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(*certificate)
+        super().__init__()
+
+    def serve(self, client):
+        with self.context.wrap_socket(client, server_side=True) as client, \
+                socket.create_connection(("127.0.0.1", self.behind)) as server:
+            threading.Thread(target=self.copy, args=(server, client), daemon=True).start()
+            self.copy(client, server)
+
+    @staticmethod
     def copy(source, target):
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 target.sendall(data)
             target.shutdown(socket.SHUT_WR)
-
-    def serve(client):
-        with contextlib.suppress(OSError), context.wrap_socket(client, server_side=True) as client, \
-                socket.create_connection(("127.0.0.1", port)) as server:
-            threading.Thread(target=copy, args=(server, client), daemon=True).start()
-            copy(client, server)
-
-    def accept():
-        with contextlib.suppress(OSError):
-            while True:
-                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, daemon=True).start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.parametrize("domains, credential, words", [
@@ -164,8 +142,8 @@ def test_whether_the_servers_certificate_is_renewed_here(standin, tmp_path, doma
     standin.put_state(**state(domains=domains))
     authority = Authority(tmp_path)
     settings = {"SERVICE_AUTHORIZATION": basic()} if credential else {}
-    with over_tls(standin.port, authority.issue("mail", "DNS:mail.example.org")) as port:
-        checked = run("--check", UPSTREAM_URL=f"https://127.0.0.1:{port}",
+    with OverTls(standin.port, authority.issue("mail", "DNS:mail.example.org")) as server:
+        checked = run("--check", UPSTREAM_URL=f"https://127.0.0.1:{server.port}",
                       UPSTREAM_TLS_NAME="mail.example.org", UPSTREAM_CA=authority.certificate,
                       **settings)
     assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -1,6 +1,5 @@
 """Programs that know nothing of the gate work through it as they are."""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -9,11 +8,11 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 
 import pytest
 
 from gate import Gate
+from servers import SocketServer
 from test_gate import FRESH, NO_OP, certificate, state
 from wire import Upstream
 
@@ -84,7 +83,7 @@ def test_curl(standin, gate, tmp_path):
 
 # JMAP libraries.
 
-class TlsFront:
+class TlsFront(SocketServer):
     """A load balancer that ends TLS in front of the port `behind`."""
 
     def __init__(self, folder):
@@ -95,19 +94,10 @@ class TlsFront:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(self.certificate, folder / "key")
         self.behind = None
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                threading.Thread(target=self._serve, args=self.listener.accept()[:1],
-                                 daemon=True).start()
-
-    def _serve(self, connection):
-        with contextlib.suppress(OSError), \
-                self.context.wrap_socket(connection, server_side=True) as outer, \
+    def serve(self, client):
+        with self.context.wrap_socket(client, server_side=True) as outer, \
                 socket.create_connection(("127.0.0.1", self.behind)) as inner:
             while True:
                 ready = [outer] if outer.pending() else select.select([outer, inner], [], [])[0]
@@ -121,14 +111,14 @@ class TlsFront:
 def test_jmapc(standin, tmp_path):
     """It speaks https only."""
     needs(PYTHON, "jmapc")
-    front = TlsFront(tmp_path)
-    url = f"https://localhost:{front.port}"
     put_session(standin, "https://mail.example.org")
-    with Gate(standin.port, PUBLIC_URL=url) as gate:
-        front.behind = gate.port
-        found = json.loads(run(PYTHON, HERE / "jmapc_client.py", f"localhost:{front.port}",
-                               env={**os.environ, "REQUESTS_CA_BUNDLE": str(front.certificate)}))
-    front.listener.close()
+    with TlsFront(tmp_path) as front:
+        url = f"https://localhost:{front.port}"
+        with Gate(standin.port, PUBLIC_URL=url) as gate:
+            front.behind = gate.port
+            found = json.loads(run(PYTHON, HERE / "jmapc_client.py", f"localhost:{front.port}",
+                                   env={**os.environ,
+                                        "REQUESTS_CA_BUNDLE": str(front.certificate)}))
     assert found["api"] == url + "/jmap/" and found["echo"] == {"hello": "world"}
     assert len(set(found["ids"])) == 1 and found["ids"][0].startswith(NO_OP)
     assert found["size"] == 300000

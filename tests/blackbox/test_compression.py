@@ -1,70 +1,32 @@
 """Where the gate reads an answer it asks for one that it can read; and what becomes of others."""
 
 import gzip
-import http.client
 import json
-import socketserver
-import threading
-from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from gate import Gate, basic
+from servers import HttpServer, pass_on
 from standin import USING
 from test_gate import CREATE, DUE, FRESH, NO_OP, certificate, state
 
 BODY = {"using": [], "methodCalls": [["x:Task/set", {"create": {"k": CREATE}}, "c0"]]}
 
 
-class Middlebox:
+class Middlebox(HttpServer):
     """Between gate and server: compresses what may be compressed, or all of it (`stubborn`)."""
 
     def __init__(self, port, stubborn=False):
-        box = self
-        self.asked, self.stubborn = [], stubborn
+        self.behind, self.asked, self.stubborn = port, [], stubborn
+        super().__init__()
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_):
-                pass
-
-            def relay(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                wanted = self.headers.get("Accept-Encoding")
-                box.asked.append((self.path, wanted))
-                server = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-                server.request(self.command, self.path, body or None, dict(self.headers))
-                answer = server.getresponse()
-                content = answer.read()
-                server.close()
-                coded = box.stubborn or "identity" not in (wanted or "gzip")
-                self.send_response(answer.status)
-                for name in ("Content-Type", "Date"):
-                    if answer.headers[name]:
-                        self.send_header(name, answer.headers[name])
-                if coded:
-                    content = gzip.compress(content)
-                    self.send_header("Content-Encoding", "gzip")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_POST = relay
-
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = allow_reuse_address = True
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+    def answer(self, method, target, fields, body):
+        wanted = fields.get("Accept-Encoding")
+        self.asked.append((target, wanted))
+        status, fields, content = pass_on(self.behind, method, target, fields, body)
+        if self.stubborn or "identity" not in (wanted or "gzip"):
+            return status, [*fields, ("Content-Encoding", "gzip")], gzip.compress(content)
+        return status, fields, content
 
 
 @pytest.mark.parametrize("accepts", [None, "gzip, br", ""], ids=["any", "gzip", "empty"])

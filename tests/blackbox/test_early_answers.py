@@ -4,7 +4,6 @@ Whether a body may come is then the server's to say (RFC 9110, section 10.1.1), 
 reaches the client while that still sends.
 """
 
-import contextlib
 import shutil
 import socket
 import ssl
@@ -15,6 +14,7 @@ import pytest
 
 from certificates import Authority
 from gate import Gate
+from servers import SocketServer
 from wire import Line, ask, connect, gate, last_answer, read_answer, read_body  # noqa: F401
 from wire import read_head, takes_body, upstream  # noqa: F401
 
@@ -216,40 +216,24 @@ def test_a_refusal_while_the_body_comes_is_whole(upstream, connect_to, length):
     line.close()
 
 
-class Refusing:
+class Refusing(SocketServer):
     """A server that reads the beginning of a body, refuses it and closes at once, so that what it
     has not read resets the connection."""
 
     def __init__(self, answer, context=None):
         self.answer, self.context = answer, context
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(backlog=64)
 
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self.socket.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client):
-        with contextlib.suppress(OSError), client:
-            # Else what is to be sent may wait for an acknowledgement, and be lost with the close.
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self.context is not None:
-                client = self.context.wrap_socket(client, server_side=True)
-            with client:
-                line = Line(client)
-                read_head(line)
-                line.exactly(20_000)
-                client.sendall(self.answer)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
+    def serve(self, client):
+        # Else what is to be sent may wait for an acknowledgement, and be lost with the close.
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.context is not None:
+            client = self.context.wrap_socket(client, server_side=True)
+        with client:
+            line = Line(client)
+            read_head(line)
+            line.exactly(20_000)
+            client.sendall(self.answer)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

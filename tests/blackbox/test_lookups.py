@@ -209,19 +209,17 @@ class Shrinking(Watcher):
     def met(self, body):
         self.pages += b"x:Task/query" in body
         if self.pages == 2:
-            self.server_behind.put_state(**self.left)
+            self.behind.put_state(**self.left)
 
 
 def test_a_queue_that_shrinks_while_it_is_read_hides_no_task(standin):
     others = [{"@type": "AcmeRenewal", "domainId": "z", "status": {
         "@type": "Pending", "due": days(10)}} for _ in range(130)]
     standin.put_state(**state([certificate(DUE)], [*others, task(days(20))]))
-    between = Shrinking(standin, state([certificate(DUE)], [*others[:5], task(days(20))]))
-    with Gate(between.server_port) as gate:
+    left = state([certificate(DUE)], [*others[:5], task(days(20))])
+    with Shrinking(standin, left) as between, Gate(between.port) as gate:
         assert gate.renew() == TASK
-    assert between.pages >= 2
-    between.shutdown()
-    between.server_close()
+        assert between.pages >= 2
 
 
 def test_a_crowd_of_tasks_costs_a_request_more(standin):

@@ -1,20 +1,18 @@
 """Sweeps: the queue of all domains tidied up, once by command or again and again by the gate."""
 
 import datetime
-import http.client
-import http.server
 import json
 import os
 import re
 import signal
 import subprocess
-import threading
 import time
 
 import pytest
 
 from gate import Gate
 from lock_server import Redis
+from servers import HttpServer, pass_on
 from standin import basic, binary
 from test_collapse import DIGITS, LIMITED, failed, numbered, only_task, refused
 from test_gate import (DUE, EXPIRED, FRESH, NOW, SOON, certificate, days, domain, live_tasks, retry, stamp,
@@ -631,19 +629,16 @@ def test_the_gate_stops_in_the_middle_of_a_sweep(standin):
 
 # Killed at any moment.
 
-class Watcher(http.server.ThreadingHTTPServer):
+class Watcher(HttpServer):
     """
     Stands between a sweep and the server. Looks at the queue after each write, and ends the sweep
     at one of them: before the server has it, or before the sweep has the answer.
     """
 
-    daemon_threads = True
-
     def __init__(self, server, fatal, before):
-        super().__init__(("127.0.0.1", 0), Passing)
-        self.server_behind, self.fatal, self.before = server, fatal, before
+        self.behind, self.fatal, self.before = server, fatal, before
         self.writes, self.process, self.least = 0, None, None
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        super().__init__()
 
     def kill(self):
         self.process.kill()
@@ -653,58 +648,33 @@ class Watcher(http.server.ThreadingHTTPServer):
         """A request, before the server has it."""
 
     def look(self):
-        count = len(live_tasks(self.server_behind))
+        count = len(live_tasks(self.behind))
         self.least = count if self.least is None else min(self.least, count)
 
-
-class Passing(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        watcher = self.server
-        watcher.met(body)
+    def answer(self, method, target, fields, body):
+        self.met(body)
         writes = b"x:Task/set" in body
-        watcher.writes += writes
-        fatal = writes and watcher.writes == watcher.fatal
-        if fatal and watcher.before:
-            watcher.kill()
-            self.close_connection = True
-            return
-        behind = http.client.HTTPConnection("127.0.0.1", watcher.server_behind.port)
-        behind.request("POST", self.path, body, dict(self.headers))
-        answer = behind.getresponse()
-        content = answer.read()
-        behind.close()
+        self.writes += writes
+        fatal = writes and self.writes == self.fatal
+        if fatal and self.before:
+            self.kill()
+            return None
+        answer = pass_on(self.behind.port, method, target, fields, body)
         if writes:
-            watcher.look()
+            self.look()
         if fatal:
-            watcher.kill()
-            self.close_connection = True
-            return
-        self.send_response(answer.status)
-        for name in ("Content-Type", "Date"):
-            self.send_header(name, answer.headers[name])
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def send_response(self, code, message=None):
-        self.send_response_only(code, message)
-
-    def log_message(self, *_):
-        pass
+            self.kill()
+            return None
+        return answer
 
 
 def sweep_until_killed(server, fatal, before):
     """True when the sweep came to its end without that many writes."""
-    watcher = Watcher(server, fatal, before)
-    watcher.process = subprocess.Popen([binary("renewgate"), "sweep"], stdout=subprocess.DEVNULL,
-                                       stderr=subprocess.DEVNULL,
-                                       env=environment(watcher.server_port))
-    status = watcher.process.wait(60)
-    watcher.shutdown()
-    watcher.server_close()
+    with Watcher(server, fatal, before) as watcher:
+        watcher.process = subprocess.Popen([binary("renewgate"), "sweep"],
+                                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                           env=environment(watcher.port))
+        status = watcher.process.wait(60)
     assert status in (0, -signal.SIGKILL)
     assert watcher.least is None or watcher.least > 0, "the domain's last task was gone"
     return status == 0
