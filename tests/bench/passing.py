@@ -69,6 +69,13 @@ def middle(runs, key):
     return median(run[key] for run in runs)
 
 
+def report_multiples(report, runs, others, prefix=""):
+    for other in others:
+        ratio = median(one["cpu"] / its["cpu"] for one, its in zip(runs["renewgate"], runs[other]))
+        report.add(SECTION, f"{prefix}CPU, as a multiple of {other}'s in the same round",
+                   "renewgate", ratio, "×")
+
+
 def report_flat_out(report, runs):
     for key, measure, unit in (("cpu", "CPU of the proxy for a request", "µs"),
                                ("rate", "requests, 32 connections, as fast as they can", "1/s"),
@@ -76,23 +83,20 @@ def report_flat_out(report, runs):
                                ("p99", "the same: 99 % within", "µs")):
         for name, those in runs.items():
             report.add(SECTION, measure, name, middle(those, key), unit)
-    for other in ("nginx", "HAProxy"):
-        ratio = median(one["cpu"] / its["cpu"] for one, its in zip(runs["renewgate"], runs[other]))
-        report.add(SECTION, f"CPU, as a multiple of {other}'s in the same round", "renewgate",
-                   ratio, "×")
+    report_multiples(report, runs, ("nginx", "HAProxy"))
 
 
 def report_paced(report, runs):
+    paced = f"at {RATE:,} requests a second: "
     for key, measure in (("cpu", "CPU for a request"), ("p50", "median time"),
                          ("p99", "99 % within")):
         for name, those in runs.items():
-            report.add(SECTION, f"at {RATE:,} requests a second: {measure}", name,
-                       middle(those, key), "µs")
+            report.add(SECTION, paced + measure, name, middle(those, key), "µs")
+    report_multiples(report, runs, ("nginx", "HAProxy"), paced)
     for name, those in runs.items():
         if name != Upstream.name:
             added = median(run["p50"] - bare["p50"] for run, bare in zip(those, runs["none"]))
-            report.add(SECTION, f"at {RATE:,} requests a second: added to the median", name, added,
-                       "µs")
+            report.add(SECTION, paced + "added to the median", name, added, "µs")
 
 
 def plot_latency(report, name, title, runs):
