@@ -14,7 +14,7 @@
 
 /* ---- facts counted ---- */
 
-static bool is_fresh(const struct audit_verdict *verdict)
+static bool audit_is_fresh(const struct audit_verdict *verdict)
 {
     return wall_time_before(verdict->now, verdict->renewal_due);
 }
@@ -52,7 +52,7 @@ static void count_certificates(const struct audit_facts *facts, struct audit_ver
     }
 }
 
-static wall_time last_issue(const struct audit_facts *facts)
+static wall_time audit_last_issue(const struct audit_facts *facts)
 {
     wall_time last = WALL_TIME_NEVER;
 
@@ -84,7 +84,7 @@ static void count_failure(const struct renewal_task *task, wall_time since, wall
 
 static void count_tasks(const struct audit_facts *facts, struct audit_verdict *verdict)
 {
-    wall_time since = last_issue(facts), latest = WALL_TIME_NEVER, next = WALL_TIME_FOREVER;
+    wall_time since = audit_last_issue(facts), latest = WALL_TIME_NEVER, next = WALL_TIME_FOREVER;
     int64_t stuck_after =
         facts->stuck_after_seconds > 0 ? facts->stuck_after_seconds : RENEWAL_TASK_STUCK_SECONDS;
 
@@ -201,7 +201,7 @@ static void judge_certificates(struct audit_verdict *verdict)
 
 static void judge_tasks(struct audit_verdict *verdict)
 {
-    bool fresh = is_fresh(verdict);
+    bool fresh = audit_is_fresh(verdict);
     enum audit_severity trouble = fresh ? AUDIT_NOTE : AUDIT_ATTENTION;
     bool refused = !wall_time_equal(verdict->refused_until, WALL_TIME_NEVER);
     bool waits = verdict->live > 0 && wall_time_before(verdict->now, verdict->next_due);
@@ -428,8 +428,8 @@ void audit_words(const struct audit_verdict *verdict, enum audit_kind kind,
                      : "no certificate with exactly its names is stored");
     else if (kind == AUDIT_NO_TASK)
         snprintf(words, AUDIT_WORDS_SIZE, "%s",
-                 is_fresh(verdict) ? "no task will renew it"
-                                   : "a renewal is due and none is queued");
+                 audit_is_fresh(verdict) ? "no task will renew it"
+                                         : "a renewal is due and none is queued");
     else if (kind == AUDIT_STAGING)
         snprintf(words, AUDIT_WORDS_SIZE, "its certificate is one for tests, of %s",
                  verdict->issuer);

@@ -168,14 +168,14 @@ static bool is_under_way(const struct reading *reading, struct decision *decisio
     return false;
 }
 
-static bool is_fresh(const struct reading *reading)
+static bool decide_is_fresh(const struct reading *reading)
 {
     return wall_time_before(reading->wanted, reading->renewal_due);
 }
 
 static bool is_fresh_and_queued(const struct reading *reading, struct decision *decision)
 {
-    if (!is_fresh(reading) || !reading->staying)
+    if (!decide_is_fresh(reading) || !reading->staying)
         return false;
     *decision =
         existing(reading->staying, "the certificate is fresh and its next renewal is queued");
@@ -185,14 +185,14 @@ static bool is_fresh_and_queued(const struct reading *reading, struct decision *
 static bool is_fresh_for_no_op(const struct reading *reading, struct decision *decision)
 {
     *decision = without_task(OUTCOME_NO_OP, "the certificate is fresh");
-    return is_fresh(reading) && reading->facts->not_due == NOT_DUE_NOOP;
+    return decide_is_fresh(reading) && reading->facts->not_due == NOT_DUE_NOOP;
 }
 
 static bool is_fresh_for_schedule(const struct reading *reading, struct decision *decision)
 {
     *decision = schedule(reading->renewal_due,
                          "the certificate is fresh; its renewal is queued for when it is due");
-    return is_fresh(reading);
+    return decide_is_fresh(reading);
 }
 
 /*

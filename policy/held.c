@@ -103,7 +103,7 @@ wall_time refused_until(const struct renewal_task *tasks, size_t task_count,
     return until;
 }
 
-static wall_time last_issue(const struct held_facts *facts)
+static wall_time held_last_issue(const struct held_facts *facts)
 {
     wall_time last = WALL_TIME_NEVER;
 
@@ -116,7 +116,7 @@ static wall_time last_issue(const struct held_facts *facts)
 static const struct renewal_task *count_failures(const struct held_facts *facts, size_t *count)
 {
     const struct renewal_task *latest = NULL;
-    wall_time since = last_issue(facts);
+    wall_time since = held_last_issue(facts);
 
     *count = 0;
     for (size_t i = 0; i < facts->task_count; i++) {
@@ -260,8 +260,8 @@ static bool has_failed(const struct renewal_task *task)
 }
 
 /* Where the newest stands that says the same; NULL where there is no room for one more reason. */
-static const struct renewal_task **place_of(const struct renewal_task **newest,
-                                            const struct renewal_task *task)
+static const struct renewal_task **held_place_of(const struct renewal_task **newest,
+                                                 const struct renewal_task *task)
 {
     for (size_t i = 0; i < HELD_REASONS; i++) {
         if (!newest[i] || refusal_same(newest[i]->failure_reason, task->failure_reason))
@@ -277,14 +277,14 @@ size_t held_find_spent(const struct held_facts *facts, bool *spent)
 
     for (size_t i = 0; i < facts->task_count; i++) {
         const struct renewal_task *task = &facts->tasks[i];
-        const struct renewal_task **place = has_failed(task) ? place_of(newest, task) : NULL;
+        const struct renewal_task **place = has_failed(task) ? held_place_of(newest, task) : NULL;
 
         if (place && (!*place || is_newer(task, *place)))
             *place = task;
     }
     for (size_t i = 0; i < facts->task_count; i++) {
         const struct renewal_task *task = &facts->tasks[i];
-        const struct renewal_task **place = has_failed(task) ? place_of(newest, task) : NULL;
+        const struct renewal_task **place = has_failed(task) ? held_place_of(newest, task) : NULL;
 
         spent[i] = place && *place && *place != task && !is_reckoned(facts, task);
         found += spent[i];

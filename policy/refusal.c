@@ -11,7 +11,7 @@
 #define ISSUE_AGE_MAX INT64_C(1000000000000)
 
 /* Reads at least one digit; a number too large is INT64_MAX. NULL where there is no digit. */
-static const char *read_number(const char *at, int64_t *out)
+static const char *refusal_read_number(const char *at, int64_t *out)
 {
     int64_t number = 0;
     const char *start = at;
@@ -39,7 +39,7 @@ struct refusal refusal_parse(const char *failure_reason)
         return refusal;
 
     int64_t seconds;
-    rest = read_number(rest + sizeof until - 1, &seconds);
+    rest = refusal_read_number(rest + sizeof until - 1, &seconds);
     if (rest && strcmp(rest, " seconds") == 0)
         refusal = (struct refusal){REFUSAL_SECONDS, seconds};
     return refusal;
@@ -122,7 +122,7 @@ bool retry_after_parse(const char *text, wall_time now, int64_t *seconds)
         return true;
     }
 
-    const char *rest = read_number(text, &number);
+    const char *rest = refusal_read_number(text, &number);
     if (!rest || *rest != '\0')
         return false;
     *seconds = number;
@@ -136,7 +136,7 @@ const char *duration_read(const char *text, int64_t most, int64_t *seconds)
         int64_t seconds;
     } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
     int64_t number, unit = 0;
-    const char *letter = read_number(text, &number);
+    const char *letter = refusal_read_number(text, &number);
 
     for (size_t i = 0; letter && i < sizeof units / sizeof *units; i++)
         unit = *letter == units[i].letter ? units[i].seconds : unit;
@@ -157,7 +157,7 @@ bool issue_limit_parse(const char *text, struct issue_limit *out)
         return true;
     }
 
-    text = read_number(text, &burst);
+    text = refusal_read_number(text, &burst);
     if (!text || *text != '/' || burst > ISSUE_BURST_MAX)
         return false;
     text = duration_read(text + 1, ISSUE_WINDOW_MAX, &window);

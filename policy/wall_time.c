@@ -77,7 +77,8 @@ static bool read_digit(const char **at, int64_t *digit)
     return true;
 }
 
-static bool read_number(const char **at, int width, int64_t min, int64_t max, int64_t *out)
+static bool wall_time_read_number(const char **at, int width, int64_t min, int64_t max,
+                                  int64_t *out)
 {
     int64_t number = 0, digit = 0;
 
@@ -102,9 +103,9 @@ static bool read_date(const char **at, int64_t *days)
 {
     struct calendar_day date;
 
-    if (!read_number(at, 4, 0, 9999, &date.year) || !read_char(at, '-') ||
-        !read_number(at, 2, 1, 12, &date.month) || !read_char(at, '-') ||
-        !read_number(at, 2, 1, days_in_month(date.year, date.month), &date.day))
+    if (!wall_time_read_number(at, 4, 0, 9999, &date.year) || !read_char(at, '-') ||
+        !wall_time_read_number(at, 2, 1, 12, &date.month) || !read_char(at, '-') ||
+        !wall_time_read_number(at, 2, 1, days_in_month(date.year, date.month), &date.day))
         return false;
     *days = days_of(date);
     return true;
@@ -115,9 +116,9 @@ static bool read_clock(const char **at, int64_t *seconds)
 {
     int64_t hour, minute, second;
 
-    if (!read_number(at, 2, 0, 23, &hour) || !read_char(at, ':') ||
-        !read_number(at, 2, 0, 59, &minute) || !read_char(at, ':') ||
-        !read_number(at, 2, 0, 60, &second))
+    if (!wall_time_read_number(at, 2, 0, 23, &hour) || !read_char(at, ':') ||
+        !wall_time_read_number(at, 2, 0, 59, &minute) || !read_char(at, ':') ||
+        !wall_time_read_number(at, 2, 0, 60, &second))
         return false;
     *seconds = hour * 3600 + minute * 60 + second;
     return true;
@@ -146,8 +147,8 @@ static bool read_offset(const char **at, int64_t *seconds)
         return true;
     if (!read_char(at, '+') && !read_char(at, '-'))
         return false;
-    if (!read_number(at, 2, 0, 23, &hour) || !read_char(at, ':') ||
-        !read_number(at, 2, 0, 59, &minute))
+    if (!wall_time_read_number(at, 2, 0, 23, &hour) || !read_char(at, ':') ||
+        !wall_time_read_number(at, 2, 0, 59, &minute))
         return false;
     *seconds = (hour * 3600 + minute * 60) * (west ? -1 : 1);
     return true;
@@ -262,9 +263,9 @@ static bool read_http_day(const char **at, int64_t *days)
     int64_t weekday, month;
 
     if (!read_name(at, "MonTueWedThuFriSatSun", 7, &weekday) || !read_text(at, ", ") ||
-        !read_number(at, 2, 1, 31, &date.day) || !read_char(at, ' ') ||
+        !wall_time_read_number(at, 2, 1, 31, &date.day) || !read_char(at, ' ') ||
         !read_name(at, "JanFebMarAprMayJunJulAugSepOctNovDec", 12, &month) || !read_char(at, ' ') ||
-        !read_number(at, 4, 0, 9999, &date.year))
+        !wall_time_read_number(at, 4, 0, 9999, &date.year))
         return false;
     date.month = month + 1;
     if (date.day > days_in_month(date.year, date.month))

@@ -238,7 +238,7 @@ _Static_assert(sizeof(enum lookup_failure_mode) == sizeof(int), "an enum is as l
 _Static_assert(sizeof(enum log_level) == sizeof(int), "an enum is as large as an int");
 _Static_assert(sizeof(enum log_format) == sizeof(int), "an enum is as large as an int");
 
-static bool read_number(const char *text, int64_t least, int64_t most, int64_t *out)
+static bool config_read_number(const char *text, int64_t least, int64_t most, int64_t *out)
 {
     if (!isdigit((unsigned char)*text))
         return false;
@@ -297,7 +297,7 @@ static int read_word(const struct variable *variable, const char *text)
     return -1;
 }
 
-static bool read_address(const char *text, struct listen_address *out)
+static bool config_read_address(const char *text, struct listen_address *out)
 {
     const char *host = text;
     const char *colon = strrchr(text, ':');
@@ -313,7 +313,7 @@ static bool read_address(const char *text, struct listen_address *out)
         return false; /* an IPv6 address needs its brackets */
     }
     int64_t port;
-    if (host_len >= sizeof out->host || !read_number(colon + 1, 0, UINT16_MAX, &port))
+    if (host_len >= sizeof out->host || !config_read_number(colon + 1, 0, UINT16_MAX, &port))
         return false;
     memcpy(out->host, host, host_len);
     out->host[host_len] = '\0';
@@ -400,7 +400,7 @@ static bool read_workers(const struct variable *variable, const char *text, unsi
         *out = processors < 1 ? 1 : processors > 4 ? 4 : (unsigned)processors;
         return true;
     }
-    if (!read_number(text, variable->least, variable->most, &number))
+    if (!config_read_number(text, variable->least, variable->most, &number))
         return false;
     *out = (unsigned)number;
     return true;
@@ -436,9 +436,10 @@ static bool read_value(const struct variable *variable, const char *text, struct
     case KIND_HOST:
         return read_host(text, member);
     case KIND_ADDRESS:
-        return read_address(text, member);
+        return config_read_address(text, member);
     case KIND_PEER:
-        return read_address(text, member) && ((struct listen_address *)member)->host[0] != '\0' &&
+        return config_read_address(text, member) &&
+               ((struct listen_address *)member)->host[0] != '\0' &&
                ((struct listen_address *)member)->port != 0;
     case KIND_NETWORKS:
         return network_list_read(text, member);
@@ -461,12 +462,12 @@ static bool read_value(const struct variable *variable, const char *text, struct
         *(int64_t *)member = 0;
         return strcmp(text, "off") == 0 || read_milliseconds(variable, text, member);
     case KIND_SIZE:
-        if (!read_number(text, variable->least, variable->most, &number))
+        if (!config_read_number(text, variable->least, variable->most, &number))
             return false;
         *(size_t *)member = (size_t)number;
         return true;
     case KIND_COUNT:
-        if (!read_number(text, variable->least, variable->most, &number))
+        if (!config_read_number(text, variable->least, variable->most, &number))
             return false;
         *(unsigned *)member = (unsigned)number;
         return true;

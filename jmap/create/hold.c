@@ -104,7 +104,7 @@ static const struct phase *phase_of(const struct hold *hold)
 static bool read_anew(struct hold *hold);
 
 /* The phase's, or the first from there on that has its place here. PHASES: all is over. */
-static enum phase_step begin(struct hold *hold, size_t phase)
+static enum phase_step begin_phase(struct hold *hold, size_t phase)
 {
     while (phase < PHASES && phases[phase].acts && hold->context->settings->observe)
         phase++;
@@ -123,10 +123,10 @@ static enum hold_step advance(struct hold *hold, enum phase_step step)
         case PHASE_WAIT:
             return hold->step = HOLD_WAIT;
         case PHASE_NEXT:
-            step = begin(hold, hold->phase + 1);
+            step = begin_phase(hold, hold->phase + 1);
             break;
         case PHASE_AGAIN:
-            step = begin(hold, 0);
+            step = begin_phase(hold, 0);
             break;
         case PHASE_ANEW:
             step = read_anew(hold) ? PHASE_AGAIN : PHASE_GIVE_UP;

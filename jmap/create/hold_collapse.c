@@ -194,7 +194,7 @@ static bool begin_collapse(struct hold *hold, const struct domain *domain,
 }
 
 /* Whether something is to be sent for the domain. */
-static bool begin(struct hold *hold, struct domain *domain)
+static bool begin_domain(struct hold *hold, struct domain *domain)
 {
     if (hold->verdicts[domain->first].state != VERDICT_ANSWERED || domain->shared || domain->alone)
         return false;
@@ -211,7 +211,7 @@ enum phase_step hold_begin_collapse(struct hold *hold)
          hold->collapse.next++) {
         collapse_destroy(hold->collapse.machine);
         hold->collapse.machine = NULL;
-        if (begin(hold, &hold->domains[hold->collapse.next]))
+        if (begin_domain(hold, &hold->domains[hold->collapse.next]))
             return PHASE_SEND;
     }
     return PHASE_NEXT;

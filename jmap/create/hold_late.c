@@ -19,7 +19,7 @@ static size_t count_late(const struct hold *hold)
 }
 
 /* False when memory ran out. */
-static bool begin(struct hold *hold, size_t count)
+static bool begin_lookup(struct hold *hold, size_t count)
 {
     hold->late.facts = calloc(count, sizeof *hold->late.facts);
     if (!hold->late.facts)
@@ -75,7 +75,7 @@ enum phase_step hold_begin_late(struct hold *hold)
         forget_facts(hold);
         return decide_all(hold);
     }
-    return begin(hold, count) ? PHASE_SEND : leave_undecided(hold);
+    return begin_lookup(hold, count) ? PHASE_SEND : leave_undecided(hold);
 }
 
 enum phase_step hold_feed_late(struct hold *hold, unsigned status, const char *body, size_t len)

@@ -30,24 +30,18 @@ void hold_leave_lease(const struct hold *hold, struct domain *domain)
     domain->lease = NULL;
 }
 
-static void begin(const struct hold *hold, struct domain *domain)
-{
-    const struct hold_context *context = hold->context;
-
-    if (context->lock)
-        domain->lease =
-            context->lock->take(context->lock->user, domain->id, context->wake, context->user);
-}
-
 enum phase_step hold_begin_leases(struct hold *hold)
 {
-    if (hold->context->settings->observe || hold->caller.outsider)
+    const struct hold_context *context = hold->context;
+    const struct domain_lock *lock = context->lock;
+
+    if (!lock || context->settings->observe || hold->caller.outsider)
         return PHASE_NEXT;
     for (; hold->leases.next < hold->domain_count; hold->leases.next++) {
         struct domain *domain = &hold->domains[hold->leases.next];
         if (hold_domain_is_reference(domain) || domain->shared || domain->alone)
             continue;
-        begin(hold, domain);
+        domain->lease = lock->take(lock->user, domain->id, context->wake, context->user);
         if (domain->lease)
             return PHASE_WAIT;
     }

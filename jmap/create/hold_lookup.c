@@ -36,7 +36,7 @@ static enum phase_step end(struct hold *hold, const char *error)
     return PHASE_NEXT;
 }
 
-static enum phase_step start(struct hold *hold)
+static enum phase_step look_up(struct hold *hold)
 {
     lookup_destroy(hold->lookup.machine);
     hold->lookup.machine = NULL;
@@ -72,7 +72,7 @@ enum phase_step hold_feed_lookup(struct hold *hold, unsigned status, const char 
             hold->context->settings->has_service_credential) {
             hold->lookup.credential = HOLD_AS_SERVICE;
             hold_bar(hold);
-            return start(hold);
+            return look_up(hold);
         }
         break;
     case LOOKUP_NO_MEMORY:
@@ -87,7 +87,7 @@ enum phase_step hold_begin_lookup(struct hold *hold)
 {
     if (hold->caller.unasked)
         return end(hold, "whether the caller may create could not be asked");
-    return hold->caller.outsider ? PHASE_NEXT : start(hold);
+    return hold->caller.outsider ? PHASE_NEXT : look_up(hold);
 }
 
 enum phase_step hold_fail_lookup(struct hold *hold)

@@ -207,7 +207,7 @@ static int task_compare(const void *id, const void *task)
     return strcmp(id, ((const struct inventory_task *)task)->id);
 }
 
-static int domain_compare(const void *id, const void *domain)
+static int inventory_domain_compare(const void *id, const void *domain)
 {
     return strcmp(id, ((const struct inventory_domain *)domain)->id);
 }
@@ -369,9 +369,10 @@ void inventory_feed(struct inventory *inventory, unsigned status, const char *bo
 
 const struct inventory_domain *inventory_find(const struct inventory *inventory, const char *id)
 {
-    return inventory->domain_count > 0 ? bsearch(id, inventory->domains, inventory->domain_count,
-                                                 sizeof *inventory->domains, domain_compare)
-                                       : NULL;
+    return inventory->domain_count > 0
+               ? bsearch(id, inventory->domains, inventory->domain_count,
+                         sizeof *inventory->domains, inventory_domain_compare)
+               : NULL;
 }
 
 const struct inventory_task *inventory_task_of(const struct inventory *inventory,

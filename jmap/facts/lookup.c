@@ -22,7 +22,7 @@ static enum lookup_state lookup_fail(struct lookup *lookup, enum lookup_state st
 
 /* Certificates. */
 
-static bool is_fresh(const struct lookup_domain *domain)
+static bool lookup_is_fresh(const struct lookup_domain *domain)
 {
     return wall_time_before(domain->asked, domain->renewal_due);
 }
@@ -148,7 +148,7 @@ static enum lookup_state send_facts(struct lookup *lookup)
 static bool needs_search(const struct lookup_domain *domain)
 {
     return domain->renewable && domain->names.count > 0 &&
-           (domain->every_certificate || !is_fresh(domain));
+           (domain->every_certificate || !lookup_is_fresh(domain));
 }
 
 /*
@@ -162,7 +162,7 @@ static bool needs_search_again(const struct lookup_domain *domain)
 
 static bool lacks_task(const struct lookup_domain *domain)
 {
-    return domain->renewable && (domain->scheduled || !is_fresh(domain)) &&
+    return domain->renewable && (domain->scheduled || !lookup_is_fresh(domain)) &&
            lookup_live_tasks(domain) == 0;
 }
 
@@ -184,7 +184,7 @@ static bool needs_more_tasks(const struct lookup *lookup)
  */
 static bool seeks_next(const struct lookup_domain *domain)
 {
-    return domain->renewable && is_fresh(domain) && lookup_live_tasks(domain) == 0 &&
+    return domain->renewable && lookup_is_fresh(domain) && lookup_live_tasks(domain) == 0 &&
            !wall_time_equal(domain->known.sought_due, domain->renewal_due);
 }
 
@@ -207,7 +207,7 @@ static bool lacks_dns_tasks(const struct lookup *lookup)
 {
     for (size_t i = 0; !lookup->dns_tasks_read && i < lookup->count; i++) {
         const struct lookup_domain *domain = &lookup->domains[i];
-        if (domain->with_dns_tasks && domain->renewable && !is_fresh(domain) &&
+        if (domain->with_dns_tasks && domain->renewable && !lookup_is_fresh(domain) &&
             !is_under_way(domain))
             return true;
     }
@@ -288,7 +288,7 @@ static void remember_renewal(const struct lookup *lookup, const struct lookup_do
     memory_note_renewal(lookup->memory, domain->id, id, domain->renewal_due, name);
 }
 
-static wall_time last_issue(const struct lookup_domain *domain)
+static wall_time lookup_last_issue(const struct lookup_domain *domain)
 {
     wall_time last = WALL_TIME_NEVER;
 
@@ -309,7 +309,7 @@ static void review_tasks(const struct lookup *lookup, struct lookup_domain *doma
                                                             .setup = setup ? setup : 1,
                                                             .tasks = domain->tasks,
                                                             .task_count = domain->task_count,
-                                                            .issued = last_issue(domain)},
+                                                            .issued = lookup_last_issue(domain)},
                                      &domain->kept_until);
 }
 
@@ -779,7 +779,7 @@ struct held_facts lookup_held_facts(const struct lookup_domain *found, struct he
 void lookup_keep_refusal(struct task_memory *memory, const struct lookup_domain *found,
                          wall_time until)
 {
-    memory_keep_refusal(memory, found->id, found->order, last_issue(found), until);
+    memory_keep_refusal(memory, found->id, found->order, lookup_last_issue(found), until);
 }
 
 void lookup_forget_certificate(struct task_memory *memory, const struct lookup_domain *found)

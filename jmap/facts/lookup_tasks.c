@@ -16,14 +16,15 @@ enum {
 
 /* Reading. */
 
-static int domain_compare(const void *id, const void *domain)
+static int lookup_domain_compare(const void *id, const void *domain)
 {
     return strcmp(id, ((const struct lookup_domain *)domain)->id);
 }
 
 static struct lookup_domain *domain_by_id(struct lookup *lookup, const char *id)
 {
-    return id ? bsearch(id, lookup->domains, lookup->count, sizeof *lookup->domains, domain_compare)
+    return id ? bsearch(id, lookup->domains, lookup->count, sizeof *lookup->domains,
+                        lookup_domain_compare)
               : NULL;
 }
 

@@ -48,7 +48,7 @@ struct task_memory {
 
 _Static_assert(OBJECT_ID_SIZE <= SETBACK_ID_SIZE, "a task's id fits");
 
-static int domain_compare(const void *a, const void *b)
+static int record_compare(const void *a, const void *b)
 {
     const struct domain_memory *x = a, *y = b;
 
@@ -106,7 +106,7 @@ static struct record *memory_find(struct task_memory *memory, const char *domain
     struct domain_memory key = {0};
 
     strncpy(key.domain_id, domain_id, OBJECT_ID_SIZE - 1);
-    struct record **found = tfind(&key, &memory->domains, domain_compare);
+    struct record **found = tfind(&key, &memory->domains, record_compare);
     if (!found)
         return NULL;
     unlink_record(memory, *found);
@@ -167,13 +167,13 @@ static void drop(struct task_memory *memory, struct record *record)
     strike_issues(memory, record);
     strike(memory, record, &record->ordered, true);
     strike(memory, record, &record->queued, false);
-    tdelete(record, &memory->domains, domain_compare);
+    tdelete(record, &memory->domains, record_compare);
     unlink_record(memory, record);
     memory->count--;
     free_record(record);
 }
 
-static void make_room(struct task_memory *memory)
+static void memory_make_room(struct task_memory *memory)
 {
     struct record *victim = memory->oldest;
     int looked_at = 0;
@@ -200,7 +200,7 @@ void memory_recall(struct task_memory *memory, const char *domain_id, struct dom
 }
 
 /* With the lock held: what is remembered of a domain, empty where nothing was. NULL: no memory. */
-static struct record *place_of(struct task_memory *memory, const char *domain_id)
+static struct record *memory_place_of(struct task_memory *memory, const char *domain_id)
 {
     struct record *record = memory_find(memory, domain_id);
 
@@ -209,10 +209,10 @@ static struct record *place_of(struct task_memory *memory, const char *domain_id
     record = calloc(1, sizeof *record);
     if (!record)
         return NULL;
-    make_room(memory);
+    memory_make_room(memory);
     strncpy(record->domain.domain_id, domain_id, OBJECT_ID_SIZE - 1);
     record->ordered = record->queued = WALL_TIME_NEVER;
-    if (!tsearch(record, &memory->domains, domain_compare)) {
+    if (!tsearch(record, &memory->domains, record_compare)) {
         free(record);
         return NULL;
     }
@@ -233,7 +233,7 @@ void memory_forget(struct task_memory *memory, const char *domain_id)
 void memory_store(struct task_memory *memory, const struct domain_memory *domain)
 {
     pthread_mutex_lock(&memory->lock);
-    struct record *place = place_of(memory, domain->domain_id);
+    struct record *place = memory_place_of(memory, domain->domain_id);
     if (place)
         place->domain = *domain;
     pthread_mutex_unlock(&memory->lock);
@@ -252,7 +252,7 @@ static char *place_for(struct domain_memory *domain, const char *task_id)
 void memory_note_task(struct task_memory *memory, const char *domain_id, const char *task_id)
 {
     pthread_mutex_lock(&memory->lock);
-    struct record *place = place_of(memory, domain_id);
+    struct record *place = memory_place_of(memory, domain_id);
     if (place)
         strncpy(place_for(&place->domain, task_id), task_id, OBJECT_ID_SIZE - 1);
     pthread_mutex_unlock(&memory->lock);
@@ -294,7 +294,7 @@ void memory_note_renewal(struct task_memory *memory, const char *domain_id,
     bool fits = strlen(search_name) < SEARCH_NAME_SIZE;
 
     pthread_mutex_lock(&memory->lock);
-    struct record *record = place_of(memory, domain_id);
+    struct record *record = memory_place_of(memory, domain_id);
     struct domain_memory *place = record ? &record->domain : NULL;
     if (place) {
         strncpy(place->certificate_id, certificate_id, OBJECT_ID_SIZE - 1);
@@ -307,7 +307,7 @@ void memory_note_renewal(struct task_memory *memory, const char *domain_id,
 void memory_note_sought(struct task_memory *memory, const char *domain_id, wall_time renewal_due)
 {
     pthread_mutex_lock(&memory->lock);
-    struct record *record = place_of(memory, domain_id);
+    struct record *record = memory_place_of(memory, domain_id);
     if (record)
         record->domain.sought_due = renewal_due;
     pthread_mutex_unlock(&memory->lock);
@@ -349,7 +349,7 @@ void memory_forget_certificate(struct task_memory *memory, const struct san_set 
 static void keep_setback(struct task_memory *memory, const char *domain_id,
                          const struct setback *reviewed)
 {
-    struct record *record = place_of(memory, domain_id);
+    struct record *record = memory_place_of(memory, domain_id);
 
     if (record && !record->setback)
         record->setback = malloc(sizeof *record->setback);
@@ -432,7 +432,7 @@ size_t memory_review_issues(struct task_memory *memory, const char *domain_id,
     size_t count, found = 0;
 
     pthread_mutex_lock(&memory->lock);
-    struct record *record = place_of(memory, domain_id);
+    struct record *record = memory_place_of(memory, domain_id);
     count = record ? record->issue_count : 0;
     for (size_t i = 0; i < count; i++)
         reviewed[i] = record->issues[i];
@@ -498,7 +498,7 @@ void memory_note_orders(struct task_memory *memory, const char *domain_id, const
     if (wall_time_before(ordered, wall_time_add(now, -QUEUED_AHEAD_SECONDS)))
         ordered = WALL_TIME_NEVER;
     pthread_mutex_lock(&memory->lock);
-    struct record *record = place_of(memory, domain_id);
+    struct record *record = memory_place_of(memory, domain_id);
     if (record && set_provider(memory, record, provider_id)) {
         if (!wall_time_equal(ordered, record->ordered)) {
             strike(memory, record, &record->ordered, true);
@@ -517,7 +517,7 @@ void memory_note_queued(struct task_memory *memory, const char *domain_id, const
         return;
     pthread_mutex_lock(&memory->lock);
     struct record *record =
-        provider_id ? place_of(memory, domain_id) : memory_find(memory, domain_id);
+        provider_id ? memory_place_of(memory, domain_id) : memory_find(memory, domain_id);
     if (record && set_provider(memory, record, provider_id))
         set_queued(memory, record, queued, now);
     pthread_mutex_unlock(&memory->lock);
@@ -558,7 +558,7 @@ static wall_time find_time(struct task_memory *memory, const char *domain_id,
     wall_time time = from;
 
     pthread_mutex_lock(&memory->lock);
-    struct record *record = place_of(memory, domain_id);
+    struct record *record = memory_place_of(memory, domain_id);
     if (record && set_provider(memory, record, provider_id))
         time = next_time(memory, record, limit, from, now, take);
     pthread_mutex_unlock(&memory->lock);

@@ -247,8 +247,8 @@ static enum machine_step judge_some(struct audit *audit)
     return list_texts(audit) ? ask_texts(audit) : audit_end(audit, "out of memory");
 }
 
-static enum machine_step feed_lookup(struct audit *audit, unsigned status, const char *body,
-                                     size_t len)
+static enum machine_step audit_feed_lookup(struct audit *audit, unsigned status, const char *body,
+                                           size_t len)
 {
     switch (lookup_feed(audit->lookup, status, body, len)) {
     case LOOKUP_SEND_API:
@@ -350,7 +350,7 @@ static void audit_feed(void *self, unsigned status, const char *body, size_t len
         feed_list(audit, status, body, len);
         break;
     case STAGE_LOOKUP:
-        feed_lookup(audit, status, body, len);
+        audit_feed_lookup(audit, status, body, len);
         break;
     case STAGE_TEXTS:
         feed_texts(audit, status, body, len);

@@ -107,7 +107,8 @@ static void feed_domain(struct explain *explain, unsigned status, const char *bo
         start_lookup(explain);
 }
 
-static void feed_lookup(struct explain *explain, unsigned status, const char *body, size_t len)
+static void explain_feed_lookup(struct explain *explain, unsigned status, const char *body,
+                                size_t len)
 {
     explain->found.asked = explain_now(explain);
     lookup_set_now(explain->lookup, explain->found.asked);
@@ -181,7 +182,7 @@ static void explain_feed(void *self, unsigned status, const char *body, size_t l
     struct explain *explain = self;
 
     if (explain->lookup)
-        feed_lookup(explain, status, body, len);
+        explain_feed_lookup(explain, status, body, len);
     else
         feed_domain(explain, status, body, len);
 }

@@ -75,7 +75,7 @@ static const struct inventory_domain *domain_at(const struct sweep *sweep, size_
     return &sweep->inventory.domains[(sweep->start + place) % sweep->inventory.domain_count];
 }
 
-static size_t place_of(const struct sweep *sweep, const struct inventory_domain *domain)
+static size_t sweep_place_of(const struct sweep *sweep, const struct inventory_domain *domain)
 {
     size_t count = sweep->inventory.domain_count;
 
@@ -222,7 +222,7 @@ static enum machine_step after_upkeep(struct sweep *sweep, enum upkeep_step step
         return sweep_enter(sweep, STAGE_UPKEEP, MACHINE_WAIT);
     case UPKEEP_INTERRUPTED:
         /* Creates are not to wait until the server has time: it is looked over again, then. */
-        sweep->next = place_of(sweep, upkeep->domain);
+        sweep->next = sweep_place_of(sweep, upkeep->domain);
         return look_over(sweep);
     case UPKEEP_DONE:
         break;
@@ -352,7 +352,7 @@ static enum machine_step give_up_overview(struct sweep *sweep, const char *error
 {
     if (sweep->count == 1)
         return give_up(sweep, sweep->listed[0], error);
-    size_t first = place_of(sweep, sweep->listed[0]);
+    size_t first = sweep_place_of(sweep, sweep->listed[0]);
     keep_place(sweep, first > 0 ? domain_at(sweep, first - 1)->id : NULL, sweep->count / 2);
     return sweep_end(sweep, error);
 }
@@ -370,7 +370,7 @@ static enum machine_step overview_failed(struct sweep *sweep, enum lookup_state 
         return give_up_overview(sweep, error);
     if (sweep->count > 1) {
         sweep->at_a_time = sweep->count / 2;
-        sweep->next = place_of(sweep, sweep->listed[0]);
+        sweep->next = sweep_place_of(sweep, sweep->listed[0]);
     } else if (!skip(sweep, sweep->listed[0], error, status)) {
         return give_up(sweep, sweep->listed[0], error);
     }

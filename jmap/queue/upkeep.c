@@ -351,8 +351,8 @@ static enum upkeep_step not_made(struct upkeep *upkeep)
     return upkeep_finish(upkeep, "the server did not take its renewal");
 }
 
-static enum upkeep_step feed_make(struct upkeep *upkeep, unsigned status, const char *body,
-                                  size_t len)
+static enum upkeep_step upkeep_feed_make(struct upkeep *upkeep, unsigned status, const char *body,
+                                         size_t len)
 {
     const char *error = own_request_read(&upkeep->request, status, body, len);
     const json_t *created = json_object_get(own_request_answer(&upkeep->request, "s"), "created");
@@ -383,8 +383,8 @@ static enum upkeep_step look_further(struct upkeep *upkeep)
     return upkeep->outlook.plan.makes ? make(upkeep) : start_collapse(upkeep, NULL);
 }
 
-static enum upkeep_step feed_lookup(struct upkeep *upkeep, unsigned status, const char *body,
-                                    size_t len)
+static enum upkeep_step upkeep_feed_lookup(struct upkeep *upkeep, unsigned status, const char *body,
+                                           size_t len)
 {
     switch (lookup_feed(upkeep->lookup, status, body, len)) {
     case LOOKUP_SEND_API:
@@ -401,8 +401,8 @@ static enum upkeep_step feed_lookup(struct upkeep *upkeep, unsigned status, cons
     return give_up(upkeep, lookup_error(upkeep->lookup));
 }
 
-static enum upkeep_step feed_collapse(struct upkeep *upkeep, unsigned status, const char *body,
-                                      size_t len)
+static enum upkeep_step upkeep_feed_collapse(struct upkeep *upkeep, unsigned status,
+                                             const char *body, size_t len)
 {
     collapse_feed(upkeep->collapse, status, body, len);
     if (collapse_body(upkeep->collapse, &len) && lease_state(upkeep) != LEASE_OTHERS)
@@ -457,11 +457,11 @@ static enum upkeep_step feed(struct upkeep *upkeep, unsigned status, const char 
 {
     switch (upkeep->stage) {
     case UPKEEP_LOOKUP:
-        return feed_lookup(upkeep, status, body, len);
+        return upkeep_feed_lookup(upkeep, status, body, len);
     case UPKEEP_COLLAPSE:
-        return feed_collapse(upkeep, status, body, len);
+        return upkeep_feed_collapse(upkeep, status, body, len);
     case UPKEEP_MAKE:
-        return feed_make(upkeep, status, body, len);
+        return upkeep_feed_make(upkeep, status, body, len);
     default:
         return upkeep->step;
     }

@@ -14,7 +14,7 @@
 #define STUCK_MILLISECONDS 3000
 
 /* A path, or an abstract name, which "@" in the place of its NUL tells. */
-static bool read_address(const char *text, struct sockaddr_un *address, socklen_t *len)
+static bool notify_read_address(const char *text, struct sockaddr_un *address, socklen_t *len)
 {
     size_t text_len = strlen(text);
     if ((text[0] != '/' && text[0] != '@') || text_len >= sizeof address->sun_path)
@@ -46,7 +46,7 @@ void notify_open(struct notify *notify)
     struct sockaddr_un address;
     socklen_t len;
     *notify = (struct notify){.socket = -1};
-    if (text == NULL || !read_address(text, &address, &len))
+    if (text == NULL || !notify_read_address(text, &address, &len))
         return;
     notify->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (notify->socket < 0)

@@ -11,7 +11,7 @@
 
 _Static_assert(PROBE_ERROR_SIZE >= CURL_ERROR_SIZE, "curl writes its reason there");
 
-static size_t on_data(char *bytes, size_t one, size_t len, void *user)
+static size_t probe_on_data(char *bytes, size_t one, size_t len, void *user)
 {
     (void)one;
     struct buffer *body = user;
@@ -19,7 +19,7 @@ static size_t on_data(char *bytes, size_t one, size_t len, void *user)
 }
 
 /* False when memory runs out. */
-static bool add_field(struct curl_slist **fields, const char *name, const char *value)
+static bool probe_add_field(struct curl_slist **fields, const char *name, const char *value)
 {
     struct buffer line = BUFFER_EMPTY;
     struct curl_slist *longer = NULL;
@@ -38,7 +38,7 @@ static void set_limits(CURL *easy, int64_t timeout_ms, struct probe_result *out)
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, out->error);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, probe_on_data);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &out->body);
 }
 
@@ -74,13 +74,13 @@ static void probe_ask(const struct config *config, const char *path, const char 
     CURL *easy = curl_easy_init();
     char own[NETWORK_ADDRESS_TEXT_SIZE];
     own_address_find(config->upstream_url, own);
-    bool fine = easy != NULL && (own[0] == '\0' || add_field(&fields, "X-Forwarded-For", own)) &&
-                (authorization == NULL || add_field(&fields, "Authorization", authorization)) &&
-                (body == NULL || add_field(&fields, "Content-Type", "application/json")) &&
-                url != NULL &&
-                curl_url_set(url, CURLUPART_URL, config->upstream_url, 0) == CURLUE_OK &&
-                curl_url_set(url, CURLUPART_PATH, path, 0) == CURLUE_OK &&
-                trust_put_name(&trust, url, &connect_to);
+    bool fine =
+        easy != NULL && (own[0] == '\0' || probe_add_field(&fields, "X-Forwarded-For", own)) &&
+        (authorization == NULL || probe_add_field(&fields, "Authorization", authorization)) &&
+        (body == NULL || probe_add_field(&fields, "Content-Type", "application/json")) &&
+        url != NULL && curl_url_set(url, CURLUPART_URL, config->upstream_url, 0) == CURLUE_OK &&
+        curl_url_set(url, CURLUPART_PATH, path, 0) == CURLUE_OK &&
+        trust_put_name(&trust, url, &connect_to);
     if (fine) {
         set_up(easy, config, timeout_ms, out);
         curl_easy_setopt(easy, CURLOPT_CURLU, url);

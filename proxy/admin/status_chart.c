@@ -74,7 +74,7 @@ void status_chart_timeline(struct markup *markup, const struct history_view *his
 }
 
 /* Where a time lies between the two ends, in pixels. */
-static int place_of(const struct domain_snapshot *snapshot, wall_time time)
+static int chart_place_of(const struct domain_snapshot *snapshot, wall_time time)
 {
     double life = (double)snapshot->not_after.seconds - (double)snapshot->not_before.seconds;
     double age = (double)time.seconds - (double)snapshot->not_before.seconds;
@@ -100,8 +100,8 @@ static const char *life_class(enum standing standing)
 /* What is past is filled; the upright mark is the renewal. */
 void status_chart_life(struct markup *markup, const struct domain_snapshot *snapshot, wall_time now)
 {
-    int renewal = place_of(snapshot, snapshot->renewal_due);
-    int present = place_of(snapshot, now);
+    int renewal = chart_place_of(snapshot, snapshot->renewal_due);
+    int present = chart_place_of(snapshot, now);
     markup_put(markup,
                "<svg class=\"life\" viewBox=\"0 0 %d 12\" preserveAspectRatio=\"none\" "
                "role=\"img\" aria-label=\"%d %% of the certificate&#39;s life is past, its "

@@ -117,7 +117,8 @@ static json_t *next_of(const struct audit_report *report, const struct audit_row
                      json_value_of_text(advice.command));
 }
 
-static bool print_row(const struct audit_report *report, const struct audit_row *row, FILE *out)
+static bool json_print_row(const struct audit_report *report, const struct audit_row *row,
+                           FILE *out)
 {
     const struct audit_verdict *verdict = &row->verdict;
     json_t *object = json_pack(
@@ -173,7 +174,7 @@ bool audit_report_print_json(const struct audit_report *report, FILE *out)
     json_decref(now);
     for (size_t i = 0; done && i < report->count; i++) {
         fputs(i > 0 ? ",\n" : "\n", out);
-        done = print_row(report, &report->rows[i], out);
+        done = json_print_row(report, &report->rows[i], out);
     }
     fputs("\n],", out);
     done = done && print_summary(report, out);

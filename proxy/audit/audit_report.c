@@ -24,7 +24,7 @@ void audit_report_clear(struct audit_report *report)
     *report = (struct audit_report){.count = 0};
 }
 
-static bool make_room(struct audit_report *report)
+static bool report_make_room(struct audit_report *report)
 {
     struct audit_row *rows = array_grow(report->rows, report->count, sizeof *rows);
     if (rows == NULL)
@@ -92,7 +92,7 @@ bool audit_report_add(struct audit_report *report, const struct audit_domain *do
     row.reason = row.verdict.reason != NULL ? strdup(row.verdict.reason) : NULL;
     bool copied = row.name != NULL && (row.reason != NULL) == (row.verdict.reason != NULL) &&
                   copy_names(&found->names, &row.names) && copy_stored(found, &row) &&
-                  make_room(report);
+                  report_make_room(report);
     if (!copied) {
         clear_row(&row);
         return false;

@@ -231,7 +231,7 @@ static void print_names(const struct table *table, const struct audit_row *row)
     buffer_clear(&line);
 }
 
-static void print_row(const struct table *table, const struct audit_row *row)
+static void table_print_row(const struct table *table, const struct audit_row *row)
 {
     print_first_line(table, row);
     print_findings(table, row);
@@ -333,7 +333,7 @@ void audit_report_print(const struct audit_report *report, const struct audit_st
         if (listed++ == 0)
             fprintf(out, "   %-*s %7s %7s %8s %5s %6s  %s\n", table.name_width, "DOMAIN", "EXPIRES",
                     "RENEWAL", "STORED", "ISSUED", "TASKS", "CREATE NOW");
-        print_row(&table, &report->rows[i]);
+        table_print_row(&table, &report->rows[i]);
     }
     if (listed > 0)
         fputc('\n', out);

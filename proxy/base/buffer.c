@@ -37,7 +37,7 @@ size_t buffer_growth(const struct buffer *buffer, size_t len)
 }
 
 /* Room for `len` more bytes behind the content. */
-static bool make_room(struct buffer *buffer, size_t len)
+static bool buffer_make_room(struct buffer *buffer, size_t len)
 {
     if (buffer->capacity - buffer->start - buffer->len >= len)
         return true;
@@ -65,7 +65,7 @@ bool buffer_append(struct buffer *buffer, const char *bytes, size_t len)
 {
     if (len == 0)
         return true;
-    if (!make_room(buffer, len))
+    if (!buffer_make_room(buffer, len))
         return false;
     memcpy(buffer->bytes + buffer->start + buffer->len, bytes, len);
     buffer->len += len;
@@ -80,7 +80,7 @@ bool buffer_format(struct buffer *buffer, const char *format, ...)
     va_copy(again, arguments);
     int len = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
-    bool fits = len >= 0 && make_room(buffer, (size_t)len + 1);
+    bool fits = len >= 0 && buffer_make_room(buffer, (size_t)len + 1);
     if (fits) {
         vsnprintf(buffer->bytes + buffer->start + buffer->len, (size_t)len + 1, format, again);
         buffer->len += (size_t)len;

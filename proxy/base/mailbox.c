@@ -19,7 +19,7 @@ static struct mailbox_message *mailbox_take(struct mailbox *mailbox)
     return message;
 }
 
-static void on_ready(void *user, uint32_t events)
+static void mailbox_on_ready(void *user, uint32_t events)
 {
     (void)events;
     struct mailbox *mailbox = user;
@@ -33,7 +33,7 @@ static void on_ready(void *user, uint32_t events)
 
 bool mailbox_open(struct mailbox *mailbox, struct loop *loop)
 {
-    *mailbox = (struct mailbox){.loop = loop, .source = {on_ready, mailbox}};
+    *mailbox = (struct mailbox){.loop = loop, .source = {mailbox_on_ready, mailbox}};
     mailbox->end = &mailbox->first;
     mailbox->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (mailbox->event < 0)

@@ -10,7 +10,7 @@
 /* What libmicrohttpd takes for a connection beside the memory that it is told to. */
 #define LIBRARY_COST ((size_t)1024)
 
-static void on_ready(void *user, uint32_t events)
+static void downstream_on_ready(void *user, uint32_t events)
 {
     (void)events;
     struct downstream *downstream = user;
@@ -75,8 +75,8 @@ static const struct acceptor_handler acceptor_handler = {
 
 /* Lets `listener` be accepted from, by libmicrohttpd or by an acceptor. False where it is closed.
  */
-static bool start(struct downstream *downstream, const struct downstream_settings *settings,
-                  int listener)
+static bool downstream_start(struct downstream *downstream,
+                             const struct downstream_settings *settings, int listener)
 {
     downstream->daemon = start_daemon(downstream, settings, listener);
     if (downstream->daemon == NULL) {
@@ -105,7 +105,7 @@ struct downstream *downstream_create(const struct downstream_settings *settings,
         return NULL;
     }
     *downstream = (struct downstream){.loop = loop,
-                                      .source = {on_ready, downstream},
+                                      .source = {downstream_on_ready, downstream},
                                       .keypairs = settings->keypairs,
                                       .trusted = settings->trusted,
                                       .ids = request_ids_begin(clock_monotonic()),
@@ -119,7 +119,7 @@ struct downstream *downstream_create(const struct downstream_settings *settings,
                                       .needs_run = true,
                                       .upgraded_limit = settings->max_upgraded,
                                       .due = MONOTONIC_NEVER};
-    if (!start(downstream, settings, listener)) {
+    if (!downstream_start(downstream, settings, listener)) {
         downstream_destroy(downstream);
         return NULL;
     }

@@ -104,7 +104,7 @@ void client_end_wait(struct client *client)
  * Nobody waits for those who say nothing: whoever has been there for longest is ended. One whose
  * request waits for the server is not gone before the next tick, and then it is another's turn.
  */
-static void make_room(const struct downstream *downstream)
+static void client_make_room(const struct downstream *downstream)
 {
     struct client *oldest = NULL;
     for (struct client *client = downstream->clients->next; client != NULL; client = client->next)
@@ -138,7 +138,7 @@ static struct client *client_create(struct downstream *downstream,
     if (downstream->keypairs != NULL)
         show_keypair(client);
     if (downstream->makes_room && downstream->client_count == downstream->max_connections)
-        make_room(downstream);
+        client_make_room(downstream);
     return client;
 }
 

@@ -25,8 +25,8 @@ static enum MHD_Result count_field(void *user, enum MHD_ValueKind kind, const ch
     return MHD_YES;
 }
 
-static enum MHD_Result add_field(void *user, enum MHD_ValueKind kind, const char *name,
-                                 size_t name_len, const char *value, size_t value_len)
+static enum MHD_Result request_add_field(void *user, enum MHD_ValueKind kind, const char *name,
+                                         size_t name_len, const char *value, size_t value_len)
 {
     (void)kind;
     struct field_list *list = user;
@@ -45,7 +45,8 @@ static bool collect_fields(struct client_request *client_request)
     list->fields = arena_alloc(&client_request->arena, count * sizeof *list->fields);
     if (list->fields == NULL)
         return false;
-    MHD_get_connection_values_n(client_request->connection, MHD_HEADER_KIND, add_field, list);
+    MHD_get_connection_values_n(client_request->connection, MHD_HEADER_KIND, request_add_field,
+                                list);
     return true;
 }
 

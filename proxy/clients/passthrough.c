@@ -293,7 +293,7 @@ static struct passage *passthrough_enter(struct passthrough *owner, int file,
     return passage;
 }
 
-static bool start(struct passage *passage)
+static bool passage_start(struct passage *passage)
 {
     pthread_attr_t detached;
     pthread_t thread;
@@ -310,7 +310,7 @@ void passthrough_begin(struct passthrough *passthrough, int file, const struct s
     struct network_address from = {{0}};
     network_address_of(address, &from);
     struct passage *passage = passthrough_enter(passthrough, file, &from);
-    if (passage != NULL && start(passage))
+    if (passage != NULL && passage_start(passage))
         return;
     struct peer_text peer = write_peer(&from);
     log_event(passthrough->log, LOG_LEVEL_WARN,

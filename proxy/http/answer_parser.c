@@ -154,7 +154,7 @@ static bool split_line(struct answer_parser *parser, const char *line, size_t le
     return false;
 }
 
-static bool make_room(struct answer_parser *parser)
+static bool parser_make_room(struct answer_parser *parser)
 {
     struct field_list *list = &parser->fields;
     if (list->count < parser->field_capacity)
@@ -170,12 +170,12 @@ static bool make_room(struct answer_parser *parser)
     return true;
 }
 
-static enum parsed add_field(struct answer_parser *parser, struct field field)
+static enum parsed parser_add_field(struct answer_parser *parser, struct field field)
 {
     if (parser->fields.count == FIELDS_LIMIT)
         return answer_parser_fail(parser, "the answer has too many header fields");
     char *text = arena_alloc(parser->arena, field.name_len + field.value_len + 2);
-    if (text == NULL || !make_room(parser))
+    if (text == NULL || !parser_make_room(parser))
         return fail_for_memory(parser);
     memcpy(text, field.name, field.name_len);
     text[field.name_len] = '\0';
@@ -260,7 +260,7 @@ static enum parsed read_fields(struct answer_parser *parser, const char *bytes, 
             return PARSED_END;
         }
         if (!split_line(parser, line, line_len, &field) ||
-            (parser->state == ANSWER_AT_FIELDS && add_field(parser, field) == PARSED_FAULT))
+            (parser->state == ANSWER_AT_FIELDS && parser_add_field(parser, field) == PARSED_FAULT))
             return PARSED_FAULT;
     }
     return result;

@@ -20,7 +20,7 @@ struct explainer {
     struct explain *explain;
 };
 
-static void on_stop(void *user)
+static void explainer_on_stop(void *user)
 {
     struct explainer *explainer = user;
     explainer->stopping = true;
@@ -42,7 +42,7 @@ struct explainer *explainer_open(struct gate *gate)
     *explainer = (struct explainer){.gate = gate,
                                     .job = {.loop = {.epoll = -1}},
                                     .mailbox = {.event = -1},
-                                    .stop = {.open = on_stop, .user = explainer}};
+                                    .stop = {.open = explainer_on_stop, .user = explainer}};
     pthread_mutex_init(&explainer->lock, NULL);
     if (job_open(&explainer->job, gate, &settings) &&
         mailbox_open(&explainer->mailbox, &explainer->job.loop))
@@ -96,7 +96,7 @@ void explainer_ask(struct explainer *explainer, const char *domain, bool forced,
     pthread_mutex_unlock(&explainer->lock);
 }
 
-struct json_telling {
+struct json_teller {
     const struct config *config;
     json_t *json;
 };
@@ -104,15 +104,15 @@ struct json_telling {
 static void tell_json(void *user, const struct explanation *explanation, const char *error,
                       const char *detail)
 {
-    struct json_telling *telling = user;
+    struct json_teller *teller = user;
     (void)detail;
-    telling->json = explanation != NULL ? explanation_json(explanation, telling->config)
-                                        : json_pack("{s:s}", "error", error);
+    teller->json = explanation != NULL ? explanation_json(explanation, teller->config)
+                                       : json_pack("{s:s}", "error", error);
 }
 
 json_t *explainer_json(struct explainer *explainer, const char *domain)
 {
-    struct json_telling telling = {.config = explainer->gate->config};
-    explainer_ask(explainer, domain, false, tell_json, &telling);
-    return telling.json;
+    struct json_teller teller = {.config = explainer->gate->config};
+    explainer_ask(explainer, domain, false, tell_json, &teller);
+    return teller.json;
 }

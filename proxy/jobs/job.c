@@ -68,7 +68,7 @@ static void answered(struct job *job)
     job->may_ask = monotonic_after(clock_monotonic(), gap + pause);
 }
 
-static void on_done(void *user, enum upstream_failure failure, const char *detail)
+static void job_on_done(void *user, enum upstream_failure failure, const char *detail)
 {
     struct job *job = user;
     int64_t asked = has_failed(job) ? job->client.retry_after : 0;
@@ -149,7 +149,7 @@ bool job_open(struct job *job, struct gate *gate, const struct job_settings *set
     if (!loop_open(&job->loop))
         return false;
     job->upstream = upstream_create(&upstream, &job->loop);
-    api_client_open(&job->client, gate, job->upstream, "", on_done, job);
+    api_client_open(&job->client, gate, job->upstream, "", job_on_done, job);
     return job->upstream != NULL;
 }
 

@@ -50,7 +50,7 @@ static const char *time_text(wall_time time, char text[static WALL_TIME_TEXT_SIZ
     return text;
 }
 
-static void print_json(const struct printer *printer, const struct queue_change *change)
+static void sweep_print_json(const struct printer *printer, const struct queue_change *change)
 {
     char due[WALL_TIME_TEXT_SIZE];
     char old_due[WALL_TIME_TEXT_SIZE];
@@ -72,7 +72,7 @@ static const char *or_dash(const char *text)
     return text != NULL ? text : "-";
 }
 
-static void print_row(const struct printer *printer, const struct queue_change *change)
+static void sweep_print_row(const struct printer *printer, const struct queue_change *change)
 {
     char due[WALL_TIME_TEXT_SIZE];
     char old_due[WALL_TIME_TEXT_SIZE];
@@ -94,9 +94,9 @@ static void print_change(void *user, const struct queue_change *change)
 {
     struct printer *printer = user;
     if (printer->options->json)
-        print_json(printer, change);
+        sweep_print_json(printer, change);
     else
-        print_row(printer, change);
+        sweep_print_row(printer, change);
     printer->changes++;
 }
 

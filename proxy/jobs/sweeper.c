@@ -46,7 +46,7 @@ static void sweeper_wake(void *user)
     mailbox_post(&sweeper->mailbox, &sweeper->wake);
 }
 
-static void on_woken(void *user)
+static void sweeper_on_woken(void *user)
 {
     struct sweeper *sweeper = user;
     if (sweeper->sweep != NULL && sweep_machine.step(sweeper->sweep) == MACHINE_WAIT)
@@ -68,7 +68,7 @@ static void skipped(void *user, const struct sweep_skip *skip)
     sweeper->handler.skipped(sweeper->handler.user, skip);
 }
 
-static void on_stop(void *user)
+static void sweeper_on_stop(void *user)
 {
     struct sweeper *sweeper = user;
     sweeper->stopping = true;
@@ -266,8 +266,8 @@ struct sweeper *sweeper_create(struct gate *gate, bool dry_run,
                     .skipped = skipped,
                     .place = &sweeper->place,
                     .user = sweeper},
-        .wake = {.open = on_woken, .user = sweeper},
-        .stop = {.open = on_stop, .user = sweeper},
+        .wake = {.open = sweeper_on_woken, .user = sweeper},
+        .stop = {.open = sweeper_on_stop, .user = sweeper},
     };
     if (open_world(sweeper))
         return sweeper;

@@ -24,7 +24,7 @@ static int64_t read_retry_after(const struct api_client *client, const struct fi
     return asked ? seconds : 0;
 }
 
-static bool on_head(void *user, const struct upstream_head *head)
+static bool api_on_head(void *user, const struct upstream_head *head)
 {
     struct api_client *client = user;
     server_clock_note(&client->gate->clock, &head->fields);
@@ -35,12 +35,12 @@ static bool on_head(void *user, const struct upstream_head *head)
     return true;
 }
 
-static enum data_result on_data(void *user, const char *bytes, size_t len)
+static enum data_result api_on_data(void *user, const char *bytes, size_t len)
 {
     return api_answer_take(&((struct api_client *)user)->answer, bytes, len);
 }
 
-static void on_done(void *user, enum upstream_failure failure, const char *detail)
+static void api_on_done(void *user, enum upstream_failure failure, const char *detail)
 {
     struct api_client *client = user;
     client->transfer = NULL;
@@ -58,9 +58,9 @@ static void on_done(void *user, enum upstream_failure failure, const char *detai
 }
 
 static const struct transfer_handler transfer_handler = {
-    .head = on_head,
-    .data = on_data,
-    .done = on_done,
+    .head = api_on_head,
+    .data = api_on_data,
+    .done = api_on_done,
 };
 
 enum api_sent api_client_send(struct api_client *client, struct upstream_request *request,

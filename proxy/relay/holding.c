@@ -29,7 +29,7 @@ static void holding_wake(void *user)
     mailbox_post(holding->owner.context->mailbox, &holding->wake);
 }
 
-static void on_slot(void *user)
+static void holding_on_slot(void *user)
 {
     holding_wake(user);
 }
@@ -39,7 +39,7 @@ static struct request_slot *asked_slot(struct holding *holding)
     return &holding->slots[holding->asked.credential];
 }
 
-static void on_woken(void *user)
+static void holding_on_woken(void *user)
 {
     struct holding *holding = user;
     enum holding_wait waited = holding->waits;
@@ -83,7 +83,7 @@ static void answered(struct holding *holding, unsigned status, const char *body,
     drive(holding, step);
 }
 
-static void on_done(void *user, enum upstream_failure failure, const char *detail)
+static void holding_on_done(void *user, enum upstream_failure failure, const char *detail)
 {
     struct holding *holding = user;
     const struct holding_owner *owner = &holding->owner;
@@ -232,14 +232,14 @@ bool holding_open(struct holding *holding, const struct holding_owner *owner, co
                          .report = reported,
                          .changed = changed,
                          .user = holding},
-        .wake = {.open = on_woken, .user = holding},
-        .slots = {[HOLD_AS_CALLER] = {.go = on_slot, .user = holding},
-                  [HOLD_AS_SERVICE] = {.go = on_slot, .user = holding}},
+        .wake = {.open = holding_on_woken, .user = holding},
+        .slots = {[HOLD_AS_CALLER] = {.go = holding_on_slot, .user = holding},
+                  [HOLD_AS_SERVICE] = {.go = holding_on_slot, .user = holding}},
     };
     holding->hold_context.stranger =
         !callers_know(gate->callers, authorization(holding), holding->owner.began);
     api_client_open(&holding->client, owner->context->gate, owner->context->upstream,
-                    owner->request_head->peer, on_done, holding);
+                    owner->request_head->peer, holding_on_done, holding);
     holding->hold = hold_open(&holding->hold_context, body, len);
     return holding->hold != NULL;
 }

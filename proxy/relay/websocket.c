@@ -117,7 +117,7 @@ static void unlink_socket(struct websocket *websocket)
 
 /* ---- the server's side ---- */
 
-static enum data_result on_data(void *user, const char *bytes, size_t len)
+static enum data_result websocket_on_data(void *user, const char *bytes, size_t len)
 {
     struct websocket *websocket = user;
     struct buffer *in = &websocket->server.frames.in;
@@ -131,7 +131,7 @@ static enum data_result on_data(void *user, const char *bytes, size_t len)
     return buffer_append(in, bytes, len) ? DATA_TAKEN : DATA_FAIL;
 }
 
-static enum pull_result on_pull(void *user, char *into, size_t max, size_t *len)
+static enum pull_result websocket_on_pull(void *user, char *into, size_t max, size_t *len)
 {
     struct websocket *websocket = user;
     *len = buffer_take(&websocket->server.frames.out, into, max < PULL_BLOCK ? max : PULL_BLOCK);
@@ -143,7 +143,7 @@ static enum pull_result on_pull(void *user, char *into, size_t max, size_t *len)
     return *len > 0 ? PULL_BYTES : PULL_LATER;
 }
 
-static void on_done(void *user, enum upstream_failure failure, const char *detail)
+static void websocket_on_done(void *user, enum upstream_failure failure, const char *detail)
 {
     (void)failure; /* an open socket is closed by whatever ends its connection */
     (void)detail;
@@ -153,9 +153,9 @@ static void on_done(void *user, enum upstream_failure failure, const char *detai
 }
 
 static const struct transfer_handler transfer_handler = {
-    .data = on_data,
-    .pull = on_pull,
-    .done = on_done,
+    .data = websocket_on_data,
+    .pull = websocket_on_pull,
+    .done = websocket_on_done,
 };
 
 /* ---- the client's side ---- */

@@ -43,7 +43,7 @@ struct worker {
     pthread_t thread;
 };
 
-static void on_stop(void *user)
+static void worker_on_stop(void *user)
 {
     struct worker *worker = user;
     worker->stopping = true;
@@ -231,7 +231,7 @@ struct worker *worker_start(struct gate *gate, struct worker_sockets sockets)
         return NULL;
     }
     worker->gate = gate;
-    worker->stop = (struct mailbox_message){.open = on_stop, .user = worker};
+    worker->stop = (struct mailbox_message){.open = worker_on_stop, .user = worker};
     worker->give_up = MONOTONIC_NEVER;
     worker->now = clock_monotonic();
     worker->tick = monotonic_after(worker->now, TICK_MILLISECONDS);

@@ -54,7 +54,7 @@ static bool read_scheme(CURLU *url, bool *tls)
     return known;
 }
 
-static bool read_address(CURLU *url, char **address)
+static bool lock_url_read_address(CURLU *url, char **address)
 {
     bool fine = true;
     char *host = part_of(url, CURLUPART_HOST, 0, &fine);
@@ -84,7 +84,7 @@ static bool read_database(CURLU *url, unsigned *database)
 static bool read_parts(CURLU *url, struct lock_server *out)
 {
     bool fine = read_scheme(url, &out->tls) && is_missing(url, CURLUPART_QUERY) &&
-                is_missing(url, CURLUPART_FRAGMENT) && read_address(url, &out->address) &&
+                is_missing(url, CURLUPART_FRAGMENT) && lock_url_read_address(url, &out->address) &&
                 read_database(url, &out->database);
     if (!fine)
         return false;

@@ -23,7 +23,7 @@ struct watched {
 
 /* ---- files and timers ---- */
 
-static void on_ready(void *user, uint32_t events)
+static void connect_on_ready(void *user, uint32_t events)
 {
     struct watched *watched = user;
     int mask = (events & (EPOLLIN | EPOLLRDHUP) ? CURL_CSELECT_IN : 0) |
@@ -56,8 +56,8 @@ static struct watched *watched_of(struct upstream *upstream, int file)
         watched = malloc(sizeof *watched);
         if (watched == NULL)
             return NULL;
-        *watched =
-            (struct watched){.source = {on_ready, watched}, .upstream = upstream, .file = file};
+        *watched = (struct watched){
+            .source = {connect_on_ready, watched}, .upstream = upstream, .file = file};
         upstream->watched[file] = watched;
     }
     return watched;
