@@ -47,7 +47,7 @@ UNIT_LDFLAGS_test_san_set := -Wl,--wrap=malloc,--wrap=realloc
 UNIT_LDFLAGS_test_session := -Wl,--wrap=malloc
 UNIT_LDFLAGS_test_hold_memory := \
     -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
-UNIT_LDFLAGS_test_rest_memory := $(UNIT_LDFLAGS_test_hold_memory) -Wl,--wrap=free
+UNIT_LDFLAGS_test_continuation_memory := $(UNIT_LDFLAGS_test_hold_memory) -Wl,--wrap=free
 UNIT_LDFLAGS_test_batch_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_hold_steps := -Wl,--wrap=json_object_get,--wrap=json_array_get \
     -Wl,--wrap=json_object_iter_next,--wrap=json_string_value,--wrap=json_equal,--wrap=strcmp

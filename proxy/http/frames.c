@@ -18,7 +18,7 @@ static ssize_t put_bytes(const uint8_t *bytes, size_t len, int flags, void *user
     return buffer_append(&frames->out, (const char *)bytes, len) ? (ssize_t)len : -1;
 }
 
-/* Masks must not be foreseen by whoever chose the bytes (RFC 6455, section 10.3). */
+/* Masks must be unpredictable to whoever chose the bytes (RFC 6455, section 10.3). */
 static int make_mask(uint8_t *mask, size_t len, void *user)
 {
     (void)user;

@@ -2,9 +2,9 @@
 #define RENEWGATE_PROXY_JOBS_SURVEY_H
 
 /*
- * Reads every domain, as an audit does (jmap/queue/audit.h), so that the status page and the
- * metrics know those too that nobody asked to renew and no sweep had to change. Changes nothing at
- * the server.
+ * A survey is a refresh of what is shown: it reads every domain, as an audit does
+ * (jmap/queue/audit.h), so that the status page and the metrics know those too that nobody asked to
+ * renew and no sweep had to change. Changes nothing at the server.
  */
 
 #include <stdbool.h>

@@ -158,10 +158,10 @@ def test_a_certificate_among_many_that_share_its_words(standin, newest):
 
 def test_many_domains_that_share_words_with_many(standin):
     """Some of those that one request asks for have more certificates than an answer holds."""
-    crowd = [certificate(FRESH, ["mail.b.test", f"also{i}.test"]) for i in range(1100)]
+    many = [certificate(FRESH, ["mail.b.test", f"also{i}.test"]) for i in range(1100)]
     names = ["b", "c", "d", "f", "g", "h"]
     own = [certificate(FRESH, [f"mail.{name}.test"]) for name in names]
-    standin.put_state(**state(own[::-1] + crowd, domains=[
+    standin.put_state(**state(own[::-1] + many, domains=[
         domain(name, f"{name}.test", provider="c") for name in names]))
     with Gate(standin.port) as gate:
         assert all(id.startswith(NO_OP) for id in renew_all(gate, names).values())
@@ -222,12 +222,12 @@ def test_a_queue_that_shrinks_while_it_is_read_hides_no_task(standin):
         assert between.pages >= 2
 
 
-def test_a_crowd_of_tasks_costs_a_request_more(standin):
+def test_twins_cost_a_request_more(standin):
     """A page of the queue comes before the certificates, so that these are read once."""
-    crowd = [task(days(5), id=f"p22{letter}") for letter in "bcd"]
+    twins = [task(days(5), id=f"p22{letter}") for letter in "bcd"]
     later = [{"@type": "AcmeRenewal", "domainId": "z", "status": {
         "@type": "Pending", "due": days(6)}} for _ in range(150)]
-    standin.put_state(**state([certificate(DUE)], [*crowd, *later]))
+    standin.put_state(**state([certificate(DUE)], [*twins, *later]))
     with Gate(standin.port, MODE="observe") as gate:
         standin.reset_counters()
         gate.renew(status={"@type": "Pending", "due": days(7)})
@@ -413,7 +413,7 @@ def test_so_many_that_were_due_are_searched_for_along_with_the_rest(standin, cou
             assert requests(standin) == expected + 1
 
 
-def test_a_crowd_of_tasks_is_read_before_certificates_all_the_same(standin):
+def test_twins_are_read_before_certificates_all_the_same(standin):
     """What was searched for along with the rest is then searched for again."""
     later = [{"@type": "AcmeRenewal", "domainId": "z", "status": {
         "@type": "Pending", "due": days(6)}} for _ in range(150)]

@@ -251,5 +251,5 @@ int main(void)
         cmocka_unit_test(a_text),
         cmocka_unit_test(created_ids),
     };
-    return cmocka_run_group_tests_name("rest_memory", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("continuation_memory", tests, NULL, NULL);
 }
