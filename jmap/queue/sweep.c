@@ -5,9 +5,9 @@
 
 #include "jmap/facts/inventory.h"
 #include "jmap/facts/lookup.h"
+#include "jmap/queue/clearing.h"
 #include "jmap/queue/outlook.h"
 #include "jmap/queue/pace.h"
-#include "jmap/tidy/queue_change.h"
 #include "jmap/queue/upkeep.h"
 
 enum {
@@ -40,8 +40,7 @@ struct sweep {
     struct pace pace;
     struct lookup *lookup;
     struct upkeep upkeep;
-    struct own_request request;
-    size_t cleared, clearing; /* tasks of the inventory that were gone through */
+    struct clearing clearing;
 
     enum stage stage;
     enum machine_step step;
@@ -123,85 +122,6 @@ static bool skip(struct sweep *sweep, const struct inventory_domain *domain, con
     return ++sweep->skipped < (turned_away ? TURNED_AWAY_MAX : SKIPPED_MAX);
 }
 
-/* Failed tasks that only say that no renewal was due, or what a newer one says. */
-
-static bool is_cleared(const struct inventory_task *task)
-{
-    return task->not_due || task->spent;
-}
-
-/* Where one has Failed since the list was read, the next sweep finds it. */
-static void mark_spent(struct sweep *sweep, const struct inventory_domain *domain,
-                       const struct outlook *outlook)
-{
-    for (size_t i = 0; outlook->spent_count > 0 && i < outlook->task_count; i++) {
-        const struct inventory_task *task =
-            outlook->spent[i] ? inventory_task_of(&sweep->inventory, domain, outlook->tasks[i].id)
-                              : NULL;
-        if (task)
-            sweep->inventory.tasks[task - sweep->inventory.tasks].spent = true;
-    }
-}
-
-static void tell_cleared(struct sweep *sweep, const struct inventory_task *task)
-{
-    const struct inventory_domain *domain = inventory_find(&sweep->inventory, task->domain_id);
-    struct queue_change change =
-        queue_change_of(QUEUE_CLEARED, &task->task, task->domain_id, domain ? domain->name : NULL);
-
-    if (task->not_due)
-        change.old_reason = "renewal is not due";
-    sweep->context->changed(sweep->context->user, &change);
-}
-
-static void tell_all_cleared(struct sweep *sweep)
-{
-    for (size_t i = 0; i < sweep->inventory.task_count; i++) {
-        if (is_cleared(&sweep->inventory.tasks[i]))
-            tell_cleared(sweep, &sweep->inventory.tasks[i]);
-    }
-}
-
-static enum machine_step clear(struct sweep *sweep)
-{
-    json_t *ids = json_array();
-
-    own_request_begin(&sweep->request);
-    sweep->request.incomplete |= !ids;
-    sweep->clearing = sweep->cleared;
-    while (sweep->clearing < sweep->inventory.task_count &&
-           json_array_size(ids) < OWN_REQUEST_IDS) {
-        const struct inventory_task *task = &sweep->inventory.tasks[sweep->clearing++];
-        if (is_cleared(task))
-            sweep->request.incomplete |= json_array_append_new(ids, json_string(task->id)) != 0;
-    }
-    bool any = json_array_size(ids) > 0;
-    own_request_add(&sweep->request, "x:Task/set", json_pack("{s:o}", "destroy", ids), "c");
-    if (!own_request_finish(&sweep->request))
-        return sweep_end(sweep, "out of memory");
-    return any ? sweep_enter(sweep, STAGE_CLEAR, MACHINE_SEND) : sweep_end(sweep, NULL);
-}
-
-/* Where the server does not destroy tasks (v0.16.5), they stay. */
-static enum machine_step feed_clear(struct sweep *sweep, unsigned status, const char *body,
-                                    size_t len)
-{
-    const char *error = own_request_read(&sweep->request, status, body, len);
-    const json_t *set = own_request_answer(&sweep->request, "c");
-
-    if (error)
-        return sweep_end(sweep, error);
-    json_t *destroyed = own_request_id_set(json_object_get(set, "destroyed"));
-    for (size_t i = sweep->cleared; i < sweep->clearing; i++) {
-        const struct inventory_task *task = &sweep->inventory.tasks[i];
-        if (is_cleared(task) && json_object_get(destroyed, task->id))
-            tell_cleared(sweep, task);
-    }
-    json_decref(destroyed);
-    sweep->cleared = sweep->clearing;
-    return json_object_get(set, "destroyed") ? clear(sweep) : sweep_end(sweep, NULL);
-}
-
 /* From domain to domain. */
 
 static enum machine_step next(struct sweep *sweep)
@@ -249,13 +169,17 @@ enum machine_step sweep_woken(struct sweep *sweep)
     return after_upkeep(sweep, upkeep_woken(&sweep->upkeep), 200);
 }
 
+static enum machine_step after_clearing(struct sweep *sweep, bool has_more)
+{
+    return has_more ? sweep_enter(sweep, STAGE_CLEAR, MACHINE_SEND)
+                    : sweep_end(sweep, sweep->clearing.error);
+}
+
 static enum machine_step sweep_finish(struct sweep *sweep)
 {
     keep_place(sweep, "", 0);
-    if (!sweep->context->dry_run)
-        return clear(sweep);
-    tell_all_cleared(sweep);
-    return sweep_end(sweep, NULL);
+    return after_clearing(sweep,
+                          clearing_begin(&sweep->clearing, sweep->context, &sweep->inventory));
 }
 
 /* The next ones. They ascend, so none of them stands behind the end of the list. */
@@ -298,6 +222,19 @@ static void forget_overview(struct sweep *sweep)
 {
     lookup_destroy(sweep->lookup);
     sweep->lookup = NULL;
+}
+
+/* Where one has Failed since the list was read, the next sweep finds it. */
+static void mark_spent(struct sweep *sweep, const struct inventory_domain *domain,
+                       const struct outlook *outlook)
+{
+    for (size_t i = 0; outlook->spent_count > 0 && i < outlook->task_count; i++) {
+        const struct inventory_task *task =
+            outlook->spent[i] ? inventory_task_of(&sweep->inventory, domain, outlook->tasks[i].id)
+                              : NULL;
+        if (task)
+            sweep->inventory.tasks[task - sweep->inventory.tasks].spent = true;
+    }
 }
 
 /* Whether it is to be changed, which in a dry run is told instead. False when memory ran out. */
@@ -433,7 +370,7 @@ void sweep_destroy(struct sweep *sweep)
         return;
     upkeep_end(&sweep->upkeep);
     forget_overview(sweep);
-    own_request_clear(&sweep->request);
+    clearing_end(&sweep->clearing);
     pace_close(&sweep->pace);
     inventory_clear(&sweep->inventory);
     free(sweep);
@@ -447,7 +384,8 @@ static enum machine_step sweep_step(const void *self)
 static struct machine_order sweep_order(const void *self)
 {
     const struct sweep *sweep = self;
-    struct machine_order order = {.body = sweep->request.body, .len = sweep->request.len};
+    const struct own_request *clearing = &sweep->clearing.request;
+    struct machine_order order = {.body = clearing->body, .len = clearing->len};
 
     switch (sweep->stage) {
     case STAGE_LIST:
@@ -481,7 +419,7 @@ static void sweep_feed(void *self, unsigned status, const char *body, size_t len
         after_upkeep(sweep, upkeep_feed(&sweep->upkeep, status, body, len), status);
         break;
     case STAGE_CLEAR:
-        feed_clear(sweep, status, body, len);
+        after_clearing(sweep, clearing_feed(&sweep->clearing, status, body, len));
         break;
     case STAGE_END:
         break;

@@ -9,7 +9,7 @@
  * a change (policy/upkeep.h).
  * - Each of these is looked at again alone (jmap/queue/upkeep.h), and changed.
  * - Failed tasks that say nothing but that no renewal was due, or what a newer one says, are
- * removed,
+ * removed (jmap/queue/clearing.h),
  *
  * and nothing else. It may be broken off anywhere and done again.
  *
