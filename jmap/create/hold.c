@@ -6,7 +6,6 @@
 
 #include "jmap/create/hold_answer.h"
 #include "jmap/create/hold_caller.h"
-#include "jmap/create/hold_calls.h"
 #include "jmap/create/hold_collapse.h"
 #include "jmap/create/hold_continuation.h"
 #include "jmap/create/hold_flights.h"
@@ -14,7 +13,9 @@
 #include "jmap/create/hold_lease.h"
 #include "jmap/create/hold_lookup.h"
 #include "jmap/create/hold_main.h"
+#include "jmap/create/hold_moves.h"
 #include "jmap/create/hold_record.h"
+#include "jmap/create/hold_resends.h"
 #include "jmap/create/hold_settle.h"
 #include "jmap/create/hold_state.h"
 #include "jmap/create/hold_verdict.h"

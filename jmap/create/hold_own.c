@@ -54,3 +54,18 @@ bool hold_write_calls(struct hold *hold, const char *member, hold_put_entry *put
 {
     return hold_write_own(hold, calls_of(hold, member, put));
 }
+
+bool hold_wants_calls(struct hold *hold, bool (*wanted)(const struct hold *hold, size_t i))
+{
+    bool any = false;
+
+    for (size_t i = 0; i < hold->request.count; i++) {
+        if (!wanted(hold, i))
+            continue;
+        if (hold_domain_of(hold, hold->request.creates[i].domain)->alone)
+            hold->verdicts[i].state = VERDICT_UNAVAILABLE;
+        else
+            any = true;
+    }
+    return any;
+}
