@@ -21,14 +21,10 @@
 #include "jmap/create/hold_verdict.h"
 #include "jmap/tidy/collapse.h"
 
-static enum phase_step begin_continuation(struct hold *hold);
-static enum phase_step feed_continuation(struct hold *hold, unsigned status, const char *body,
-                                         size_t len);
-static enum phase_step fail_continuation(struct hold *hold);
-static enum phase_step wake_continuation(struct hold *hold);
-static void describe_continuation(const struct hold *hold, struct hold_request *request);
-
-/* What happens between a create's arrival and its answer, in this order. */
+/*
+ * What happens between a create's arrival and its answer, in this order. Where what was found out
+ * may be past all begins again, with the first phase (PHASE_AGAIN, PHASE_ANEW).
+ */
 static const struct phase {
     enum phase_step (*begin)(struct hold *hold);
     enum phase_step (*feed)(struct hold *hold, unsigned status, const char *body, size_t len);
@@ -86,11 +82,7 @@ static const struct phase {
     /* Waits for nothing: all is settled. */
     {.begin = hold_begin_settling},
     /* Waits for a hold of its own on the calls that were cut off. */
-    {.begin = begin_continuation,
-     .feed = feed_continuation,
-     .fail = fail_continuation,
-     .woken = wake_continuation,
-     .describe = describe_continuation},
+    {.begin = hold_begin_continuation, .feed = hold_feed_continuation},
 };
 
 #define PHASES (sizeof phases / sizeof *phases)
@@ -103,6 +95,7 @@ static const struct phase *phase_of(const struct hold *hold)
 }
 
 static bool read_anew(struct hold *hold);
+static enum hold_step open_continuation(struct hold *hold);
 
 /* The phase's, or the first from there on that has its place here. PHASES: all is over. */
 static enum phase_step begin_phase(struct hold *hold, size_t phase)
@@ -132,6 +125,8 @@ static enum hold_step advance(struct hold *hold, enum phase_step step)
         case PHASE_ANEW:
             step = read_anew(hold) ? PHASE_AGAIN : PHASE_GIVE_UP;
             break;
+        case PHASE_PART:
+            return open_continuation(hold);
         case PHASE_GIVE_UP:
             hold->own_body = hold_no_memory;
             hold->phase = PHASES;
@@ -222,76 +217,33 @@ struct hold *hold_open(const struct hold_context *context, const char *body, siz
 
 /* The hold on what was cut off. */
 
-static enum phase_step join(struct hold *hold, const json_t *answer)
-{
-    return hold_join_continuation(hold, answer) ? PHASE_NEXT : PHASE_GIVE_UP;
-}
-
 /* It has made a step; at its end its answer is joined to the first one. */
-static enum phase_step follow(struct hold *hold, enum hold_step step)
+static enum hold_step follow(struct hold *hold, enum hold_step step)
 {
-    struct hold *rest = hold->continuation.hold;
+    struct hold *part = hold->continuation.hold;
 
-    if (rest->continuation.is_written) {
+    if (part->continuation.is_written) {
         /* It has written what is left by itself. */
         free(hold->out);
         hold->out = NULL;
         hold->out_len = 0;
-        rest->body = NULL;
+        part->body = NULL;
     }
     if (step != HOLD_DONE)
-        return step == HOLD_SEND ? PHASE_SEND : PHASE_WAIT;
-    enum phase_step joined =
-        join(hold, rest->has_answer && !rest->own_body ? rest->answer.root : NULL);
-    hold_close(rest);
+        return hold->step = step;
+    enum phase_step joined = hold_join_continuation(
+        hold, part->has_answer && !part->own_body ? part->answer.root : NULL);
+    hold_close(part);
     hold->continuation.hold = NULL;
-    return joined;
+    return advance(hold, joined);
 }
 
-static enum phase_step begin_continuation(struct hold *hold)
+/* On what is being sent; where there is nothing to decide it goes as it is. */
+static enum hold_step open_continuation(struct hold *hold)
 {
-    struct hold_continuation *continuation = &hold->continuation;
-
-    if (!continuation->calls || !hold->text || !hold->has_answer)
-        return PHASE_NEXT;
-    if (!hold_write_continuation(hold))
-        return join(hold, NULL);
-    continuation->is_written = true;
-    continuation->hold = open_part(hold->context, hold->out, hold->out_len, hold);
-    return continuation->hold ? follow(hold, hold_step(continuation->hold)) : PHASE_SEND;
-}
-
-/* All goes in the gate's own requests, as the caller: the answer's head is the first one's. */
-static void describe_continuation(const struct hold *hold, struct hold_request *request)
-{
-    if (hold->continuation.hold)
-        *request = hold_request(hold->continuation.hold);
-    request->keep_headers = false;
-}
-
-static enum phase_step wake_continuation(struct hold *hold)
-{
-    return follow(hold, hold_woken(hold->continuation.hold));
-}
-
-static enum phase_step fail_continuation(struct hold *hold)
-{
-    return hold->continuation.hold ? follow(hold, hold_feed_failure(hold->continuation.hold))
-                                   : join(hold, NULL);
-}
-
-static enum phase_step feed_continuation(struct hold *hold, unsigned status, const char *body,
-                                         size_t len)
-{
-    struct jmap_answer answer = {.root = NULL};
-
-    if (hold->continuation.hold)
-        return follow(hold, hold_feed(hold->continuation.hold, status, body, len));
-    if (status == 200)
-        answer_parse(body, len, hold->request.calls, &answer);
-    enum phase_step step = join(hold, answer.root);
-    answer_clear(&answer);
-    return step;
+    hold->continuation.hold = open_part(hold->context, hold->out, hold->out_len, hold);
+    return hold->continuation.hold ? follow(hold, hold_step(hold->continuation.hold))
+                                   : (hold->step = HOLD_SEND);
 }
 
 /* The driver's side. */
@@ -309,8 +261,13 @@ struct hold_request hold_request(const struct hold *hold)
         .len = hold->out_len,
     };
 
-    if (phase_of(hold)->describe)
+    if (hold->continuation.hold) {
+        /* All goes in the gate's own requests: the answer's head is the first one's. */
+        request = hold_request(hold->continuation.hold);
+        request.keep_headers = false;
+    } else if (phase_of(hold)->describe) {
         phase_of(hold)->describe(hold, &request);
+    }
     return request;
 }
 
@@ -362,7 +319,7 @@ static enum phase_step come_back(struct hold *hold)
 enum hold_step hold_recheck(struct hold *hold)
 {
     if (hold->continuation.hold)
-        return advance(hold, follow(hold, hold_recheck(hold->continuation.hold)));
+        return follow(hold, hold_recheck(hold->continuation.hold));
     if (hold->stood_back)
         return advance(hold, come_back(hold));
     if (hold->continuation.is_written || phase_of(hold)->reads || hold_owns_domains(hold))
@@ -373,14 +330,19 @@ enum hold_step hold_recheck(struct hold *hold)
 
 enum hold_step hold_woken(struct hold *hold)
 {
+    if (hold->continuation.hold)
+        return follow(hold, hold_woken(hold->continuation.hold));
     /* A task that the other had made is due now, which is later than when this hold was opened. */
-    if (!hold->continuation.hold)
-        hold_note_time(hold);
+    hold_note_time(hold);
     return phase_of(hold)->woken ? advance(hold, phase_of(hold)->woken(hold)) : hold->step;
 }
 
 enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, size_t len)
 {
+    if (hold->continuation.hold) {
+        hold->under_way = false;
+        return follow(hold, hold_feed(hold->continuation.hold, status, body, len));
+    }
     if (!phase_of(hold)->feed)
         return hold->step;
     enum phase_step step = phase_of(hold)->feed(hold, status, body, len);
@@ -391,6 +353,10 @@ enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, s
 
 enum hold_step hold_feed_failure(struct hold *hold)
 {
+    if (hold->continuation.hold) {
+        hold->under_way = false;
+        return follow(hold, hold_feed_failure(hold->continuation.hold));
+    }
     if (!phase_of(hold)->fail)
         return hold_feed(hold, 0, NULL, 0);
     enum phase_step step = phase_of(hold)->fail(hold);

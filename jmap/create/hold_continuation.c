@@ -195,20 +195,39 @@ static bool join_state(struct hold *hold, const json_t *answer)
     return !state || json_object_set(hold->answer.root, "sessionState", state) == 0;
 }
 
-bool hold_join_continuation(struct hold *hold, const json_t *answer)
+enum phase_step hold_join_continuation(struct hold *hold, const json_t *answer)
 {
     bool done =
         join_responses(hold, answer) && join_created_ids(hold, answer) && join_state(hold, answer);
 
     free(hold->text);
     hold->text = done ? answer_text(&hold->answer, &hold->text_len) : NULL;
-    return hold->text != NULL;
+    return hold->text ? PHASE_NEXT : PHASE_GIVE_UP;
 }
 
-bool hold_write_continuation(struct hold *hold)
+/* The phase. */
+
+enum phase_step hold_begin_continuation(struct hold *hold)
 {
-    if (hold->continuation.cuts == CUTS_MAX || !write(hold))
-        return false;
+    struct hold_continuation *continuation = &hold->continuation;
+
+    if (!continuation->calls || !hold->text || !hold->has_answer)
+        return PHASE_NEXT;
+    if (continuation->cuts == CUTS_MAX || !write(hold))
+        return hold_join_continuation(hold, NULL);
     shed(hold);
-    return true;
+    continuation->is_written = true;
+    return PHASE_PART;
+}
+
+enum phase_step hold_feed_continuation(struct hold *hold, unsigned status, const char *body,
+                                       size_t len)
+{
+    struct jmap_answer answer = {.root = NULL};
+
+    if (status == 200)
+        answer_parse(body, len, hold->request.calls, &answer);
+    enum phase_step step = hold_join_continuation(hold, answer.root);
+    answer_clear(&answer);
+    return step;
 }

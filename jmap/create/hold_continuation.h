@@ -4,8 +4,8 @@
 /*
  * Some calls mean nothing certain before those in front of them have been answered
  * (jmap/wire/batch.h). So the request is cut before the first of them. What comes before is sent in
- * the client's request, what comes after as a request of the gate's own, with a hold of its own:
- * hold.c drives that, here it is written and its answer joined.
+ * the client's request, what comes after as a request of the gate's own, in the last phase: with a
+ * hold of its own, which hold.c drives. Here it is written and its answer joined.
  */
 
 #include "jmap/create/hold_state.h"
@@ -13,13 +13,12 @@
 /* Reads what the calls do to one another, and cuts. False when memory ran out. */
 bool hold_cut(struct hold *hold);
 
-/*
- * Writes the calls that were cut off, and lets go of what only the part before them has needed.
- * False where they can not be sent.
- */
-bool hold_write_continuation(struct hold *hold);
+enum phase_step hold_begin_continuation(struct hold *hold);
 
-/* NULL: there is no answer that could be read. False when memory ran out. */
-bool hold_join_continuation(struct hold *hold, const json_t *answer);
+/* The answer of its own hold, or of the server where there is nothing to decide; NULL: none that
+ * could be read. */
+enum phase_step hold_join_continuation(struct hold *hold, const json_t *answer);
+enum phase_step hold_feed_continuation(struct hold *hold, unsigned status, const char *body,
+                                       size_t len);
 
 #endif

@@ -76,6 +76,7 @@ enum phase_step {
     PHASE_NEXT,    /* it is over */
     PHASE_AGAIN,   /* what was found out may be past: from the first phase on */
     PHASE_ANEW,    /* likewise, and what was written into the request is not to stand in it */
+    PHASE_PART,    /* a hold of its own goes on, with what is to be sent */
     PHASE_GIVE_UP, /* memory ran out, which must not cost an order */
 };
 
