@@ -60,7 +60,7 @@ LIMITS = [
     ("read whole | 64 MiB", "api_call.h", {"API_ANSWER_LIMIT": "((size_t)64 << 20)"}),
     ("a session 1 MiB", "public_session.h", {
         "PUBLIC_SESSION_LIMIT": "((size_t)1 << 20)"}),
-    ("each way | 128 KiB", "exchange.c", {"STREAM_FULL": "((size_t)131072)"}),
+    ("each way | 128 KiB", "exchange_state.h", {"STREAM_FULL": "((size_t)131072)"}),
     ("each way | 128 KiB", "websocket.c", {"STREAM_FULL": "((size_t)131072)"}),
     ("at once, 64 KiB", "upstream_parts.h", {"BLOCK_SIZE": "((size_t)65536)"}),
     ("nobody needs any more | 256 MiB", "exchange.c", {
