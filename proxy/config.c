@@ -1,55 +1,13 @@
 #include "proxy/config.h"
 
-#include <ctype.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "proxy/base/secret_file.h"
-#include "proxy/server/service_credential.h"
+#include "proxy/config_value.h"
 
 #define PREFIX "RENEWGATE_"
-
-enum kind {
-    KIND_URL,           /* char * */
-    KIND_PUBLIC_URL,    /* char *, or "auto" or "off" */
-    KIND_PATH,          /* char * */
-    KIND_AUTHORIZATION, /* char * */
-    KIND_LOCK_URL,      /* struct lock_server */
-    KIND_LABEL,         /* char * */
-    KIND_HOST,          /* char * */
-    KIND_ADDRESS,       /* struct listen_address */
-    KIND_PEER,          /* the same, to connect to: neither part may be left out */
-    KIND_NETWORKS,      /* struct network_list */
-    KIND_CHOICE,        /* an enum: the index of the word */
-    KIND_SWITCH,        /* bool: the index of the word */
-    KIND_SECONDS,       /* int64_t, seconds */
-    KIND_PERIOD,        /* the same, or "off": 0 */
-    KIND_MILLISECONDS,  /* int64_t, milliseconds */
-    KIND_INTERVAL,      /* the same, or "off": 0 */
-    KIND_SIZE,          /* size_t */
-    KIND_COUNT,         /* unsigned */
-    KIND_WORKERS,       /* unsigned, or "auto" */
-    KIND_ISSUE_LIMIT,   /* struct issue_limit */
-    KIND_BACKOFF,       /* struct failure_backoff */
-};
-
-struct variable {
-    const char *name; /* without the prefix */
-    enum kind kind;
-    bool required;
-    bool secret;          /* also as NAME_FILE, and never shown */
-    const char *fallback; /* as it would be written; NULL: none */
-    const char *allowed;
-    const char *help;
-    size_t offset;            /* of its member in struct config */
-    int64_t least;            /* numbers and durations, in the member's unit */
-    int64_t most;             /* the same */
-    const char *const *words; /* choices and switches, NULL at the end */
-};
 
 #define MEMBER(member) .offset = offsetof(struct config, member)
 #define WORDS(...)                                                                                 \
@@ -238,249 +196,6 @@ _Static_assert(sizeof(enum lookup_failure_mode) == sizeof(int), "an enum is as l
 _Static_assert(sizeof(enum log_level) == sizeof(int), "an enum is as large as an int");
 _Static_assert(sizeof(enum log_format) == sizeof(int), "an enum is as large as an int");
 
-static bool config_read_number(const char *text, int64_t least, int64_t most, int64_t *out)
-{
-    if (!isdigit((unsigned char)*text))
-        return false;
-    char *end;
-    errno = 0;
-    long long number = strtoll(text, &end, 10);
-    if (errno != 0 || *end != '\0' || number < least || number > most)
-        return false;
-    *out = number;
-    return true;
-}
-
-/* "300s", "5m" and so on, in milliseconds. */
-static bool read_duration(const char *text, int64_t *milliseconds)
-{
-    static const struct {
-        const char *unit;
-        int64_t milliseconds;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
-    if (!isdigit((unsigned char)*text))
-        return false;
-    char *end;
-    errno = 0;
-    long long number = strtoll(text, &end, 10);
-    if (errno != 0)
-        return false;
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        if (strcmp(end, units[i].unit) == 0 && number <= INT64_MAX / units[i].milliseconds) {
-            *milliseconds = number * units[i].milliseconds;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool read_seconds(const struct variable *variable, const char *text, int64_t *out)
-{
-    int64_t milliseconds;
-    if (!read_duration(text, &milliseconds) || milliseconds % 1000 != 0)
-        return false;
-    *out = milliseconds / 1000;
-    return *out >= variable->least && *out <= variable->most;
-}
-
-static bool read_milliseconds(const struct variable *variable, const char *text, int64_t *out)
-{
-    return read_duration(text, out) && *out >= variable->least && *out <= variable->most;
-}
-
-static int read_word(const struct variable *variable, const char *text)
-{
-    for (int i = 0; variable->words[i] != NULL; i++) {
-        if (strcmp(variable->words[i], text) == 0)
-            return i;
-    }
-    return -1;
-}
-
-static bool config_read_address(const char *text, struct listen_address *out)
-{
-    const char *host = text;
-    const char *colon = strrchr(text, ':');
-    if (colon == NULL)
-        return false;
-    size_t host_len = (size_t)(colon - text);
-    if (*host == '[') {
-        if (host_len < 2 || colon[-1] != ']')
-            return false;
-        host++;
-        host_len -= 2;
-    } else if (memchr(host, ':', host_len) != NULL) {
-        return false; /* an IPv6 address needs its brackets */
-    }
-    int64_t port;
-    if (host_len >= sizeof out->host || !config_read_number(colon + 1, 0, UINT16_MAX, &port))
-        return false;
-    memcpy(out->host, host, host_len);
-    out->host[host_len] = '\0';
-    out->port = (uint16_t)port;
-    out->set = true;
-    return true;
-}
-
-static bool is_url(const char *text)
-{
-    CURLU *url = curl_url();
-    bool fine = url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK;
-    curl_url_cleanup(url);
-    return fine;
-}
-
-/* Scheme and authority and at most one slash; a copy without the slash. */
-static bool read_url(const char *text, char **out)
-{
-    size_t scheme_len = strncmp(text, "http://", 7) == 0    ? 7
-                        : strncmp(text, "https://", 8) == 0 ? 8
-                                                            : 0;
-    if (scheme_len == 0)
-        return false;
-    size_t authority_len = strcspn(text + scheme_len, "/?#@\\ \t\r\n");
-    const char *rest = text + scheme_len + authority_len;
-    if (authority_len == 0 || (strcmp(rest, "") != 0 && strcmp(rest, "/") != 0) || !is_url(text))
-        return false;
-    *out = strndup(text, scheme_len + authority_len);
-    return *out != NULL;
-}
-
-/* As read_url(), but that the authority must be able to stand in JSON text as it is. */
-static bool read_public_url(const char *text, char **out)
-{
-    if (strcmp(text, "off") == 0)
-        return true;
-    if (strcmp(text, "auto") == 0) {
-        *out = strdup("");
-        return *out != NULL;
-    }
-    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
-        if (*at <= ' ' || *at >= 0x7f || *at == '"')
-            return false;
-    }
-    return read_url(text, out);
-}
-
-static bool read_authorization(const char *text, char **out)
-{
-    if (!service_credential_is_valid(text))
-        return false;
-    *out = strdup(text);
-    return *out != NULL;
-}
-
-/* A copy of what is safe to stand in a lock server's key. */
-static bool read_label(const char *text, char **out)
-{
-    size_t len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:");
-    if (len == 0 || len > 64 || text[len] != '\0')
-        return false;
-    *out = strdup(text);
-    return *out != NULL;
-}
-
-/* Letters, digits, hyphens and dots; of neither an address nor a URL. */
-static bool read_host(const char *text, char **out)
-{
-    size_t len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.");
-    if (len == 0 || len > 253 || text[len] != '\0' ||
-        strpbrk(text, "abcdefghijklmnopqrstuvwxyz"
-                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == NULL)
-        return false;
-    *out = strdup(text);
-    return *out != NULL;
-}
-
-static bool read_workers(const struct variable *variable, const char *text, unsigned *out)
-{
-    int64_t number;
-    if (strcmp(text, "auto") == 0) {
-        long processors = sysconf(_SC_NPROCESSORS_ONLN);
-        *out = processors < 1 ? 1 : processors > 4 ? 4 : (unsigned)processors;
-        return true;
-    }
-    if (!config_read_number(text, variable->least, variable->most, &number))
-        return false;
-    *out = (unsigned)number;
-    return true;
-}
-
-/* A pipe will do, as a shell's <(…) makes one. */
-static bool is_readable_file(const char *path)
-{
-    struct stat about;
-    return stat(path, &about) == 0 && !S_ISDIR(about.st_mode) && access(path, R_OK) == 0;
-}
-
-/* Reads one value into its member; false where it is not allowed. */
-static bool read_value(const struct variable *variable, const char *text, struct config *config)
-{
-    void *member = (char *)config + variable->offset;
-    int64_t number;
-    int word;
-    switch (variable->kind) {
-    case KIND_URL:
-        return read_url(text, member);
-    case KIND_PUBLIC_URL:
-        return read_public_url(text, member);
-    case KIND_PATH:
-        *(char **)member = strdup(text);
-        return *(char **)member != NULL && is_readable_file(text);
-    case KIND_AUTHORIZATION:
-        return read_authorization(text, member);
-    case KIND_LOCK_URL:
-        return lock_url_read(text, member);
-    case KIND_LABEL:
-        return read_label(text, member);
-    case KIND_HOST:
-        return read_host(text, member);
-    case KIND_ADDRESS:
-        return config_read_address(text, member);
-    case KIND_PEER:
-        return config_read_address(text, member) &&
-               ((struct listen_address *)member)->host[0] != '\0' &&
-               ((struct listen_address *)member)->port != 0;
-    case KIND_NETWORKS:
-        return network_list_read(text, member);
-    case KIND_CHOICE:
-        word = read_word(variable, text);
-        *(int *)member = word;
-        return word >= 0;
-    case KIND_SWITCH:
-        word = read_word(variable, text);
-        *(bool *)member = word == 1;
-        return word >= 0;
-    case KIND_SECONDS:
-        return read_seconds(variable, text, member);
-    case KIND_PERIOD:
-        *(int64_t *)member = 0;
-        return strcmp(text, "off") == 0 || read_seconds(variable, text, member);
-    case KIND_MILLISECONDS:
-        return read_milliseconds(variable, text, member);
-    case KIND_INTERVAL:
-        *(int64_t *)member = 0;
-        return strcmp(text, "off") == 0 || read_milliseconds(variable, text, member);
-    case KIND_SIZE:
-        if (!config_read_number(text, variable->least, variable->most, &number))
-            return false;
-        *(size_t *)member = (size_t)number;
-        return true;
-    case KIND_COUNT:
-        if (!config_read_number(text, variable->least, variable->most, &number))
-            return false;
-        *(unsigned *)member = (unsigned)number;
-        return true;
-    case KIND_WORKERS:
-        return read_workers(variable, text, member);
-    case KIND_ISSUE_LIMIT:
-        return issue_limit_parse(text, member);
-    case KIND_BACKOFF:
-        return failure_backoff_parse(text, member);
-    }
-    return false;
-}
-
 /* The value of PREFIX name suffix in the environment; an empty one counts as not set. */
 static const char *look_up(char *const *environment, const char *name, const char *suffix)
 {
@@ -512,6 +227,11 @@ static bool config_complain(FILE *errors, const struct variable *variable, const
     return false;
 }
 
+static bool read_into(struct config *config, const struct variable *variable, const char *text)
+{
+    return config_value_read(variable, text, (char *)config + variable->offset);
+}
+
 /* A secret from the file that PREFIX name _FILE names. */
 static bool read_from_file(struct config *config, const struct variable *variable, const char *path,
                            FILE *errors)
@@ -524,7 +244,7 @@ static bool read_from_file(struct config *config, const struct variable *variabl
                 variable->name, path, strerror(errno));
         return false;
     }
-    bool allowed = read_value(variable, content, config);
+    bool allowed = read_into(config, variable, content);
     free(content);
     if (!allowed)
         fprintf(errors,
@@ -553,7 +273,7 @@ static bool read_variable(struct config *config, const struct variable *variable
         value = variable->fallback;
     if (value == NULL)
         return !variable->required || config_complain(errors, variable, NULL);
-    return read_value(variable, value, config) || config_complain(errors, variable, value);
+    return read_into(config, variable, value) || config_complain(errors, variable, value);
 }
 
 static bool name_known(const char *name, size_t len)

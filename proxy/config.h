@@ -17,14 +17,8 @@
 #include "proxy/server/trust.h"
 #include "proxy/server/upstream.h"
 #include "proxy/telemetry/log.h"
+#include "proxy/base/listen_address.h"
 #include "proxy/base/networks.h"
-
-/* Where to listen: a host name or address, "" for every address, and a port. */
-struct listen_address {
-    bool set; /* false: nowhere */
-    char host[256];
-    uint16_t port; /* 0: any */
-};
 
 /* How often the largest request must fit into what is buffered: parsed, it is several times its
  * size, and one client gets half. */

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "proxy/config.h"
+#include "proxy/base/listen_address.h"
 
 /* "[address]:port" and its NUL. */
 #define LISTENER_TEXT_SIZE 64
