@@ -8,6 +8,7 @@
  *     lookup_tasks.c    tasks: how they are asked for, and whose they are
  *     lookup_hints.c    remembered tasks that the server cannot read
  *     lookup_domains.c  domains: how they are managed, and the names of their certificates
+ *     lookup_review.c   what it all says of refusals, failures and orders, and is remembered
  *
  * How certificates are searched for is jmap/facts/certificate_search.h.
  */
@@ -131,5 +132,10 @@ bool lookup_add_hostname(struct lookup *lookup, const char *hostname);
 
 /* What certificates of the domains have to be for, now that all this is known. */
 bool lookup_name_domains(struct lookup *lookup);
+
+/* lookup_review.c */
+
+/* At the end, of a domain that can be renewed. */
+bool lookup_review(const struct lookup *lookup, struct lookup_domain *domain);
 
 #endif
