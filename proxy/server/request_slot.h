@@ -2,8 +2,8 @@
 #define RENEWGATE_PROXY_SERVER_REQUEST_SLOT_H
 
 /*
- * Turns at the server. It refuses a caller more than a few requests at once (four, by default), and
- * a client that asks the gate often and at once is not to notice. A request that was refused so
+ * Request slots. The server refuses a caller more than a few requests at once (four, by default),
+ * and a client that asks the gate often and at once is not to notice. A request that was refused so
  * waits for a slot: until another of the same caller has ended, or a second has passed. Whoever
  * has a slot keeps it over several requests, one after another.
  *
