@@ -109,6 +109,7 @@ static enum flight_join join_locked(struct flight_table *table, const char *doma
     place->standing = FLIGHT_WAITS;
     place->since = table->now;
     place->next = NULL;
+    place->link = flight->end;
     *flight->end = place;
     flight->end = &place->next;
     return FLIGHT_WAITING;
@@ -131,28 +132,24 @@ enum flight_standing flight_standing(struct flight_table *table, const struct fl
     return standing;
 }
 
-/* Takes out of the queue what `link` points to. */
-static struct flight_place *take_out(struct flight *flight, struct flight_place **link)
+static void take_out(struct flight_place *place)
 {
-    struct flight_place *place = *link;
-
-    *link = place->next;
-    if (!place->next)
-        flight->end = link;
-    return place;
+    *place->link = place->next;
+    if (place->next)
+        place->next->link = place->link;
+    else
+        place->flight->end = place->link;
 }
 
 static void share(struct flight *flight, const struct flight_result *result)
 {
-    struct flight_place **link = &flight->first;
+    struct flight_place *next;
 
-    while (*link) {
-        struct flight_place *place = *link;
-        if (!place->serves || !place->serves(place->user, result)) {
-            link = &place->next;
+    for (struct flight_place *place = flight->first; place; place = next) {
+        next = place->next;
+        if (!place->serves || !place->serves(place->user, result))
             continue;
-        }
-        take_out(flight, link);
+        take_out(place);
         stand_outside(place, FLIGHT_SERVED);
         place->result = *result;
         place->wake(place->user);
@@ -166,7 +163,8 @@ static void hand_over(struct flight_table *table, struct flight *flight)
         forget_flight(table, flight);
         return;
     }
-    struct flight_place *place = take_out(flight, &flight->first);
+    struct flight_place *place = flight->first;
+    take_out(place);
     flight->aftermath_ends = 0;
     lead(flight, place);
     place->wake(place->user);
@@ -184,22 +182,13 @@ static void stop_leading(struct flight_table *table, struct flight *flight,
         hand_over(table, flight);
 }
 
-static void stop_waiting(struct flight_place *place)
-{
-    struct flight_place **link = &place->flight->first;
-
-    while (*link != place)
-        link = &(*link)->next;
-    take_out(place->flight, link);
-}
-
 void flight_leave(struct flight_table *table, struct flight_place *place,
                   const struct flight_result *result)
 {
     pthread_mutex_lock(&table->lock);
     struct flight *flight = place->flight;
     if (flight && place->standing == FLIGHT_WAITS)
-        stop_waiting(place);
+        take_out(place);
     else if (flight)
         stop_leading(table, flight, result);
     stand_outside(place, FLIGHT_OUT);
@@ -208,17 +197,15 @@ void flight_leave(struct flight_table *table, struct flight_place *place,
 
 static void end_long_waits(struct flight *flight, int64_t now, int64_t patience)
 {
-    struct flight_place **link = &flight->first;
+    struct flight_place *next;
 
-    while (*link) {
-        struct flight_place *place = *link;
+    for (struct flight_place *place = flight->first; place; place = next) {
+        next = place->next;
         if (place->since == 0)
             place->since = now;
-        if (place->patient || now - place->since < patience) {
-            link = &place->next;
+        if (place->patient || now - place->since < patience)
             continue;
-        }
-        take_out(flight, link);
+        take_out(place);
         stand_outside(place, FLIGHT_OVERTIME);
         place->wake(place->user);
     }

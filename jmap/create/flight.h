@@ -63,8 +63,8 @@ struct flight_place {
     enum flight_standing standing;
     struct flight_result result; /* with FLIGHT_SERVED */
     struct flight *flight;
-    struct flight_place *next;
-    int64_t since; /* on the table's clock; 0: before its first tick */
+    struct flight_place *next, **link; /* of those who wait; what points here */
+    int64_t since;                     /* on the table's clock; 0: before its first tick */
 };
 
 /* NULL when memory runs out. */

@@ -54,6 +54,7 @@ static void request_slot_append(struct request_slot *slot)
     struct caller *caller = slot->caller;
     slot->waiting = true;
     slot->next = NULL;
+    slot->link = caller->end;
     *caller->end = slot;
     caller->end = &slot->next;
 }
@@ -63,20 +64,21 @@ static void prepend(struct request_slot *slot)
     struct caller *caller = slot->caller;
     slot->waiting = true;
     slot->next = caller->first;
-    if (caller->first == NULL)
+    slot->link = &caller->first;
+    if (slot->next == NULL)
         caller->end = &slot->next;
+    else
+        slot->next->link = &slot->next;
     caller->first = slot;
 }
 
 static void take_out(struct request_slot *slot)
 {
-    struct caller *caller = slot->caller;
-    struct request_slot **link = &caller->first;
-    while (*link != slot)
-        link = &(*link)->next;
-    *link = slot->next;
+    *slot->link = slot->next;
     if (slot->next == NULL)
-        caller->end = link;
+        slot->caller->end = slot->link;
+    else
+        slot->next->link = slot->link;
     slot->waiting = false;
 }
 

@@ -19,8 +19,8 @@ struct request_slots;
 struct caller;
 
 struct request_slot {
-    struct request_slot *next;
-    struct caller *caller; /* NULL: not taken */
+    struct request_slot *next, **link; /* of those who wait; what points here */
+    struct caller *caller;             /* NULL: not taken */
     bool waiting;
     monotonic_time patience; /* when it has waited long enough; all zero before the first refusal */
     void (*go)(void *user);  /* what waits may be sent; must not end slots */

@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "jmap/create/flight.h"
 
@@ -202,6 +204,45 @@ static void an_unknown_outcome_keeps_others_waiting_for_a_while(void **state)
     assert_int_equal(join(2), FLIGHT_LEADING);
 }
 
+static void never(void *user)
+{
+    (void)user;
+}
+
+/* Of thousands who wait it matters that nobody walks along the queue: what is not to be touched
+ * cannot be. */
+static void who_leaves_touches_its_neighbours_only(void **state)
+{
+    const size_t count = 32, size = (size_t)sysconf(_SC_PAGESIZE);
+    char *pages =
+        mmap(NULL, count * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    assert_ptr_not_equal(pages, MAP_FAILED);
+    assert_int_equal(join(0), FLIGHT_LEADING);
+    for (size_t i = 0; i < count; i++) {
+        struct flight_place *place = (void *)(pages + i * size);
+        *place = (struct flight_place){.wake = never};
+        assert_int_equal(flight_join(table, "b", place), FLIGHT_WAITING);
+    }
+    for (size_t i = count - 2; i > 0; i--) {
+        struct flight_place *place = (void *)(pages + i * size);
+        mprotect(pages, count * size, PROT_NONE);
+        mprotect(pages + (i - 1) * size, 2 * size, PROT_READ | PROT_WRITE);
+        mprotect(pages + (count - 1) * size, size, PROT_READ | PROT_WRITE);
+        flight_leave(table, place, &nothing);
+        mprotect(pages, count * size, PROT_READ | PROT_WRITE);
+        assert_int_equal(flight_standing(table, place), FLIGHT_OUT);
+    }
+    flight_leave(table, &places[0], &nothing);
+    struct flight_place *first = (void *)pages, *last = (void *)(pages + (count - 1) * size);
+    assert_int_equal(flight_standing(table, first), FLIGHT_LEADS);
+    flight_leave(table, first, &nothing);
+    assert_int_equal(flight_standing(table, last), FLIGHT_LEADS);
+    flight_leave(table, last, &nothing);
+    munmap(pages, count * size);
+}
+
 #define PLACES_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -213,6 +254,7 @@ int main(void)
         PLACES_TEST(who_leaves_is_not_woken),
         PLACES_TEST(nobody_waits_for_ever_but_who_wants_to),
         PLACES_TEST(an_unknown_outcome_keeps_others_waiting_for_a_while),
+        PLACES_TEST(who_leaves_touches_its_neighbours_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
