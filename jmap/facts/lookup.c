@@ -27,24 +27,32 @@ static bool lookup_is_fresh(const struct lookup_domain *domain)
     return wall_time_before(domain->asked, domain->renewal_due);
 }
 
+/* The remembered certificates of one request's domains. */
+static bool add_known_lot(struct lookup *lookup, size_t lot, const json_t *list)
+{
+    size_t last = (lot + 1) * DOMAINS_A_REQUEST;
+    json_t *index = lookup_index(list);
+    bool done = index != NULL;
+
+    for (size_t i = lot * DOMAINS_A_REQUEST; done && i < last && i < lookup->count; i++) {
+        struct lookup_domain *domain = &lookup->domains[i];
+        const json_t *certificate = json_object_get(index, domain->known.certificate_id);
+        if (certificate && domain->names.count > 0)
+            done = certificate_add(domain, certificate);
+    }
+    json_decref(index);
+    return done;
+}
+
 static bool add_known_certificates(struct lookup *lookup)
 {
-    size_t lot, i;
-    json_t *list, *certificate;
+    size_t lot;
+    json_t *list;
 
     json_array_foreach(lookup->certificates, lot, list)
     {
-        json_array_foreach(list, i, certificate)
-        {
-            const char *id = own_request_string(certificate, "id");
-            size_t first = lot * DOMAINS_A_REQUEST, last = first + DOMAINS_A_REQUEST;
-            for (size_t d = first; id && d < last && d < lookup->count; d++) {
-                struct lookup_domain *domain = &lookup->domains[d];
-                if (strcmp(domain->known.certificate_id, id) == 0 && domain->names.count > 0 &&
-                    domain->stored_count == 0 && !certificate_add(domain, certificate))
-                    return false;
-            }
-        }
+        if (!add_known_lot(lookup, lot, list))
+            return false;
     }
     return true;
 }
@@ -345,6 +353,21 @@ static void note_certificate_count(struct lookup *lookup)
         lookup->search.stored = (size_t)json_integer_value(total);
 }
 
+static bool read_domains(struct lookup *lookup, const json_t *providers)
+{
+    json_t *known = lookup_index(own_request_list(&lookup->request, "d"));
+    json_t *known_providers = lookup_index(providers);
+    bool done = known && known_providers;
+
+    for (size_t i = lookup->first; done && i < lookup->last; i++) {
+        struct lookup_domain *domain = &lookup->domains[i];
+        lookup_read_domain(lookup, domain, json_object_get(known, domain->id), known_providers);
+    }
+    json_decref(known);
+    json_decref(known_providers);
+    return done;
+}
+
 static enum lookup_state feed_facts(struct lookup *lookup)
 {
     const json_t *providers = own_request_list(&lookup->request, "p");
@@ -367,12 +390,8 @@ static enum lookup_state feed_facts(struct lookup *lookup)
     if (!lookup_add_tasks(lookup, "k") ||
         json_array_append(lookup->certificates, own_request_list(&lookup->request, "c")) != 0)
         return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
-    for (size_t i = lookup->first; i < lookup->last; i++) {
-        struct lookup_domain *domain = &lookup->domains[i];
-        lookup_read_domain(lookup, domain,
-                           lookup_object(own_request_list(&lookup->request, "d"), domain->id),
-                           providers);
-    }
+    if (!read_domains(lookup, providers))
+        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
     if (lookup->last < lookup->count) {
         lookup->first = lookup->last;
         return send_facts(lookup);

@@ -5,18 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-const json_t *lookup_object(const json_t *list, const char *id)
+json_t *lookup_index(const json_t *list)
 {
+    json_t *index = json_object(), *object;
     size_t i;
-    json_t *object;
 
     json_array_foreach(list, i, object)
     {
-        const char *own = own_request_string(object, "id");
-        if (own && id && strcmp(own, id) == 0)
-            return object;
+        const char *id = own_request_string(object, "id");
+        if (index && id && !json_object_get(index, id) && json_object_set(index, id, object) != 0) {
+            json_decref(index);
+            index = NULL;
+        }
     }
-    return NULL;
+    return index;
 }
 
 static enum challenge_type challenge_of(const json_t *provider)
@@ -50,8 +52,8 @@ void lookup_read_domain(struct lookup *lookup, struct lookup_domain *domain, con
 {
     const json_t *management = json_object_get(object, "certificateManagement");
     const char *type = own_request_string(management, "@type");
-    const json_t *provider =
-        lookup_object(providers, own_request_string(management, "acmeProviderId"));
+    const char *provider_id = own_request_string(management, "acmeProviderId");
+    const json_t *provider = provider_id ? json_object_get(providers, provider_id) : NULL;
     const char *part = own_request_string(provider, "renewBefore");
 
     domain->name = own_request_string(object, "name");

@@ -118,10 +118,10 @@ bool lookup_read_hints(struct lookup *lookup, bool *over);
 
 /* lookup_domains.c */
 
-/* The object with that id, or NULL. */
-const json_t *lookup_object(const json_t *list, const char *id);
+/* The objects of a list by their ids, to find one among many; the caller's. NULL: no memory. */
+json_t *lookup_index(const json_t *list);
 
-/* `object` and the providers may be NULL. */
+/* `object` may be NULL; the providers are an index. */
 void lookup_read_domain(struct lookup *lookup, struct lookup_domain *domain, const json_t *object,
                         const json_t *providers);
 
