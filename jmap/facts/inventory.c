@@ -10,8 +10,11 @@
 #define PAGE OWN_REQUEST_IDS
 /* More than any that is read for what it says. */
 #define REASON_MAX 512
-/* A server that never ends its list; 4,000,000 objects. */
+/* A server that never ends its list: 4,000,000 objects, and fewer if it lists fewer at a time than
+ * others do. */
 #define PAGES_MAX 10000
+#define PAGES_OF_FEW 200
+#define FEW 100
 
 static void inventory_end(struct inventory *inventory, const char *error)
 {
@@ -334,12 +337,15 @@ static void feed_page(struct inventory *inventory)
             return;
         }
     }
+    inventory->listed += listed;
     turn_page(inventory, listed, before);
     bool past = inventory->stage == INVENTORY_ISSUED && inventory->issued.count == issued;
     if (past || !own_request_goes_on(query, PAGE))
         next_stage(inventory);
     else if (++inventory->pages >= PAGES_MAX)
         inventory_end(inventory, "the server's list has no end");
+    else if (inventory->pages >= PAGES_OF_FEW + inventory->listed / FEW)
+        inventory_end(inventory, "the server lists too few at a time");
     else
         send_page(inventory);
 }

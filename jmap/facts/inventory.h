@@ -55,10 +55,10 @@ struct inventory {
         INVENTORY_ISSUED,
         INVENTORY_DONE
     } stage;
-    wall_time cursor; /* tasks due before it have been read */
-    size_t position;  /* behind the cursor */
-    unsigned pages;
-    const char *error; /* why it ended before its end, in words; static */
+    wall_time cursor;     /* tasks due before it have been read */
+    size_t position;      /* behind the cursor */
+    size_t pages, listed; /* how many there were, and objects in them */
+    const char *error;    /* why it ended before its end, in words; static */
 };
 
 /* Begins; zeroed before. */

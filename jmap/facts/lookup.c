@@ -11,6 +11,10 @@ enum {
     DOMAINS_A_REQUEST = 200, /* with MEMORY_TASKS known tasks each: below 500 ids */
     TASKS_BESIDE_TWINS = 500,
     MORE_TASKS = 200000,
+    /* What a look-up takes is some forty, with a search for each eight domains at worst; a server
+     * that lists few at a time, or finds hundreds for each name, takes more. */
+    REQUESTS_MAX = 300,
+    DOMAINS_A_REQUEST_MORE = 4, /* each so many domains allow one more */
 };
 
 static enum lookup_state lookup_fail(struct lookup *lookup, enum lookup_state state,
@@ -527,6 +531,11 @@ static enum lookup_state feed_response(struct lookup *lookup)
     }
 }
 
+static bool is_over(const struct lookup *lookup)
+{
+    return lookup->state != LOOKUP_SEND_API && lookup->state != LOOKUP_SEND_SESSION;
+}
+
 enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char *body, size_t len)
 {
     bool no_memory;
@@ -538,7 +547,11 @@ enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char
     if (lookup->stage != STAGE_CERTIFICATES && lookup->stage != STAGE_MORE_TASKS &&
         json_array_append(lookup->responses, lookup->request.response) != 0)
         return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
-    return feed_response(lookup);
+    feed_response(lookup);
+    if (!is_over(lookup) &&
+        ++lookup->requests == REQUESTS_MAX + lookup->count / DOMAINS_A_REQUEST_MORE)
+        return lookup_fail(lookup, LOOKUP_FAILED, "the server lists too few at a time");
+    return lookup->state;
 }
 
 struct lookup *lookup_create(struct lookup_domain *domains, size_t count,

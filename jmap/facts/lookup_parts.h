@@ -56,6 +56,7 @@ struct lookup {
     enum lookup_state state;
     const char *error;
     struct own_request request;
+    size_t requests;      /* that were answered */
     size_t first, last;   /* the domains of this request: [first, last) */
     size_t hints_checked; /* the remembered tasks of the domains before this one have been */
     json_t *doubts;       /* array of arrays of ids, one of which the server cannot read; or NULL */

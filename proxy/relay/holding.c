@@ -88,9 +88,11 @@ static void holding_on_done(void *user, enum upstream_failure failure, const cha
     struct holding *holding = user;
     const struct holding_owner *owner = &holding->owner;
     const struct api_answer *answer = &holding->client.answer;
-    if (holding->asked.is_lookup)
-        metrics_count_lookup(owner->context->gate->metrics,
-                             monotonic_elapsed(holding->asked_at, clock_monotonic()));
+    if (holding->asked.is_lookup) {
+        int64_t took = monotonic_elapsed(holding->asked_at, clock_monotonic());
+        metrics_count_lookup(owner->context->gate->metrics, took);
+        holding->looked += took;
+    }
     if (failure == UPSTREAM_FINE) {
         answered(holding, answer->status, buffer_content(&answer->content), answer->content.len);
         return;
@@ -99,7 +101,15 @@ static void holding_on_done(void *user, enum upstream_failure failure, const cha
     drive(holding, asking_failed(holding, failure));
 }
 
-/* False when memory runs out, or the credential rests. */
+/* Each answer may come in time, and there be no end of them. */
+static bool has_looked_enough(const struct holding *holding)
+{
+    const struct config *config = holding->owner.context->gate->config;
+    return holding->asked.is_lookup &&
+           holding->looked >= config->idle_timeout_ms * NANOSECONDS_PER_MILLISECOND;
+}
+
+/* False when memory or time runs out, or the credential rests. */
 static bool ask_server(struct holding *holding)
 {
     const struct holding_owner *owner = &holding->owner;
@@ -123,8 +133,8 @@ static bool send_asked(struct holding *holding)
     const struct holding_owner *owner = &holding->owner;
     const struct hold_request *asked = &holding->asked;
     bool is_own = asked->keep_headers;
-    bool sent =
-        is_own ? owner->handler->send(owner->user, asked->body, asked->len) : ask_server(holding);
+    bool sent = is_own ? owner->handler->send(owner->user, asked->body, asked->len)
+                       : !has_looked_enough(holding) && ask_server(holding);
     if (sent)
         hold_sent(holding->hold);
     holding->own_sent = hold_is_committed(holding->hold);

@@ -65,6 +65,7 @@ struct holding {
     struct api_client client; /* for requests of the gate's own */
     bool credential_rests;    /* so that what was asked could not go */
     monotonic_time asked_at;
+    int64_t looked; /* nanoseconds, in all look-ups */
     struct mailbox_message wake;
     /* Of the caller and of the gate itself: taken before a flight, and kept to the end. */
     struct request_slot slots[2]; /* by enum hold_credential */

@@ -199,6 +199,31 @@ def test_a_queue_that_is_long_is_read_in_few_requests(standin):
         assert requests(standin) == 5 + 1
 
 
+ENDLESS = [{"@type": "AcmeRenewal", "domainId": "z", "status": {
+    "@type": "Pending", "due": days(10)}} for _ in range(4000)]
+
+
+def test_a_server_that_lists_one_at_a_time_is_not_asked_without_end(standin):
+    standin.put_state(**state([certificate(DUE)], ENDLESS), query_max_results=1)
+    with Gate(standin.port) as gate:
+        standin.reset_counters()
+        made = gate.renew()
+        assert requests(standin) == 300 + 1
+        decision, = gate.decisions(1)
+    assert (decision["row"], decision["why"]) == (9, "the server lists too few at a time")
+    assert made in [task["id"] for task in live_tasks(standin)]
+
+
+def test_a_server_whose_answers_come_in_time_but_do_not_end_is_given_up(standin):
+    standin.put_state(**state([certificate(DUE)], ENDLESS), query_max_results=1)
+    standin.fault(match="x:Task/query", delay_ms=300)
+    with Gate(standin.port, IDLE_TIMEOUT="1s") as gate:
+        standin.reset_counters()
+        gate.renew()
+        assert requests(standin) <= 5 + 1
+        assert gate.decisions(1)[0]["row"] == 9
+
+
 class Shrinking(Watcher):
     """Others' tasks at the beginning of the queue are gone when a look-up reads on."""
 

@@ -173,6 +173,13 @@ def test_a_server_that_lists_less_than_a_page_is_read_to_its_end(standin):
     assert (change["action"], change["domain"]) == ("scheduled", "lost.test")
 
 
+def test_a_server_that_lists_one_at_a_time_is_not_asked_without_end(standin):
+    standin.put_state(**healthy(300), query_max_results=1)
+    standin.reset_counters()
+    assert "the server lists too few at a time" in sweep(standin.port, status=1)
+    assert standin.counters()["http_requests"] < 220
+
+
 def test_creates_after_a_sweep_find_tasks_that_are_far_back_in_the_queue(standin):
     standin.put_state(**healthy(700))
     due, fresh = task(days(80), "zz", numbered(0)), task(days(81), "zy", numbered(1))
