@@ -24,42 +24,48 @@ static void account_limit_take(struct bucket *bucket, int64_t at, bool issued)
         bucket->full = at + bucket->capacity;
 }
 
-struct replay {
-    const struct order_time *orders;
+struct orders {
+    const struct order_time *list;
     size_t count;
-    int64_t burst;
-    wall_time now;
 };
 
 /* Far times are held where their ticks cannot overflow. */
-static int64_t ticks(const struct replay *replay, wall_time t)
+static int64_t ticks(const struct account_replay *replay, wall_time t)
 {
     static const int64_t most = INT64_C(1000000000000);
     uint64_t ahead = (uint64_t)t.seconds - (uint64_t)replay->now.seconds;
     uint64_t behind = (uint64_t)replay->now.seconds - (uint64_t)t.seconds;
 
     if (wall_time_before(t, replay->now))
-        return -(behind < (uint64_t)most ? (int64_t)behind : most) * replay->burst;
-    return (ahead < (uint64_t)most ? (int64_t)ahead : most) * replay->burst;
+        return -(behind < (uint64_t)most ? (int64_t)behind : most) * replay->limit.burst;
+    return (ahead < (uint64_t)most ? (int64_t)ahead : most) * replay->limit.burst;
+}
+
+static struct bucket bucket_of(const struct account_replay *replay)
+{
+    return (struct bucket){.interval = replay->limit.window_seconds,
+                           .capacity = replay->limit.window_seconds * replay->limit.burst,
+                           .full = replay->full};
 }
 
 /*
  * The first of the orders from `i` on that would come too early if one more were made at `at`;
  * count where none would, since the bucket is full before.
  */
-static size_t first_robbed(const struct replay *replay, size_t i, struct bucket bucket, int64_t at)
+static size_t first_robbed(const struct account_replay *replay, struct orders orders,
+                           struct bucket bucket)
 {
-    account_limit_take(&bucket, at, false);
-    for (; i < replay->count; i++) {
-        int64_t other = ticks(replay, replay->orders[i].at);
+    account_limit_take(&bucket, replay->at, false);
+    for (size_t i = replay->next; i < orders.count; i++) {
+        int64_t other = ticks(replay, orders.list[i].at);
 
         if (bucket.full <= other)
             break;
         if (other < next_token(&bucket))
             return i;
-        account_limit_take(&bucket, other, replay->orders[i].issued);
+        account_limit_take(&bucket, other, orders.list[i].issued);
     }
-    return replay->count;
+    return orders.count;
 }
 
 static int64_t to_whole_second(int64_t at, int64_t burst)
@@ -69,36 +75,73 @@ static int64_t to_whole_second(int64_t at, int64_t burst)
     return rest > 0 ? at - rest + burst : at - rest;
 }
 
+static bool is_off(struct issue_limit limit)
+{
+    return limit.burst < 1 || limit.window_seconds < 1;
+}
+
+struct account_replay account_replay_begin(struct issue_limit limit, wall_time from, wall_time now,
+                                           size_t first)
+{
+    struct account_replay replay = {
+        .limit = limit, .from = from, .now = now, .full = INT64_MIN / 2, .next = first};
+
+    replay.at = is_off(limit) ? 0 : ticks(&replay, from);
+    return replay;
+}
+
+wall_time account_replay_time(const struct account_replay *replay)
+{
+    return is_off(replay->limit) || replay->at == ticks(replay, replay->from)
+               ? replay->from
+               : wall_time_add(replay->now, replay->at / replay->limit.burst);
+}
+
+wall_time account_replay_next(struct account_replay *replay, const struct order_time *orders,
+                              size_t count)
+{
+    struct bucket bucket = bucket_of(replay);
+
+    while (!is_off(replay->limit)) {
+        while (replay->next < count && ticks(replay, orders[replay->next].at) <= replay->at) {
+            const struct order_time *order = &orders[replay->next++];
+            account_limit_take(&bucket, ticks(replay, order->at), order->issued);
+        }
+        replay->full = bucket.full;
+        int64_t token = to_whole_second(next_token(&bucket), replay->limit.burst);
+        if (token > replay->at) {
+            replay->at = token;
+            continue;
+        }
+        size_t robbed = first_robbed(replay, (struct orders){orders, count}, bucket);
+        if (robbed == count)
+            break;
+        replay->at = ticks(replay, orders[robbed].at);
+    }
+    return account_replay_time(replay);
+}
+
+bool account_replay_add(struct account_replay *replay, struct order_time order)
+{
+    struct bucket bucket = bucket_of(replay);
+    int64_t at = ticks(replay, order.at);
+
+    if (at != replay->at)
+        return at > replay->at;
+    account_limit_take(&bucket, at, order.issued);
+    replay->full = bucket.full;
+    replay->next++;
+    return true;
+}
+
 wall_time account_limit_next(struct issue_limit limit, const struct order_time *orders,
                              size_t count, wall_time from, wall_time now)
 {
-    if (limit.burst < 1 || limit.window_seconds < 1)
-        return from;
-
-    const struct replay replay = {orders, count, limit.burst, now};
-    struct bucket bucket = {.interval = limit.window_seconds,
-                            .capacity = limit.window_seconds * limit.burst,
-                            .full = INT64_MIN / 2};
-    int64_t start = ticks(&replay, from), at = start;
     wall_time past = wall_time_add(now, -limit.window_seconds);
-    size_t i = 0;
+    size_t first = 0;
 
-    while (i < count && wall_time_before(orders[i].at, past))
-        i++;
-    for (;;) {
-        while (i < count && ticks(&replay, orders[i].at) <= at) {
-            account_limit_take(&bucket, ticks(&replay, orders[i].at), orders[i].issued);
-            i++;
-        }
-        int64_t token = to_whole_second(next_token(&bucket), replay.burst);
-        if (token > at) {
-            at = token;
-            continue;
-        }
-        size_t robbed = first_robbed(&replay, i, bucket, at);
-        if (robbed == count)
-            break;
-        at = ticks(&replay, orders[robbed].at);
-    }
-    return at == start ? from : wall_time_add(now, at / replay.burst);
+    while (first < count && wall_time_before(orders[first].at, past))
+        first++;
+    struct account_replay replay = account_replay_begin(limit, from, now, first);
+    return account_replay_next(&replay, orders, count);
 }

@@ -27,4 +27,33 @@ struct order_time {
 wall_time account_limit_next(struct issue_limit limit, const struct order_time *orders,
                              size_t count, wall_time from, wall_time now);
 
+/*
+ * The same for one order after another, each beside those before it: a replay stands where the last
+ * time was found and goes on from there, so that many take hardly more steps than one.
+ */
+struct account_replay {
+    struct issue_limit limit;
+    wall_time from, now;
+    int64_t full; /* the bucket's, and where it stands: in ticks from now, see account_limit.c */
+    int64_t at;
+    size_t next; /* of the orders; those before it have been replayed */
+};
+
+/* `first`: of the orders, the first that is not past. */
+struct account_replay account_replay_begin(struct issue_limit limit, wall_time from, wall_time now,
+                                           size_t first);
+
+/* The first time that there is, from where it stands on. */
+wall_time account_replay_next(struct account_replay *replay, const struct order_time *orders,
+                              size_t count);
+
+/* Where it stands. */
+wall_time account_replay_time(const struct account_replay *replay);
+
+/*
+ * An order has been added, before those of the same time. False where it is not the one for which
+ * the time was found, nor later: then the replay is over.
+ */
+bool account_replay_add(struct account_replay *replay, struct order_time order);
+
 #endif

@@ -540,10 +540,16 @@ static bool keeps_time(const struct record *record, wall_time queued, struct iss
 static wall_time next_time(struct task_memory *memory, struct record *record,
                            struct issue_limit limit, wall_time from, wall_time now, bool take)
 {
+    struct order_book *orders = &memory->orders;
     wall_time queued = record->queued, time;
 
-    strike(memory, record, &record->queued, false);
-    time = order_book_next(&memory->orders, record->provider_id, limit, from, now);
+    if (order_book_keeps(orders, record->provider_id, limit, from, now, queued)) {
+        record->taken = record->taken || take;
+        return queued;
+    }
+    order_book_lift(orders, record->provider_id, (struct order_time){.at = queued});
+    record->queued = WALL_TIME_NEVER;
+    time = order_book_next(orders, record->provider_id, limit, from, now);
     if (keeps_time(record, queued, limit, from, time))
         time = queued;
     memory_enter(memory, record, &record->queued, take ? time : queued, false);

@@ -30,26 +30,65 @@ bool order_book_add(struct order_book *book, const char *provider_id, struct ord
 {
     struct account_orders *account = find_or_add(book, provider_id);
 
-    return account && account->orders.count < ORDERS_MAX &&
-           order_list_insert(&account->orders, order);
+    if (!account || account->orders.count == ORDERS_MAX ||
+        !order_list_insert(&account->orders, order))
+        return false;
+    account->replayed = account->replayed && account_replay_add(&account->replay, order);
+    return true;
 }
 
 void order_book_remove(struct order_book *book, const char *provider_id, struct order_time order)
 {
     struct account_orders *account = order_book_find(book, provider_id);
 
-    if (account)
-        order_list_remove(&account->orders, order);
+    if (account && order_list_remove(&account->orders, order))
+        account->replayed = false;
 }
 
-wall_time order_book_next(const struct order_book *book, const char *provider_id,
-                          struct issue_limit limit, wall_time from, wall_time now)
+/* Whether a time from `from` on has been looked for, and nothing has come up since but orders. */
+static bool is_replayed(const struct account_orders *account, struct issue_limit limit,
+                        wall_time from, wall_time now)
+{
+    const struct account_replay *replay = &account->replay;
+
+    return account->replayed && replay->limit.burst == limit.burst &&
+           replay->limit.window_seconds == limit.window_seconds &&
+           wall_time_equal(replay->now, now) && !wall_time_before(from, replay->from) &&
+           !wall_time_before(account_replay_time(replay), from);
+}
+
+bool order_book_keeps(const struct order_book *book, const char *provider_id,
+                      struct issue_limit limit, wall_time from, wall_time now, wall_time own)
 {
     const struct account_orders *account = order_book_find(book, provider_id);
-    const struct order_list none = {0}, *orders = account ? &account->orders : &none;
-    size_t first = order_list_place(orders, wall_time_add(now, -limit.window_seconds));
 
-    return account_limit_next(limit, orders->times + first, orders->count - first, from, now);
+    return account && is_replayed(account, limit, from, now) && !wall_time_before(own, from) &&
+           !wall_time_before(account_replay_time(&account->replay), own);
+}
+
+/* That times before a later one are free without it is left aside: it goes on where it stands. */
+void order_book_lift(struct order_book *book, const char *provider_id, struct order_time order)
+{
+    struct account_orders *account = order_book_find(book, provider_id);
+
+    if (account && order_list_remove(&account->orders, order))
+        account->replayed =
+            account->replayed && wall_time_before(account_replay_time(&account->replay), order.at);
+}
+
+wall_time order_book_next(struct order_book *book, const char *provider_id,
+                          struct issue_limit limit, wall_time from, wall_time now)
+{
+    struct account_orders *account = order_book_find(book, provider_id);
+
+    if (!account)
+        return account_limit_next(limit, NULL, 0, from, now);
+    const struct order_list *orders = &account->orders;
+    if (!is_replayed(account, limit, from, now))
+        account->replay = account_replay_begin(
+            limit, from, now, order_list_place(orders, wall_time_add(now, -limit.window_seconds)));
+    account->replayed = true;
+    return account_replay_next(&account->replay, orders->times, orders->count);
 }
 
 void order_book_clear(struct order_book *book)

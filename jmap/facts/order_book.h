@@ -21,6 +21,8 @@ struct order_book {
     struct account_orders {
         char provider_id[OBJECT_ID_SIZE];
         struct order_list orders;
+        struct account_replay replay; /* where the last time was found */
+        bool replayed;                /* nothing has happened since that it does not know of */
     } accounts[ORDER_BOOK_PROVIDERS];
     size_t count;
 };
@@ -31,9 +33,22 @@ bool order_book_add(struct order_book *book, const char *provider_id, struct ord
 /* One that was added. */
 void order_book_remove(struct order_book *book, const char *provider_id, struct order_time order);
 
-/* See account_limit_next(). */
-wall_time order_book_next(const struct order_book *book, const char *provider_id,
+/*
+ * See account_limit_next(). Linear in how many orders there are for the first one; those that
+ * follow for the same `from` and `now` go on where that has ended.
+ */
+wall_time order_book_next(struct order_book *book, const char *provider_id,
                           struct issue_limit limit, wall_time from, wall_time now);
+
+/*
+ * Whether an order that was added is as early as it may be: order_book_next() has passed its time,
+ * and there was none before it.
+ */
+bool order_book_keeps(const struct order_book *book, const char *provider_id,
+                      struct issue_limit limit, wall_time from, wall_time now, wall_time own);
+
+/* Takes out an order that is to have the next time, or its own again. */
+void order_book_lift(struct order_book *book, const char *provider_id, struct order_time order);
 
 void order_book_clear(struct order_book *book);
 

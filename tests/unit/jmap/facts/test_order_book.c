@@ -7,11 +7,27 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "jmap/facts/memory.h"
 #include "tests/unit/renewal_tasks.h"
 
 static const struct issue_limit two = {2, 2 * HOUR};
+
+/* How often all orders were replayed from the beginning. Linked with
+ * -Wl,--wrap=account_replay_begin. */
+static size_t replays;
+
+struct account_replay __real_account_replay_begin(struct issue_limit limit, wall_time from,
+                                                  wall_time now, size_t first);
+struct account_replay __wrap_account_replay_begin(struct issue_limit limit, wall_time from,
+                                                  wall_time now, size_t first);
+struct account_replay __wrap_account_replay_begin(struct issue_limit limit, wall_time from,
+                                                  wall_time now, size_t first)
+{
+    replays++;
+    return __real_account_replay_begin(limit, from, now, first);
+}
 
 static void each_provider_has_a_book(void **state)
 {
@@ -96,12 +112,74 @@ static void what_was_seen_counts(void **state)
     task_memory_destroy(memory);
 }
 
+static int64_t take_nth(struct task_memory *memory, size_t n)
+{
+    char id[OBJECT_ID_SIZE];
+
+    snprintf(id, sizeof id, "d%zu", n);
+    return take(memory, id);
+}
+
+/* Of thousands of domains in one request each goes on where the last one's time was found: the
+ * first time, and when they are asked for again in whichever order. */
+static void many_domains_are_one_replay(void **state)
+{
+    const size_t count = 8000;
+    struct task_memory *memory = task_memory_create();
+
+    (void)state;
+    replays = 0;
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(take_nth(memory, i), i < 2 ? 0 : (int64_t)(i - 1) * HOUR);
+    assert_in_range(replays, 1, 2);
+    memory_note_orders(memory, "d0", "p", WALL_TIME_NEVER, (wall_time)AT(10), (wall_time)AT(0));
+    replays = 0;
+    for (size_t i = 1; i < count; i++)
+        take_nth(memory, i * 7 % count);
+    assert_in_range(replays, 1, 2);
+    task_memory_destroy(memory);
+}
+
+/* The same times as are found by looking at all orders each time. */
+static void going_on_finds_what_beginning_anew_finds(void **state)
+{
+    static const struct issue_limit limits[] = {
+        {1, HOUR}, {2, 2 * HOUR}, {7, HOUR}, {300, 3 * HOUR}};
+    unsigned seed = 7;
+
+    (void)state;
+    for (size_t round = 0; round < 200; round++) {
+        const struct issue_limit limit = limits[round % 4];
+        struct order_book book = {0};
+        for (size_t step = 0; step < 60; step++) {
+            wall_time now = AT(0), at = AT((int64_t)(rand_r(&seed) % 40000) - 10000);
+            wall_time from = AT(rand_r(&seed) % 8 ? 0 : (int64_t)(rand_r(&seed) % 20000));
+            struct order_time other = {.at = at, .issued = wall_time_before(at, now)};
+            const struct account_orders *account = &book.accounts[0];
+            wall_time anew =
+                account_limit_next(limit, account->orders.times, account->orders.count, from, now);
+            wall_time next = order_book_next(&book, "p", limit, from, now);
+            assert_int_equal(next.seconds, anew.seconds);
+            if (rand_r(&seed) % 4)
+                order_book_add(&book, "p", (struct order_time){.at = next});
+            else if (rand_r(&seed) % 2)
+                order_book_add(&book, "p", other);
+            else if (account->orders.count > 0)
+                order_book_remove(&book, "p",
+                                  account->orders.times[rand_r(&seed) % account->orders.count]);
+        }
+        order_book_clear(&book);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_provider_has_a_book),
         cmocka_unit_test(a_time_is_taken_once),
         cmocka_unit_test(what_was_seen_counts),
+        cmocka_unit_test(many_domains_are_one_replay),
+        cmocka_unit_test(going_on_finds_what_beginning_anew_finds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
