@@ -8,9 +8,9 @@
 #include "jmap/wire/utf8.h"
 
 enum {
-    PAGE = 500,           /* what a get gives at most */
-    PAGES_OF_A_NAME = 20, /* the newest 10,000 that share a domain's words */
-    GETS = 16,            /* calls a request */
+    PAGE = 500,             /* what a get gives at most */
+    NEIGHBOURS_MAX = 10000, /* the newest that share a domain's words */
+    GETS = 16,              /* calls a request */
     CALL_ID_SIZE = 32,
 };
 
@@ -219,25 +219,27 @@ const char *certificate_search_name(const struct san_set *names)
     return longest;
 }
 
-static void add_search(struct own_request *request, size_t n, const char *name, size_t page)
+static void add_search(struct own_request *request, size_t n, const char *name, size_t position)
 {
     char query_id[CALL_ID_SIZE], get_id[CALL_ID_SIZE];
 
     snprintf(query_id, sizeof query_id, "q%zu", n);
     snprintf(get_id, sizeof get_id, "g%zu", n);
-    own_request_add(request, "x:Certificate/query", query_arguments(name, page * PAGE, PAGE),
+    own_request_add(request, "x:Certificate/query", query_arguments(name, position, PAGE),
                     query_id);
     own_request_add_found(request, "x:Certificate/get", "x:Certificate/query", query_id,
                           certificate_properties(), get_id);
 }
 
-static json_t *page_of(const struct own_request *request, size_t n, bool *full)
+static json_t *page_of(const struct own_request *request, size_t n, size_t *listed, bool *full)
 {
     char query_id[CALL_ID_SIZE], get_id[CALL_ID_SIZE];
 
     snprintf(query_id, sizeof query_id, "q%zu", n);
     snprintf(get_id, sizeof get_id, "g%zu", n);
-    *full = json_array_size(json_object_get(own_request_answer(request, query_id), "ids")) >= PAGE;
+    const json_t *answer = own_request_answer(request, query_id);
+    *listed = json_array_size(json_object_get(answer, "ids"));
+    *full = own_request_goes_on(answer, PAGE);
     return own_request_list(request, get_id);
 }
 
@@ -257,13 +259,13 @@ static bool add_found(struct certificate_search *search, struct lookup_domain *d
 }
 
 static bool read_found(struct certificate_search *search, struct certificate_wanted *wanted,
-                       const json_t *page)
+                       const json_t *page, size_t listed)
 {
     for (size_t i = 0; i < json_array_size(page); i++) {
         if (!add_found(search, wanted->domain, json_array_get(page, i)))
             return false;
     }
-    wanted->page++;
+    wanted->position += listed;
     return true;
 }
 
@@ -292,7 +294,7 @@ void certificate_search_read_prefetched(struct certificate_search *search,
 {
     for (size_t i = 0; i < search->prefetched_count; i++) {
         struct certificate_prefetched *prefetched = &search->prefetched[i];
-        prefetched->page = json_incref(page_of(request, i, &prefetched->full));
+        prefetched->page = json_incref(page_of(request, i, &prefetched->listed, &prefetched->full));
     }
 }
 
@@ -367,7 +369,7 @@ static bool want_what_is_left(struct certificate_search *search, struct lookup_d
     }
     if (!prefetched->full)
         search->count--;
-    return read_found(search, wanted, prefetched->page);
+    return read_found(search, wanted, prefetched->page, prefetched->listed);
 }
 
 static size_t requests_for(size_t amount, size_t a_request)
@@ -478,7 +480,7 @@ static bool search_for_the_rest(struct certificate_search *search)
             continue;
         if (wanted.id[0])
             memory_forget_certificate(search->memory, &wanted.domain->names, wanted.id);
-        if (wanted.page > 0)
+        if (wanted.position > 0)
             search->wanted[search->count++] = wanted;
         else
             want(search, wanted.domain);
@@ -493,7 +495,7 @@ static void write_searches(struct certificate_search *search, struct own_request
     search->last = search->first;
     for (size_t n = 0; n < CERTIFICATE_SEARCHES && search->last < search->count; n++) {
         const struct certificate_wanted *wanted = &search->wanted[search->last++];
-        add_search(request, n, certificate_search_name(&wanted->domain->names), wanted->page);
+        add_search(request, n, certificate_search_name(&wanted->domain->names), wanted->position);
     }
 }
 
@@ -503,11 +505,12 @@ static bool read_searches(struct certificate_search *search, const struct own_re
     size_t next = search->last;
 
     for (size_t i = search->last; i-- > search->first;) {
+        size_t listed;
         bool full;
-        const json_t *page = page_of(request, i - search->first, &full);
-        if (!read_found(search, &search->wanted[i], page))
+        const json_t *page = page_of(request, i - search->first, &listed, &full);
+        if (!read_found(search, &search->wanted[i], page, listed))
             return false;
-        if (full && search->wanted[i].page < PAGES_OF_A_NAME)
+        if (full && search->wanted[i].position < NEIGHBOURS_MAX)
             search->wanted[--next] = search->wanted[i];
     }
     search->first = next;

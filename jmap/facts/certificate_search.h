@@ -28,15 +28,16 @@
 /* A domain that was searched for before it was known what it needs. */
 struct certificate_prefetched {
     struct lookup_domain *domain;
-    json_t *page; /* array of certificates, once they are read */
-    bool full;    /* there are more */
+    json_t *page;  /* array of certificates, once they are read */
+    size_t listed; /* how many ids were */
+    bool full;     /* there are more */
 };
 
 /* One domain whose certificate is wanted, and where to look. */
 struct certificate_wanted {
     struct lookup_domain *domain;
     char id[OBJECT_ID_SIZE]; /* what is remembered; or "" */
-    unsigned page;           /* by name: how far it has been read */
+    size_t position;         /* by name: how many have been read */
 };
 
 struct certificate_search {

@@ -105,18 +105,24 @@ size_t lookup_live_tasks(const struct lookup_domain *domain)
     return live;
 }
 
-static size_t listed(const struct lookup *lookup, const char *call_id)
+/* How many tasks a query has listed, and whether there are more. */
+static size_t listed(const struct lookup *lookup, const char *call_id, size_t asked, bool *more)
 {
-    return json_array_size(json_object_get(own_request_answer(&lookup->request, call_id), "ids"));
+    const json_t *answer = own_request_answer(&lookup->request, call_id);
+
+    *more = own_request_goes_on(answer, asked);
+    return json_array_size(json_object_get(answer, "ids"));
 }
 
 /* Together they are the beginning of the list, unless there are more that are due. */
 void lookup_note_first_pages(struct lookup *lookup)
 {
-    size_t due = listed(lookup, "t"), later = listed(lookup, "l");
+    bool more_due, more_later;
+    size_t due = listed(lookup, "t", DUE_TASKS, &more_due);
+    size_t later = listed(lookup, "l", LATER_TASKS, &more_later);
 
-    lookup->task_position = due < DUE_TASKS ? due + later : due;
-    lookup->all_tasks = due < DUE_TASKS && later < LATER_TASKS;
+    lookup->task_position = more_due ? due : due + later;
+    lookup->all_tasks = !more_due && !more_later;
     for (size_t i = 0; i < lookup->count; i++)
         lookup->twins_seen |= lookup_live_tasks(&lookup->domains[i]) > 1;
 }
