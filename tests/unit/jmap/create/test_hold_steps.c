@@ -62,7 +62,34 @@ static void no_report(void *user, const struct hold_report *report)
     (void)report;
 }
 
-/* A server that knows no domain: each get finds nothing, each create is refused. */
+/* A server that knows no domain, where each get finds nothing, or all that are asked for; each
+ * create is refused. */
+static bool knows_domains;
+
+static json_t *domains_of(const json_t *ids)
+{
+    json_t *list = json_array(), *id;
+    size_t i;
+
+    json_array_foreach(ids, i, id)
+    {
+        json_array_append_new(list, json_pack("{s:O, s:s, s:{s:s, s:s, s:{s:b}}}", "id", id, "name",
+                                              "a.test", "certificateManagement", "@type",
+                                              "Automatic", "acmeProviderId", "p",
+                                              "subjectAlternativeNames", "mail", 1));
+    }
+    return list;
+}
+
+static json_t *objects_of(const char *name, const json_t *arguments)
+{
+    if (knows_domains && strcmp(name, "x:Domain/get") == 0)
+        return domains_of(json_object_get(arguments, "ids"));
+    if (knows_domains && strcmp(name, "x:AcmeProvider/get") == 0)
+        return json_pack("[{s:s, s:s}]", "id", "p", "challengeType", "Http01");
+    return json_array();
+}
+
 static json_t *answer_call(const json_t *call)
 {
     const char *name = json_string_value(json_array_get(call, 0)), *key;
@@ -80,7 +107,8 @@ static json_t *answer_call(const json_t *call)
         return json_pack("[s, {s:o}, O]", name, "notCreated", not_created, id);
     json_decref(not_created);
     return strstr(name, "/query") ? json_pack("[s, {s:[]}, O]", name, "ids", id)
-                                  : json_pack("[s, {s:[], s:[]}, O]", name, "list", "notFound", id);
+                                  : json_pack("[s, {s:o, s:[]}, O]", name, "list",
+                                              objects_of(name, arguments), "notFound", id);
 }
 
 static char *serve(const struct hold_request *asked)
@@ -219,6 +247,18 @@ static void twice_the_request_takes_twice_the_steps(void **state)
     }
 }
 
+/* A request of a look-up has up to two hundred. */
+static void domains_are_found_in_a_look_up_without_a_walk(void **state)
+{
+    (void)state;
+    stranger = false;
+    knows_domains = true;
+    size_t once = steps_for(&shapes[0], 100), twice = steps_for(&shapes[0], 200);
+    knows_domains = false;
+    if (twice > once * 5 / 2)
+        fail_msg("%zu steps, then %zu", once, twice);
+}
+
 static void unknown_domains_cost_no_request_each(void **state)
 {
     (void)state;
@@ -235,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(twice_the_request_takes_twice_the_steps),
+        cmocka_unit_test(domains_are_found_in_a_look_up_without_a_walk),
         cmocka_unit_test(unknown_domains_cost_no_request_each),
     };
 
