@@ -6,12 +6,13 @@
 
 #define TIMEOUT_MILLISECONDS 2000
 
-/* What a socket that listens on all addresses can be reached by. */
+/*
+ * What a socket that listens on all addresses can be reached by: "::" takes IPv4, too
+ * (proxy/clients/listener.h), and a container may have no other.
+ */
 static const char *reachable(const char *host)
 {
-    if (strcmp(host, "0.0.0.0") == 0)
-        return "127.0.0.1";
-    return strcmp(host, "::") == 0 ? "::1" : host;
+    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0 ? "127.0.0.1" : host;
 }
 
 int alive_run(const struct config *config, FILE *errors)
