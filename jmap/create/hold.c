@@ -10,7 +10,7 @@
 #include "jmap/create/hold_continuation.h"
 #include "jmap/create/hold_flights.h"
 #include "jmap/create/hold_late.h"
-#include "jmap/create/hold_lease.h"
+#include "jmap/create/hold_leases.h"
 #include "jmap/create/hold_lookup.h"
 #include "jmap/create/hold_main.h"
 #include "jmap/create/hold_moves.h"
@@ -200,7 +200,7 @@ static struct hold *open_part(const struct hold_context *context, const char *bo
     hold->request = request;
     hold->changed = request.repeated_keys || request.without_due;
     hold->caller.known = whole ? whole->caller.known : !context->stranger;
-    hold->caller.outsider = whole && whole->caller.outsider;
+    hold->caller.unauthorized = whole && whole->caller.unauthorized;
     hold->continuation.cuts = whole ? whole->continuation.cuts + 1 : 0;
     if (!prepare(hold)) {
         hold_close(hold);
@@ -292,7 +292,7 @@ void hold_unsent(struct hold *hold)
 bool hold_is_committed(const struct hold *hold)
 {
     return hold->has_answer || (hold->under_way && hold_request(hold).keep_headers &&
-                                !(hold->caller.outsider && hold->caller.rehearses));
+                                !(hold->caller.unauthorized && hold->caller.rehearses));
 }
 
 bool hold_stand_back(struct hold *hold)

@@ -180,10 +180,10 @@ static enum phase_step begin_as_stranger(struct hold *hold)
 {
     struct hold_caller *caller = &hold->caller;
 
-    caller->rehearses = !caller->outsider && makes_only_renewals(hold);
-    if (!caller->rehearses && !caller->outsider && hold->request.count > 0)
+    caller->rehearses = !caller->unauthorized && makes_only_renewals(hold);
+    if (!caller->rehearses && !caller->unauthorized && hold->request.count > 0)
         return ask(hold);
-    caller->outsider = true;
+    caller->unauthorized = true;
     return PHASE_NEXT;
 }
 
@@ -219,7 +219,7 @@ enum phase_step hold_feed_proof(struct hold *hold, unsigned status, const char *
         return PHASE_NEXT;
     }
     hold->caller.refused = proof == REFUSED;
-    hold->caller.outsider = proof != PROVEN;
+    hold->caller.unauthorized = proof != PROVEN;
     return hold->caller.uncut ? PHASE_ANEW : PHASE_NEXT;
 }
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jmap/create/hold_lease.h"
+#include "jmap/create/hold_leases.h"
 #include "jmap/create/hold_verdict.h"
 #include "jmap/facts/memory.h"
 #include "jmap/tidy/collapse.h"

@@ -25,7 +25,7 @@ bool hold_cut(struct hold *hold)
         return false;
     if (hold->batch.cut == json_array_size(hold->request.calls))
         return true;
-    hold->caller.uncut = !hold->caller.known && !hold->caller.outsider;
+    hold->caller.uncut = !hold->caller.known && !hold->caller.unauthorized;
     if (hold->caller.uncut)
         return true;
     hold->changed = true;

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "jmap/create/hold_lease.h"
+#include "jmap/create/hold_leases.h"
 
 /*
  * Whether what another request settled answers all of this one's creates for the domain too. Called
@@ -37,7 +37,7 @@ static void wake_up(void *user)
 /* Takes the lead on every domain in turn, in ascending order; waits where another has it. */
 enum phase_step hold_begin_flights(struct hold *hold)
 {
-    if (hold->context->settings->observe || hold->caller.outsider)
+    if (hold->context->settings->observe || hold->caller.unauthorized)
         return PHASE_NEXT;
     for (; hold->flights.next < hold->domain_count; hold->flights.next++) {
         struct domain *domain = &hold->domains[hold->flights.next];

@@ -87,7 +87,7 @@ enum phase_step hold_begin_lookup(struct hold *hold)
 {
     if (hold->caller.unasked)
         return end(hold, "whether the caller may create could not be asked");
-    return hold->caller.outsider ? PHASE_NEXT : look_up(hold);
+    return hold->caller.unauthorized ? PHASE_NEXT : look_up(hold);
 }
 
 enum phase_step hold_fail_lookup(struct hold *hold)

@@ -6,7 +6,7 @@
 #include "jmap/create/hold_answer.h"
 #include "jmap/create/hold_caller.h"
 #include "jmap/create/hold_flights.h"
-#include "jmap/create/hold_lease.h"
+#include "jmap/create/hold_leases.h"
 #include "jmap/create/hold_record.h"
 #include "jmap/create/hold_verdict.h"
 
@@ -57,7 +57,8 @@ static void decide_each(struct hold *hold, bool owned)
     for (size_t i = 0; i < hold->request.count; i++) {
         if (!owned)
             verdict_refuse(hold, i);
-        if (hold->caller.outsider || hold_domain_of(hold, hold->request.creates[i].domain)->alone)
+        if (hold->caller.unauthorized ||
+            hold_domain_of(hold, hold->request.creates[i].domain)->alone)
             verdict_keep_off(hold, i);
     }
 }
@@ -80,8 +81,8 @@ static enum phase_step send_unreadable(struct hold *hold)
 }
 
 /*
- * An outsider's request goes with nothing to make in it; should the server take its creates after
- * all, they are decided afterwards.
+ * The request of a caller who may create nothing goes with nothing to make in it; should the server
+ * take its creates after all, they are decided afterwards.
  */
 enum phase_step hold_begin_main(struct hold *hold)
 {
@@ -121,9 +122,9 @@ enum phase_step hold_feed_main(struct hold *hold, unsigned status, const char *b
         hold_lose_answer(hold);
     if (!hold->has_answer)
         return PHASE_NEXT;
-    if (!hold->caller.outsider || !hold->caller.known || hold->caller.refused)
+    if (!hold->caller.unauthorized || !hold->caller.known || hold->caller.refused)
         return judge_all(hold);
-    hold->caller.outsider = false;
+    hold->caller.unauthorized = false;
     if (hold->caller.rehearses)
         return end_rehearsal(hold);
     hold_start_over(hold);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "jmap/create/hold_lease.h"
+#include "jmap/create/hold_leases.h"
 #include "jmap/create/hold_own.h"
 #include "jmap/wire/own_request.h"
 

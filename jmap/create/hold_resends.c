@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "jmap/create/hold_lease.h"
+#include "jmap/create/hold_leases.h"
 #include "jmap/create/hold_own.h"
 #include "jmap/create/hold_record.h"
 #include "jmap/create/hold_verdict.h"

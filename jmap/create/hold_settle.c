@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "jmap/create/hold_answer.h"
-#include "jmap/create/hold_lease.h"
+#include "jmap/create/hold_leases.h"
 #include "jmap/create/hold_record.h"
 #include "jmap/create/hold_verdict.h"
 

@@ -84,7 +84,7 @@ enum phase_step {
 
 struct hold_caller {
     bool known;               /* the server lets the caller create renewals */
-    bool outsider;            /* it does not, as far as one can tell: no flights, no look-ups */
+    bool unauthorized;        /* it does not, as far as one can tell: no flights, no look-ups */
     bool uncut;               /* the request is to be cut once that is known */
     bool refused;             /* it has said so, and the request is not cut at all */
     bool unasked;             /* observed, and the server gave no answer about that */

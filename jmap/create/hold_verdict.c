@@ -236,8 +236,8 @@ static bool write_dns_task(struct hold *hold, struct held_create *create, struct
     if (verdict->followed)
         return true;
     hold->changed = verdict->is_placeholder = true;
-    return hold->caller.outsider && hold->caller.rehearses ? request_make_placeholder(create)
-                                                           : request_drop_renewal(create);
+    return hold->caller.unauthorized && hold->caller.rehearses ? request_make_placeholder(create)
+                                                               : request_drop_renewal(create);
 }
 
 bool verdict_write(struct hold *hold, size_t i)
@@ -381,7 +381,7 @@ void verdict_keep_off(struct hold *hold, size_t i)
     if (hold_domain_is_reference(hold_domain_of(hold, hold->request.creates[i].domain)))
         return;
     if (makes_a_task(hold, i) || verdict->decision.outcome == OUTCOME_MOVE || hold->caller.refused)
-        set_refusal(verdict, hold->caller.outsider
+        set_refusal(verdict, hold->caller.unauthorized
                                  ? "the server has not shown that the caller may create"
                                  : "another request for the domain has no answer yet");
 }

@@ -1,5 +1,5 @@
-#ifndef RENEWGATE_JMAP_CREATE_HOLD_LEASE_H
-#define RENEWGATE_JMAP_CREATE_HOLD_LEASE_H
+#ifndef RENEWGATE_JMAP_CREATE_HOLD_LEASES_H
+#define RENEWGATE_JMAP_CREATE_HOLD_LEASES_H
 
 /*
  * The phase that waits for other replicas, and what keeps them away from the domains.

@@ -1,4 +1,4 @@
-#include "jmap/create/hold_lease.h"
+#include "jmap/create/hold_leases.h"
 
 #include "jmap/create/domain_lock.h"
 
@@ -35,7 +35,7 @@ enum phase_step hold_begin_leases(struct hold *hold)
     const struct hold_context *context = hold->context;
     const struct domain_lock *lock = context->lock;
 
-    if (!lock || context->settings->observe || hold->caller.outsider)
+    if (!lock || context->settings->observe || hold->caller.unauthorized)
         return PHASE_NEXT;
     for (; hold->leases.next < hold->domain_count; hold->leases.next++) {
         struct domain *domain = &hold->domains[hold->leases.next];
