@@ -19,7 +19,6 @@
 #include "jmap/create/hold_settle.h"
 #include "jmap/create/hold_state.h"
 #include "jmap/create/hold_verdict.h"
-#include "jmap/tidy/collapse.h"
 
 /*
  * What happens between a create's arrival and its answer, in this order. Where what was found out
@@ -156,21 +155,19 @@ static bool prepare(struct hold *hold)
 /* Decisions stand in the request. */
 static bool read_anew(struct hold *hold)
 {
-    lookup_destroy(hold->lookup.machine);
+    hold_leave_flights(hold);
+    hold_drop_lookup(hold);
     request_clear(&hold->request);
     json_decref(hold->continuation.calls);
-    free(hold->lookup.facts);
     free(hold->domains);
     free(hold->verdicts);
     batch_clear(&hold->batch);
-    hold->lookup.machine = NULL;
-    hold->lookup.facts = NULL;
-    hold->lookup.error = NULL;
     hold->continuation.calls = NULL;
     hold->domains = NULL;
     hold->verdicts = NULL;
-    hold->domain_count = hold->flights.next = hold->leases.next = 0;
-    hold->main.written = hold->has_placeholders = hold->caller.uncut = false;
+    hold->domain_count = 0;
+    hold->lookup_error = NULL;
+    hold->written = hold->has_placeholders = false;
     enum request_kind kind = request_parse(hold->body, hold->len, &hold->request);
     hold->changed = hold->request.repeated_keys || hold->request.without_due;
     return kind == REQUEST_HELD && prepare(hold);
@@ -310,7 +307,7 @@ bool hold_stand_back(struct hold *hold)
 static enum phase_step come_back(struct hold *hold)
 {
     hold->stood_back = false;
-    if (hold->main.written && !hold->has_answer)
+    if (hold->written && !hold->has_answer)
         return PHASE_ANEW;
     hold_start_over(hold);
     return PHASE_AGAIN;
@@ -409,9 +406,9 @@ void hold_close(struct hold *hold)
     give_times(hold);
     hold_leave_flights(hold);
     hold_close(hold->continuation.hold);
-    lookup_destroy(hold->lookup.machine);
-    lookup_destroy(hold->late.machine);
-    collapse_destroy(hold->collapse.machine);
+    hold_drop_lookup(hold);
+    hold_drop_late(hold);
+    hold_drop_collapse(hold);
     answer_clear(&hold->answer);
     answer_clear(&hold->resent);
     answer_clear(&hold->caller.proof);
@@ -420,8 +417,6 @@ void hold_close(struct hold *hold)
     json_decref(hold->continuation.calls);
     json_decref(hold->continuation.meanings);
     batch_clear(&hold->batch);
-    free(hold->late.facts);
-    free(hold->lookup.facts);
     free(hold->domains);
     free(hold->verdicts);
     free(hold->text);

@@ -59,7 +59,7 @@ static bool makes_only_renewals(const struct hold *hold)
     size_t next = 0, i;
     json_t *call;
 
-    if (hold->caller.uncut || hold->continuation.calls)
+    if (hold->continuation.uncut || hold->continuation.calls)
         return false;
     json_array_foreach(request->calls, i, call)
     {
@@ -220,7 +220,7 @@ enum phase_step hold_feed_proof(struct hold *hold, unsigned status, const char *
     }
     hold->caller.refused = proof == REFUSED;
     hold->caller.unauthorized = proof != PROVEN;
-    return hold->caller.uncut ? PHASE_ANEW : PHASE_NEXT;
+    return hold->continuation.uncut ? PHASE_ANEW : PHASE_NEXT;
 }
 
 void hold_describe_proof(const struct hold *hold, struct hold_request *request)

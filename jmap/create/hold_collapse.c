@@ -193,12 +193,18 @@ static bool begin_collapse(struct hold *hold, const struct domain *domain,
            collapse_body(hold->collapse.machine, &(size_t){0}) != NULL;
 }
 
+void hold_drop_collapse(struct hold *hold)
+{
+    collapse_destroy(hold->collapse.machine);
+    hold->collapse.machine = NULL;
+}
+
 /* Whether something is to be sent for the domain. */
 static bool begin_domain(struct hold *hold, struct domain *domain)
 {
     if (hold->verdicts[domain->first].state != VERDICT_ANSWERED || domain->shared || domain->alone)
         return false;
-    if (!domain->facts || hold->lookup.error || !domain->facts->renewable ||
+    if (!domain->facts || hold->lookup_error || !domain->facts->renewable ||
         !begin_collapse(hold, domain, domain->facts))
         return false;
     return true;
@@ -209,8 +215,7 @@ enum phase_step hold_begin_collapse(struct hold *hold)
     verdict_settle_twins(hold);
     for (; hold_owns_domains(hold) && hold->collapse.next < hold->domain_count;
          hold->collapse.next++) {
-        collapse_destroy(hold->collapse.machine);
-        hold->collapse.machine = NULL;
+        hold_drop_collapse(hold);
         if (begin_domain(hold, &hold->domains[hold->collapse.next]))
             return PHASE_SEND;
     }

@@ -13,4 +13,7 @@ enum phase_step hold_feed_collapse(struct hold *hold, unsigned status, const cha
                                    size_t len);
 void hold_describe_collapse(const struct hold *hold, struct hold_request *request);
 
+/* Ends what is under way. Allowed twice. */
+void hold_drop_collapse(struct hold *hold);
+
 #endif

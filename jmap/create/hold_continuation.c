@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jmap/tidy/collapse.h"
+#include "jmap/create/hold_collapse.h"
+#include "jmap/create/hold_late.h"
+#include "jmap/create/hold_lookup.h"
 #include "jmap/wire/json_text.h"
 #include "jmap/wire/result_reference.h"
 
@@ -21,12 +23,13 @@ static enum batch_cut cut_of(const struct hold *hold)
 
 bool hold_cut(struct hold *hold)
 {
+    hold->continuation.uncut = false;
     if (!batch_read(&hold->request, cut_of(hold), &hold->batch))
         return false;
     if (hold->batch.cut == json_array_size(hold->request.calls))
         return true;
-    hold->caller.uncut = !hold->caller.known && !hold->caller.unauthorized;
-    if (hold->caller.uncut)
+    hold->continuation.uncut = !hold->caller.known && !hold->caller.unauthorized;
+    if (hold->continuation.uncut)
         return true;
     hold->changed = true;
     hold->continuation.calls = request_cut(&hold->request, hold->batch.cut);
@@ -130,11 +133,11 @@ static void shed_created_ids(struct hold *hold)
  */
 static void shed(struct hold *hold)
 {
-    lookup_destroy(hold->lookup.machine);
-    lookup_destroy(hold->late.machine);
-    collapse_destroy(hold->collapse.machine);
-    hold->lookup.machine = hold->late.machine = NULL;
-    hold->collapse.machine = NULL;
+    hold_drop_lookup(hold);
+    hold_drop_late(hold);
+    hold_drop_collapse(hold);
+    for (size_t i = 0; i < hold->domain_count; i++)
+        hold->domains[i].facts = NULL;
     answer_clear(&hold->resent);
     json_decref(hold->sent);
     hold->sent = NULL;

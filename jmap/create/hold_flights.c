@@ -82,11 +82,10 @@ void hold_leave_flights(struct hold *hold)
 {
     static const struct flight_result nothing = {.settled = false};
 
-    for (size_t i = 0; i < hold->domain_count; i++) {
-        struct domain *domain = &hold->domains[i];
-        hold_give_lease(hold, domain);
-        flight_leave(hold->context->flights, &domain->place, &nothing);
-    }
+    hold_give_leases(hold);
+    for (size_t i = 0; i < hold->domain_count; i++)
+        flight_leave(hold->context->flights, &hold->domains[i].place, &nothing);
+    hold->flights.next = 0;
 }
 
 void hold_start_over(struct hold *hold)
@@ -96,7 +95,6 @@ void hold_start_over(struct hold *hold)
         hold->domains[i].facts = NULL;
         hold->domains[i].shared = hold->domains[i].alone = hold->domains[i].late = false;
     }
-    hold->lookup.error = NULL;
-    hold->flights.next = hold->leases.next = 0;
+    hold->lookup_error = NULL;
     hold_note_time(hold);
 }

@@ -101,8 +101,15 @@ enum phase_step hold_feed_late(struct hold *hold, unsigned status, const char *b
 
 void hold_describe_late(const struct hold *hold, struct hold_request *request)
 {
-    request->credential = hold->lookup.credential;
+    request->credential = hold->credential;
     request->is_lookup = true;
     request->is_session = lookup_state(hold->late.machine) == LOOKUP_SEND_SESSION;
     request->body = lookup_body(hold->late.machine, &request->len);
+}
+
+void hold_drop_late(struct hold *hold)
+{
+    lookup_destroy(hold->late.machine);
+    free(hold->late.facts);
+    hold->late = (struct hold_late){.machine = NULL};
 }

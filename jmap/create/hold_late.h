@@ -15,4 +15,7 @@ enum phase_step hold_begin_late(struct hold *hold);
 enum phase_step hold_feed_late(struct hold *hold, unsigned status, const char *body, size_t len);
 void hold_describe_late(const struct hold *hold, struct hold_request *request);
 
+/* Ends what is under way, and frees the facts that it has found. Allowed twice. */
+void hold_drop_late(struct hold *hold);
+
 #endif

@@ -21,6 +21,13 @@ void hold_give_lease(const struct hold *hold, struct domain *domain)
     domain->lease = NULL;
 }
 
+void hold_give_leases(struct hold *hold)
+{
+    for (size_t i = 0; i < hold->domain_count; i++)
+        hold_give_lease(hold, &hold->domains[i]);
+    hold->leases.next = 0;
+}
+
 void hold_leave_lease(const struct hold *hold, struct domain *domain)
 {
     const struct domain_lock *lock = hold->context->lock;
@@ -76,9 +83,7 @@ bool hold_reacquire_leases(struct hold *hold)
 {
     if (hold->leases.reacquired == REACQUIRED_MAX)
         return false;
-    for (size_t i = 0; i < hold->domain_count; i++)
-        hold_give_lease(hold, &hold->domains[i]);
-    hold->leases.next = 0;
+    hold_give_leases(hold);
     hold->leases.reacquired++;
     return true;
 }

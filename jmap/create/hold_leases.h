@@ -13,6 +13,9 @@ enum phase_step hold_wake_leases(struct hold *hold);
 
 void hold_give_lease(const struct hold *hold, struct domain *domain);
 
+/* All of them; they are taken from the first on, if once more. */
+void hold_give_leases(struct hold *hold);
+
 /* Nobody is to have it before it runs out. */
 void hold_leave_lease(const struct hold *hold, struct domain *domain);
 

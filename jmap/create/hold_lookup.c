@@ -26,13 +26,13 @@ static bool list_facts(struct hold *hold)
 /* Not row 9, which forwards: that the gate has no memory must not cost an order. */
 static enum phase_step end_exhausted(struct hold *hold)
 {
-    hold->lookup.error = "out of memory";
+    hold->lookup_error = "out of memory";
     return hold->context->settings->observe ? PHASE_NEXT : PHASE_GIVE_UP;
 }
 
 static enum phase_step end(struct hold *hold, const char *error)
 {
-    hold->lookup.error = error;
+    hold->lookup_error = error;
     return PHASE_NEXT;
 }
 
@@ -68,9 +68,9 @@ enum phase_step hold_feed_lookup(struct hold *hold, unsigned status, const char 
     case LOOKUP_DONE:
         return end(hold, NULL);
     case LOOKUP_FORBIDDEN:
-        if (hold->lookup.credential == HOLD_AS_CALLER && hold->caller.known &&
+        if (hold->credential == HOLD_AS_CALLER && hold->caller.known &&
             hold->context->settings->has_service_credential) {
-            hold->lookup.credential = HOLD_AS_SERVICE;
+            hold->credential = HOLD_AS_SERVICE;
             hold_bar(hold);
             return look_up(hold);
         }
@@ -97,8 +97,15 @@ enum phase_step hold_fail_lookup(struct hold *hold)
 
 void hold_describe_lookup(const struct hold *hold, struct hold_request *request)
 {
-    request->credential = hold->lookup.credential;
+    request->credential = hold->credential;
     request->is_lookup = true;
     request->is_session = lookup_state(hold->lookup.machine) == LOOKUP_SEND_SESSION;
     request->body = lookup_body(hold->lookup.machine, &request->len);
+}
+
+void hold_drop_lookup(struct hold *hold)
+{
+    lookup_destroy(hold->lookup.machine);
+    free(hold->lookup.facts);
+    hold->lookup = (struct hold_lookup){.machine = NULL};
 }

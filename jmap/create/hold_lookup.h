@@ -13,4 +13,7 @@ enum phase_step hold_feed_lookup(struct hold *hold, unsigned status, const char 
 enum phase_step hold_fail_lookup(struct hold *hold);
 void hold_describe_lookup(const struct hold *hold, struct hold_request *request);
 
+/* Ends what is under way, and frees the facts that it has found. Allowed twice. */
+void hold_drop_lookup(struct hold *hold);
+
 #endif

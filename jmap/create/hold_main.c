@@ -27,7 +27,7 @@ static enum phase_step take_rehearsal(struct hold *hold)
     hold->answer = hold->caller.proof;
     hold->caller.proof = (struct jmap_answer){.root = NULL};
     hold->has_answer = true;
-    hold->main.status = 200;
+    hold->status = 200;
     return judge_all(hold);
 }
 
@@ -38,7 +38,7 @@ static enum phase_step send_main(struct hold *hold)
     free(hold->out);
     hold->out = NULL;
     if (!hold->context->settings->observe) {
-        hold->main.written = true;
+        hold->written = true;
         for (size_t i = 0; written && i < hold->request.count; i++)
             written = verdict_write(hold, i);
         if (written && hold->changed) {
@@ -105,7 +105,7 @@ static enum phase_step end_rehearsal(struct hold *hold)
     hold->caller.proof = hold->answer;
     hold->answer = (struct jmap_answer){.root = NULL};
     hold->has_answer = false;
-    hold->main.status = 0;
+    hold->status = 0;
     return PHASE_ANEW;
 }
 
@@ -116,7 +116,7 @@ enum phase_step hold_feed_main(struct hold *hold, unsigned status, const char *b
     hold->has_answer = status == 200 && answer_parse(body, len, hold->request.calls, &hold->answer);
     if ((hold->has_placeholders || hold->continuation.calls) && status == 200 && !hold->has_answer)
         hold->own_body = hold_no_answer;
-    hold->main.status = status;
+    hold->status = status;
     hold_note_caller(hold, status);
     if (!hold->has_answer && hold->under_way && answer_is_lost(status))
         hold_lose_answer(hold);

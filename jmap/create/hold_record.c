@@ -48,7 +48,7 @@ static bool goes_out(const struct hold *hold, size_t i)
 /* Names that a client made up are not worth the room, unless nobody could look. */
 static bool is_worth_remembering(const struct hold *hold, const struct domain *domain)
 {
-    return hold->lookup.error || !domain->facts || domain->facts->renewable;
+    return hold->lookup_error || !domain->facts || domain->facts->renewable;
 }
 
 static void note_unanswered(const struct hold *hold, const struct domain *domain, wall_time since)
@@ -95,7 +95,7 @@ static bool may_be_made(const struct hold *hold, size_t i)
 
 void hold_lose_answer(struct hold *hold)
 {
-    hold->main.lost = hold->main.lost || !hold->has_answer;
+    hold->lost = hold->lost || !hold->has_answer;
     for (size_t i = 0; i < hold->request.count; i++) {
         if (may_be_made(hold, i))
             hold->verdicts[i].state = VERDICT_UNKNOWN;
@@ -106,7 +106,7 @@ void hold_remember(struct hold *hold, const struct domain *domain)
 {
     const struct verdict *verdict = &hold->verdicts[domain->first];
     const struct lookup_domain *facts = domain->facts;
-    bool seen = facts && !hold->lookup.error && facts->renewable;
+    bool seen = facts && !hold->lookup_error && facts->renewable;
     bool made = verdict->state == VERDICT_ANSWERED && !verdict->is_placeholder;
     bool moved = verdict->state == VERDICT_ANSWERED && verdict->decision.outcome == OUTCOME_MOVE;
     struct domain_memory known;
@@ -144,7 +144,7 @@ void hold_note_snapshot(const struct hold *hold, const struct domain *domain)
     const struct lookup_domain *facts = domain->facts;
     bool answered = verdict->state == VERDICT_ANSWERED;
 
-    if (!hold->context->snapshots || !facts || hold->lookup.error)
+    if (!hold->context->snapshots || !facts || hold->lookup_error)
         return;
     if (!facts->renewable) {
         domain_snapshots_forget(hold->context->snapshots, domain->id);
@@ -182,26 +182,26 @@ void hold_report_verdict(const struct hold *hold, size_t i)
     bool rejected = verdict->state == VERDICT_REJECTED || verdict->state == VERDICT_OPEN;
     struct hold_report report = {
         .domain_id = domain->id,
-        .domain_name = facts && !hold->lookup.error ? facts->name : NULL,
+        .domain_name = facts && !hold->lookup_error ? facts->name : NULL,
         .outcome = is_dns_only(hold, i) ? OUTCOME_DNS_ONLY : verdict->decision.outcome,
-        .why = hold->lookup.error && facts ? hold->lookup.error : verdict->decision.why,
+        .why = hold->lookup_error && facts ? hold->lookup_error : verdict->decision.why,
         .id = verdict->id[0] ? verdict->id : NULL,
         .row = verdict->decision.row,
         .observed = hold->context->settings->observe,
         .forwarded = verdict->decision.outcome == OUTCOME_FORWARD ||
                      verdict->decision.outcome == OUTCOME_SCHEDULE,
         .due = verdict->decision.due,
-        .renewal_due = facts && !hold->lookup.error ? facts->renewal_due : WALL_TIME_NEVER,
-        .refused_until = facts && !hold->lookup.error ? domain->refused_until : WALL_TIME_NEVER,
-        .failure = facts && !hold->lookup.error ? domain->failure : NULL,
+        .renewal_due = facts && !hold->lookup_error ? facts->renewal_due : WALL_TIME_NEVER,
+        .refused_until = facts && !hold->lookup_error ? domain->refused_until : WALL_TIME_NEVER,
+        .failure = facts && !hold->lookup_error ? domain->failure : NULL,
     };
 
     if (rejected && !report.observed) {
         report.outcome = OUTCOME_REJECTED;
-        report.why = verdict->error[0]        ? verdict->error
-                     : hold->main.lost        ? "the server's answer was lost, but it makes nothing"
-                     : hold->main.status == 0 ? "the request did not reach the server"
-                                              : "the server refused the request";
+        report.why = verdict->error[0]   ? verdict->error
+                     : hold->lost        ? "the server's answer was lost, but it makes nothing"
+                     : hold->status == 0 ? "the request did not reach the server"
+                                         : "the server refused the request";
         report.id = NULL;
         report.forwarded = false;
     }

@@ -80,18 +80,28 @@ enum phase_step {
     PHASE_GIVE_UP, /* memory ran out, which must not cost an order */
 };
 
-/* Each part's own, for what no other writes, but for what it is given on the way. */
-
+/* What the server has shown of the caller. */
 struct hold_caller {
-    bool known;               /* the server lets the caller create renewals */
+    bool known;               /* it lets the caller create renewals */
     bool unauthorized;        /* it does not, as far as one can tell: no flights, no look-ups */
-    bool uncut;               /* the request is to be cut once that is known */
-    bool refused;             /* it has said so, and the request is not cut at all */
+    bool refused;             /* it has said so, and the request is cut at references alone */
     bool unasked;             /* observed, and the server gave no answer about that */
     bool rehearses;           /* the client's request goes first with nothing to make in it */
     char *rehearsal;          /* its text: what it was answered may be what the client gets */
     struct jmap_answer proof; /* of the same, or of what was asked in its place */
 };
+
+/* What was cut off of the request. */
+struct hold_continuation {
+    bool uncut;        /* it is to be cut once the caller is known */
+    json_t *calls;     /* those that wait for the answer to those before them, or NULL */
+    json_t *meanings;  /* what "#key" means to them, beside the client's createdIds; or NULL */
+    unsigned cuts;     /* how many requests this one continues */
+    bool is_written;   /* they are what is being sent */
+    struct hold *hold; /* on these; NULL until then, and where there is nothing to decide */
+};
+
+/* Each phase's own, which its file alone touches: tests/includes.sh holds it. */
 
 struct hold_flights {
     size_t next; /* the domain whose flight is taken next, or waited for */
@@ -106,14 +116,6 @@ struct hold_lookup {
     struct lookup *machine;
     struct lookup_domain *facts;
     size_t count;
-    const char *error; /* NULL when the look-ups succeeded */
-    enum hold_credential credential;
-};
-
-struct hold_main {
-    bool written;    /* decisions stand in the request */
-    unsigned status; /* of the answer; 0: there was none */
-    bool lost;       /* it has gone out, and what became of it was not told */
 };
 
 struct hold_late {
@@ -126,14 +128,6 @@ struct hold_collapse {
     struct collapse *machine;
 };
 
-struct hold_continuation {
-    json_t *calls;     /* those that wait for the answer to those before them, or NULL */
-    json_t *meanings;  /* what "#key" means to them, beside the client's createdIds; or NULL */
-    unsigned cuts;     /* how many requests this one continues */
-    bool is_written;   /* they are what is being sent */
-    struct hold *hold; /* on these; NULL until then, and where there is nothing to decide */
-};
-
 struct hold {
     const struct hold_context *context;
     const char *body;
@@ -144,6 +138,8 @@ struct hold {
     struct verdict *verdicts; /* one for each of request.creates */
     struct domain *domains;   /* ascending by id */
     size_t domain_count;
+    const char *lookup_error;        /* NULL when the look-ups succeeded */
+    enum hold_credential credential; /* they are made with it */
     wall_time now;
     size_t phase; /* its place in the table */
     enum hold_step step;
@@ -157,23 +153,26 @@ struct hold {
     bool (*makes)(const struct hold *hold, size_t i); /* see struct phase; of the one at hand */
 
     /* What is answered. */
+    bool written;          /* decisions stand in the request */
     bool changed;          /* the request is not the client's bytes any more */
     bool has_placeholders; /* at least one create in it points at no domain */
     struct jmap_answer answer;
     bool has_answer;
+    unsigned status;           /* of the answer; 0: there was none */
+    bool lost;                 /* the request has gone out, and what became of it was not told */
     struct jmap_answer resent; /* to creates that were forwarded after all */
     char *text;                /* the answer in the gate's words, or NULL */
     size_t text_len;
     const char *own_body; /* a problem document that is the answer, or NULL */
 
     struct hold_caller caller;
+    struct hold_continuation continuation;
+
     struct hold_flights flights;
     struct hold_leases leases;
     struct hold_lookup lookup;
-    struct hold_main main;
     struct hold_late late;
     struct hold_collapse collapse;
-    struct hold_continuation continuation;
 };
 
 /* A request may name as many domains as the server's limits let it: 16 calls, 500 creates each. */

@@ -108,7 +108,7 @@ static struct decision decide_create(struct hold *hold, const struct held_create
         judgement_begin(settings, hold->now, hold_asked_time(hold, create), hold_is_forced(hold));
 
     facts.ends_dns_task = create->of_dns_task;
-    facts.looked_up = domain->facts && (domain->late || !hold->lookup.error);
+    facts.looked_up = domain->facts && (domain->late || !hold->lookup_error);
     take_facts(hold, domain, &facts);
     if (!facts.looked_up)
         judgement_recall(&facts, settings, hold->context->memory, domain->id, &known);
