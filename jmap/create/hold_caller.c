@@ -87,49 +87,17 @@ void hold_note_caller(struct hold *hold, unsigned status)
         note(hold, accepted);
 }
 
-/* Of a request of the gate's own. One call for each of the client's, so that its limits hold here
- * too. */
+/* Of a request of the gate's own. */
 
-static bool put_placeholder(json_t *entries, const struct held_create *create)
+static bool put_placeholder(const struct hold *hold, size_t i, json_t *entries)
 {
+    const struct held_create *create = &hold->request.creates[i];
     json_t *copy = json_text_copy(create->object);
     bool done = copy &&
                 json_object_set_new(copy, "domainId", json_string(IMPOSSIBLE_DOMAIN_ID)) == 0 &&
                 json_object_set(entries, create->key, copy) == 0;
     json_decref(copy);
     return done;
-}
-
-static json_t *proof_call(const json_t *call, json_t *creates)
-{
-    json_t *account = json_object_get(json_array_get(call, 1), "accountId");
-
-    return json_object_size(creates) > 0
-               ? json_pack("[s, {s:O*, s:O}, O?]", "x:Task/set", "accountId", account, "create",
-                           creates, json_array_get(call, 2))
-               : request_empty_call(call);
-}
-
-static json_t *proof_calls(const struct hold *hold)
-{
-    const struct jmap_request *request = &hold->request;
-    json_t *calls = json_array(), *call;
-    bool done = calls != NULL;
-    size_t i = 0, c;
-
-    json_array_foreach(request->calls, c, call)
-    {
-        json_t *creates = json_object();
-        done = done && creates;
-        for (; done && i < request->count && request->creates[i].call == c; i++)
-            done = put_placeholder(creates, &request->creates[i]);
-        done = done && json_array_append_new(calls, proof_call(call, creates)) == 0;
-        json_decref(creates);
-    }
-    if (done)
-        return calls;
-    json_decref(calls);
-    return NULL;
 }
 
 void hold_bar(struct hold *hold)
@@ -172,7 +140,7 @@ static enum proof read_proof(struct hold *hold, unsigned status, const char *bod
 
 static enum phase_step ask(struct hold *hold)
 {
-    return hold_write_own(hold, proof_calls(hold)) ? PHASE_SEND : PHASE_GIVE_UP;
+    return hold_write_calls(hold, "create", put_placeholder) ? PHASE_SEND : PHASE_GIVE_UP;
 }
 
 /* A stranger's request goes first with nothing to make in it, where it can go twice. */

@@ -23,7 +23,7 @@ static json_t *calls_of(const struct hold *hold, const char *member, hold_put_en
             done = entries && put(hold, i, entries);
         json_t *written =
             json_object_size(entries) > 0
-                ? json_pack("[s, {s:O*, s:O}, O]", "x:Task/set", "accountId", account_of(call),
+                ? json_pack("[s, {s:O*, s:O}, O?]", "x:Task/set", "accountId", account_of(call),
                             member, entries, json_array_get(call, 2))
                 : request_empty_call(call);
         json_decref(entries);
@@ -35,12 +35,12 @@ static json_t *calls_of(const struct hold *hold, const char *member, hold_put_en
     return NULL;
 }
 
-bool hold_write_own(struct hold *hold, json_t *calls)
+bool hold_write_calls(struct hold *hold, const char *member, hold_put_entry *put)
 {
     json_t *using = json_object_get(hold->request.root, "using");
 
     json_decref(hold->sent);
-    hold->sent = calls;
+    hold->sent = calls_of(hold, member, put);
     json_t *request =
         hold->sent ? json_pack("{s:O*, s:O}", "using", using, "methodCalls", hold->sent) : NULL;
     free(hold->out);
@@ -48,11 +48,6 @@ bool hold_write_own(struct hold *hold, json_t *calls)
     hold->out_len = hold->out ? strlen(hold->out) : 0;
     json_decref(request);
     return hold->out != NULL;
-}
-
-bool hold_write_calls(struct hold *hold, const char *member, hold_put_entry *put)
-{
-    return hold_write_own(hold, calls_of(hold, member, put));
 }
 
 bool hold_wants_calls(struct hold *hold, bool (*wanted)(const struct hold *hold, size_t i))

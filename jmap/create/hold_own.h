@@ -8,9 +8,6 @@
 
 #include "jmap/create/hold_state.h"
 
-/* Takes over `calls`, as `sent`. False where these are NULL, or memory ran out. */
-bool hold_write_own(struct hold *hold, json_t *calls);
-
 /*
  * Whether there is something to ask for: for a create that is wanted. Where another may be deciding
  * about its domain at the same time it is unavailable instead.
@@ -20,7 +17,10 @@ bool hold_wants_calls(struct hold *hold, bool (*wanted)(const struct hold *hold,
 /* Puts what there is to ask for of a create. False when memory ran out. */
 typedef bool hold_put_entry(const struct hold *hold, size_t i, json_t *entries);
 
-/* x:Task/set calls with one member, of what `put` puts. */
+/*
+ * Writes x:Task/set calls with one member, of what `put` puts, as what is sent. False when memory
+ * ran out.
+ */
 bool hold_write_calls(struct hold *hold, const char *member, hold_put_entry *put);
 
 #endif
