@@ -43,6 +43,7 @@ struct world {
     unsigned unknown; /* outcomes */
     unsigned woken;
     int64_t passed; /* seconds since NOW */
+    int64_t ticks;  /* the flights' clock */
 };
 
 static wall_time own_now(void *user)
@@ -1005,6 +1006,103 @@ static void what_may_have_been_made_is_unknown_for_its_twins_too(void **state)
     assert_int_equal(world->unknown, 5);
 }
 
+/* The first time that the account of another domain has. */
+static int64_t time_left(const struct world *world)
+{
+    wall_time now = own_now((void *)world);
+    wall_time next = memory_foresee_time(world->context.memory, "z", "jp1",
+                                         world->settings.account_limit, now, now);
+
+    return next.seconds - now.seconds;
+}
+
+/* Of its domain, nothing was made or moved for which it was taken. */
+static void a_time_that_comes_to_nothing_is_given_back(void **state)
+{
+    struct world *world = *state;
+
+    world->settings.account_limit = (struct issue_limit){1, 3600};
+    world->server.task = LATER_TASK;
+    hold_close(send_own(world, CREATE));
+    assert_int_equal(time_left(world), 0);
+    world->server.task = "{\"id\":\"jpold\",\"@type\":\"AcmeRenewal\",\"domainId\":\"b\"" DUE(
+        "2026-12-01T00:00:00Z") "}";
+    free(ask(world, BATCH(SET(FOR_LATER "," RENEWAL("now", ",\"bogus\":1")))));
+    assert_int_equal(time_left(world), 0);
+    world->server.task = NULL;
+    free(ask(world, CREATE));
+    assert_int_equal(time_left(world), 3600);
+}
+
+static wall_time unanswered_since(const struct world *world)
+{
+    struct domain_memory known;
+
+    memory_recall(world->context.memory, "b", &known);
+    return known.unanswered_since;
+}
+
+/* As one that has to wait for room at the server has not. */
+static void what_did_not_go_out_is_not_remembered(void **state)
+{
+    struct world *world = *state;
+    struct hold *hold = send_own(world, CREATE);
+
+    assert_true(wall_time_equal(unanswered_since(world), own_now(world)));
+    hold_unsent(hold);
+    assert_true(wall_time_equal(unanswered_since(world), WALL_TIME_NEVER));
+    hold_close(hold);
+    assert_string_equal(world->outcome, "");
+}
+
+/* Opens a create for a domain that another is deciding about, and lets it wait for too long. */
+static char *ask_alone(struct world *world, const char *body)
+{
+    struct hold *leader = hold_open(&world->context, CREATE, strlen(CREATE));
+    struct hold *waiter = hold_open(&world->context, body, strlen(body));
+
+    assert_int_equal(hold_step(waiter), HOLD_WAIT);
+    for (unsigned second = 0; second < 2; second++)
+        flight_table_tick(world->context.flights, world->ticks += 1000, 1000);
+    assert_int_equal(hold_woken(waiter), HOLD_SEND);
+    char *got = drive(world, waiter);
+    assert_int_equal(hold_step(waiter), HOLD_DONE);
+    hold_close(waiter);
+    hold_close(leader);
+    return got;
+}
+
+/* The other may be changing them: who does not lead makes, moves and tidies up nothing. */
+static void who_decides_by_itself_only_looks(void **state)
+{
+    struct world *world = *state;
+
+    /* A renewal that waits until after its certificate is due would be moved. */
+    make_fresh(&world->server);
+    world->server.task = LATER_TASK;
+    free(ask(world, CREATE));
+    world->server.lookups = 0;
+    char *got = ask_alone(world, CREATE);
+    assert_string_equal(got, CREATED("jpold"));
+    free(got);
+    assert_int_equal(world->server.lookups, 1);
+    expect(world, CREATE, CREATED("jpold"));
+    assert_int_equal(world->server.lookups, 1 + 2);
+    world->server.not_before = NULL;
+
+    for (unsigned late = 0; late < 2; late++) {
+        world->server.task = LATER_TASK;
+        world->server.moves = 0;
+        got = ask_alone(world, late ? BATCH(SET(RENEWAL("k", "")) ",[\"x:Domain/set\",{\"update\":"
+                                                                  "{\"b\":{}}},\"s\"]")
+                                    : CREATE);
+        assert_non_null(strstr(got, "serverUnavailable"));
+        free(got);
+        assert_int_equal(world->server.moves, 0);
+    }
+    assert_int_equal(world->server.creates, 0);
+}
+
 static void a_clients_own_reference_keeps_its_meaning(void **state)
 {
     struct world *world = *state;
@@ -1316,6 +1414,9 @@ int main(void)
         WORLD_TEST(created_ids_are_told_only_to_who_asks),
         WORLD_TEST(requests_without_a_create_are_no_holds),
         WORLD_TEST(what_makes_nothing_is_not_unknown),
+        WORLD_TEST(a_time_that_comes_to_nothing_is_given_back),
+        WORLD_TEST(what_did_not_go_out_is_not_remembered),
+        WORLD_TEST(who_decides_by_itself_only_looks),
         WORLD_TEST(what_may_have_been_made_is_unknown_for_its_twins_too),
         WORLD_TEST(twins_of_a_rejected_create_make_one_task),
         WORLD_TEST(the_earliest_of_a_domains_creates_decides),
