@@ -18,10 +18,21 @@ struct watched {
     struct loop_source source;
     struct upstream *upstream;
     int file;
-    bool registered;
+    bool registered; /* as far as is known: a file that libcurl has closed is registered no more */
+    bool wanted;
 };
 
 /* ---- files and timers ---- */
+
+static void upstream_connect_forget(struct upstream *upstream, int file)
+{
+    struct watched *watched =
+        (size_t)file < upstream->watched_count ? upstream->watched[file] : NULL;
+    if (watched == NULL || !watched->registered)
+        return;
+    loop_forget(upstream->loop, file);
+    watched->registered = false;
+}
 
 static void connect_on_ready(void *user, uint32_t events)
 {
@@ -30,7 +41,10 @@ static void connect_on_ready(void *user, uint32_t events)
                (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
                (events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
     int running;
-    curl_multi_socket_action(watched->upstream->multi, watched->file, mask, &running);
+    if (watched->wanted)
+        curl_multi_socket_action(watched->upstream->multi, watched->file, mask, &running);
+    else
+        upstream_connect_forget(watched->upstream, watched->file);
 }
 
 static bool grow_watched(struct upstream *upstream, size_t count)
@@ -63,18 +77,10 @@ static struct watched *watched_of(struct upstream *upstream, int file)
     return watched;
 }
 
-static void upstream_connect_forget(struct upstream *upstream, int file)
-{
-    struct watched *watched =
-        (size_t)file < upstream->watched_count ? upstream->watched[file] : NULL;
-    if (watched == NULL || !watched->registered)
-        return;
-    loop_forget(upstream->loop, file);
-    watched->registered = false;
-}
-
 /*
- * libcurl may have closed a file that was watched, and have another one with its number. Never -1:
+ * libcurl may have closed a file that was watched, and have another one with its number. So what is
+ * wanted no more is left alone: the number may be that of another worker's client by now, and the
+ * loop has lost the file with its end. One that is still open shows itself. Never -1:
  * libcurl (7.88) then leaves transfers in its tables that are gone, and follows them at the next
  * event. A file that cannot be watched waits for its time-out.
  */
@@ -83,14 +89,13 @@ static int on_socket(CURL *easy, curl_socket_t file, int what, void *user, void 
     (void)easy;
     (void)unused;
     struct upstream *upstream = user;
-    if (what == CURL_POLL_REMOVE) {
-        upstream_connect_forget(upstream, file);
-        return 0;
-    }
     struct watched *watched = watched_of(upstream, file);
     uint32_t events = (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) |
                       (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
     if (watched == NULL)
+        return 0;
+    watched->wanted = what != CURL_POLL_REMOVE;
+    if (!watched->wanted)
         return 0;
     watched->registered =
         (watched->registered && loop_change(upstream->loop, file, events, &watched->source)) ||

@@ -5,12 +5,14 @@ import json
 import re
 import socket
 import struct
+import time
 
 import pytest
 
 from gate import USING, Gate
 from standin import basic
 from test_gate import (DUE, FRESH, NO_OP, certificate, days, domain, live_tasks, retry, state)
+from test_limits import unreachable
 from wire import connect
 
 pytestmark = pytest.mark.workers
@@ -60,6 +62,20 @@ def test_a_client_that_breaks_off_does_not_take_back_what_others_wait_for(standi
     only, = live_tasks(standin)
     assert id == only["id"]
 
+
+def test_a_file_is_let_alone_once_it_is_closed():
+    """A connection to the server is called off while it is made; its number is then the next client's,
+    of another worker perhaps."""
+    def come_and_go(gate):
+        for _ in range(10):
+            line = connect(gate.port)
+            line.send(b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 70000\r\n\r\n" + b"x" * 1000)
+            time.sleep(0.01)
+            line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            line.close()
+
+    with unreachable() as port, Gate(port, WORKERS=4) as gate:
+        at_once(60, lambda _: come_and_go(gate))
 
 def test_many_domains_at_once(standin):
     ids = ["c", "d", "f", "g", "h", "i", "j", "k", "l", "m"]
