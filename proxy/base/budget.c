@@ -7,7 +7,7 @@
 #include "proxy/base/networks.h"
 
 /* From here on it is worth a walk over the heap. */
-#define MUCH ((size_t)1 << 20)
+#define MUCH ((size_t)16 << 20)
 
 bool budget_init(struct budget *budget, size_t limit)
 {
@@ -70,6 +70,16 @@ static bool reserve(atomic_size_t *count, size_t bytes, size_t limit)
     return true;
 }
 
+static void note_peak(struct budget *budget)
+{
+    size_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
+    size_t peak = atomic_load_explicit(&budget->peak, memory_order_relaxed);
+    while (peak < used &&
+           !atomic_compare_exchange_weak_explicit(&budget->peak, &peak, used, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
+    }
+}
+
 static void give(atomic_size_t *count, size_t bytes)
 {
     atomic_fetch_sub_explicit(count, bytes, memory_order_relaxed);
@@ -85,6 +95,7 @@ bool budget_take(struct budget_account *account, size_t bytes)
         return false;
     }
     account->held += bytes;
+    note_peak(budget);
     return true;
 }
 
@@ -101,8 +112,6 @@ void budget_keep(struct budget_account *account, size_t bytes)
     if (account->held <= bytes)
         return;
     size_t given = account->held - bytes;
-    if (given >= MUCH)
-        atomic_store_explicit(&account->budget->gave_much, true, memory_order_relaxed);
     give(account->share, given);
     give(&account->budget->used, given);
     account->held = bytes;
@@ -114,14 +123,18 @@ void budget_close(struct budget_account *account)
     *account = (struct budget_account){0};
 }
 
-void budget_trim(struct budget *budget)
+bool budget_trim(struct budget *budget)
 {
-    if (!atomic_load_explicit(&budget->gave_much, memory_order_relaxed) ||
-        !atomic_exchange_explicit(&budget->gave_much, false, memory_order_relaxed))
-        return;
+    size_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
+    size_t peak = atomic_load_explicit(&budget->peak, memory_order_relaxed);
+    if (peak < used || peak - used < MUCH ||
+        !atomic_compare_exchange_strong_explicit(&budget->peak, &peak, used, memory_order_relaxed,
+                                                 memory_order_relaxed))
+        return false;
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
+    return true;
 }
 
 bool budget_tells(struct budget *budget, int64_t seconds, uint64_t *count)

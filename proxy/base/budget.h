@@ -11,7 +11,7 @@
  *     is what one network gets. Shares are counted in BUDGET_SHARES counters by a keyed hash: two
  *     clients that meet in one have that half together, and nobody can choose whom to meet.
  *
- * Memory that is given back in large pieces goes back to the system, by budget_trim().
+ * Memory that is given back goes back to the system once it is much, by budget_trim().
  */
 
 #include <stdatomic.h>
@@ -27,7 +27,7 @@ struct budget {
     uint64_t key[2];
     atomic_size_t used;
     atomic_size_t shares[BUDGET_SHARES];
-    atomic_bool gave_much;        /* since the last trim */
+    atomic_size_t peak;           /* of `used`, since the last trim */
     atomic_int_fast64_t told_at;  /* when it was last told that there was no room, in seconds */
     atomic_uint_fast64_t refused; /* requests, since then */
 };
@@ -57,8 +57,11 @@ void budget_keep(struct budget_account *account, size_t bytes);
 /* Gives all back, and closes the account. Allowed twice. */
 void budget_close(struct budget_account *account);
 
-/* To be called now and then: what was given back in large pieces goes back to the system. */
-void budget_trim(struct budget *budget);
+/*
+ * To be called now and then: gives back to the system what was needed and is not any more, if it is
+ * much, in however small pieces. Tells whether it was.
+ */
+bool budget_trim(struct budget *budget);
 
 /*
  * Whether it is to be told that a request found no room, at `seconds` of any clock: once a second.

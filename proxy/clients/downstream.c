@@ -222,6 +222,11 @@ void downstream_abort(struct downstream *downstream)
         client_request_abort(client_request);
 }
 
+size_t downstream_open_connections(const struct downstream *downstream)
+{
+    return downstream->client_count;
+}
+
 size_t downstream_open_requests(const struct downstream *downstream)
 {
     return downstream->request_count;

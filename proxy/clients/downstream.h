@@ -93,6 +93,9 @@ void downstream_drain(struct downstream *downstream);
 /* Breaks off every request. */
 void downstream_abort(struct downstream *downstream);
 
+/* How many connections are, with those whose request has yet to come. */
+size_t downstream_open_connections(const struct downstream *downstream);
+
 /* How many requests are open. */
 size_t downstream_open_requests(const struct downstream *downstream);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +20,9 @@
 #include "proxy/server/upstream.h"
 
 #define TICK_MILLISECONDS 1000
+/* Connections and requests that are worth a walk over the heap once they are gone: some megabytes.
+ */
+#define CROWD ((size_t)128)
 /* How often one side is run for the other's sake before files are looked at again. */
 #define ROUNDS 8
 
@@ -39,6 +43,7 @@ struct worker {
     monotonic_time give_up; /* when what is still under way is broken off */
     monotonic_time now;     /* when the clock was last read */
     monotonic_time tick;
+    size_t crowd; /* the largest since the heap was last trimmed, as ticks have seen it */
     atomic_int_fast64_t mark; /* nanoseconds of the monotonic clock, for other threads */
     pthread_t thread;
 };
@@ -47,6 +52,22 @@ static void worker_on_stop(void *user)
 {
     struct worker *worker = user;
     worker->stopping = true;
+}
+
+/*
+ * What many clients had at once lies in pieces all over the heap: free, but not the system's. Once
+ * they have gone it is given back, not as long as others come in their place.
+ */
+static void trim_after_crowd(struct worker *worker)
+{
+    size_t open =
+        downstream_open_connections(worker->clients) + downstream_open_requests(worker->clients);
+    if (open > worker->crowd)
+        worker->crowd = open;
+    if (worker->crowd - open < CROWD)
+        return;
+    worker->crowd = open;
+    malloc_trim(0);
 }
 
 static void tick(struct worker *worker)
@@ -61,6 +82,7 @@ static void tick(struct worker *worker)
         downstream_tick(worker->challenges);
     request_slots_tick(worker->slots);
     budget_trim(worker->gate->budget);
+    trim_after_crowd(worker);
     flight_table_tick(worker->gate->flights, worker->now.nanoseconds / NANOSECONDS_PER_MILLISECOND,
                       worker->gate->config->flight_timeout_ms);
     websocket_set_tick(&worker->websockets);

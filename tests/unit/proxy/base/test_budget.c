@@ -112,14 +112,41 @@ static void test_what_is_kept(void **state)
     assert_int_equal(atomic_load(&budget->used), MEBIBYTE);
     budget_keep(&account, 2 * MEBIBYTE);
     assert_int_equal(account.held, MEBIBYTE);
-    assert_true(atomic_load(&budget->gave_much));
-    budget_trim(budget);
-    assert_false(atomic_load(&budget->gave_much));
     assert_false(budget_take(&account, SIZE_MAX));
     assert_false(budget_fits(&account, SIZE_MAX));
     budget_close(&account);
     budget_close(&account);
     assert_int_equal(atomic_load(&budget->used), 0);
+    free(budget);
+}
+
+/* Whether it was large pieces or many small ones; and not for what comes and goes all the time. */
+static void test_what_is_given_back_goes_to_the_system(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(64 * MEBIBYTE);
+    struct budget_account accounts[256];
+
+    for (size_t i = 0; i < 256; i++) {
+        budget_open(&accounts[i], budget, "192.0.2.1");
+        assert_true(budget_take(&accounts[i], 100000));
+    }
+    assert_false(budget_trim(budget));
+    for (size_t i = 0; i < 256; i++)
+        budget_close(&accounts[i]);
+    assert_true(budget_trim(budget));
+    assert_false(budget_trim(budget));
+    for (size_t i = 0; i < 1000; i++) {
+        budget_open(&accounts[0], budget, "192.0.2.1");
+        assert_true(budget_take(&accounts[0], 100000));
+        budget_close(&accounts[0]);
+    }
+    assert_false(budget_trim(budget));
+    budget_open(&accounts[0], budget, "192.0.2.1");
+    assert_true(budget_take(&accounts[0], 20 * MEBIBYTE));
+    budget_keep(&accounts[0], 0);
+    assert_true(budget_trim(budget));
+    budget_close(&accounts[0]);
     free(budget);
 }
 
@@ -145,6 +172,7 @@ int main(void)
         cmocka_unit_test(test_large_requests_leave_a_quarter),
         cmocka_unit_test(test_who_is_a_client),
         cmocka_unit_test(test_what_is_kept),
+        cmocka_unit_test(test_what_is_given_back_goes_to_the_system),
         cmocka_unit_test(test_it_is_told_once_a_second),
     };
 
