@@ -132,6 +132,24 @@ def test_from_installing_to_observing_to_enforcing_and_out_again(machine):
         "systemctl disable --now renewgate", "systemctl daemon-reload"]
 
 
+def test_the_unit_leaves_the_process_little():
+    """systemd's own measure, which also takes offence at a name that it does not know."""
+    unit = ROOT / "deploy/systemd/renewgate.service"
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd is not installed")
+    measured = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--threshold=15", unit],
+                              capture_output=True, text=True)
+    assert measured.returncode == 0, measured.stdout[-300:] + measured.stderr
+    assert "Unknown" not in measured.stderr, measured.stderr
+
+
+def test_the_unit_tries_again_what_may_mend_itself():
+    """Of the statuses that the runbook has, 2 is the one of a configuration that is wrong."""
+    unit = (ROOT / "deploy/systemd/renewgate.service").read_text().splitlines()
+    assert {"Restart=on-failure", "StartLimitIntervalSec=0", "RestartPreventExitStatus=2"} <= set(unit)
+    assert re.search(r"^\| 2 \| all \| the configuration", (ROOT / "docs/runbook.md").read_text(), re.M)
+
+
 def test_replicas_lock_with_the_rights_that_the_page_names(machine, tmp_path):
     authority = Authority(tmp_path)
     certificate, key = authority.issue("lock", "DNS:localhost")
