@@ -47,3 +47,8 @@ def test_the_charts_version_is_the_gates():
     chart = (ROOT / "deploy/helm/renewgate/Chart.yaml").read_text()
     assert re.search(r"^version: (.*)$", chart, re.M)[1] == VERSION
     assert re.search(r'^appVersion: "(.*)"$', chart, re.M)[1] == VERSION
+
+
+def test_the_changelogs_top_section_is_of_this_version_or_not_yet_released():
+    top = re.search(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.M)[1]
+    assert top == "Unreleased" or re.fullmatch(rf"{re.escape(VERSION)} \(\d{{4}}-\d\d-\d\d\)", top)
