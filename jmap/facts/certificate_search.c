@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jmap/wire/array.h"
-#include "jmap/wire/utf8.h"
+#include "jmap/facts/certificate.h"
 
 enum {
     PAGE = 500,             /* what a get gives at most */
@@ -14,105 +13,7 @@ enum {
     CALL_ID_SIZE = 32,
 };
 
-json_t *certificate_properties(void)
-{
-    return json_pack("[s, s, s, s]", "notValidBefore", "notValidAfter", "subjectAlternativeNames",
-                     "issuer");
-}
-
 /* What is found. */
-
-static bool read_names(const json_t *certificate, struct san_set *names)
-{
-    const char *name;
-    json_t *value;
-    bool done = true;
-
-    *names = SAN_SET_EMPTY;
-    json_object_foreach(json_object_get(certificate, "subjectAlternativeNames"), name, value)
-    {
-        done = done && san_set_append(names, name, strlen(name));
-    }
-    san_set_settle(names);
-    return done;
-}
-
-static bool read_time(const json_t *certificate, const char *key, wall_time *out)
-{
-    const char *text = json_string_value(json_object_get(certificate, key));
-
-    return text && wall_time_parse(text, out);
-}
-
-static bool read_times(const json_t *certificate, wall_time *begins, wall_time *ends)
-{
-    return read_time(certificate, "notValidBefore", begins) &&
-           read_time(certificate, "notValidAfter", ends);
-}
-
-static bool grow_list(struct lookup_domain *domain)
-{
-    struct lookup_certificate *stored =
-        array_grow(domain->stored, domain->stored_count, sizeof *stored);
-    if (!stored)
-        return false;
-    domain->stored = stored;
-    return true;
-}
-
-/* A list that changes while it is read can show one twice. */
-static bool is_noted(const struct lookup_domain *domain, const char *id)
-{
-    return json_object_get(domain->noted, id) != NULL;
-}
-
-static bool note_id(struct lookup_domain *domain, const char *id)
-{
-    domain->noted = domain->noted ? domain->noted : json_object();
-    return json_object_set_new(domain->noted, id, json_true()) == 0;
-}
-
-/* One that has the domain's names. */
-static bool note(struct lookup_domain *domain, const json_t *certificate)
-{
-    wall_time begins, ends;
-    const char *id = json_string_value(json_object_get(certificate, "id"));
-    const char *issuer = json_string_value(json_object_get(certificate, "issuer"));
-
-    if (!id || !read_times(certificate, &begins, &ends) || is_noted(domain, id))
-        return true;
-
-    if (!grow_list(domain) || !note_id(domain, id))
-        return false;
-    struct lookup_certificate *stored = &domain->stored[domain->stored_count++];
-    *stored = (struct lookup_certificate){
-        .begins = begins,
-        .ends = ends,
-        .renewal_due =
-            wall_time_earlier(due_at(begins, ends, domain->renew_before), WALL_TIME_LAST_WRITABLE)};
-    strncpy(stored->id, id, OBJECT_ID_SIZE - 1);
-    if (issuer)
-        utf8_copy(stored->issuer, ISSUER_SIZE, issuer);
-
-    if (!domain->certificate_id || wall_time_before(domain->newest_expiry, ends)) {
-        domain->certificate_id = id;
-        domain->newest_begin = begins;
-        domain->newest_expiry = ends;
-        domain->renewal_due = stored->renewal_due;
-    }
-    return true;
-}
-
-bool certificate_add(struct lookup_domain *domain, const json_t *certificate)
-{
-    struct san_set names;
-    bool done = read_names(certificate, &names);
-
-    if (done && san_set_compare(&names, &domain->names) == 0)
-        done = note(domain, certificate);
-    san_set_clear(&names);
-    return done;
-}
 
 /* The domain outlives the answer, so what it borrows is kept. */
 static bool keep_id(struct certificate_search *search, const struct lookup_domain *domain,
@@ -145,7 +46,8 @@ static void remember(const struct certificate_search *search, const struct san_s
     struct indexed_certificate seen = {0};
     const char *id = json_string_value(json_object_get(certificate, "id"));
 
-    if (!id || strlen(id) >= sizeof seen.id || !read_times(certificate, &seen.begins, &seen.ends))
+    if (!id || strlen(id) >= sizeof seen.id ||
+        !certificate_read_times(certificate, &seen.begins, &seen.ends))
         return;
     strncpy(seen.id, id, sizeof seen.id - 1);
     memory_note_certificate(search->memory, names, &seen);
@@ -155,7 +57,7 @@ static void remember(const struct certificate_search *search, const struct san_s
 static bool hand_out(struct certificate_search *search, const json_t *certificate)
 {
     struct san_set names;
-    bool done = read_names(certificate, &names);
+    bool done = certificate_read_names(certificate, &names);
 
     if (done)
         remember(search, &names, certificate);
@@ -163,7 +65,7 @@ static bool hand_out(struct certificate_search *search, const json_t *certificat
         struct lookup_domain *domain = search->wanted[i].domain;
         if (san_set_compare(&domain->names, &names) != 0)
             break;
-        done = note(domain, certificate) && keep_id(search, domain, certificate);
+        done = certificate_note(domain, certificate) && keep_id(search, domain, certificate);
     }
     san_set_clear(&names);
     return done;
@@ -248,12 +150,12 @@ static bool add_found(struct certificate_search *search, struct lookup_domain *d
                       const json_t *certificate)
 {
     struct san_set names;
-    bool done = read_names(certificate, &names);
+    bool done = certificate_read_names(certificate, &names);
 
     if (done)
         remember(search, &names, certificate);
     if (done && san_set_equal(&domain->names, &names))
-        done = note(domain, certificate) && keep_id(search, domain, certificate);
+        done = certificate_note(domain, certificate) && keep_id(search, domain, certificate);
     san_set_clear(&names);
     return done;
 }

@@ -60,15 +60,6 @@ struct certificate_search {
 /* Where nobody has asked how many certificates are stored. */
 #define CERTIFICATES_UNCOUNTED SIZE_MAX
 
-/* What a certificate's object must show. NULL when memory runs out. */
-json_t *certificate_properties(void);
-
-/*
- * Adds one to what is known of the domain, if it has exactly the domain's names. Its id is borrowed
- * from the object. False when memory runs out.
- */
-bool certificate_add(struct lookup_domain *domain, const json_t *certificate);
-
 /* The name by which certificates with these names are found. Borrowed. */
 const char *certificate_search_name(const struct san_set *names);
 

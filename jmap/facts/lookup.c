@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/facts/certificate.h"
+
 #include "policy/url.h"
 
 /* Limits of the server's session object: 500 ids a get, 16 calls a request. */

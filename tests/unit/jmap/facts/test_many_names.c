@@ -4,6 +4,7 @@
  * -Wl,--wrap=strlen,--wrap=memmove: each byte that is passed or moved is a step.
  */
 
+#include "jmap/facts/certificate.h"
 #include "jmap/facts/certificate_search.h"
 #include "policy/san_set.h"
 
