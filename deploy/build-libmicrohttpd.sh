@@ -13,13 +13,15 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 deps=$PWD/build/deps
+# What the gate does not use. Cookies would be copied, into memory that is cleared for each request.
+options="--disable-cookie"
 stamp=$deps/libmicrohttpd.version # written last: there only when everything else is
 
 if pkg-config --exists 'libmicrohttpd >= 1.0.1'; then
     echo "libmicrohttpd $(pkg-config --modversion libmicrohttpd) is installed"
     exit 0
 fi
-if [ -s "$stamp" ]; then
+if [ -s "$stamp" ] && [ "$(cat "$deps/options" 2>/dev/null)" = "$options" ]; then
     echo "libmicrohttpd $(cat "$stamp") is in build/deps"
     exit 0
 fi
@@ -83,9 +85,10 @@ quietly "${private_apt[@]}" source libmicrohttpd
 echo "building libmicrohttpd into build/deps"
 cd "$work"/libmicrohttpd-*/
 quietly ./configure --prefix="$deps" --disable-shared --enable-static --with-pic --disable-doc \
-    --disable-examples --disable-tools --enable-https=yes
+    --disable-examples --disable-tools --enable-https=yes "$options"
 quietly make -j"$(nproc)" install
 # The tree may be moved or copied.
 sed -i 's|^prefix=.*|prefix=${pcfiledir}/../..|' "$deps/lib/pkgconfig/libmicrohttpd.pc"
+printf '%s' "$options" > "$deps/options"
 dpkg-parsechangelog -S Version > "$stamp"
 echo "libmicrohttpd $(cat "$stamp") is in build/deps"

@@ -145,8 +145,8 @@ static const struct variable variables[] = {
      .allowed = "bytes from 4096 to 1048576", .least = 4096, .most = 1048576,
      .help =
          "The largest head of a request, each field counted with 72 bytes more than its text and "
-         "the first line with 1280, and of an answer. Every client's connection takes twice as "
-         "much memory."},
+         "the first line with 1280, and of an answer; the two together may have 4096 more. Every "
+         "client's connection takes as much memory."},
     {"MAX_REQUEST", KIND_SIZE, MEMBER(max_request), .fallback = "10000000",
      .allowed = "bytes from 1024 to 1000000000", .least = 1024, .most = 1000000000,
      .help = "The largest JMAP request; other requests have no limit."},

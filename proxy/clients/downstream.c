@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "proxy/clients/acceptor.h"
+#include "proxy/http/validation.h"
 
 /* What libmicrohttpd takes for a connection beside the memory that it is told to. */
 #define LIBRARY_COST ((size_t)1024)
@@ -25,6 +26,21 @@ static size_t leave_escaped(void *user, struct MHD_Connection *connection, char 
     return strlen(text);
 }
 
+bool downstream_copies_cookies(void)
+{
+    return MHD_is_feature_supported(MHD_FEATURE_HTTPS_COOKIE_PARSING) == MHD_YES;
+}
+
+/*
+ * Of a connection, and cleared for each request. What heads are counted with leaves room for what
+ * is added to them. With the block's own head, it then fits into whole pages.
+ */
+static size_t memory_for(size_t max_head)
+{
+    size_t cookies = downstream_copies_cookies() ? VALIDATION_COOKIE_ROOM(max_head) : 0;
+    return max_head + cookies + VALIDATION_ANSWER_ROOM - LIBRARY_COST;
+}
+
 /* With its thread safety, libmicrohttpd would wake itself up on each resume. */
 static struct MHD_Daemon *start_daemon(struct downstream *downstream,
                                        const struct downstream_settings *settings, int listener)
@@ -39,19 +55,17 @@ static struct MHD_Daemon *start_daemon(struct downstream *downstream,
         {accepts ? MHD_OPTION_LISTEN_SOCKET : MHD_OPTION_END, listener, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
-    /* A request's head stays there until the answer's has gone out; validation_head_fits() leaves
-     * room for what is added. With the block's own head, it then fits into whole pages. */
-    size_t memory = settings->max_head * 2 - LIBRARY_COST;
     unsigned idle_seconds = (unsigned)(settings->idle_timeout_ms / 1000);
     return MHD_start_daemon(
         flags, 0, NULL, NULL, request_access, downstream, MHD_OPTION_ARRAY, listening,
         MHD_OPTION_CONNECTION_LIMIT, settings->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
-        idle_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory, MHD_OPTION_CLIENT_DISCIPLINE_LVL,
-        1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK,
-        connection_take_target, NULL, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
-        MHD_OPTION_NOTIFY_CONNECTION, connection_notify, downstream, MHD_OPTION_NOTIFY_COMPLETED,
-        request_completed, downstream, tls ? MHD_OPTION_HTTPS_CERT_CALLBACK : MHD_OPTION_END,
-        connection_show_nothing, MHD_OPTION_HTTPS_PRIORITIES, keypair_priorities, MHD_OPTION_END);
+        idle_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory_for(settings->max_head),
+        MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_URI_LOG_CALLBACK, connection_take_target, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_escaped, NULL, MHD_OPTION_NOTIFY_CONNECTION, connection_notify, downstream,
+        MHD_OPTION_NOTIFY_COMPLETED, request_completed, downstream,
+        tls ? MHD_OPTION_HTTPS_CERT_CALLBACK : MHD_OPTION_END, connection_show_nothing,
+        MHD_OPTION_HTTPS_PRIORITIES, keypair_priorities, MHD_OPTION_END);
 }
 
 static bool has_room(void *user, size_t waiting)

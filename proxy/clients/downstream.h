@@ -59,7 +59,7 @@ struct downstream_settings {
     unsigned max_upgraded; /* beside them */
     int64_t header_timeout_ms; /* for a connection's first request head, whole */
     int64_t idle_timeout_ms; /* between bytes, and from one request to the next one's whole head */
-    size_t max_head;         /* of a request, and of the answer to it */
+    size_t max_head;         /* of a request; see VALIDATION_ANSWER_ROOM */
     bool proxy_protocol;     /* connections begin with a PROXY header, and come from `trusted` */
     const struct log *log;   /* borrowed */
     struct metrics *metrics; /* counts the connections; borrowed */
@@ -67,6 +67,9 @@ struct downstream_settings {
     struct passthrough *passthrough;    /* for a CA's challenges among TLS; or NULL; borrowed */
     const struct network_list *trusted; /* whose forwarding fields are believed; borrowed */
 };
+
+/* Whether a request's cookies must fit, too: see VALIDATION_COOKIE_ROOM. */
+bool downstream_copies_cookies(void);
 
 /*
  * Takes over `listener`, a bound and listening socket, and closes it in the end. NULL when it

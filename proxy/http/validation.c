@@ -8,17 +8,48 @@
 
 /* libmicrohttpd's own note of a field comes to that. */
 #define FIELD_COST ((size_t)72)
+/* Colon, blank, CR and LF around a field that is written. */
+#define FIELD_FRAME ((size_t)4)
 /* The rest of the request line, what is added to the answer's head, and the library's own. */
 #define LINE_COST ((size_t)1280)
 
-bool validation_head_fits(const struct request_head *request_head, size_t limit)
+static size_t head_cost(const struct request_head *request_head)
 {
     size_t len = request_head->target_len + LINE_COST;
     for (size_t i = 0; i < request_head->fields.count; i++) {
         const struct field *field = &request_head->fields.fields[i];
         len += field->name_len + field->value_len + FIELD_COST;
     }
-    return request_head->fields.count <= VALIDATION_FIELDS && len <= limit;
+    return len;
+}
+
+bool validation_head_fits(const struct request_head *request_head, size_t limit)
+{
+    return request_head->fields.count <= VALIDATION_FIELDS && head_cost(request_head) <= limit;
+}
+
+/* The fields, and one more note for each cookie behind the first. */
+bool validation_cookies_fit(const struct request_head *request_head, size_t limit)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < request_head->fields.count; i++) {
+        const struct field *field = &request_head->fields.fields[i];
+        if (!field_is(field, "Cookie"))
+            continue;
+        len += field->value_len + FIELD_COST;
+        for (size_t at = 0; at < field->value_len; at++)
+            len += field->value[at] == ';' ? FIELD_COST : 0;
+    }
+    return len <= VALIDATION_COOKIE_ROOM(limit);
+}
+
+bool validation_answer_fits(const struct request_head *request_head,
+                            const struct field_list *fields, size_t limit)
+{
+    size_t len = head_cost(request_head);
+    for (size_t i = 0; i < fields->count; i++)
+        len += fields->fields[i].name_len + fields->fields[i].value_len + FIELD_FRAME;
+    return len <= limit + VALIDATION_ANSWER_ROOM;
 }
 
 static const char *fields_fault(const struct field_list *fields)
@@ -54,6 +85,8 @@ const char *validation_framing_fault(const struct field_list *fields)
 /* An absolute target's authority begins here; NULL for the other forms. */
 static const char *authority_of(const char *target)
 {
+    if (target[0] == '/')
+        return NULL;
     if (strncasecmp(target, "http://", 7) == 0)
         return target + 7;
     if (strncasecmp(target, "https://", 8) == 0)

@@ -18,10 +18,26 @@
 
 /*
  * False for a head of more than VALIDATION_FIELDS fields, or of more than `limit` bytes, each field
- * counted with 72 bytes more than its text and the request line with 1,280. A client's connection
- * has about twice the limit here, and the answer's head must fit in with that of the request.
+ * counted with 72 bytes more than its text and the request line with 1,280.
  */
 bool validation_head_fits(const struct request_head *request_head, size_t limit);
+
+/*
+ * A request's head stays in the memory of its client's connection until its answer's has gone out.
+ * That has this much more than the limit, which must do for the answer to a request of that size.
+ */
+#define VALIDATION_ANSWER_ROOM ((size_t)4096)
+
+/*
+ * A library that reads cookies copies them, and has the connection's memory for that grown by this
+ * part of the limit. False where the request's are larger, each counted with 72 bytes more.
+ */
+#define VALIDATION_COOKIE_ROOM(limit) ((limit) / 4 * 3)
+bool validation_cookies_fit(const struct request_head *request_head, size_t limit);
+
+/* False where an answer with these fields does not fit in with its request, counted as above. */
+bool validation_answer_fits(const struct request_head *request_head,
+                            const struct field_list *fields, size_t limit);
 
 /* What is wrong with the request, in words for its sender; NULL where nothing is. */
 const char *validation_fault(const struct request_head *request_head);

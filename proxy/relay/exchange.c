@@ -77,8 +77,10 @@ static bool refuse_call(struct exchange *exchange)
 /* True where the request's head was refused. Its body may not end where it seems to. */
 static bool refuse_head(struct exchange *exchange)
 {
+    size_t limit = exchange->context->gate->config->max_head;
     bool fits =
-        validation_head_fits(exchange->request_head, exchange->context->gate->config->max_head);
+        validation_head_fits(exchange->request_head, limit) &&
+        (!downstream_copies_cookies() || validation_cookies_fit(exchange->request_head, limit));
     const char *fault =
         fits ? validation_fault(exchange->request_head) : "The request's head is too large.";
     if (fault == NULL)

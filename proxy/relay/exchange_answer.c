@@ -4,6 +4,7 @@
 
 #include "proxy/http/cors.h"
 #include "proxy/http/outgoing.h"
+#include "proxy/http/validation.h"
 #include "proxy/relay/reading.h"
 #include "proxy/relay/reply.h"
 #include "proxy/relay/report.h"
@@ -70,6 +71,11 @@ bool exchange_take_head(struct exchange *exchange, const struct upstream_head *h
     cors_learn(exchange->context->cors, &exchange->request_head->fields, &head->fields);
     if (!outgoing_answer_fields(head->status, &head->fields, exchange->arena, &answer->fields))
         return false;
+    if (!validation_answer_fits(exchange->request_head, &answer->fields,
+                                exchange->context->gate->config->max_head)) {
+        exchange->fault = "the answer's head is too large beside that of its request";
+        return false;
+    }
     answer->kind = has_no_content(exchange, head->status) ? ANSWER_EMPTY : ANSWER_WHOLE;
     return true;
 }

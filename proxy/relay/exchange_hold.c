@@ -45,7 +45,8 @@ static void on_own_done(void *user, enum upstream_failure failure, const char *d
                      buffer_content(&exchange->received), exchange->received.len);
         return;
     }
-    report_failure(exchange->context->gate, exchange->request_head, failure, detail);
+    report_failure(exchange->context->gate, exchange->request_head, failure,
+                   exchange->fault != NULL ? exchange->fault : detail);
     exchange->failure = failure;
     holding_fail(&exchange->holding, failure);
 }

@@ -66,7 +66,7 @@ struct exchange {
 
     bool awaits_leave; /* the client, and the server is to give it */
     bool asks_upgrade; /* it is a WebSocket's handshake */
-    const char *fault; /* what is wrong with the server's answer to it */
+    const char *fault; /* what is wrong with the server's answer, where that is known here */
     struct websocket *websocket;
 };
 
