@@ -11,6 +11,8 @@
 /* What libmicrohttpd takes for a connection beside the memory that it is told to. */
 #define LIBRARY_COST ((size_t)1024)
 
+#define PIECES_A_RUN 6
+
 static void downstream_on_ready(void *user, uint32_t events)
 {
     (void)events;
@@ -186,6 +188,20 @@ static monotonic_time next_due(const struct downstream *downstream)
     return monotonic_after(downstream->now, (int64_t)milliseconds);
 }
 
+/*
+ * Each run reads what the memory of a connection takes, of each. Where that was all of it, and a
+ * part of a body, a few more of these make one larger piece for the server.
+ */
+static void run_daemon(struct downstream *downstream)
+{
+    for (int i = 0; i < PIECES_A_RUN; i++) {
+        downstream->more_body = false;
+        MHD_run(downstream->daemon);
+        if (!downstream->more_body)
+            return;
+    }
+}
+
 void downstream_run(struct downstream *downstream, monotonic_time now)
 {
     if (!downstream->needs_run && !downstream->has_answers &&
@@ -195,7 +211,7 @@ void downstream_run(struct downstream *downstream, monotonic_time now)
     downstream->busy = downstream->needs_run;
     downstream->needs_run = false;
     downstream->has_answers = false;
-    MHD_run(downstream->daemon);
+    run_daemon(downstream);
     upgrades_destroy_ended(downstream);
     if (downstream->clients_left)
         upgrades_hand_on_leaving(downstream);

@@ -38,6 +38,7 @@ struct downstream {
     bool has_answers;   /* for requests that wait without being suspended */
     monotonic_time now; /* when its latest run began */
     size_t asked_count; /* requests that wait without being suspended */
+    bool more_body;     /* of a request is probably there to be read */
     bool busy;          /* the latest run may have left something to do at once */
     bool draining;
     bool ending; /* no request is taken any more */

@@ -7,6 +7,8 @@
 
 /* How often an answer is asked for in vain until its connection is suspended. */
 #define ASKED_IN_VAIN 16
+/* Of a body: behind one that is smaller nothing more is there to be read. */
+#define LARGE_PIECE ((size_t)8192)
 
 struct arena *client_request_arena(struct client_request *client_request)
 {
@@ -100,17 +102,19 @@ static struct client_request *client_request_create(struct downstream *downstrea
     struct client *client = connection_client(connection);
     if (client == NULL || client->target_len == 0)
         return NULL;
-    struct client_request *client_request = calloc(1, sizeof *client_request);
+    struct client_request *client_request = malloc(sizeof *client_request);
     if (client_request == NULL)
         return NULL;
-    client_request->downstream = downstream;
-    client_request->arena.spares = &downstream->spares;
-    client_request->connection = connection;
-    client_request->file = -1;
-    client_request->pair = -1;
-    client_request->request_head.method = method;
-    client_request->request_head.version = strcmp(version, "HTTP/1.0") == 0 ? "1.0" : "1.1";
-    client_request->request_head.target_len = client->target_len;
+    *client_request = (struct client_request){
+        .downstream = downstream,
+        .arena.spares = &downstream->spares,
+        .connection = connection,
+        .file = -1,
+        .pair = -1,
+        .request_head.method = method,
+        .request_head.version = strcmp(version, "HTTP/1.0") == 0 ? "1.0" : "1.1",
+        .request_head.target_len = client->target_len,
+    };
     client_request->request_head.target =
         arena_copy(&client_request->arena, client->target, client->target_len);
     if (client_request->request_head.target == NULL || !collect_fields(client_request) ||
@@ -181,6 +185,7 @@ static enum MHD_Result take_body(struct client_request *client_request, const ch
                                  size_t *len)
 {
     client_request->downstream->busy = true;
+    client_request->downstream->more_body |= *len >= LARGE_PIECE;
     client_request->touched = client_request->downstream->now;
     *len -= client_request->downstream->handler->body(client_request->object, bytes, *len);
     if (*len > 0 && !client_request->aborted)
@@ -191,6 +196,7 @@ static enum MHD_Result take_body(struct client_request *client_request, const ch
 static void end_body(struct client_request *client_request)
 {
     client_request->downstream->busy = true;
+    client_request->downstream->more_body = false;
     client_request->body_ended = true;
     client_request->downstream->handler->body_end(client_request->object);
 }
