@@ -41,15 +41,6 @@ struct field field_of(const char *name, const char *value)
         .name = name, .value = value, .name_len = strlen(name), .value_len = strlen(value)};
 }
 
-const struct field *field_find(const struct field_list *list, const char *name)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (field_is(&list->fields[i], name))
-            return &list->fields[i];
-    }
-    return NULL;
-}
-
 bool field_list_is_encoded(const struct field_list *list)
 {
     for (size_t i = 0; i < list->count; i++) {
@@ -58,14 +49,6 @@ bool field_list_is_encoded(const struct field_list *list)
             return true;
     }
     return false;
-}
-
-size_t field_count(const struct field_list *list, const char *name)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < list->count; i++)
-        count += field_is(&list->fields[i], name);
-    return count;
 }
 
 bool field_name_valid(const char *name, size_t len)

@@ -47,6 +47,24 @@ static inline bool field_is(const struct field *field, const char *name)
            strncasecmp(field->name, name, len) == 0;
 }
 
+/* The first of that name, or NULL. */
+static inline const struct field *field_find(const struct field_list *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (field_is(&list->fields[i], name))
+            return &list->fields[i];
+    }
+    return NULL;
+}
+
+static inline size_t field_count(const struct field_list *list, const char *name)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++)
+        count += field_is(&list->fields[i], name);
+    return count;
+}
+
 /* Of ASCII, whatever the locale. */
 static inline bool field_alphanumeric(char c)
 {
@@ -77,13 +95,8 @@ static inline bool field_byte_in_host(char c)
     return (field_byte_kinds[(unsigned char)c] & FIELD_BYTE_IN_HOST) != 0;
 }
 
-/* The first of that name, or NULL. */
-const struct field *field_find(const struct field_list *list, const char *name);
-
 /* Whether there is a Content-Encoding that is more than "identity". */
 bool field_list_is_encoded(const struct field_list *list);
-
-size_t field_count(const struct field_list *list, const char *name);
 
 /* True for a name that is a token (RFC 9110, section 5.6.2). */
 bool field_name_valid(const char *name, size_t len);
