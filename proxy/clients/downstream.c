@@ -183,7 +183,8 @@ static monotonic_time next_due(const struct downstream *downstream)
     uint64_t milliseconds;
     if (MHD_get_timeout64(downstream->daemon, &milliseconds) != MHD_YES)
         return MONOTONIC_NEVER;
-    if (milliseconds == 0 && downstream->asked_count > 0 && !downstream->busy)
+    if (milliseconds == 0 && downstream->asked_count > 0 && downstream->paired_count == 0 &&
+        !downstream->busy)
         milliseconds = ASKING_MILLISECONDS;
     return monotonic_after(downstream->now, (int64_t)milliseconds);
 }

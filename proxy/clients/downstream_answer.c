@@ -1,10 +1,17 @@
 #include "proxy/clients/downstream_parts.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "proxy/http/raw_answer.h"
 
 #define STREAM_BLOCK ((size_t)32768)
+/* Larger answers leave in several records anyhow. */
+#define RECORD_SIZE ((size_t)16384)
+/* The status line, and what libmicrohttpd adds to a head. */
+#define HEAD_SIZE ((size_t)512)
 /* What an idle socket takes at once, whatever its buffer. */
 #define SENT_AT_ONCE ((size_t)16384)
 
@@ -91,6 +98,34 @@ static bool tells_length(const struct answer *answer)
            (field_read_length(told->value, &promised) && promised == answer->len);
 }
 
+/*
+ * libmicrohttpd would encrypt and send a head and a body one after the other. Until it has written
+ * both they are kept, if the socket is sure to take them then.
+ */
+static void cork(struct client_request *client_request, const struct answer *answer)
+{
+    void *session = connection_tls_session(client_request->connection);
+    size_t len = HEAD_SIZE + answer->len;
+    if (session == NULL || answer->kind != ANSWER_WHOLE || answer->len == 0)
+        return;
+    for (size_t i = 0; i < answer->fields.count; i++)
+        len += answer->fields.fields[i].name_len + answer->fields.fields[i].value_len + 4;
+    if (len > RECORD_SIZE ||
+        !raw_answer_has_room(connection_socket(client_request->connection), len))
+        return;
+    gnutls_record_cork(session);
+    client_request->corked = true;
+}
+
+/* It has corked the socket, too; this makes it send, corked or not (tcp(7)). */
+void client_request_uncork(struct client_request *client_request)
+{
+    int file = connection_socket(client_request->connection);
+    if (gnutls_record_uncork(connection_tls_session(client_request->connection), 0) < 0)
+        shutdown(file, SHUT_RDWR);
+    setsockopt(file, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+}
+
 enum MHD_Result client_request_queue_answer(struct client_request *client_request)
 {
     struct answer answer = {0};
@@ -110,6 +145,7 @@ enum MHD_Result client_request_queue_answer(struct client_request *client_reques
     client_request->queued = true;
     client_request->downstream->busy |=
         answer.kind != ANSWER_EMPTY && (answer.kind != ANSWER_WHOLE || answer.len > SENT_AT_ONCE);
+    cork(client_request, &answer);
     if (add_fields(response, &answer))
         result = MHD_queue_response(client_request->connection, answer.status, response);
     MHD_destroy_response(response);

@@ -56,6 +56,7 @@ struct downstream {
     size_t upgraded_limit;
     size_t upgraded_count; /* requests with a file of their own */
     bool upgraded_ended;   /* one of them was aborted */
+    size_t paired_count;   /* upgraded requests with a pair */
     bool clients_left;     /* one with a pair has, see upgrades_hand_on_leaving() */
 };
 
@@ -90,6 +91,7 @@ struct client_request {
     bool ready;
     bool awaits_leave; /* to send its body; suspended meanwhile */
     bool queued;       /* libmicrohttpd has the answer */
+    bool corked;       /* the answer leaves when libmicrohttpd has written all of it */
     bool answered;     /* while the body still came */
     bool aborted;
     bool suspended;
@@ -100,9 +102,10 @@ struct client_request {
     bool watched;                              /* its socket is in the loop */
     bool gone;                                 /* gone() was called */
     struct MHD_UpgradeResponseHandle *upgrade; /* the connection is the handler's */
-    int file;  /* an upgraded connection that libmicrohttpd knows no more; else -1 */
-    int pair;  /* the handler's end of the pair that stands for a connection with TLS; else -1 */
-    bool left; /* that connection's client has left */
+    int file;    /* an upgraded connection that libmicrohttpd knows no more; else -1 */
+    bool paired; /* libmicrohttpd passes on what belongs to the handler */
+    int pair;    /* the handler's end of the pair that stands for a connection with TLS; else -1 */
+    bool left;   /* that connection's client has left */
 };
 
 /* downstream_client.c; the callbacks are libmicrohttpd's */
@@ -164,6 +167,9 @@ void client_request_end_watch(struct client_request *client_request);
 
 /* Asks the handler for the answer and gives it to libmicrohttpd; MHD_NO breaks off. */
 enum MHD_Result client_request_queue_answer(struct client_request *client_request);
+
+/* libmicrohttpd has written the answer. */
+void client_request_uncork(struct client_request *client_request);
 
 /* downstream_upgrade.c; the callback is libmicrohttpd's */
 

@@ -142,6 +142,7 @@ void client_request_destroy(struct client_request *client_request)
     if (client_request->object != NULL)
         client_request->downstream->handler->closed(client_request->object);
     unlink_client_request(client_request);
+    client_request->downstream->paired_count -= client_request->paired;
     if (client_request->file >= 0) {
         close(client_request->file);
         client_request->downstream->upgraded_count--;
@@ -203,14 +204,14 @@ static void end_body(struct client_request *client_request)
 
 /*
  * libmicrohttpd asks for all answers that are awaited so whenever it runs, and cannot tell
- * meanwhile when it wants to run next. With TLS it may be passing on what belongs to upgraded
+ * meanwhile when it wants to run next, as it does while it passes on what belongs to upgraded
  * connections.
  */
 static bool is_worth_asking(const struct client_request *client_request)
 {
     const struct downstream *downstream = client_request->downstream;
     if (client_request->asked == 0)
-        return client_request->soon && downstream->keypairs == NULL;
+        return client_request->soon && downstream->paired_count == 0;
     return client_request->asked < ASKED_IN_VAIN &&
            monotonic_elapsed(client_request->touched, downstream->now) <
                ASKING_MILLISECONDS * NANOSECONDS_PER_MILLISECOND;
@@ -265,11 +266,13 @@ enum MHD_Result request_access(void *user, struct MHD_Connection *connection, co
 void request_completed(void *user, struct MHD_Connection *connection, void **context,
                        enum MHD_RequestTerminationCode code)
 {
-    (void)code;
     struct downstream *downstream = user;
     struct client_request *client_request = *context;
     struct client *client = connection_client(connection);
     bool detached = client_request != NULL && client_request->file >= 0;
+    if (client_request != NULL && client_request->corked &&
+        code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        client_request_uncork(client_request);
     if (client_request != NULL && !detached)
         client_request_destroy(client_request);
     if (client != NULL && !detached)

@@ -94,8 +94,11 @@ void upgrade_begin(void *user, struct MHD_Connection *connection, void *context,
     /* Frames are written when they are there to be read; none is to wait for another's arrival. */
     setsockopt(connection_socket(connection), IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     detach(client_request, file);
-    if (client_request->file < 0)
+    if (client_request->file < 0) {
+        client_request->paired = true;
+        client_request->downstream->paired_count++;
         watch_for_leaving(client_request, file);
+    }
     client_request->downstream->handler->upgraded(
         client_request->object, client_request->file >= 0 ? client_request->file : file, early,
         early_len);

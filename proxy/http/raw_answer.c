@@ -38,7 +38,7 @@ bool raw_answer_last(const struct answer *answer, const char *reason, struct buf
  * The kernel counts what it needs to keep bytes, too, so of a socket's buffer only half is relied
  * on.
  */
-static bool has_room(int socket, size_t len)
+bool raw_answer_has_room(int socket, size_t len)
 {
     int size = 0;
     int unsent = 0;
@@ -51,7 +51,7 @@ static bool has_room(int socket, size_t len)
 
 enum raw_result raw_answer_send(int socket, const struct buffer *bytes)
 {
-    if (!has_room(socket, bytes->len))
+    if (!raw_answer_has_room(socket, bytes->len))
         return RAW_UNSENT;
     ssize_t sent = send(socket, buffer_content(bytes), bytes->len, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent <= 0)
@@ -66,7 +66,7 @@ enum raw_result raw_answer_send(int socket, const struct buffer *bytes)
 enum raw_result raw_answer_send_tls(int socket, void *session, const struct buffer *bytes)
 {
     size_t sent = 0;
-    if (!has_room(socket, bytes->len))
+    if (!raw_answer_has_room(socket, bytes->len))
         return RAW_UNSENT;
     while (sent < bytes->len) {
         ssize_t len = gnutls_record_send(session, buffer_content(bytes) + sent, bytes->len - sent);

@@ -25,6 +25,9 @@ enum raw_result {
     RAW_BROKEN, /* a part went out: the connection is of no more use */
 };
 
+/* Whether a socket takes so many bytes at once, whatever becomes of them on the way. */
+bool raw_answer_has_room(int socket, size_t len);
+
 /* All of it or, where the socket has no room for that now, nothing. */
 enum raw_result raw_answer_send(int socket, const struct buffer *bytes);
 
