@@ -142,12 +142,14 @@ static bool is_tls(const struct upstream *upstream)
 /*
  * OpenSSL wants what it could not send to be given again, and at the same place unless it is told
  * otherwise; but a block is every connection's, so what is left of it moves (upstream_request.c).
+ * And it would read the five bytes before each record by themselves.
  */
 static CURLcode on_tls_context(CURL *easy, void *context, void *user)
 {
     (void)easy;
     (void)user;
     SSL_CTX_set_mode(context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_read_ahead(context, 1);
     return CURLE_OK;
 }
 
