@@ -9,6 +9,7 @@
 #include "jmap/create/hold_collapse.h"
 #include "jmap/create/hold_continuation.h"
 #include "jmap/create/hold_flights.h"
+#include "jmap/create/hold_history.h"
 #include "jmap/create/hold_late.h"
 #include "jmap/create/hold_leases.h"
 #include "jmap/create/hold_lookup.h"
@@ -52,6 +53,13 @@ static const struct phase {
      .feed = hold_feed_lookup,
      .fail = hold_fail_lookup,
      .describe = hold_describe_lookup,
+     .reads = true,
+     .yields = true},
+    /* Waits for the server, about domains that it may have to decide about later. */
+    {.begin = hold_begin_history,
+     .feed = hold_feed_history,
+     .fail = hold_fail_history,
+     .describe = hold_describe_history,
      .reads = true,
      .yields = true},
     /* Waits for the server, with the client's own request. */
@@ -157,6 +165,7 @@ static bool read_anew(struct hold *hold)
 {
     hold_leave_flights(hold);
     hold_drop_lookup(hold);
+    hold_drop_history(hold);
     request_clear(&hold->request);
     json_decref(hold->continuation.calls);
     free(hold->domains);
@@ -409,6 +418,7 @@ void hold_close(struct hold *hold)
     hold_drop_lookup(hold);
     hold_drop_late(hold);
     hold_drop_collapse(hold);
+    hold_drop_history(hold);
     answer_clear(&hold->answer);
     answer_clear(&hold->resent);
     answer_clear(&hold->caller.proof);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "jmap/create/hold_collapse.h"
+#include "jmap/create/hold_history.h"
 #include "jmap/create/hold_late.h"
 #include "jmap/create/hold_lookup.h"
 #include "jmap/wire/json_text.h"
@@ -31,6 +32,8 @@ bool hold_cut(struct hold *hold)
     hold->continuation.uncut = !hold->caller.known && !hold->caller.unauthorized;
     if (hold->continuation.uncut)
         return true;
+    if (!hold_list_history(hold))
+        return false;
     hold->changed = true;
     hold->continuation.calls = request_cut(&hold->request, hold->batch.cut);
     return hold->continuation.calls != NULL;
@@ -134,6 +137,7 @@ static void shed_created_ids(struct hold *hold)
 static void shed(struct hold *hold)
 {
     hold_drop_lookup(hold);
+    hold_drop_history(hold);
     hold_drop_late(hold);
     hold_drop_collapse(hold);
     for (size_t i = 0; i < hold->domain_count; i++)

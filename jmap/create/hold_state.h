@@ -118,6 +118,12 @@ struct hold_lookup {
     size_t count;
 };
 
+struct hold_history {
+    struct lookup *machine;
+    struct lookup_domain *facts; /* of domains that have creates behind the cut, ascending by id */
+    size_t count;
+};
+
 struct hold_late {
     struct lookup *machine;
     struct lookup_domain *facts;
@@ -171,6 +177,7 @@ struct hold {
     struct hold_flights flights;
     struct hold_leases leases;
     struct hold_lookup lookup;
+    struct hold_history history;
     struct hold_late late;
     struct hold_collapse collapse;
 };

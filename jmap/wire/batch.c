@@ -162,6 +162,8 @@ bool batch_read(const struct jmap_request *request, enum batch_cut cut, struct b
         json_t *arguments = arguments_at(request, i);
         if (kind == METHOD_SETS_TASKS)
             done = read_removed(out, arguments);
+        if (method_sets_certificates(call_at(request, i)))
+            out->sets_certificates = true;
         if (kind == METHOD_SETS_FACTS ||
             (kind == METHOD_SETS_TASKS && removes_by_reference(arguments)))
             out->changing = i + 1;

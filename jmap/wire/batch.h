@@ -19,6 +19,8 @@ struct batch {
     size_t cut; /* the first call that must wait for the answers to those before it; else all */
     size_t changing; /* how many calls there are up to the last that may change what decisions rest
                       * on, or removes tasks by a result reference; 0: none does */
+    bool
+        sets_certificates; /* a call before the cut does, so some may be gone once it is answered */
     json_t *removed; /* object: ids of tasks that calls before the cut may destroy or rewrite */
 };
 

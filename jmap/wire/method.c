@@ -1,8 +1,8 @@
 #include "jmap/wire/method.h"
 
-#include <stdbool.h>
 #include <string.h>
 
+#define CERTIFICATE_SET "x:Certificate/set"
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static bool is_one_of(const char *text, const char *const *texts, size_t count)
@@ -17,7 +17,7 @@ static bool is_one_of(const char *text, const char *const *texts, size_t count)
 enum method_kind method_kind(const json_t *call)
 {
     /* What a look-up reads (jmap/facts/lookup.h), and clients can set. */
-    static const char *const facts[] = {"x:Domain/set", "x:Certificate/set", "x:AcmeProvider/set",
+    static const char *const facts[] = {"x:Domain/set", CERTIFICATE_SET, "x:AcmeProvider/set",
                                         "x:SystemSettings/set"};
     static const char *const reading[] = {"/get", "/query", "/changes", "/queryChanges"};
     const json_t *written = json_array_get(call, 0);
@@ -33,4 +33,10 @@ enum method_kind method_kind(const json_t *call)
     if (strcmp(name, "x:Task/set") == 0)
         return METHOD_SETS_TASKS;
     return is_one_of(name, facts, COUNT(facts)) ? METHOD_SETS_FACTS : METHOD_OTHER;
+}
+
+bool method_sets_certificates(const json_t *call)
+{
+    return method_kind(call) == METHOD_SETS_FACTS &&
+           strcmp(json_string_value(json_array_get(call, 0)), CERTIFICATE_SET) == 0;
 }

@@ -5,6 +5,7 @@
  * later. */
 
 #include <jansson.h>
+#include <stdbool.h>
 
 enum method_kind {
     METHOD_ECHOES,     /* Core/echo: to the server it does nothing at all */
@@ -15,5 +16,8 @@ enum method_kind {
 };
 
 enum method_kind method_kind(const json_t *call);
+
+/* Whether it sets certificates, which are such facts. */
+bool method_sets_certificates(const json_t *call);
 
 #endif

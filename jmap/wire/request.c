@@ -53,11 +53,15 @@ static bool is_followed_by_renewal(const json_t *create)
  */
 static const char *request_resolve(const struct jmap_request *request, const char *id)
 {
-    if (id[0] != '#' || request->makes)
-        return id;
-    const char *known =
-        json_text_value(json_object_get(json_object_get(request->root, "createdIds"), id + 1));
-    return known ? known : id;
+    return id[0] != '#' || request->makes ? id : request_meaning(request, id);
+}
+
+const char *request_meaning(const struct jmap_request *request, const char *reference)
+{
+    const char *known = json_text_value(
+        json_object_get(json_object_get(request->root, "createdIds"), reference + 1));
+
+    return known ? known : reference;
 }
 
 /*

@@ -64,6 +64,9 @@ void request_shed(struct jmap_request *request);
 
 void request_clear(struct jmap_request *request);
 
+/* What "#key" means by the client's createdIds, as they spell it; or the reference itself. */
+const char *request_meaning(const struct jmap_request *request, const char *reference);
+
 /* Points the create at the domain that cannot exist. False when memory ran out. */
 bool request_make_placeholder(struct held_create *create);
 

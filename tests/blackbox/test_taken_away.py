@@ -1,18 +1,21 @@
 """What the same request takes away does not count: one new order, in whichever order the calls stand."""
 
+import datetime
+
 import pytest
 
 from certificates import Authority
 from gate import Gate
-from standin import USING
+from standin import NOW, USING
 from test_gate import (EXPIRED, FRESH, LATER, NO_OP, TASK, certificate, days, domain,
-                       live_tasks, state, task)
+                       live_tasks, stamp, state, task)
 from test_websocket import connect, request
 
 CERTIFICATE = "jp173xlcamza"
 CREATE = ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "b"}}}]
 QUERY = ["x:Certificate/query", {"filter": {"subjectAlternativeNames": "mail.example.org"}}]
 FOUND = {"#destroy": {"resultOf": "c0", "name": "x:Certificate/query", "path": "/ids"}}
+CREATE_OTHER = ["x:Task/set", {"create": {"l": {"@type": "AcmeRenewal", "domainId": "c"}}}]
 DESTROY = ["x:Certificate/set", {"destroy": [CERTIFICATE]}]
 
 
@@ -22,8 +25,8 @@ def gate(standin):
         yield gate
 
 
-def stored(dates=FRESH, **members):
-    return certificate(dates, id=CERTIFICATE, **members)
+def stored(dates=FRESH, id=CERTIFICATE, **members):
+    return certificate(dates, id=id, **members)
 
 
 def ask(gate, calls, socket, **members):
@@ -80,6 +83,40 @@ def test_the_renewal_that_waits_is_moved(standin, gate, first):
     assert only["status"]["due"] < days(1)
     standin.run()
     assert standin.counters()["orders"] == 1
+
+
+# Three certificates within hours are all that the CA gives for now.
+ISSUED = [stored({"notValidBefore": stamp(NOW - datetime.timedelta(hours=hours)),
+                  "notValidAfter": days(87)}, CERTIFICATE[:-1] + letter)
+          for hours, letter in ((1, "a"), (2, "b"), (3, "c"))]
+DESTROY_ALL = ["x:Certificate/set", {"destroy": [each["id"] for each in ISSUED]}]
+DESTROY_EACH = [["x:Certificate/set", {"destroy": [each["id"]]}] for each in ISSUED]
+CREATE_BY_KEY = ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "#d"}}}]
+SPENT = {
+    "before": [DESTROY_ALL, CREATE],
+    "after": [CREATE, DESTROY_ALL],
+    "one by one": [*DESTROY_EACH, CREATE],
+    "around": [DESTROY_EACH[0], CREATE, *DESTROY_EACH[1:]],
+    "by result reference, before": [QUERY, ["x:Certificate/set", FOUND], CREATE],
+    "by result reference, after": [QUERY, CREATE, ["x:Certificate/set", FOUND]],
+    "by key, before": [DESTROY_ALL, CREATE_BY_KEY],
+    "by key, after": [CREATE_BY_KEY, DESTROY_ALL],
+    "behind another cut": [["x:Domain/set", {"update": {"b": {"description": "d"}}}], CREATE_OTHER,
+                           DESTROY_ALL, CREATE],
+}
+
+
+@pytest.mark.parametrize("socket", [False, True], ids=["post", "websocket"])
+@pytest.mark.parametrize("calls", SPENT.values(), ids=SPENT.keys())
+def test_what_it_destroys_counts_though_the_gate_has_never_seen_it(standin, calls, socket):
+    standin.put_state(**state(ISSUED, domains=[domain(), domain("c", "example.net")]))
+    with Gate(standin.port, ISSUE_LIMIT="3/168h") as gate:
+        id = ask(gate, calls, socket, createdIds={"d": "b"})
+        task, = [each for each in live_tasks(standin) if each["domainId"] == "b"]
+        assert task["id"] == id
+        assert task["status"]["due"] > days(2)
+    standin.run()
+    assert standin.state()["certificates"] == [] or calls is SPENT["behind another cut"]
 
 
 # Calls that look as if they took the certificate away.
