@@ -49,11 +49,11 @@ static struct bucket bucket_of(const struct account_replay *replay)
 }
 
 /*
- * The first of the orders from `i` on that would come too early if one more were made at `at`;
- * count where none would, since the bucket is full before.
+ * The first of the next orders that would come more than `slack` too early if one more were made
+ * where the replay stands; count where none would, since the bucket is full before.
  */
 static size_t first_robbed(const struct account_replay *replay, struct orders orders,
-                           struct bucket bucket)
+                           struct bucket bucket, int64_t slack)
 {
     account_limit_take(&bucket, replay->at, false);
     for (size_t i = replay->next; i < orders.count; i++) {
@@ -61,7 +61,7 @@ static size_t first_robbed(const struct account_replay *replay, struct orders or
 
         if (bucket.full <= other)
             break;
-        if (other < next_token(&bucket))
+        if (other + slack < next_token(&bucket))
             return i;
         account_limit_take(&bucket, other, orders.list[i].issued);
     }
@@ -97,23 +97,31 @@ wall_time account_replay_time(const struct account_replay *replay)
                : wall_time_add(replay->now, replay->at / replay->limit.burst);
 }
 
+/* Those up to where it stands. */
+static void take_until_now(struct account_replay *replay, struct orders orders,
+                           struct bucket *bucket)
+{
+    while (replay->next < orders.count &&
+           ticks(replay, orders.list[replay->next].at) <= replay->at) {
+        const struct order_time *order = &orders.list[replay->next++];
+        account_limit_take(bucket, ticks(replay, order->at), order->issued);
+    }
+}
+
 wall_time account_replay_next(struct account_replay *replay, const struct order_time *orders,
                               size_t count)
 {
     struct bucket bucket = bucket_of(replay);
 
     while (!is_off(replay->limit)) {
-        while (replay->next < count && ticks(replay, orders[replay->next].at) <= replay->at) {
-            const struct order_time *order = &orders[replay->next++];
-            account_limit_take(&bucket, ticks(replay, order->at), order->issued);
-        }
+        take_until_now(replay, (struct orders){orders, count}, &bucket);
         replay->full = bucket.full;
         int64_t token = to_whole_second(next_token(&bucket), replay->limit.burst);
         if (token > replay->at) {
             replay->at = token;
             continue;
         }
-        size_t robbed = first_robbed(replay, (struct orders){orders, count}, bucket);
+        size_t robbed = first_robbed(replay, (struct orders){orders, count}, bucket, 0);
         if (robbed == count)
             break;
         replay->at = ticks(replay, orders[robbed].at);
@@ -134,14 +142,39 @@ bool account_replay_add(struct account_replay *replay, struct order_time order)
     return true;
 }
 
-wall_time account_limit_next(struct issue_limit limit, const struct order_time *orders,
-                             size_t count, wall_time from, wall_time now)
+/* The first of the orders that is not past. */
+static size_t first_of(struct issue_limit limit, const struct order_time *orders, size_t count,
+                       wall_time now)
 {
     wall_time past = wall_time_add(now, -limit.window_seconds);
     size_t first = 0;
 
     while (first < count && wall_time_before(orders[first].at, past))
         first++;
-    struct account_replay replay = account_replay_begin(limit, from, now, first);
+    return first;
+}
+
+wall_time account_limit_next(struct issue_limit limit, const struct order_time *orders,
+                             size_t count, wall_time from, wall_time now)
+{
+    struct account_replay replay =
+        account_replay_begin(limit, from, now, first_of(limit, orders, count, now));
+
     return account_replay_next(&replay, orders, count);
+}
+
+bool account_limit_fits(struct issue_limit limit, const struct order_time *orders, size_t count,
+                        wall_time at, int64_t slack_seconds, wall_time now)
+{
+    struct account_replay replay =
+        account_replay_begin(limit, at, now, first_of(limit, orders, count, now));
+    const struct orders all = {orders, count};
+    struct bucket bucket = bucket_of(&replay);
+    int64_t slack = slack_seconds * limit.burst;
+
+    if (is_off(limit))
+        return true;
+    take_until_now(&replay, all, &bucket);
+    return next_token(&bucket) <= replay.at + slack &&
+           first_robbed(&replay, all, bucket, slack) == count;
 }

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "policy/refusal.h"
 #include "policy/wall_time.h"
@@ -26,6 +27,10 @@ struct order_time {
  */
 wall_time account_limit_next(struct issue_limit limit, const struct order_time *orders,
                              size_t count, wall_time from, wall_time now);
+
+/* Whether one at that time, and each of those behind it, comes no more than `slack` too early. */
+bool account_limit_fits(struct issue_limit limit, const struct order_time *orders, size_t count,
+                        wall_time at, int64_t slack_seconds, wall_time now);
 
 /*
  * The same for one order after another, each beside those before it: a replay stands where the last

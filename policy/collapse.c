@@ -87,6 +87,19 @@ static enum collapse_fate fate_of(const struct collapse_facts *facts,
     return i == plan->next ? COLLAPSE_NEXT : COLLAPSE_YIELDS;
 }
 
+/*
+ * One that is due beyond what the account has orders for waits for its own, unless it runs. Beside
+ * others it is left for now: they are brought to one first.
+ */
+static size_t find_paced(const struct collapse_facts *facts, size_t due, size_t waiting)
+{
+    wall_time soon = wall_time_add(facts->now, COLLAPSE_MARGIN_SECONDS);
+    bool fresh = wall_time_before(facts->now, facts->renewal_due);
+    bool paced = facts->upkeep && !fresh && wall_time_before(soon, facts->not_before);
+
+    return paced && due == 1 && waiting == facts->task_count ? find_staying(facts, true) : waiting;
+}
+
 /* When a task that waits may start, as far as those that are due have a say. */
 static wall_time beside_due(const struct collapse_facts *facts, const struct renewal_task *task)
 {
@@ -137,8 +150,11 @@ static enum collapse_fate plan_survivor(const struct collapse_facts *facts,
     const struct renewal_task *survivor = &facts->tasks[plan->survivor];
     bool limited = renewal_task_rate_limited(survivor);
 
-    plan->due = limited ? wall_time_later(survivor->due, facts->refused_until)
-                        : ordinary_due(facts, survivor);
+    if (is_due(facts, survivor))
+        plan->due = collapse_right_time(facts);
+    else
+        plan->due = limited ? wall_time_later(survivor->due, facts->refused_until)
+                            : ordinary_due(facts, survivor);
     bool stands = wall_time_equal(plan->due, survivor->due) && (!limited || survivor->restarted);
     return stands ? COLLAPSE_KEPT : COLLAPSE_REWRITTEN;
 }
@@ -146,9 +162,11 @@ static enum collapse_fate plan_survivor(const struct collapse_facts *facts,
 struct collapse_plan collapse_plan(const struct collapse_facts *facts, enum collapse_fate *fates)
 {
     size_t due = collapse_count(facts, is_due);
-    bool make_way = due > 1 || (due > 0 && collapse_count(facts, is_stuck) > 0);
+    size_t waiting = find_staying(facts, false), survivor = find_paced(facts, due, waiting);
+    bool make_way =
+        survivor == waiting && (due > 1 || (due > 0 && collapse_count(facts, is_stuck) > 0));
     struct collapse_plan plan = {
-        .survivor = find_staying(facts, false),
+        .survivor = survivor,
         .next = make_way ? find_staying(facts, true) : facts->task_count,
         .due = WALL_TIME_NEVER,
     };

@@ -18,8 +18,9 @@
  *
  * One that is stuck counts for nothing, and is removed where another is there.
  *
- * In a sweep (`upkeep`) what waits is also brought forward to the time that is right for it, and
- * where nothing is left one is to be made: policy/upkeep.h.
+ * In a sweep (`upkeep`) what waits is also brought forward to the time that is right for it, what
+ * is due beyond the account's limit is put off, and where nothing is left one is to be made:
+ * policy/upkeep.h.
  */
 
 #include <stdbool.h>

@@ -163,6 +163,8 @@ static bool prepare(struct hold *hold)
 /* Decisions stand in the request. */
 static bool read_anew(struct hold *hold)
 {
+    for (size_t i = 0; i < hold->domain_count; i++)
+        verdict_give_time(hold, &hold->domains[i]);
     hold_leave_flights(hold);
     hold_drop_lookup(hold);
     hold_drop_history(hold);
@@ -400,7 +402,7 @@ static void leave_unknown(struct hold *hold)
     }
 }
 
-static void give_times(struct hold *hold)
+static void settle_times(struct hold *hold)
 {
     for (size_t i = 0; i < hold->domain_count; i++)
         verdict_settle_time(hold, &hold->domains[i]);
@@ -412,7 +414,7 @@ void hold_close(struct hold *hold)
         return;
     if (hold->under_way && hold->makes)
         leave_unknown(hold);
-    give_times(hold);
+    settle_times(hold);
     hold_leave_flights(hold);
     hold_close(hold->continuation.hold);
     hold_drop_lookup(hold);

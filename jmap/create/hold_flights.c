@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "jmap/create/hold_leases.h"
+#include "jmap/create/hold_verdict.h"
 
 /*
  * Whether what another request settled answers all of this one's creates for the domain too. Called
@@ -92,6 +93,7 @@ void hold_start_over(struct hold *hold)
 {
     hold_leave_flights(hold);
     for (size_t i = 0; i < hold->domain_count; i++) {
+        verdict_give_time(hold, &hold->domains[i]);
         hold->domains[i].facts = NULL;
         hold->domains[i].shared = hold->domains[i].alone = hold->domains[i].late = false;
     }

@@ -28,6 +28,7 @@ static bool begin_lookup(struct hold *hold, size_t count)
         struct domain *domain = &hold->domains[i];
         if (!is_late(hold, domain))
             continue;
+        verdict_give_time(hold, domain);
         domain->facts = &hold->late.facts[next++];
         *domain->facts = hold_unknown(hold, domain);
     }

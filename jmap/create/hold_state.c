@@ -89,8 +89,7 @@ static void list_domains(struct hold *hold, struct ranked *ranked)
                                                                   .id = ranked[i].domain,
                                                                   .earliest = ranked[i].i,
                                                                   .first = ranked[i].i,
-                                                                  .refused_until = WALL_TIME_NEVER,
-                                                                  .taken = WALL_TIME_NEVER};
+                                                                  .refused_until = WALL_TIME_NEVER};
     }
 }
 

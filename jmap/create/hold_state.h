@@ -62,7 +62,7 @@ struct domain {
     size_t first;
     wall_time refused_until; /* H, once decided; else WALL_TIME_NEVER */
     uint64_t refused_order;  /* of which order the CA's refusal is, see lookup_domain; 0: not its */
-    wall_time taken;         /* of its account's times, until it is settled; else WALL_TIME_NEVER */
+    bool took;               /* one of its account's times, until it is settled */
     enum held_by held_by;    /* see struct held, as the next two */
     size_t failures;
     const char *failure;           /* borrowed from the look-up */

@@ -93,9 +93,18 @@ void verdict_settle_time(const struct hold *hold, struct domain *domain)
                 (hold->verdicts[domain->first].state == VERDICT_ANSWERED ||
                  verdict_is_unknown(hold, domain));
 
-    if (!made && !wall_time_equal(domain->taken, WALL_TIME_NEVER))
-        memory_give_time(hold->context->memory, domain->id, domain->taken);
-    domain->taken = WALL_TIME_NEVER;
+    if (!made)
+        verdict_give_time(hold, domain);
+    else if (domain->took)
+        memory_keep_time(hold->context->memory, domain->id);
+    domain->took = false;
+}
+
+void verdict_give_time(const struct hold *hold, struct domain *domain)
+{
+    if (domain->took)
+        memory_give_time(hold->context->memory, domain->id);
+    domain->took = false;
 }
 
 static struct decision decide_create(struct hold *hold, const struct held_create *create,
@@ -118,7 +127,7 @@ static struct decision decide_create(struct hold *hold, const struct held_create
     domain->late = domain->late || may_change(hold, create, domain, &facts, known.forwarded_id);
 
     struct decision decision = judgement_decide(&facts, settings, hold->context->memory,
-                                                domain->facts, &domain->taken, &trace);
+                                                domain->facts, &domain->took, &trace);
     if (facts.looked_up)
         domain->refused_until = facts.refused_until, domain->held_by = facts.held_by;
     struct verdict *verdict = &hold->verdicts[create - hold->request.creates];
@@ -286,7 +295,7 @@ static void take_the_lead(struct hold *hold, size_t i, struct domain *domain)
         verdict->decision = first->decision;
         memcpy(verdict->id, first->id, OBJECT_ID_SIZE);
     } else if (!domain->late) {
-        verdict_settle_time(hold, domain);
+        verdict_give_time(hold, domain);
         decide_domain(hold, i, domain);
     }
     domain->first = i;

@@ -37,6 +37,9 @@ void verdict_settle_time(const struct hold *hold, struct domain *domain);
 /* When the task is due that the domain's first create has made or moved. */
 wall_time verdict_due(const struct hold *hold, const struct domain *domain);
 
+/* Nothing was made of it, and it is to be decided anew. */
+void verdict_give_time(const struct hold *hold, struct domain *domain);
+
 /* Whether the server may still be making a task of the domain. */
 bool verdict_is_unknown(const struct hold *hold, const struct domain *domain);
 

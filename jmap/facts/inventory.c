@@ -390,7 +390,22 @@ const struct inventory_task *inventory_task_of(const struct inventory *inventory
                              : NULL;
 }
 
-void inventory_note_tasks(const struct inventory *inventory, struct task_memory *memory)
+wall_time inventory_queued(const struct inventory *inventory, const struct inventory_domain *domain)
+{
+    wall_time earliest = WALL_TIME_NEVER;
+
+    for (size_t i = 0; i < domain->count; i++) {
+        const struct renewal_task *task = &inventory->tasks[domain->first + i].task;
+        if (task->state == TASK_FAILED)
+            continue;
+        if (wall_time_equal(earliest, WALL_TIME_NEVER) || wall_time_before(task->due, earliest))
+            earliest = task->due;
+    }
+    return earliest;
+}
+
+void inventory_note_tasks(const struct inventory *inventory, struct task_memory *memory,
+                          uint64_t moment)
 {
     for (size_t d = 0; d < inventory->domain_count; d++) {
         const struct inventory_domain *domain = &inventory->domains[d];
@@ -403,6 +418,9 @@ void inventory_note_tasks(const struct inventory *inventory, struct task_memory 
             memory_note_task(memory, domain->id, tasks[i].id);
             noted++;
         }
+        if (noted > 0 && domain->provider_id[0])
+            memory_note_queued(memory, domain->id, domain->provider_id,
+                               inventory_queued(inventory, domain), inventory->now, moment);
     }
 }
 

@@ -78,9 +78,16 @@ const struct inventory_task *inventory_task_of(const struct inventory *inventory
                                                const struct inventory_domain *domain,
                                                const char *id);
 
-/* Once it is done: the live tasks of its domains, so that creates to come need not search for them.
+/* Once it is done: when the earliest of a domain's live tasks is due, of which one will be left. */
+wall_time inventory_queued(const struct inventory *inventory,
+                           const struct inventory_domain *domain);
+
+/*
+ * Once it is done: the live tasks of its domains, so that creates to come need not search for them,
+ * and when they will make orders. It was begun at that `moment` of the memory.
  */
-void inventory_note_tasks(const struct inventory *inventory, struct task_memory *memory);
+void inventory_note_tasks(const struct inventory *inventory, struct task_memory *memory,
+                          uint64_t moment);
 
 void inventory_clear(struct inventory *inventory);
 

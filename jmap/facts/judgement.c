@@ -61,7 +61,7 @@ static bool orders_at(const struct decision *decision, const struct decision_fac
 
 struct decision judgement_decide(struct decision_facts *facts, const struct hold_settings *settings,
                                  struct task_memory *memory, const struct lookup_domain *found,
-                                 wall_time *taken, struct decision_trace *trace)
+                                 bool *took, struct decision_trace *trace)
 {
     const struct issue_limit limit = settings->account_limit;
     struct decision decision = decide_by_rows(facts, trace);
@@ -69,11 +69,11 @@ struct decision judgement_decide(struct decision_facts *facts, const struct hold
 
     if (limit.burst == 0 || !orders_at(&decision, facts, &at))
         return decision;
-    if (taken)
-        paced = *taken =
-            memory_take_time(memory, found->id, found->provider_id, limit, at, facts->now);
-    else
-        paced = memory_foresee_time(memory, found->id, found->provider_id, limit, at, facts->now);
+    paced = took
+                ? memory_take_time(memory, found->id, found->provider_id, limit, at, facts->now)
+                : memory_foresee_time(memory, found->id, found->provider_id, limit, at, facts->now);
+    if (took)
+        *took = true;
     if (!wall_time_before(at, paced))
         return decision;
     facts->refused_until = paced;

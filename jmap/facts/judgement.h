@@ -27,12 +27,12 @@ void judgement_recall(struct decision_facts *facts, const struct hold_settings *
 
 /*
  * Reads the table; once more where the account has no token for then: H is in the facts then. The
- * time of an order that may come of it is taken in the memory, and told in `*taken`, which else
- * stays as it is: it has to be given back (memory_give_time()) where no task is made. `trace` is of
- * the last reading.
+ * time of an order that may come of it is taken in the memory, and `*took` is set, which else stays
+ * as it is: it has to be kept or given back (memory_keep_time(), memory_give_time()). NULL: none is
+ * taken. `trace` is of the last reading.
  */
 struct decision judgement_decide(struct decision_facts *facts, const struct hold_settings *settings,
                                  struct task_memory *memory, const struct lookup_domain *found,
-                                 wall_time *taken, struct decision_trace *trace);
+                                 bool *took, struct decision_trace *trace);
 
 #endif

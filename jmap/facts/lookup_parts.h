@@ -52,6 +52,7 @@ struct lookup {
     size_t count;
     struct task_memory *memory;
     wall_time now;
+    uint64_t moment; /* the memory's, before anything was read */
     enum stage stage;
     enum lookup_state state;
     const char *error;

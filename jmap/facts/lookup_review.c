@@ -155,7 +155,7 @@ static void note_orders(const struct lookup *lookup, const struct lookup_domain 
     }
     memory_note_orders(lookup->memory, domain->id, domain->provider_id,
                        wall_time_earlier(ordered, lookup->now), next ? next->due : WALL_TIME_NEVER,
-                       lookup->now);
+                       lookup->now, lookup->moment);
     memory_note_run(lookup->memory, domain->id, next ? next->id : "",
                     next ? next->due : WALL_TIME_NEVER);
 }

@@ -65,7 +65,8 @@ static bool add_task(struct lookup *lookup, json_t *object)
 
     struct lookup_domain *domain = domain_by_id(lookup, domain_id);
     if (!domain && task.state != TASK_FAILED)
-        memory_note_queued(lookup->memory, domain_id, lookup->only_provider, task.due, lookup->now);
+        memory_note_queued(lookup->memory, domain_id, lookup->only_provider, task.due, lookup->now,
+                           lookup->moment);
     if (!domain) {
         if (lookup->stage == STAGE_MORE_TASKS && task.state != TASK_FAILED)
             memory_note_task(lookup->memory, domain_id, task.id);

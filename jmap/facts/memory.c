@@ -31,6 +31,9 @@ struct record {
     char provider_id[OBJECT_ID_SIZE];
     wall_time ordered, queued; /* what stands of it in the book; or WALL_TIME_NEVER */
     bool taken;                /* `queued` was given to it, and not only seen */
+    bool pending;              /* and whether a task is made for then is not known yet */
+    wall_time before;          /* what `queued` was then; it is that again where none is made */
+    uint64_t settled;          /* at which of the memory's moments that was known */
 };
 
 struct task_memory {
@@ -40,6 +43,7 @@ struct task_memory {
     size_t count;
     struct certificate_index certificates;
     struct order_book orders;
+    uint64_t moment; /* counts what has become of times that were taken */
     char hostname[HOSTNAME_SIZE];
     bool failed_stay;
     void (*told_unreadable)(void *user, const char *domain_id, const char *task_id); /* or NULL */
@@ -211,7 +215,7 @@ static struct record *memory_place_of(struct task_memory *memory, const char *do
         return NULL;
     memory_make_room(memory);
     strncpy(record->domain.domain_id, domain_id, OBJECT_ID_SIZE - 1);
-    record->ordered = record->queued = WALL_TIME_NEVER;
+    record->ordered = record->queued = record->before = WALL_TIME_NEVER;
     if (!tsearch(record, &memory->domains, record_compare)) {
         free(record);
         return NULL;
@@ -474,6 +478,12 @@ static bool set_provider(struct task_memory *memory, struct record *record, cons
     return record->provider_id[0] != '\0';
 }
 
+/* Whether what was read from the server then may be older than what is known of a taken time. */
+static bool is_overtaken(const struct record *record, uint64_t moment)
+{
+    return record->pending || moment < record->settled;
+}
+
 /*
  * What is due counts as ordered now. What is due far ahead is another day's concern, but for a time
  * that was taken.
@@ -493,7 +503,7 @@ static void set_queued(struct task_memory *memory, struct record *record, wall_t
 }
 
 void memory_note_orders(struct task_memory *memory, const char *domain_id, const char *provider_id,
-                        wall_time ordered, wall_time queued, wall_time now)
+                        wall_time ordered, wall_time queued, wall_time now, uint64_t moment)
 {
     if (wall_time_before(ordered, wall_time_add(now, -QUEUED_AHEAD_SECONDS)))
         ordered = WALL_TIME_NEVER;
@@ -505,20 +515,21 @@ void memory_note_orders(struct task_memory *memory, const char *domain_id, const
             memory_enter(memory, record, &record->ordered, ordered, true);
         }
         enter_issues(memory, record, now);
-        set_queued(memory, record, queued, now);
+        if (!is_overtaken(record, moment))
+            set_queued(memory, record, queued, now);
     }
     pthread_mutex_unlock(&memory->lock);
 }
 
 void memory_note_queued(struct task_memory *memory, const char *domain_id, const char *provider_id,
-                        wall_time queued, wall_time now)
+                        wall_time queued, wall_time now, uint64_t moment)
 {
     if (wall_time_before(wall_time_add(now, QUEUED_AHEAD_SECONDS), queued))
         return;
     pthread_mutex_lock(&memory->lock);
     struct record *record =
         provider_id ? memory_place_of(memory, domain_id) : memory_find(memory, domain_id);
-    if (record && set_provider(memory, record, provider_id))
+    if (record && set_provider(memory, record, provider_id) && !is_overtaken(record, moment))
         set_queued(memory, record, queued, now);
     pthread_mutex_unlock(&memory->lock);
 }
@@ -543,6 +554,9 @@ static wall_time next_time(struct task_memory *memory, struct record *record,
     struct order_book *orders = &memory->orders;
     wall_time queued = record->queued, time;
 
+    if (take && !record->pending)
+        record->before = queued;
+    record->pending = record->pending || take;
     if (order_book_keeps(orders, record->provider_id, limit, from, now, queued)) {
         record->taken = record->taken || take;
         return queued;
@@ -585,13 +599,39 @@ wall_time memory_foresee_time(struct task_memory *memory, const char *domain_id,
     return find_time(memory, domain_id, provider_id, limit, from, now, false);
 }
 
-void memory_give_time(struct task_memory *memory, const char *domain_id, wall_time taken)
+/* It is known by now for when the domain has a task. */
+static void settle(struct task_memory *memory, const char *domain_id, bool made)
 {
     pthread_mutex_lock(&memory->lock);
     struct record *record = memory_find(memory, domain_id);
-    if (record && wall_time_equal(record->queued, taken))
+    if (record && record->pending && !made && !wall_time_equal(record->queued, record->before)) {
         strike(memory, record, &record->queued, false);
+        memory_enter(memory, record, &record->queued, record->before, false);
+        record->taken = false;
+    }
+    if (record && record->pending) {
+        record->pending = false;
+        record->settled = ++memory->moment;
+    }
     pthread_mutex_unlock(&memory->lock);
+}
+
+void memory_give_time(struct task_memory *memory, const char *domain_id)
+{
+    settle(memory, domain_id, false);
+}
+
+void memory_keep_time(struct task_memory *memory, const char *domain_id)
+{
+    settle(memory, domain_id, true);
+}
+
+uint64_t memory_moment(struct task_memory *memory)
+{
+    pthread_mutex_lock(&memory->lock);
+    uint64_t moment = memory->moment;
+    pthread_mutex_unlock(&memory->lock);
+    return moment;
 }
 
 void memory_note_failed_stay(struct task_memory *memory)

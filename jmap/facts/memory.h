@@ -121,24 +121,32 @@ void memory_note_run(struct task_memory *memory, const char *domain_id, const ch
                      wall_time due);
 
 /*
+ * Where one stands: what is read from the server from now on is not older than what is known now of
+ * times that were taken.
+ */
+uint64_t memory_moment(struct task_memory *memory);
+
+/*
  * What a look has shown of a domain's orders, for the limit of its provider's account, beside those
  * that memory_review_issues() knows: the time of the last one, and when its earliest task is due;
- * WALL_TIME_NEVER where there is none. Replaces what was noted before.
+ * WALL_TIME_NEVER where there is none. Replaces what was noted before, but for a time that was
+ * taken since the `moment` before it was read.
  */
 void memory_note_orders(struct task_memory *memory, const char *domain_id, const char *provider_id,
-                        wall_time ordered, wall_time queued, wall_time now);
+                        wall_time ordered, wall_time queued, wall_time now, uint64_t moment);
 
 /*
  * A task that was seen on the way to something else. `provider_id` is NULL where it is not known
  * whose domain it is; then it counts if that was seen before.
  */
 void memory_note_queued(struct task_memory *memory, const char *domain_id, const char *provider_id,
-                        wall_time queued, wall_time now);
+                        wall_time queued, wall_time now, uint64_t moment);
 
 /*
  * The first time, no earlier than `from`, for the domain's next order beside all others of its
  * provider's account. The time is taken: it counts as queued for then. Unlike what is remembered
- * else this is no hint, so whoever makes no task for then has to give it back.
+ * else this is no hint, so whoever has taken one, in the domain's flight, gives it back or keeps
+ * it.
  */
 wall_time memory_take_time(struct task_memory *memory, const char *domain_id,
                            const char *provider_id, struct issue_limit limit, wall_time from,
@@ -149,7 +157,11 @@ wall_time memory_foresee_time(struct task_memory *memory, const char *domain_id,
                               const char *provider_id, struct issue_limit limit, wall_time from,
                               wall_time now);
 
-void memory_give_time(struct task_memory *memory, const char *domain_id, wall_time taken);
+/* No task was made for then, or moved there: the domain's is due when it was before. */
+void memory_give_time(struct task_memory *memory, const char *domain_id);
+
+/* One was, or may have been. */
+void memory_keep_time(struct task_memory *memory, const char *domain_id);
 
 /* The server destroys no Failed tasks (v0.16.5): none is to be asked for again. */
 void memory_note_failed_stay(struct task_memory *memory);

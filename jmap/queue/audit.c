@@ -26,6 +26,7 @@ struct wanted_text {
 
 struct audit {
     const struct audit_context *context;
+    uint64_t moment; /* the memory's, when it began */
     struct inventory inventory;
     struct pace pace;
     size_t next; /* the first of the inventory's domains that has not been looked at */
@@ -277,7 +278,7 @@ static enum machine_step feed_list(struct audit *audit, unsigned status, const c
                    audit_now(audit)))
         return audit_end(audit, "out of memory");
     if (audit->context->remembers)
-        inventory_note_tasks(&audit->inventory, audit->context->memory);
+        inventory_note_tasks(&audit->inventory, audit->context->memory, audit->moment);
     return look_at_some(audit);
 }
 
@@ -290,6 +291,7 @@ struct audit *audit_create(const struct audit_context *context)
         return NULL;
 
     audit->context = context;
+    audit->moment = memory_moment(context->memory);
     inventory_begin(&audit->inventory, audit_now(audit));
     const struct issue_limit limit = context->settings->account_limit;
     if (limit.burst > 0)

@@ -67,6 +67,19 @@ void outlook_plan(struct outlook *outlook, const struct lookup_domain *found, wa
                     outlook->fates);
 }
 
+bool outlook_is_on_its_way(const struct outlook *outlook, wall_time now)
+{
+    wall_time soon = wall_time_add(now, COLLAPSE_MARGIN_SECONDS);
+
+    for (size_t i = 0; i < outlook->task_count; i++) {
+        const struct renewal_task *task = &outlook->tasks[i];
+        if (task->state != TASK_FAILED && !wall_time_before(soon, task->due) &&
+            !renewal_task_stuck(task, now, outlook->stuck_after_seconds))
+            return true;
+    }
+    return false;
+}
+
 void outlook_clear(struct outlook *outlook)
 {
     free(outlook->tasks);

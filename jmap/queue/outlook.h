@@ -37,6 +37,9 @@ bool outlook_open(struct outlook *outlook, const struct inventory *inventory,
 void outlook_plan(struct outlook *outlook, const struct lookup_domain *found, wall_time not_before,
                   wall_time now);
 
+/* A task is due that is not stuck. */
+bool outlook_is_on_its_way(const struct outlook *outlook, wall_time now);
+
 /* Zeroed is allowed. */
 void outlook_clear(struct outlook *outlook);
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "jmap/facts/order_list.h"
-#include "policy/collapse.h"
 
 /*
  * So much of the limit's window a task may be due after the time that would be found for it now,
@@ -24,16 +23,31 @@ struct pace_account {
 /* ---- one account's orders ---- */
 
 /*
- * The first time from `from` on for one more. What is further back than two windows has been given
- * back, even where the orders of the first were a few too many, so that each step looks at few.
+ * What is further back than two windows has been given back, even where the orders of the first
+ * were a few too many, so that each step looks at few.
  */
+static size_t first_near(const struct order_list *orders, struct issue_limit limit, wall_time time)
+{
+    return order_list_place(orders, wall_time_add(time, -2 * limit.window_seconds));
+}
+
+/* The first time from `from` on for one more. */
 static wall_time next_time(const struct order_list *orders, struct issue_limit limit,
                            wall_time from)
 {
-    wall_time past = wall_time_add(from, -limit.window_seconds);
-    size_t first = order_list_place(orders, wall_time_add(past, -limit.window_seconds));
+    size_t first = first_near(orders, limit, from);
 
-    return account_limit_next(limit, orders->times + first, orders->count - first, from, past);
+    return account_limit_next(limit, orders->times + first, orders->count - first, from,
+                              wall_time_add(from, -limit.window_seconds));
+}
+
+static bool fits(const struct order_list *orders, struct issue_limit limit, wall_time at,
+                 int64_t slack_seconds)
+{
+    size_t first = first_near(orders, limit, at);
+
+    return account_limit_fits(limit, orders->times + first, orders->count - first, at,
+                              slack_seconds, wall_time_add(at, -limit.window_seconds));
 }
 
 /* ---- all of them ---- */
@@ -80,28 +94,16 @@ static struct pace_account *account_of(struct pace *pace, const struct inventory
     return add_lately(pace, account) ? account : NULL;
 }
 
-/* The earliest of the listed tasks; of several one will be left. */
-static wall_time queued_for(const struct pace *pace, const struct inventory_domain *domain)
-{
-    wall_time earliest = WALL_TIME_NEVER;
-
-    for (size_t i = 0; i < domain->count; i++) {
-        const struct renewal_task *task = &pace->inventory->tasks[domain->first + i].task;
-        if (task->state == TASK_FAILED)
-            continue;
-        if (wall_time_equal(earliest, WALL_TIME_NEVER) || wall_time_before(task->due, earliest))
-            earliest = task->due;
-    }
-    return earliest;
-}
-
 static bool place_queued(struct pace *pace)
 {
     for (size_t i = 0; i < pace->inventory->domain_count; i++) {
         const struct inventory_domain *domain = &pace->inventory->domains[i];
-        pace->placed[i] = domain->automatic ? queued_for(pace, domain) : WALL_TIME_NEVER;
-        if (wall_time_equal(pace->placed[i], WALL_TIME_NEVER))
+        wall_time queued =
+            domain->automatic ? inventory_queued(pace->inventory, domain) : WALL_TIME_NEVER;
+        pace->placed[i] = queued;
+        if (wall_time_equal(queued, WALL_TIME_NEVER))
             continue;
+        pace->placed[i] = wall_time_later(queued, pace->now);
         struct pace_account *account = account_of(pace, domain);
         if (!account ||
             !order_list_append(&account->all, (struct order_time){.at = pace->placed[i]}))
@@ -170,20 +172,6 @@ static bool note_issued(struct pace *pace, struct pace_account *account,
     return true;
 }
 
-/* A task is due that is not stuck. */
-static bool is_on_its_way(const struct pace *pace, const struct outlook *outlook)
-{
-    wall_time soon = wall_time_add(pace->now, COLLAPSE_MARGIN_SECONDS);
-
-    for (size_t i = 0; i < outlook->task_count; i++) {
-        const struct renewal_task *task = &outlook->tasks[i];
-        if (task->state != TASK_FAILED && !wall_time_before(soon, task->due) &&
-            !renewal_task_stuck(task, pace->now, outlook->stuck_after_seconds))
-            return true;
-    }
-    return false;
-}
-
 /* A task that waits may go on waiting, since its order fits and would fit hardly earlier. */
 static bool keeps(const struct pace *pace, struct pace_account *account, wall_time placed,
                   wall_time from)
@@ -195,9 +183,23 @@ static bool keeps(const struct pace *pace, struct pace_account *account, wall_ti
         return false;
     account->free = next_time(&account->all, pace->limit, account->free);
     wall_time latest = wall_time_add(wall_time_later(from, account->free), late);
-    wall_time fits = next_time(&account->known, pace->limit, placed);
-    return !wall_time_before(latest, placed) &&
-           !wall_time_before(wall_time_add(placed, early), fits);
+    return !wall_time_before(latest, placed) && fits(&account->known, pace->limit, placed, early);
+}
+
+/*
+ * A task is due by now, and there is an order for it, whatever those that wait are due for. One
+ * that is about to be due has its time.
+ */
+static bool stands(const struct pace *pace, const struct pace_account *account,
+                   const struct outlook *outlook, wall_time placed)
+{
+    int64_t early = pace->limit.window_seconds / EARLY_PARTS;
+    wall_time soon = wall_time_add(pace->now, COLLAPSE_MARGIN_SECONDS);
+    const struct order_list past = {.times = account->known.times,
+                                    .count = order_list_place(&account->known, soon)};
+
+    return outlook_is_on_its_way(outlook, pace->now) &&
+           (wall_time_before(pace->now, placed) || fits(&past, pace->limit, pace->now, early));
 }
 
 /* When the order of a domain that is due comes; in `all` it has a place already, where it has one.
@@ -231,7 +233,8 @@ bool pace_place(struct pace *pace, const struct inventory_domain *domain,
     struct pace_account *account = account_of(pace, domain);
     if (!account || !note_issued(pace, account, found))
         return false;
-    if (!wall_time_before(pace->now, found->renewal_due) && !is_on_its_way(pace, outlook)) {
+    if (!wall_time_before(pace->now, found->renewal_due) &&
+        !stands(pace, account, outlook, *placed)) {
         wall_time from = wall_time_later(pace->now, outlook->held.until);
         if (!find_time(pace, account, placed, from))
             return false;
@@ -240,4 +243,16 @@ bool pace_place(struct pace *pace, const struct inventory_domain *domain,
     pace->noted[which] = true;
     return wall_time_equal(*placed, WALL_TIME_NEVER) ||
            order_list_insert(&account->known, (struct order_time){.at = *placed});
+}
+
+bool pace_shift(struct pace *pace, const struct inventory_domain *domain, wall_time at)
+{
+    wall_time *placed = &pace->placed[domain - pace->inventory->domains];
+    struct pace_account *account = account_of(pace, domain);
+
+    if (!account || wall_time_equal(*placed, at))
+        return account != NULL;
+    *placed = at;
+    return order_list_insert(&account->all, (struct order_time){.at = at}) &&
+           order_list_insert(&account->known, (struct order_time){.at = at});
 }

@@ -51,4 +51,10 @@ bool pace_place(struct pace *pace, const struct inventory_domain *domain,
                 const struct lookup_domain *found, const struct outlook *outlook,
                 wall_time *not_before);
 
+/*
+ * The domain's order comes at another time than the one that was found: creates have taken that
+ * meanwhile, so it goes on counting. False when memory runs out.
+ */
+bool pace_shift(struct pace *pace, const struct inventory_domain *domain, wall_time at);
+
 #endif

@@ -27,6 +27,7 @@ enum stage {
 
 struct sweep {
     const struct sweep_context *context;
+    uint64_t moment; /* the memory's, when it began */
     struct inventory inventory;
     size_t start; /* the domain that the sweep begins with */
     size_t next;  /* how many of the inventory's domains, from that one on, were looked over */
@@ -147,6 +148,9 @@ static enum machine_step after_upkeep(struct sweep *sweep, enum upkeep_step step
     case UPKEEP_DONE:
         break;
     }
+    if (!wall_time_equal(upkeep->placed_at, WALL_TIME_NEVER) &&
+        !pace_shift(&sweep->pace, upkeep->domain, upkeep->placed_at))
+        return sweep_end(sweep, "out of memory");
     if (!upkeep->error)
         sweep->skipped = 0;
     else if (upkeep->is_over || !skip(sweep, upkeep->domain, upkeep->error, status))
@@ -336,7 +340,7 @@ static enum machine_step feed_list(struct sweep *sweep, unsigned status, const c
                    sweep_now(sweep)))
         return sweep_end(sweep, "out of memory");
     if (sweep->context->remembers)
-        inventory_note_tasks(&sweep->inventory, sweep->context->memory);
+        inventory_note_tasks(&sweep->inventory, sweep->context->memory, sweep->moment);
     find_start(sweep);
     return look_over(sweep);
 }
@@ -351,6 +355,7 @@ struct sweep *sweep_create(const struct sweep_context *context)
         return NULL;
 
     sweep->context = context;
+    sweep->moment = memory_moment(context->memory);
     sweep->at_a_time = at_a_time > 0 && at_a_time < LOOKUP_AT_A_TIME ? at_a_time : LOOKUP_AT_A_TIME;
     inventory_begin(&sweep->inventory, sweep_now(sweep));
     const struct issue_limit limit = context->settings->account_limit;

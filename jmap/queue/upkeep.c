@@ -54,10 +54,24 @@ static void upkeep_leave(struct upkeep *upkeep)
     flight_leave(context->flights, &upkeep->place, &nothing);
 }
 
+static void settle_time(struct upkeep *upkeep)
+{
+    bool placed = upkeep->is_making || !wall_time_equal(upkeep->placed_at, WALL_TIME_NEVER);
+
+    if (upkeep->took && placed)
+        memory_keep_time(upkeep->context->memory, upkeep->domain->id);
+    else if (upkeep->took)
+        memory_give_time(upkeep->context->memory, upkeep->domain->id);
+    else
+        upkeep->placed_at = WALL_TIME_NEVER;
+    upkeep->took = false;
+}
+
 void upkeep_end(struct upkeep *upkeep)
 {
     if (!upkeep->context)
         return;
+    settle_time(upkeep);
     if (upkeep->is_making)
         leave_unknown(upkeep);
     else
@@ -257,6 +271,8 @@ static void collapsed(void *user, const struct queue_change *change)
 
     if (change->survivor)
         note_task(upkeep, change->survivor, change->due);
+    if (!wall_time_equal(change->due, WALL_TIME_NEVER))
+        upkeep->placed_at = change->due;
     upkeep->context->changed(upkeep->context->user, change);
 }
 
@@ -363,10 +379,32 @@ static enum upkeep_step upkeep_feed_make(struct upkeep *upkeep, unsigned status,
         return upkeep_finish(upkeep, error);
     if (!id)
         return not_made(upkeep);
-    tell_made(upkeep->context, &upkeep->found, upkeep->outlook.plan.due, id);
+    upkeep->placed_at = upkeep->outlook.plan.due;
+    tell_made(upkeep->context, &upkeep->found, upkeep->placed_at, id);
     note_made(upkeep, id);
     return upkeep->outlook.plan.removed > 0 ? start_collapse(upkeep, id)
                                             : upkeep_finish(upkeep, NULL);
+}
+
+/*
+ * Creates have placed orders too since the sweep has begun, and will: what the pace has found is
+ * brought in line with theirs.
+ */
+static void take_time(struct upkeep *upkeep)
+{
+    const struct issue_limit limit = upkeep->context->settings->account_limit;
+    const struct lookup_domain *found = &upkeep->found;
+    wall_time now = upkeep_now(upkeep);
+    bool late = wall_time_before(wall_time_add(now, COLLAPSE_MARGIN_SECONDS), upkeep->not_before);
+
+    if (limit.burst == 0 || !found->renewable || wall_time_before(now, found->renewal_due) ||
+        (!late && outlook_is_on_its_way(&upkeep->outlook, now)))
+        return;
+    wall_time from =
+        wall_time_later(now, wall_time_later(upkeep->outlook.held.until, upkeep->not_before));
+    upkeep->not_before =
+        memory_take_time(upkeep->context->memory, found->id, found->provider_id, limit, from, now);
+    upkeep->took = true;
 }
 
 static enum upkeep_step look_further(struct upkeep *upkeep)
@@ -376,6 +414,7 @@ static enum upkeep_step look_further(struct upkeep *upkeep)
     if (!outlook_open(&upkeep->outlook, upkeep->inventory, upkeep->domain, &upkeep->found,
                       context->settings, upkeep_now(upkeep)))
         return give_up(upkeep, "out of memory");
+    take_time(upkeep);
     outlook_plan(&upkeep->outlook, &upkeep->found, upkeep->not_before, upkeep_now(upkeep));
     upkeep_note_found(context, &upkeep->found, &upkeep->outlook);
     if (upkeep->outlook.plan.changes == 0 || lease_state(upkeep) == LEASE_OTHERS)
@@ -424,6 +463,7 @@ enum upkeep_step upkeep_begin(struct upkeep *upkeep, const struct sweep_context 
     upkeep->inventory = inventory;
     upkeep->domain = domain;
     upkeep->not_before = not_before;
+    upkeep->placed_at = WALL_TIME_NEVER;
     upkeep->error = NULL;
     upkeep->is_over = false;
     return take_flight(upkeep);

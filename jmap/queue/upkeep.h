@@ -30,13 +30,16 @@ enum upkeep_step {
                          */
 };
 
-/* Its members are its own, but for `error` and `is_over`. Zeroed before its first use. */
+/* Its members are its own, but for `placed_at`, `error` and `is_over`. Zeroed before its first use.
+ */
 struct upkeep {
     const struct sweep_context *context;
     const struct inventory *inventory;
     const struct inventory_domain *domain; /* the one at hand */
     unsigned interruptions;                /* of that one */
     wall_time not_before;
+    bool took;           /* one of its account's times, until it is known what became of it */
+    wall_time placed_at; /* for then its order was placed; WALL_TIME_NEVER where none was */
     struct flight_place place;
     struct lease *lease; /* NULL: not taken, or there is no lock */
     struct lookup_domain found;

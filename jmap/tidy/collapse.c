@@ -282,6 +282,10 @@ static void feed_write(struct collapse *collapse)
         end_unchanged(collapse);
         return;
     }
+    if (own_request_is_running(refusal) && collapse->order.upkeep) {
+        collapse_end(collapse, NULL); /* the next look finds what has become of it */
+        return;
+    }
     if (!stands_as_written(collapse)) {
         start_again(collapse);
         return;

@@ -385,6 +385,82 @@ def test_what_is_due_at_once_is_spread_over_the_accounts_limit(standin):
     assert changes(standin.port, **limit) == []
 
 
+def generated(standin):
+    return [each["id"] for each in standin.state()["domains"] if each["name"].endswith(".test")]
+
+
+def assert_within(dues, burst, interval, slack=30):
+    """A bucket of so many tokens, with one more each interval, has one for each of them."""
+    dues = sorted(parse(due).timestamp() for due in dues)
+    for first, begin in enumerate(dues):
+        for last, end in enumerate(dues[first:], 1):
+            assert last <= burst + (end - begin + slack) / interval
+
+
+def plans(port, **settings):
+    """When the audit says that a sweep will have each domain's renewal run."""
+    report = subprocess.run([binary("renewgate"), "audit", "--json"], text=True, timeout=120,
+                            capture_output=True, env=environment(port, **settings))
+    found = json.loads(report.stdout)["domains"]
+    return {each["id"]: each["sweep"]["due"] for each in found if each["sweep"]["due"]}
+
+
+def assert_one_plan(standin, planned, left, **settings):
+    """A dry run, the audit and a sweep say the same, and no more than the account has orders."""
+    foretold = [change["due"] for change in changes(standin.port, "--dry-run", **settings)]
+    audited = list(plans(standin.port, **settings).values())
+    made = [change["due"] for change in changes(standin.port, **settings)]
+    assert len(foretold) == len(audited) == len(made) == planned
+    for one, other in ((foretold, made), (audited, made)):
+        apart = [abs(parse(a) - parse(b)) for a, b in zip(sorted(one), sorted(other))]
+        assert max(apart) < datetime.timedelta(minutes=2)
+    assert len(live_tasks(standin)) == left
+    # A hundredth of the limit's time too early at most.
+    assert_within([task["status"]["due"] for task in live_tasks(standin)], 300, 36, 120)
+
+
+@pytest.mark.parametrize("standin", ["v0.16.18"], indirect=True)
+def test_two_thousand_domains_whose_renewals_were_lost(standin):
+    standin.put_state(**state() | {"domains": [], "generate": {
+        "domains": 2000, "suffix": "test", "subjectAlternativeNames": {"mail": True}}})
+    assert_one_plan(standin, 2000, 2000)
+
+
+def test_tasks_that_are_due_beyond_the_accounts_limit(standin):
+    """All at once in the queue, none of them has run yet; the server lets one move those that wait."""
+    standin.put_state(**state() | {"domains": [], "generate": {
+        "domains": 400, "suffix": "test", "subjectAlternativeNames": {"mail": True}}})
+    standin.add(tasks=[task(SOON, id, numbered(n)) for n, id in enumerate(generated(standin))])
+    assert_one_plan(standin, 97, 400)
+    assert 303 <= standin.run() < 310
+    # The CA has had as many tokens as it has given certificates: few come for the next ones sooner.
+    again = changes(standin.port)
+    assert len(again) <= 3 and {change["action"] for change in again} <= {"advanced"}
+
+
+def test_one_that_runs_is_left(standin):
+    standin.put_state(**state(tasks=[task() | LOCKED, task(SOON, "c", numbered(1))],
+                              domains=[domain(), domain("c", "example.net")]))
+    settings = {"ACCOUNT_LIMIT": "1/1h"}
+    moved, = changes(standin.port, **settings)
+    assert moved["id"] == numbered(1)
+    standin.put_state(**state(tasks=[task(), task(SOON, "c", numbered(1)) | LOCKED],
+                              domains=[domain(), domain("c", "example.net")]))
+    assert changes(standin.port, **settings) == []
+
+
+def test_a_sweep_and_creates_share_the_accounts_limit(standin):
+    standin.put_state(**state() | {"domains": [], "generate": {
+        "domains": 60, "suffix": "test", "subjectAlternativeNames": {"mail": True}}})
+    with Gate(standin.port, ACCOUNT_LIMIT="10/10h", SERVICE_AUTHORIZATION=basic("admin"),
+              SWEEP_INTERVAL="1s", SWEEP_RATE=20) as gate:
+        until(lambda: len(live_tasks(standin)) > 3)
+        for id in reversed(generated(standin)):
+            gate.renew(id)
+        until(lambda: len(live_tasks(standin)) == 60)
+    assert_within([task["status"]["due"] for task in live_tasks(standin)], 10, 3600)
+
+
 # A task that never runs.
 
 LONG_AGO = days(-30)

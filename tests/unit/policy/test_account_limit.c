@@ -103,6 +103,36 @@ static void finds_the_next_time(void **state)
     }
 }
 
+static bool fits_at(const struct row *row, wall_time at, int64_t slack)
+{
+    return account_limit_fits(row->limit, row->orders, row->count, at, slack, (wall_time)AT(0));
+}
+
+static void what_it_finds_fits_and_nothing_before(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        wall_time from = AT(rows[i].from), next = AT(rows[i].next);
+
+        if (!fits_at(&rows[i], next, 0) ||
+            fits_at(&rows[i], from, 0) != wall_time_equal(from, next))
+            fail_msg("%s", rows[i].name);
+    }
+}
+
+/* Three at once have gone out a minute later than they were to; those behind them wait as they did.
+ */
+static void a_chain_that_has_moved_a_little_fits(void **state)
+{
+    (void)state;
+    const struct row row = {
+        "moved", THREE, 0, {ISSUED(60), ISSUED(60), ISSUED(60), QUEUED(2 * HOUR)}, 4, 0};
+
+    assert_true(fits_at(&row, (wall_time)AT(HOUR), 60));
+    assert_false(fits_at(&row, (wall_time)AT(HOUR), 59));
+    assert_false(fits_at(&row, (wall_time)AT(2 * HOUR), 59));
+}
+
 static int ascending(const void *a, const void *b)
 {
     const struct order_time *x = a, *y = b;
@@ -162,6 +192,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_the_next_time),
+        cmocka_unit_test(what_it_finds_fits_and_nothing_before),
+        cmocka_unit_test(a_chain_that_has_moved_a_little_fits),
         cmocka_unit_test(no_order_comes_too_early),
         cmocka_unit_test(spreads_what_goes_beyond),
     };

@@ -364,7 +364,8 @@ static void what_was_issued_counts_for_the_account(void **state)
     for (int again = 0; again < 2; again++) {
         for (int64_t i = 0; i < 3; i++) {
             review_issue(memory, "b", now.seconds - i, missing);
-            memory_note_orders(memory, "b", "p", WALL_TIME_NEVER, WALL_TIME_NEVER, now);
+            memory_note_orders(memory, "b", "p", WALL_TIME_NEVER, WALL_TIME_NEVER, now,
+                               memory_moment(memory));
         }
     }
     assert_int_equal(memory_take_time(memory, "c", "p", limit, now, now).seconds, now.seconds);
@@ -417,8 +418,8 @@ static void without_memory_an_order_book_keeps_what_it_has(void **state)
         assert_true(wall_time_equal(memory_take_time(memory, "a", "p", limit, now, now), now));
         taken = memory_take_time(memory, "c", "p", limit, now, now);
         assert_true(ran_out || wall_time_equal(taken, wall_time_add(now, 3600)));
-        memory_give_time(memory, "b", now);
-        memory_give_time(memory, "c", taken);
+        memory_give_time(memory, "b");
+        memory_give_time(memory, "c");
         task_memory_destroy(memory);
     }
     assert_true(failed > 0);

@@ -54,7 +54,17 @@ static int64_t take(struct task_memory *memory, const char *domain)
 {
     const wall_time now = AT(0);
 
-    return memory_take_time(memory, domain, "p", two, now, now).seconds - NOW;
+    int64_t taken = memory_take_time(memory, domain, "p", two, now, now).seconds - NOW;
+
+    memory_keep_time(memory, domain);
+    return taken;
+}
+
+/* What a look that begins now has shown. */
+static void note(struct task_memory *memory, const char *domain, const char *provider,
+                 wall_time ordered, wall_time queued, wall_time now)
+{
+    memory_note_orders(memory, domain, provider, ordered, queued, now, memory_moment(memory));
 }
 
 static void a_time_is_taken_once(void **state)
@@ -74,21 +84,27 @@ static void a_time_is_taken_once(void **state)
     }
 
     /* Later, while those that are due have not run yet. */
-    memory_note_orders(memory, "a", "p", WALL_TIME_NEVER, now, (wall_time)AT(30));
-    memory_note_orders(memory, "b", "p", WALL_TIME_NEVER, now, (wall_time)AT(30));
+    note(memory, "a", "p", WALL_TIME_NEVER, now, (wall_time)AT(30));
+    note(memory, "b", "p", WALL_TIME_NEVER, now, (wall_time)AT(30));
     assert_int_equal(take(memory, "c"), HOUR);
-    memory_note_orders(memory, "a", "p", WALL_TIME_NEVER, now, now);
-    memory_note_orders(memory, "b", "p", WALL_TIME_NEVER, now, now);
+    note(memory, "a", "p", WALL_TIME_NEVER, now, now);
+    note(memory, "b", "p", WALL_TIME_NEVER, now, now);
 
     /* One that was given back, and one whose task is gone, are others' to take. */
-    memory_give_time(memory, "c", (wall_time)AT(HOUR));
-    memory_give_time(memory, "d", (wall_time)AT(HOUR)); /* not its own */
+    memory_take_time(memory, "c", "p", two, now, now);
+    memory_give_time(memory, "c"); /* it was its own before */
+    assert_int_equal(take(memory, "e"), 3 * HOUR);
+    memory_forget(memory, "e");
+    note(memory, "c", "p", WALL_TIME_NEVER, WALL_TIME_NEVER, now);
+    memory_take_time(memory, "c", "p", two, now, now);
+    memory_give_time(memory, "c");
+    memory_give_time(memory, "c"); /* once */
     assert_int_equal(take(memory, "e"), HOUR);
-    memory_note_orders(memory, "e", "p", WALL_TIME_NEVER, WALL_TIME_NEVER, now);
+    note(memory, "e", "p", WALL_TIME_NEVER, WALL_TIME_NEVER, now);
     assert_int_equal(take(memory, "f"), HOUR);
 
     /* A domain that has another provider now. */
-    memory_note_orders(memory, "f", "q", WALL_TIME_NEVER, (wall_time)AT(HOUR), now);
+    note(memory, "f", "q", WALL_TIME_NEVER, (wall_time)AT(HOUR), now);
     assert_int_equal(take(memory, "g"), HOUR);
     memory_forget(memory, "g");
     assert_int_equal(take(memory, "h"), HOUR);
@@ -101,13 +117,14 @@ static void what_was_seen_counts(void **state)
     struct task_memory *memory = task_memory_create();
     const wall_time now = AT(0);
 
-    memory_note_orders(memory, "a", "p", (wall_time)AT(-600), (wall_time)AT(60 * DAY), now);
-    memory_note_queued(memory, "b", "p", (wall_time)AT(-60), now);
-    memory_note_queued(memory, "c", NULL, (wall_time)AT(-60), now); /* whose it is is not known */
+    note(memory, "a", "p", (wall_time)AT(-600), (wall_time)AT(60 * DAY), now);
+    memory_note_queued(memory, "b", "p", (wall_time)AT(-60), now, memory_moment(memory));
+    /* Whose it is is not known. */
+    memory_note_queued(memory, "c", NULL, (wall_time)AT(-60), now, memory_moment(memory));
     assert_int_equal(take(memory, "d"), HOUR - 600);
 
     /* The task has run: what it became takes its place. */
-    memory_note_orders(memory, "b", "p", now, WALL_TIME_NEVER, now);
+    note(memory, "b", "p", now, WALL_TIME_NEVER, now);
     assert_int_equal(take(memory, "d"), HOUR - 600);
     task_memory_destroy(memory);
 }
@@ -132,7 +149,7 @@ static void many_domains_are_one_replay(void **state)
     for (size_t i = 0; i < count; i++)
         assert_int_equal(take_nth(memory, i), i < 2 ? 0 : (int64_t)(i - 1) * HOUR);
     assert_in_range(replays, 1, 2);
-    memory_note_orders(memory, "d0", "p", WALL_TIME_NEVER, (wall_time)AT(10), (wall_time)AT(0));
+    note(memory, "d0", "p", WALL_TIME_NEVER, (wall_time)AT(10), (wall_time)AT(0));
     replays = 0;
     for (size_t i = 1; i < count; i++)
         take_nth(memory, i * 7 % count);
@@ -172,6 +189,32 @@ static void going_on_finds_what_beginning_anew_finds(void **state)
     }
 }
 
+/* Who has read the server before a time was taken does not know of the task that is made for it. */
+static void what_was_read_before_overwrites_nothing(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+    const wall_time now = AT(0), none = WALL_TIME_NEVER;
+    uint64_t before = memory_moment(memory);
+
+    assert_int_equal(take(memory, "a"), 0);
+    assert_int_equal(memory_take_time(memory, "b", "p", two, now, now).seconds, NOW);
+    uint64_t meanwhile = memory_moment(memory);
+    memory_note_orders(memory, "b", "p", none, none, now, meanwhile);
+    memory_note_queued(memory, "b", "p", (wall_time)AT(DAY), now, meanwhile);
+    assert_int_equal(take(memory, "c"), HOUR);
+    memory_keep_time(memory, "b");
+    memory_note_orders(memory, "b", "p", none, none, now, before);
+    memory_note_orders(memory, "b", "p", none, none, now, meanwhile);
+    memory_note_queued(memory, "b", "p", (wall_time)AT(DAY), now, meanwhile);
+    assert_int_equal(take(memory, "d"), 2 * HOUR);
+
+    /* Who reads it afterwards does. */
+    note(memory, "b", "p", none, none, now);
+    assert_int_equal(take(memory, "e"), 0);
+    task_memory_destroy(memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +223,7 @@ int main(void)
         cmocka_unit_test(what_was_seen_counts),
         cmocka_unit_test(many_domains_are_one_replay),
         cmocka_unit_test(going_on_finds_what_beginning_anew_finds),
+        cmocka_unit_test(what_was_read_before_overwrites_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
