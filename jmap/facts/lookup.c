@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "jmap/facts/certificate.h"
-
+#include "jmap/wire/json_list.h"
 #include "policy/url.h"
 
 /* Limits of the server's session object: 500 ids a get, 16 calls a request. */
@@ -538,11 +538,31 @@ static bool is_over(const struct lookup *lookup)
     return lookup->state != LOOKUP_SEND_API && lookup->state != LOOKUP_SEND_SESSION;
 }
 
+/* Of the tasks about R, most of which are other domains', only the wanted ones are parsed. */
+static char *pick_tasks(const struct lookup *lookup, const char *body, size_t len,
+                        size_t *picked_len)
+{
+    char quoted[CERTIFICATES_PREFETCHED][OBJECT_ID_SIZE + 2];
+    const char *words[CERTIFICATES_PREFETCHED];
+
+    if (lookup->stage != STAGE_NEXT_TASKS || lookup->count > CERTIFICATES_PREFETCHED)
+        return NULL;
+    for (size_t i = 0; i < lookup->count; i++) {
+        snprintf(quoted[i], sizeof quoted[i], "\"%s\"", lookup->domains[i].id);
+        words[i] = quoted[i];
+    }
+    return json_list_pick(body, len, words, lookup->count, picked_len);
+}
+
 enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char *body, size_t len)
 {
     bool no_memory;
-    const char *error = own_request_read_resource(&lookup->request, status, body, len, &no_memory);
+    size_t picked_len = 0;
+    char *picked = status == 200 ? pick_tasks(lookup, body, len, &picked_len) : NULL;
+    const char *error = own_request_read_resource(&lookup->request, status, picked ? picked : body,
+                                                  picked ? picked_len : len, &no_memory);
 
+    free(picked);
     if (error)
         return lookup_fail(lookup, no_memory ? LOOKUP_NO_MEMORY : LOOKUP_FAILED, error);
     /* Of long lists only what is needed is kept. */

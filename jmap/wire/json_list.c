@@ -1,0 +1,153 @@
+#include "jmap/wire/json_list.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct reader {
+    const char *at, *end;
+    char *out;
+    size_t len;
+    const char *const *words;
+    size_t count;
+};
+
+static bool is_at(const struct reader *reader, char letter)
+{
+    return reader->at < reader->end && *reader->at == letter;
+}
+
+static void skip_space(struct reader *reader)
+{
+    while (reader->at < reader->end && strchr(" \t\r\n", *reader->at) && *reader->at)
+        reader->at++;
+}
+
+/* From its quote on, behind the other one. False where there is none. */
+static bool skip_string(struct reader *reader)
+{
+    for (reader->at++; reader->at < reader->end; reader->at++) {
+        if (*reader->at == '"') {
+            reader->at++;
+            return true;
+        }
+        reader->at += *reader->at == '\\' && reader->at + 1 < reader->end;
+    }
+    return false;
+}
+
+/* An object or an array; whether its brackets match one another is not of interest. */
+static bool skip_nested(struct reader *reader)
+{
+    size_t depth = 0;
+
+    while (reader->at < reader->end) {
+        char letter = *reader->at;
+
+        if (letter == '"') {
+            if (!skip_string(reader))
+                return false;
+            continue;
+        }
+        reader->at++;
+        depth += letter == '{' || letter == '[';
+        if ((letter == '}' || letter == ']') && --depth == 0)
+            return true;
+    }
+    return false;
+}
+
+static void put(struct reader *reader, const char *from, const char *to)
+{
+    memcpy(reader->out + reader->len, from, (size_t)(to - from));
+    reader->len += (size_t)(to - from);
+}
+
+static bool has_word(const struct reader *reader, const char *from, const char *to)
+{
+    for (size_t i = 0; i < reader->count; i++) {
+        if (memmem(from, (size_t)(to - from), reader->words[i], strlen(reader->words[i])))
+            return true;
+    }
+    return false;
+}
+
+/* Behind the bracket of a list, up to the one that ends it. */
+static bool pick_elements(struct reader *reader)
+{
+    bool any = false;
+
+    for (skip_space(reader); !is_at(reader, ']'); skip_space(reader)) {
+        const char *from = reader->at;
+
+        if (!is_at(reader, '{') || !skip_nested(reader))
+            return false;
+        if (has_word(reader, from, reader->at)) {
+            if (any)
+                reader->out[reader->len++] = ',';
+            put(reader, from, reader->at);
+            any = true;
+        }
+        skip_space(reader);
+        if (is_at(reader, ']'))
+            break;
+        if (!is_at(reader, ','))
+            return false;
+        reader->at++;
+    }
+    return true;
+}
+
+/* Behind a string: whether it is the name of a list, whose elements are next. */
+static bool begins_list(struct reader *reader, const char *string)
+{
+    static const char name[] = "\"list\"";
+    struct reader ahead = *reader;
+
+    if ((size_t)(reader->at - string) != sizeof name - 1 ||
+        memcmp(string, name, sizeof name - 1) != 0)
+        return false;
+    skip_space(&ahead);
+    if (!is_at(&ahead, ':'))
+        return false;
+    ahead.at++;
+    skip_space(&ahead);
+    if (!is_at(&ahead, '['))
+        return false;
+    reader->at = ahead.at + 1;
+    return true;
+}
+
+static bool pick(struct reader *reader)
+{
+    while (reader->at < reader->end) {
+        const char *from = reader->at;
+
+        if (*from != '"') {
+            reader->at++;
+            put(reader, from, reader->at);
+            continue;
+        }
+        if (!skip_string(reader))
+            return false;
+        bool list = begins_list(reader, from);
+        put(reader, from, reader->at);
+        if (list && !pick_elements(reader))
+            return false;
+    }
+    return true;
+}
+
+char *json_list_pick(const char *text, size_t len, const char *const *words, size_t count,
+                     size_t *picked_len)
+{
+    struct reader reader = {.at = text, .end = text + len, .words = words, .count = count};
+
+    reader.out = malloc(len + 1);
+    if (!reader.out || !pick(&reader)) {
+        free(reader.out);
+        return NULL;
+    }
+    *picked_len = reader.len;
+    return reader.out;
+}

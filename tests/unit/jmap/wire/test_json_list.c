@@ -1,0 +1,73 @@
+/* Few objects of a long list, without reading the others. */
+
+#include "jmap/wire/json_list.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const words[] = {"\"b\"", "\"c\""};
+
+static const struct {
+    const char *text, *picked; /* NULL: it has no such form */
+} rows[] = {
+    {"", ""},
+    {"{\"list\":[]}", "{\"list\":[]}"},
+    {"{\"list\":[{\"d\":\"a\"}]}", "{\"list\":[]}"},
+    {"{\"list\":[{\"d\":\"b\"}]}", "{\"list\":[{\"d\":\"b\"}]}"},
+    {"{\"list\":[{\"d\":\"a\"},{\"d\":\"b\"},{\"d\":\"a\"},{\"d\":\"c\",\"e\":[{}]}],\"x\":1}",
+     "{\"list\":[{\"d\":\"b\"},{\"d\":\"c\",\"e\":[{}]}],\"x\":1}"},
+    {"{ \"list\" : [ {\"d\":\"a\"} , {\"d\":\"b\"}\n] }", "{ \"list\" : [{\"d\":\"b\"}] }"},
+    /* Brackets, quotes and lists in strings. */
+    {"{\"list\":[{\"d\":\"a\",\"t\":\"]}\\\"\\\\\"},{\"d\":\"b\",\"t\":\"{[\\\"\"}]}",
+     "{\"list\":[{\"d\":\"b\",\"t\":\"{[\\\"\"}]}"},
+    {"[\"a \\\"list\\\":[{}]\",\"list\",[{}]]", "[\"a \\\"list\\\":[{}]\",\"list\",[{}]]"},
+    /* Several lists, as several gets answer; one within an object belongs to that. */
+    {"[[\"g\",{\"list\":[{\"d\":\"a\"}]},\"0\"],[\"g\",{\"list\":[{\"d\":\"c\"}]},\"1\"]]",
+     "[[\"g\",{\"list\":[]},\"0\"],[\"g\",{\"list\":[{\"d\":\"c\"}]},\"1\"]]"},
+    {"{\"list\":[{\"d\":\"b\",\"list\":[{\"d\":\"a\"}]}]}",
+     "{\"list\":[{\"d\":\"b\",\"list\":[{\"d\":\"a\"}]}]}"},
+    {"{\"list\":{\"d\":\"a\"}}", "{\"list\":{\"d\":\"a\"}}"},
+    {"{\"lists\":[{\"d\":\"a\"}]}", "{\"lists\":[{\"d\":\"a\"}]}"},
+    {"{\"list\":[\"a\"]}", NULL},
+    {"{\"list\":[{\"d\":\"a\"} {\"d\":\"b\"}]}", NULL},
+    {"{\"list\":[{\"d\":\"a\"}", NULL},
+    {"{\"list\":[{\"d\":\"a", NULL},
+    {"{\"list\":[", NULL},
+    {"{\"list", NULL},
+    {"{\"list\\", NULL},
+};
+
+static void picks_what_has_one_of_the_words(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t len = strlen(rows[i].text), picked_len;
+        char *text = malloc(len + 1); /* so that a look beyond its end shows */
+        memcpy(text, rows[i].text, len);
+        text = realloc(text, len > 0 ? len : 1);
+        char *picked = json_list_pick(text, len, words, sizeof words / sizeof *words, &picked_len);
+
+        if (!picked != !rows[i].picked ||
+            (picked && (picked_len != strlen(rows[i].picked) ||
+                        memcmp(picked, rows[i].picked, picked_len) != 0)))
+            fail_msg("%s: %.*s", rows[i].text, picked ? (int)picked_len : 4,
+                     picked ? picked : "none");
+        free(picked);
+        free(text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(picks_what_has_one_of_the_words),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
