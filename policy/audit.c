@@ -43,7 +43,7 @@ static void count_certificates(const struct audit_facts *facts, struct audit_ver
     for (size_t i = 0; i < facts->certificate_count; i++) {
         const struct audit_certificate *certificate = &facts->certificates[i];
         verdict->duplicates += is_duplicate(facts, i);
-        verdict->recent += wall_time_before(window, certificate->begins);
+        verdict->recent += !certificate->other_ca && wall_time_before(window, certificate->begins);
         if (wall_time_before(verdict->newest_expiry, certificate->ends)) {
             verdict->newest_expiry = certificate->ends;
             verdict->renewal_due = certificate->renewal_due;
@@ -111,14 +111,16 @@ static void count_tasks(const struct audit_facts *facts, struct audit_verdict *v
 static bool find_refusal(const struct audit_facts *facts, struct audit_verdict *verdict)
 {
     wall_time *issued = calloc(facts->certificate_count + 1, sizeof *issued);
+    size_t count = 0;
 
     if (!issued)
         return false;
-    for (size_t i = 0; i < facts->certificate_count; i++)
-        issued[i] = facts->certificates[i].begins;
-    verdict->refused_until =
-        refused_until(facts->tasks, facts->task_count, facts->issue_limit, issued,
-                      facts->certificate_count, facts->blind_hold_seconds, facts->now);
+    for (size_t i = 0; i < facts->certificate_count; i++) {
+        if (!facts->certificates[i].other_ca)
+            issued[count++] = facts->certificates[i].begins;
+    }
+    verdict->refused_until = refused_until(facts->tasks, facts->task_count, facts->issue_limit,
+                                           issued, count, facts->blind_hold_seconds, facts->now);
     free(issued);
     if (!wall_time_before(facts->now, verdict->refused_until))
         verdict->refused_until = WALL_TIME_NEVER;

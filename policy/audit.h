@@ -46,6 +46,7 @@ struct audit_certificate {
     wall_time begins, ends;
     wall_time renewal_due;
     const char *issuer;
+    bool other_ca; /* it does not count against the limit of the CA that is asked now */
 };
 
 struct audit_facts {

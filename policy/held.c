@@ -105,7 +105,7 @@ wall_time refused_until(const struct renewal_task *tasks, size_t task_count,
 
 static wall_time held_last_issue(const struct held_facts *facts)
 {
-    wall_time last = WALL_TIME_NEVER;
+    wall_time last = facts->last_issue;
 
     for (size_t i = 0; i < facts->issued_count; i++)
         last = wall_time_later(last, facts->issued[i]);

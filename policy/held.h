@@ -68,6 +68,7 @@ struct held_facts {
     size_t task_count;
     const wall_time *issued; /* of certificates with its names, stored or known to have been */
     size_t issued_count;
+    wall_time last_issue;  /* of a certificate with its names, whichever CA's; or any time before */
     size_t spent_count;    /* of further ones behind them, which count against the limit alone */
     wall_time kept_until;  /* until when the CA refuses by what is remembered; or any time past */
     size_t failures;       /* known beside those that the tasks show; or 0 */

@@ -7,6 +7,24 @@ static bool is_same(const struct issue *a, const struct issue *b)
     return a->order == b->order && a->kind == b->kind && wall_time_equal(a->at, b->at);
 }
 
+static bool has_same_names(const struct issue *a, const struct issue *b)
+{
+    return (a->order ^ a->ca) == (b->order ^ b->ca);
+}
+
+/* What a stored certificate was before the domain had another CA, it still is. */
+static void mark_others(const struct issue *history, size_t count, const struct issue_look *look)
+{
+    for (size_t i = 0; i < look->seen_count; i++) {
+        struct issue *seen = &look->seen[i];
+
+        for (size_t n = 0; seen->kind == ISSUE_STORED && n < count; n++)
+            seen->other_ca |=
+                history[n].kind == ISSUE_STORED && history[n].authority != look->authority &&
+                wall_time_equal(history[n].at, seen->at) && has_same_names(&history[n], seen);
+    }
+}
+
 static size_t count_same(const struct issue *issues, size_t count, const struct issue *issue)
 {
     size_t found = 0;
@@ -59,7 +77,7 @@ static bool match_new(struct issue *history, size_t count, const struct issue_lo
     for (size_t i = 0; i < look->seen_count; i++) {
         const struct issue *seen = &look->seen[i];
 
-        if (seen->kind != ISSUE_STORED || is_past(seen, look->now) ||
+        if (seen->kind != ISSUE_STORED || seen->other_ca || is_past(seen, look->now) ||
             count_same(history, count, seen) > 0)
             continue;
         if (unexplained)
@@ -93,11 +111,13 @@ static size_t keep_others(struct issue *history, size_t count, const struct issu
 size_t issue_history_review(struct issue history[static ISSUE_HISTORY_MAX], size_t count,
                             const struct issue_look *look)
 {
+    mark_others(history, count, look);
+
     bool assumed = match_new(history, count, look);
     size_t kept = keep_others(history, count, look);
 
     for (size_t i = 0; i < look->seen_count; i++) {
-        if (!is_past(&look->seen[i], look->now))
+        if (!look->seen[i].other_ca && !is_past(&look->seen[i], look->now))
             kept = insert(history, kept, &look->seen[i]);
     }
     if (assumed)
@@ -105,6 +125,7 @@ size_t issue_history_review(struct issue history[static ISSUE_HISTORY_MAX], size
                       &(struct issue){.at = look->ran_at,
                                       .order = look->order,
                                       .ca = look->ca,
+                                      .authority = look->authority,
                                       .kind = ISSUE_ASSUMED,
                                       .missing = true});
     return kept;

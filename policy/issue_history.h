@@ -25,17 +25,19 @@ enum issue_kind {
 
 struct issue {
     wall_time at;
-    uint64_t order; /* the names and the CA, as in struct setback_look */
-    uint64_t ca;    /* the CA alone */
+    uint64_t order;     /* the names and the CA, as in struct setback_look */
+    uint64_t ca;        /* the CA alone, with the account */
+    uint64_t authority; /* the CA whatever the account, as its limits are */
     enum issue_kind kind;
-    bool missing; /* by the last look at that order it is not there any more */
-    bool booked;  /* its owner's */
+    bool missing;  /* by the last look at that order it is not there any more */
+    bool other_ca; /* in a look: it is not of that order, though it has the names */
+    bool booked;   /* its owner's */
 };
 
 struct issue_look {
     wall_time now;
-    uint64_t order, ca;
-    const struct issue *seen; /* of that order, in any order of time */
+    uint64_t order, ca, authority;
+    struct issue *seen; /* of that order but for those of another CA, in any order of time */
     size_t seen_count;
     bool ran; /* a task that was known to be due then is gone, and another follows it */
     wall_time ran_at;
@@ -43,7 +45,8 @@ struct issue_look {
 
 /*
  * Brings the history, newest first, to what is known after a look; its new length. Two of the same
- * time and kind are two. Linear in how many were seen.
+ * time and kind are two. What was seen before, when the domain had another CA, is that one's: it is
+ * marked so in the look. Linear in how many were seen.
  */
 size_t issue_history_review(struct issue history[static ISSUE_HISTORY_MAX], size_t count,
                             const struct issue_look *look);

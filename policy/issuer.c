@@ -1,6 +1,6 @@
 #include "policy/issuer.h"
 
-#include <stdbool.h>
+#include <ctype.h>
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>
@@ -29,16 +29,22 @@ static const struct known_ca {
 /* What issuers for tests say of themselves. */
 static const char *const staging_words[] = {"(STAGING)", "Fake LE "};
 
-static const struct known_ca *ca_of(const char *directory)
+static const char *host_of(const char *directory, size_t *len)
 {
     const char *host = directory ? url_authority(directory) : NULL;
 
-    if (!host)
-        return NULL;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        size_t len = strlen(known[i].host);
+    host = host ? host : "";
+    *len = url_host_len(host);
+    return host;
+}
 
-        if (url_host_len(host) == len && strncasecmp(host, known[i].host, len) == 0)
+static const struct known_ca *ca_of(const char *directory)
+{
+    size_t len;
+    const char *host = host_of(directory, &len);
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strlen(known[i].host) == len && strncasecmp(host, known[i].host, len) == 0)
             return &known[i];
     }
     return NULL;
@@ -65,6 +71,17 @@ static bool is_staging(const char *issuer)
     return false;
 }
 
+/* The text may be cut short. */
+static bool may_be_of(const char *organisation, const struct known_ca *ca)
+{
+    return strncasecmp(organisation, ca->organisation, strlen(organisation)) == 0;
+}
+
+static bool is_of(const char *organisation, const struct known_ca *ca)
+{
+    return strncasecmp(organisation, ca->organisation, strlen(ca->organisation)) == 0;
+}
+
 enum issuer_standing issuer_judge(const char *issuer, const char *directory)
 {
     const struct known_ca *ca = ca_of(directory);
@@ -77,9 +94,35 @@ enum issuer_standing issuer_judge(const char *issuer, const char *directory)
         return ISSUER_UNJUDGED;
 
     const char *organisation = organisation_in(issuer);
-    if (!organisation || strncasecmp(organisation, ca->organisation, strlen(ca->organisation)) != 0)
+    if (!organisation || !is_of(organisation, ca))
         return ISSUER_OTHER;
     return ca->staging ? ISSUER_STAGING : ISSUER_EXPECTED;
+}
+
+bool issuer_is_other(const char *issuer, const char *directory)
+{
+    const struct known_ca *ca = ca_of(directory);
+    const char *organisation = issuer ? organisation_in(issuer) : NULL;
+
+    return ca && !ca->staging && issuer &&
+           (is_staging(issuer) ||
+            (organisation && !is_of(organisation, ca) && !may_be_of(organisation, ca)));
+}
+
+/* FNV-1a. */
+uint64_t issuer_authority(const char *directory)
+{
+    static const char usual_port[] = ":443";
+    size_t len;
+    const char *host = host_of(directory, &len);
+    uint64_t hash = 0xcbf29ce484222325;
+
+    len += strcspn(host + len, "/?#");
+    if (len >= sizeof usual_port - 1 && strncmp(host + len - 4, usual_port, 4) == 0)
+        len -= 4;
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (unsigned char)tolower((unsigned char)host[i])) * 0x100000001b3;
+    return hash ? hash : 1;
 }
 
 const char *issuer_of_directory(const char *directory)

@@ -25,6 +25,7 @@ struct lookup_certificate {
     wall_time begins, ends;
     wall_time renewal_due;
     char issuer[ISSUER_SIZE]; /* as the server tells it, cut where long; or "" */
+    bool other_ca;            /* it is not from the provider's CA, as far as that is certain */
 };
 
 /* One domain. What comes first is given; the rest is found. */
@@ -49,7 +50,7 @@ struct lookup_domain {
     wall_time newest_expiry;
     struct lookup_certificate *stored; /* all certificates with that set that were read */
     size_t stored_count;
-    wall_time *issued; /* when these were issued, then those that are known to have been there */
+    wall_time *issued; /* when the CA issued these, then those that are known to have been there */
     size_t issued_count;
     size_t spent_count;   /* behind them, when what the server has thrown away was issued */
     wall_time kept_until; /* until when the CA refuses, by a task that is there no more */

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/issuer.h"
+
 /* For the next look at the domain, whoever looks then. */
 static void remember_renewal(const struct lookup *lookup, const struct lookup_domain *domain)
 {
@@ -75,18 +77,24 @@ static bool has_run(const struct lookup *lookup, const struct lookup_domain *dom
     return follows;
 }
 
-/* What the domain's certificates and Failed tasks show. NULL when memory runs out. */
+/* What the domain's certificates, in their order, and then its Failed tasks show. NULL when memory
+ * runs out. */
 static struct issue *seen_issues(const struct lookup_domain *domain, size_t *count)
 {
     struct issue *seen = calloc(domain->stored_count + domain->task_count + 1, sizeof *seen);
-    struct issue issue = {.order = domain->order, .ca = domain->ca, .kind = ISSUE_STORED};
+    struct issue issue = {.order = domain->order,
+                          .ca = domain->ca,
+                          .authority = issuer_authority(domain->directory),
+                          .kind = ISSUE_STORED};
 
     *count = 0;
     for (size_t i = 0; seen && i < domain->stored_count; i++) {
         issue.at = domain->stored[i].begins;
+        issue.other_ca = issuer_is_other(domain->stored[i].issuer, domain->directory);
         seen[(*count)++] = issue;
     }
     issue.kind = ISSUE_THROWN_AWAY;
+    issue.other_ca = false;
     for (size_t i = 0; seen && i < domain->task_count; i++) {
         const struct renewal_task *task = &domain->tasks[i];
 
@@ -105,8 +113,10 @@ static bool add_issues(struct lookup_domain *domain, const struct issue *missing
     domain->issued = calloc(domain->stored_count + count + 1, sizeof *domain->issued);
     if (!domain->issued)
         return false;
-    for (size_t i = 0; i < domain->stored_count; i++)
-        domain->issued[domain->issued_count++] = domain->stored[i].begins;
+    for (size_t i = 0; i < domain->stored_count; i++) {
+        if (!domain->stored[i].other_ca)
+            domain->issued[domain->issued_count++] = domain->stored[i].begins;
+    }
     for (size_t i = 0; i < count; i++) {
         if (missing[i].kind != ISSUE_THROWN_AWAY)
             domain->issued[domain->issued_count++] = missing[i].at;
@@ -130,11 +140,15 @@ static bool review_issues(const struct lookup *lookup, struct lookup_domain *dom
                                  &(struct issue_look){.now = lookup->now,
                                                       .order = domain->order,
                                                       .ca = domain->ca,
+                                                      .authority =
+                                                          issuer_authority(domain->directory),
                                                       .seen = seen,
                                                       .seen_count = count,
                                                       .ran = has_run(lookup, domain),
                                                       .ran_at = domain->known.runs_at},
                                  missing);
+    for (size_t i = 0; i < domain->stored_count; i++)
+        domain->stored[i].other_ca = seen[i].other_ca;
     free(seen);
     return add_issues(domain, missing, count);
 }
@@ -182,6 +196,7 @@ struct held_facts lookup_held_facts(const struct lookup_domain *found, struct he
                                .issued = found->issued,
                                .issued_count = found->issued_count,
                                .spent_count = found->spent_count,
+                               .last_issue = last_issue(found),
                                .kept_until = found->kept_until,
                                .failures = found->failures,
                                .paced_until = WALL_TIME_NEVER};

@@ -108,7 +108,8 @@ static struct audit_certificate *all_certificates(const struct lookup_domain *fo
         all[i] = (struct audit_certificate){.begins = found->stored[i].begins,
                                             .ends = found->stored[i].ends,
                                             .renewal_due = found->stored[i].renewal_due,
-                                            .issuer = found->stored[i].issuer};
+                                            .issuer = found->stored[i].issuer,
+                                            .other_ca = found->stored[i].other_ca};
     return all;
 }
 

@@ -142,7 +142,10 @@ void pace_close(struct pace *pace)
 
 /* ---- one domain ---- */
 
-/* One that counts for all accounts is found to be of this one. False where it was none of them. */
+/*
+ * One that counts for all accounts is found to be of this one, or with NULL of another CA. False
+ * where it was none of them.
+ */
 static bool claim(struct pace *pace, const struct pace_account *account, struct order_time order)
 {
     if (!order_list_remove(&pace->lately, order))
@@ -162,6 +165,10 @@ static bool note_issued(struct pace *pace, struct pace_account *account,
 {
     wall_time past = wall_time_add(pace->now, -pace->limit.window_seconds);
 
+    for (size_t i = 0; i < found->stored_count; i++) {
+        if (found->stored[i].other_ca)
+            claim(pace, NULL, (struct order_time){.at = found->stored[i].begins, .issued = true});
+    }
     for (size_t i = 0; i < found->issued_count; i++) {
         const struct order_time order = {.at = found->issued[i], .issued = true};
         if (!wall_time_before(past, order.at) || claim(pace, account, order))

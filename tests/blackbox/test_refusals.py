@@ -464,6 +464,47 @@ def test_destroyed_certificates_count_for_the_account(standin):
     assert parse(waiting["status"]["due"]) - now_of(standin) > datetime.timedelta(seconds=30)
 
 
+# What another CA has issued does not hold back the one that is asked now.
+
+def issued_lately(issuer):
+    """As many as a CA gives in a week for one set of names, all of them due."""
+    return [certificate({"notValidBefore": stamp(NOW - datetime.timedelta(hours=2, minutes=n)),
+                         "notValidAfter": stamp(NOW + datetime.timedelta(minutes=50))},
+                        issuer=issuer) for n in range(5)]
+
+
+ZEROSSL = "C=AT, O=ZeroSSL, CN=ZeroSSL ECC Domain Secure Site CA"
+LETS_ENCRYPT = "C=US, O=Let's Encrypt, CN=R11"
+
+
+@pytest.mark.parametrize("issuer, held", [(LETS_ENCRYPT, False), (ZEROSSL, True)])
+def test_certificates_of_another_ca_do_not_count(standin, gate, issuer, held):
+    zerossl = {"directory": "https://acme.zerossl.com/v2/DV90"}
+    standin.put_state(**state(issued_lately(issuer),
+                              providers=[{**state()["providers"][0], **zerossl}]))
+    gate.renew()
+    waiting, = live_tasks(standin)
+    assert is_due_in(standin, waiting, datetime.timedelta(0)) != held
+    found = only(standin.port, status=int(held))
+    assert (found["certificates"]["recent"] == 5) == held
+
+
+@pytest.mark.parametrize("directory, held", [("https://localhost:14002/dir", False),
+                                             ("https://localhost/other", True)])
+def test_what_was_issued_before_a_change_of_the_provider_was_its_cas(standin, gate, directory, held):
+    """By the issuer's name one cannot tell; but they were there before."""
+    other = {**OTHER_CA, "directory": directory}
+    standin.put_state(**state(issued_lately("CN=Test CA"),
+                              providers=state()["providers"] + [other]))
+    gate.renew()
+    waiting, = live_tasks(standin)
+    assert is_due_in(standin, waiting, 31 * HOUR + datetime.timedelta(minutes=32))
+    change(gate, CHANGES["another provider"])
+    assert gate.renew() == waiting["id"]
+    waiting, = live_tasks(standin)
+    assert is_due_in(standin, waiting, datetime.timedelta(0)) != held
+
+
 # A refusal outlives the task that told of it.
 
 def test_a_refusal_whose_task_the_request_destroys_is_kept(standin, gate):

@@ -23,10 +23,10 @@
 
 /* Of 90 days, two thirds of which are 60. */
 #define ISSUED(days_ago)                                                                           \
-    {AT(-(days_ago) * DAY), AT((90 - (days_ago)) * DAY), AT((60 - (days_ago)) * DAY), NULL}
+    {AT(-(days_ago) * DAY), AT((90 - (days_ago)) * DAY), AT((60 - (days_ago)) * DAY), NULL, false}
 #define FRESH ISSUED(3)
 #define DUE ISSUED(64)
-#define ABSENT {{0}, {0}, {0}, NULL}
+#define ABSENT {{0}, {0}, {0}, NULL, false}
 #define EXPIRED ISSUED(100)
 
 #define PENDING(offset) {.id = "a", .state = TASK_PENDING, .due = AT(offset)}
@@ -49,7 +49,7 @@ static const struct row {
     {"all is well", {FRESH}, {QUEUED}, "", 3, "", false},
     {"renewed in its time", {ISSUED(63), FRESH}, {QUEUED}, "", 3, "", false},
     {"renewed in its time, and dated back an hour",
-     {ISSUED(63), {AT(-3 * DAY - HOUR), AT(87 * DAY), AT(57 * DAY), NULL}},
+     {ISSUED(63), {AT(-3 * DAY - HOUR), AT(87 * DAY), AT(57 * DAY), NULL, false}},
      {QUEUED},
      "",
      3,

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "tests/unit/renewal_tasks.h"
 
 #define SOME 4
@@ -91,16 +93,17 @@ static void a_look_leaves_what_it_does_not_see(void **state)
 {
     (void)state;
     for (size_t r = 0; r < COUNT(rows); r++) {
-        struct issue history[ISSUE_HISTORY_MAX];
+        struct issue history[ISSUE_HISTORY_MAX], seen[SOME];
         size_t known = count_of(rows[r].known), wanted = 0;
 
         for (size_t i = 0; i < known; i++)
             history[i] = rows[r].known[i];
+        memcpy(seen, rows[r].seen, sizeof seen);
         size_t count =
             issue_history_review(history, known,
                                  &(struct issue_look){.now = {NOW},
                                                       .order = 1,
-                                                      .seen = rows[r].seen,
+                                                      .seen = seen,
                                                       .seen_count = count_of(rows[r].seen),
                                                       .ran = rows[r].ran != 0,
                                                       .ran_at = {NOW + rows[r].ran}});
@@ -136,11 +139,59 @@ static void the_newest_stay_and_in_order(void **state)
     }
 }
 
+/* Two CAs, the second with two accounts; of one set of names, and of another. */
+#define NAMES 8
+#define OTHER_NAMES 16
+static const struct {
+    const char *name;
+    uint64_t names, ca, authority; /* of what is known, and was seen before */
+    bool other;
+} owners[] = {
+    {"as it was", NAMES, 2, 2, false},
+    {"of another account", NAMES, 3, 2, false},
+    {"of another CA", NAMES, 1, 1, true},
+    {"of another CA, for other names", OTHER_NAMES, 1, 1, false},
+};
+
+static void what_another_ca_has_issued_stays_its(void **state)
+{
+    (void)state;
+    for (size_t r = 0; r < COUNT(owners); r++) {
+        struct issue seen = {
+            .at = AT(-60), .order = NAMES ^ 2, .ca = 2, .authority = 2, .kind = ISSUE_STORED};
+        struct issue history[ISSUE_HISTORY_MAX] = {{.at = seen.at,
+                                                    .order = owners[r].names ^ owners[r].ca,
+                                                    .ca = owners[r].ca,
+                                                    .authority = owners[r].authority,
+                                                    .kind = ISSUE_STORED}};
+        const struct issue_look look = {.now = {NOW},
+                                        .order = seen.order,
+                                        .ca = seen.ca,
+                                        .authority = seen.authority,
+                                        .seen = &seen,
+                                        .seen_count = 1};
+        size_t count = issue_history_review(history, 1, &look);
+
+        if (seen.other_ca != owners[r].other || count != (r == 0 || owners[r].other ? 1 : 2))
+            fail_msg("%s: %zu are left", owners[r].name, count);
+        /* Once it is gone it is missing only where it counts. */
+        count = issue_history_review(
+            history, count,
+            &(struct issue_look){.now = {NOW}, .order = seen.order, .ca = 2, .authority = 2});
+        size_t missing = 0;
+        for (size_t i = 0; i < count; i++)
+            missing += history[i].missing;
+        if (missing != !owners[r].other)
+            fail_msg("%s: %zu are missing", owners[r].name, missing);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_look_leaves_what_it_does_not_see),
         cmocka_unit_test(the_newest_stay_and_in_order),
+        cmocka_unit_test(what_another_ca_has_issued_stays_its),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,6 +47,50 @@ static void judges_only_by_well_known_directories(void **state)
     }
 }
 
+static void another_ca_is_one_for_certain(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *issuer, *directory;
+        bool other;
+    } rows[] = {
+        {"C=US, O=Let's Encrypt, CN=R11", LE, false},
+        {"C=AT, O=ZeroSSL, CN=ZeroSSL ECC Domain Secure Site CA", LE, true},
+        {"C=US, O=Let's Encrypt, CN=R11", ZERO, true},
+        {"C=US, O=(STAGING) Let's Encrypt, CN=(STAGING) Artificial Apricot R3", LE, true},
+        {"CN=Fake LE Intermediate X1", LE, true},
+        /* What names no organisation, or is cut short in it, may be anybody's. */
+        {"CN=Example Internal CA", LE, false},
+        {"CN=R11, C=US, O=Let's Enc", LE, false},
+        {"CN=R11, C=US, O=", LE, false},
+        {"", LE, false},
+        {NULL, LE, false},
+        /* By their organisation, a CA's certificates for tests cannot be told from the others. */
+        {"C=US, O=Let's Encrypt, CN=R11", STAGING, false},
+        {"C=US, O=Let's Encrypt, CN=R11", "https://localhost/dir", false},
+        {"CN=Fake LE Intermediate X1", "https://localhost/dir", false},
+        {"C=US, O=Let's Encrypt, CN=R11", NULL, false},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (issuer_is_other(rows[i].issuer, rows[i].directory) != rows[i].other)
+            fail_msg("%s of %s", rows[i].issuer, rows[i].directory);
+    }
+}
+
+static void a_ca_is_its_directorys_host(void **state)
+{
+    (void)state;
+    uint64_t le = issuer_authority(LE);
+
+    assert_true(issuer_authority("HTTPS://ACME-V02.api.letsencrypt.org:443/other?x") == le);
+    assert_true(issuer_authority(STAGING) != le);
+    assert_true(issuer_authority("https://localhost:14000/dir") !=
+                issuer_authority("https://localhost:14001/dir"));
+    assert_true(issuer_authority("https://:443") == issuer_authority("https://"));
+    assert_true(issuer_authority(NULL) != 0 && issuer_authority("") == issuer_authority(NULL));
+}
+
 static void names_the_ca_of_a_directory(void **state)
 {
     (void)state;
@@ -58,6 +102,8 @@ static void names_the_ca_of_a_directory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(another_ca_is_one_for_certain),
+        cmocka_unit_test(a_ca_is_its_directorys_host),
         cmocka_unit_test(judges_only_by_well_known_directories),
         cmocka_unit_test(names_the_ca_of_a_directory),
     };

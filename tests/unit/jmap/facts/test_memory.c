@@ -327,7 +327,7 @@ static void without_memory_nothing_is_remembered_of_a_new_domain(void **state)
 static size_t review_issue(struct task_memory *memory, const char *domain, int64_t at,
                            struct issue *missing)
 {
-    const struct issue seen = {.at = {at}, .order = 1, .ca = 1, .kind = ISSUE_STORED};
+    struct issue seen = {.at = {at}, .order = 1, .ca = 1, .kind = ISSUE_STORED};
 
     return memory_review_issues(
         memory, domain,
