@@ -162,8 +162,10 @@ static wall_time backed_off_until(const struct held_facts *facts, const struct r
 
 static wall_time validated_from(const struct held_facts *facts)
 {
-    const struct issue_times times = {
-        .at = validated_at, .user = facts, .count = facts->task_count * VALIDATIONS_MAX};
+    const struct issue_times times = {.at = validated_at,
+                                      .user = facts,
+                                      .count = facts->task_count * VALIDATIONS_MAX,
+                                      .tokens = VALIDATIONS_A_RUN};
 
     return issue_limit_next_of(facts->limits.validation, &times, facts->now);
 }

@@ -233,8 +233,9 @@ wall_time issue_limit_next_of(struct issue_limit limit, const struct issue_times
     for (size_t i = newest_ages(issued, now, ages); i > 0; i--)
         full = take_token(full, -ages[i - 1] * burst, limit);
 
-    /* The first token is back when all others of the burst are still missing. */
-    int64_t wait = full - (burst - 1) * interval;
+    /* The first tokens are back when all others of the burst are still missing. */
+    int64_t tokens = issued->tokens < 1 ? 1 : issued->tokens < burst ? issued->tokens : burst;
+    int64_t wait = full - (burst - tokens) * interval;
     if (wait <= 0)
         return WALL_TIME_NEVER;
     return wall_time_add(now, (wait + burst - 1) / burst);

@@ -99,6 +99,7 @@ struct issue_times {
     wall_time (*at)(const void *user, size_t i);
     const void *user;
     size_t count;
+    unsigned tokens; /* so many are wanted, the burst at most; 0: one */
 };
 
 /* As issue_limit_next(), with the times in any form. */
@@ -107,7 +108,7 @@ wall_time issue_limit_next_of(struct issue_limit limit, const struct issue_times
 
 /*
  * The bucket replayed over the issue times (any order; those after `now` count as now): the time
- * of the next token when it is empty at `now`, else WALL_TIME_NEVER.
+ * of the next token when there is none at `now`, else WALL_TIME_NEVER.
  */
 wall_time issue_limit_next(struct issue_limit limit, const wall_time *issued, size_t count,
                            wall_time now);

@@ -67,7 +67,8 @@ static enum phase_step look_back(struct hold *hold)
 
 enum phase_step hold_begin_history(struct hold *hold)
 {
-    if (hold->caller.unauthorized || hold->history.count == 0 || hold->history.count > HOLD_DOMAINS_MAX)
+    if (hold->caller.unauthorized || hold->history.count == 0 ||
+        hold->history.count > HOLD_DOMAINS_MAX)
         return PHASE_NEXT;
     return look_back(hold);
 }

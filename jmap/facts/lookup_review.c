@@ -136,17 +136,17 @@ static bool review_issues(const struct lookup *lookup, struct lookup_domain *dom
 
     if (!seen)
         return false;
-    count = memory_review_issues(lookup->memory, domain->id,
-                                 &(struct issue_look){.now = lookup->now,
-                                                      .order = domain->order,
-                                                      .ca = domain->ca,
-                                                      .authority =
-                                                          issuer_authority(domain->directory),
-                                                      .seen = seen,
-                                                      .seen_count = count,
-                                                      .ran = has_run(lookup, domain),
-                                                      .ran_at = domain->known.runs_at},
-                                 missing);
+    count =
+        memory_review_issues(lookup->memory, domain->id,
+                             &(struct issue_look){.now = lookup->now,
+                                                  .order = domain->order,
+                                                  .ca = domain->ca,
+                                                  .authority = issuer_authority(domain->directory),
+                                                  .seen = seen,
+                                                  .seen_count = count,
+                                                  .ran = has_run(lookup, domain),
+                                                  .ran_at = domain->known.runs_at},
+                             missing);
     for (size_t i = 0; i < domain->stored_count; i++)
         domain->stored[i].other_ca = seen[i].other_ca;
     free(seen);

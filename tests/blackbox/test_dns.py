@@ -264,6 +264,13 @@ def test_what_the_same_request_takes_away_counts(standin, gate):
     assert follows(standin) and orders(standin) == 1
 
 
+@pytest.mark.parametrize("stored", [[certificate(FRESH)], [certificate(DUE)]], ids=["fresh", "due"])
+def test_one_that_the_server_refuses_is_logged_so(standin, gate, stored):
+    standin.put_state(**state(stored))
+    assert set(make(gate, bogus=1)["notCreated"]) == {"k"}
+    assert gate.decisions(1)[0]["outcome"] == "rejected"
+
+
 @pytest.mark.parametrize("domains", [[domain(kind="Manual")], [domain("f", "example.net")]],
                          ids=["manual", "no such domain"])
 def test_a_domain_without_automatic_certificates_gets_the_servers_answer(standin, gate, domains):
