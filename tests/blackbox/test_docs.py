@@ -73,7 +73,7 @@ LIMITS = [
         "OWN_REQUEST_IDS": "400", "OWN_REQUEST_CALLS": "10"}),
     ("still sends | 16 KiB", "downstream_answer.c", {"SENT_AT_ONCE": "((size_t)16384)"}),
     ("remembered | 131,072", "memory.h", {"MEMORY_DOMAINS": "((size_t)1 << 17)"}),
-    ("remembered | 1,048,576", "memory.c", {"CERTIFICATE_BUCKETS": "((size_t)1 << 16)"}),
+    ("remembered | 1,048,576", "memory_record.c", {"CERTIFICATE_BUCKETS": "((size_t)1 << 16)"}),
     ("provider | 1,000,000", "order_book.c", {"ORDERS_MAX": "1000000"}),
     ("in it | 4,096 bytes", "log_writer.h", {"LOG_LINE_SIZE": "((size_t)4096)"}),
     ("4,096 bytes; 1,024", "log.c", {"TEXT_LIMIT": "((size_t)1024)"}),
