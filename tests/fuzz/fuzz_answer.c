@@ -1,9 +1,10 @@
 /*
  * A server's answer (second line) to a request (first line): every x:Task/set of it may be written
- * into, and stays what was asked.
+ * into, and stays what was asked. Its lists may be read in part.
  */
 
 #include "jmap/wire/answer.h"
+#include "jmap/wire/json_list.h"
 #include "tests/fuzz/fuzz.h"
 
 static void change(struct jmap_answer *answer, size_t call)
@@ -16,6 +17,22 @@ static void change(struct jmap_answer *answer, size_t call)
     MUST(answer_created_id(answer, call, "k") == NULL && !answer_is_placeholder(answer, call, "k"));
 }
 
+/* What is left of JSON is JSON, and no more than it was. */
+static void pick(const char *body)
+{
+    static const char *const words[] = {"\"b\"", "\"c\""};
+    json_t *whole = json_loads(body, 0, NULL), *left;
+    size_t len = 0;
+    char *picked = json_list_pick(body, strlen(body), words, 2, &len);
+
+    MUST(len <= strlen(body));
+    left = picked != NULL ? json_loadb(picked, len, 0, NULL) : NULL;
+    MUST(whole == NULL || picked == NULL || left != NULL);
+    json_decref(whole);
+    json_decref(left);
+    free(picked);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = text_of(data, size), *body = cut_line(text);
@@ -23,6 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct jmap_answer answer;
     size_t len;
 
+    if (body != NULL)
+        pick(body);
     if (body != NULL && json_is_array(json_object_get(request, "methodCalls")) &&
         answer_parse(body, strlen(body), json_object_get(request, "methodCalls"), &answer)) {
         for (size_t i = 0; i < answer.call_count; i++) {
