@@ -8,6 +8,7 @@ from canned import Canned, answer
 from certificates import Authority
 from gate import Gate
 from test_operator import run
+from wire import Upstream
 
 HELLO = answer(b"hello", "Content-Type: text/plain")
 
@@ -150,3 +151,30 @@ def test_a_server_that_nobody_vouches_for(localhost):
             assert gate.request("GET", "/x")[0] == 502
             assert warning(gate)["kind"] == "tls"
         assert server.heads == [], "nothing is said to a server before it is known"
+
+
+def test_a_session_is_taken_up_again(authority, localhost):
+    """A stream has a connection of its own, but does not begin anew with strangers."""
+    resumed = []
+
+    def answer(line, request):
+        resumed.append(line.socket.session_reused)
+        line.send(HELLO)
+        return False
+
+    with Upstream(answer, serving(localhost)) as server:
+        settings = {"UPSTREAM_URL": f"https://localhost:{server.port}", "UPSTREAM_CA": authority.certificate}
+        with Gate(0, **settings) as gate:
+            for _ in range(3):
+                assert gate.request("PUT", "/x", b"x" * 100_000)[2] == b"hello"
+    assert resumed == [False, True, True]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_gates_own_requests_name_the_server(authority, localhost, scheme):
+    with Canned(HELLO, serving(localhost) if scheme == "https" else None) as server:
+        run("sweep", UPSTREAM_URL=f"{scheme}://localhost:{server.port}", UPSTREAM_CA=authority.certificate,
+            SERVICE_AUTHORIZATION="Bearer x")
+        assert server.heads
+        for head in server.heads:
+            assert head.count(b"\r\nHost: localhost:%d\r\n" % server.port) == 1
