@@ -108,10 +108,13 @@ static bool has_ended(uint32_t events)
  */
 static size_t peek(struct greeting *greeting, char *bytes, size_t size)
 {
-    ssize_t len = recv(greeting->file, bytes, size, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t len;
+    do {
+        len = recv(greeting->file, bytes, size, MSG_PEEK | MSG_DONTWAIT);
+    } while (len < 0 && errno == EINTR);
     if (len > 0)
         return (size_t)len;
-    if (len == 0 || (errno != EAGAIN && errno != EINTR))
+    if (len == 0 || errno != EAGAIN)
         refuse(greeting, NULL); /* nothing was said: a check whether anyone is there */
     return 0;
 }

@@ -6,12 +6,16 @@
 
 static bool would_block(void)
 {
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+    return errno == EAGAIN || errno == EWOULDBLOCK;
 }
 
+/* Who is interrupted tries again at once: no other edge would come for what is there. */
 static enum wire receive_plain(struct connection *connection, char *into, size_t size, size_t *len)
 {
-    ssize_t received = recv(connection->file, into, size, MSG_DONTWAIT);
+    ssize_t received;
+    do {
+        received = recv(connection->file, into, size, MSG_DONTWAIT);
+    } while (received < 0 && errno == EINTR);
     if (received < 0)
         return would_block() ? WIRE_LATER : WIRE_BROKEN;
     *len = (size_t)received;
@@ -50,7 +54,10 @@ static enum wire send_plain(struct connection *connection, const struct iovec *p
 {
     /* The parts are only read. */
     struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = count};
-    ssize_t sent = sendmsg(connection->file, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent;
+    do {
+        sent = sendmsg(connection->file, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
     if (sent < 0)
         return would_block() ? WIRE_LATER : WIRE_BROKEN;
     *len = (size_t)sent;
