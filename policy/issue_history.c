@@ -12,13 +12,16 @@ static bool has_same_names(const struct issue *a, const struct issue *b)
     return (a->order ^ a->ca) == (b->order ^ b->ca);
 }
 
-/* What a stored certificate was before the domain had another CA, it still is. */
+/*
+ * What a stored certificate was before the domain had another CA, it still is; but the domain may
+ * have had this one before the gate first saw it.
+ */
 static void mark_others(const struct issue *history, size_t count, const struct issue_look *look)
 {
     for (size_t i = 0; i < look->seen_count; i++) {
         struct issue *seen = &look->seen[i];
 
-        for (size_t n = 0; seen->kind == ISSUE_STORED && n < count; n++)
+        for (size_t n = 0; seen->kind == ISSUE_STORED && !seen->own_ca && n < count; n++)
             seen->other_ca |=
                 history[n].kind == ISSUE_STORED && history[n].authority != look->authority &&
                 wall_time_equal(history[n].at, seen->at) && has_same_names(&history[n], seen);

@@ -31,6 +31,7 @@ struct issue {
     enum issue_kind kind;
     bool missing;  /* by the last look at that order it is not there any more */
     bool other_ca; /* in a look: it is not of that order, though it has the names */
+    bool own_ca;   /* in a look: it is of that order's CA for certain */
     bool booked;   /* its owner's */
 };
 
@@ -45,8 +46,8 @@ struct issue_look {
 
 /*
  * Brings the history, newest first, to what is known after a look; its new length. Two of the same
- * time and kind are two. What was seen before, when the domain had another CA, is that one's: it is
- * marked so in the look. Linear in how many were seen.
+ * time and kind are two. What was seen before, when the domain had another CA, is that one's, but
+ * for what is certain: it is marked so in the look. Linear in how many were seen.
  */
 size_t issue_history_review(struct issue history[static ISSUE_HISTORY_MAX], size_t count,
                             const struct issue_look *look);

@@ -90,11 +90,13 @@ static struct issue *seen_issues(const struct lookup_domain *domain, size_t *cou
     *count = 0;
     for (size_t i = 0; seen && i < domain->stored_count; i++) {
         issue.at = domain->stored[i].begins;
-        issue.other_ca = issuer_is_other(domain->stored[i].issuer, domain->directory);
+        const char *issuer = domain->stored[i].issuer;
+        issue.other_ca = issuer_is_other(issuer, domain->directory);
+        issue.own_ca = issuer_judge(issuer, domain->directory) == ISSUER_EXPECTED;
         seen[(*count)++] = issue;
     }
     issue.kind = ISSUE_THROWN_AWAY;
-    issue.other_ca = false;
+    issue.other_ca = issue.own_ca = false;
     for (size_t i = 0; seen && i < domain->task_count; i++) {
         const struct renewal_task *task = &domain->tasks[i];
 

@@ -490,12 +490,17 @@ def test_certificates_of_another_ca_do_not_count(standin, gate, issuer, held):
     assert (found["certificates"]["recent"] == 5) == held
 
 
-@pytest.mark.parametrize("directory, held", [("https://localhost:14002/dir", False),
-                                             ("https://localhost/other", True)])
-def test_what_was_issued_before_a_change_of_the_provider_was_its_cas(standin, gate, directory, held):
-    """By the issuer's name one cannot tell; but they were there before."""
+@pytest.mark.parametrize("issuer, directory, held", [
+    ("CN=Test CA", "https://localhost:14002/dir", False),
+    ("CN=Test CA", "https://localhost/other", True),
+    (LETS_ENCRYPT, "https://acme-v02.api.letsencrypt.org/directory", True),
+    (LETS_ENCRYPT, "https://localhost:14002/dir", False),
+])
+def test_what_was_issued_before_a_change_of_the_provider_was_its_cas(standin, gate, issuer,
+                                                                     directory, held):
+    """By the issuer's name one cannot always tell; but they were there before."""
     other = {**OTHER_CA, "directory": directory}
-    standin.put_state(**state(issued_lately("CN=Test CA"),
+    standin.put_state(**state(issued_lately(issuer),
                               providers=state()["providers"] + [other]))
     gate.renew()
     waiting, = live_tasks(standin)

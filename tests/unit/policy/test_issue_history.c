@@ -145,20 +145,26 @@ static void the_newest_stay_and_in_order(void **state)
 static const struct {
     const char *name;
     uint64_t names, ca, authority; /* of what is known, and was seen before */
+    bool own;                      /* as its issuer says, it is of the CA that is asked now */
     bool other;
 } owners[] = {
-    {"as it was", NAMES, 2, 2, false},
-    {"of another account", NAMES, 3, 2, false},
-    {"of another CA", NAMES, 1, 1, true},
-    {"of another CA, for other names", OTHER_NAMES, 1, 1, false},
+    {"as it was", NAMES, 2, 2, false, false},
+    {"of another account", NAMES, 3, 2, false, false},
+    {"of another CA", NAMES, 1, 1, false, true},
+    {"of another CA, but its issuer is this one", NAMES, 1, 1, true, false},
+    {"of another CA, for other names", OTHER_NAMES, 1, 1, false, false},
 };
 
 static void what_another_ca_has_issued_stays_its(void **state)
 {
     (void)state;
     for (size_t r = 0; r < COUNT(owners); r++) {
-        struct issue seen = {
-            .at = AT(-60), .order = NAMES ^ 2, .ca = 2, .authority = 2, .kind = ISSUE_STORED};
+        struct issue seen = {.at = AT(-60),
+                             .order = NAMES ^ 2,
+                             .ca = 2,
+                             .authority = 2,
+                             .kind = ISSUE_STORED,
+                             .own_ca = owners[r].own};
         struct issue history[ISSUE_HISTORY_MAX] = {{.at = seen.at,
                                                     .order = owners[r].names ^ owners[r].ca,
                                                     .ca = owners[r].ca,
