@@ -13,17 +13,19 @@ static const struct known_ca {
     const char *name;
     const char *organisation; /* how its certificates' begins */
     bool staging;
+    bool lends; /* it issues in the names of others, too: universities' networks, resellers */
 } known[] = {
-    {"acme-v02.api.letsencrypt.org", "Let's Encrypt", "Let's Encrypt", false},
-    {"acme-staging-v02.api.letsencrypt.org", "Let's Encrypt's staging", "Let's Encrypt", true},
-    {"acme.zerossl.com", "ZeroSSL", "ZeroSSL", false},
-    {"dv.acme-v02.api.pki.goog", "Google Trust Services", "Google Trust Services", false},
-    {"dv.acme-v02.test-api.pki.goog", "Google Trust Services' staging", "Google", true},
-    {"api.buypass.com", "Buypass", "Buypass", false},
-    {"api.test4.buypass.no", "Buypass' staging", "Buypass", true},
-    {"acme.ssl.com", "SSL.com", "SSL Corp", false},
-    {"acme.digicert.com", "DigiCert", "DigiCert", false},
-    {"acme.sectigo.com", "Sectigo", "Sectigo", false},
+    {"acme-v02.api.letsencrypt.org", "Let's Encrypt", "Let's Encrypt", false, false},
+    {"acme-staging-v02.api.letsencrypt.org", "Let's Encrypt's staging", "Let's Encrypt", true,
+     false},
+    {"acme.zerossl.com", "ZeroSSL", "ZeroSSL", false, false},
+    {"dv.acme-v02.api.pki.goog", "Google Trust Services", "Google Trust Services", false, false},
+    {"dv.acme-v02.test-api.pki.goog", "Google Trust Services' staging", "Google", true, false},
+    {"api.buypass.com", "Buypass", "Buypass", false, false},
+    {"api.test4.buypass.no", "Buypass' staging", "Buypass", true, false},
+    {"acme.ssl.com", "SSL.com", "SSL Corp", false, false},
+    {"acme.digicert.com", "DigiCert", "DigiCert", false, false},
+    {"acme.sectigo.com", "Sectigo", "Sectigo", false, true},
 };
 
 /* What issuers for tests say of themselves. */
@@ -95,7 +97,7 @@ enum issuer_standing issuer_judge(const char *issuer, const char *directory)
 
     const char *organisation = organisation_in(issuer);
     if (!organisation || !is_of(organisation, ca))
-        return ISSUER_OTHER;
+        return ca->lends ? ISSUER_UNJUDGED : ISSUER_OTHER;
     return ca->staging ? ISSUER_STAGING : ISSUER_EXPECTED;
 }
 
@@ -105,8 +107,8 @@ bool issuer_is_other(const char *issuer, const char *directory)
     const char *organisation = issuer ? organisation_in(issuer) : NULL;
 
     return ca && !ca->staging && issuer &&
-           (is_staging(issuer) ||
-            (organisation && !is_of(organisation, ca) && !may_be_of(organisation, ca)));
+           (is_staging(issuer) || (!ca->lends && organisation && !is_of(organisation, ca) &&
+                                   !may_be_of(organisation, ca)));
 }
 
 /* FNV-1a. */

@@ -9,6 +9,7 @@
 #define LE "https://acme-v02.api.letsencrypt.org/directory"
 #define STAGING "https://acme-staging-v02.api.letsencrypt.org/directory"
 #define ZERO "https://acme.zerossl.com/v2/DV90"
+#define SECTIGO "https://acme.sectigo.com/v2/"
 
 static void judges_only_by_well_known_directories(void **state)
 {
@@ -26,6 +27,8 @@ static void judges_only_by_well_known_directories(void **state)
         {"C=US, O=\"DigiCert, Inc.\", CN=RapidSSL", "https://acme.digicert.com/v2/acme/directory/",
          ISSUER_EXPECTED},
         {"CN=Example Internal CA", LE, ISSUER_OTHER},
+        {"C=GB, O=Sectigo Limited, CN=X", SECTIGO "OV", ISSUER_EXPECTED},
+        {"C=NL, O=GEANT Vereniging, CN=GEANT OV RSA CA 4", SECTIGO "GEANTOV", ISSUER_UNJUDGED},
         {"CN=FOO=Let's Encrypt", LE, ISSUER_OTHER},
         {"C=US, O=Let's Encrypt, CN=(STAGING) Wannabe Watercress R11", STAGING, ISSUER_STAGING},
         {"C=US, O=(STAGING) Let's Encrypt, CN=(STAGING) Artificial Apricot R3", LE, ISSUER_STAGING},
@@ -59,6 +62,9 @@ static void another_ca_is_one_for_certain(void **state)
         {"C=US, O=Let's Encrypt, CN=R11", ZERO, true},
         {"C=US, O=(STAGING) Let's Encrypt, CN=(STAGING) Artificial Apricot R3", LE, true},
         {"CN=Fake LE Intermediate X1", LE, true},
+        /* Some CAs issue in the names of others, too. */
+        {"C=NL, O=GEANT Vereniging, CN=GEANT OV RSA CA 4", SECTIGO "GEANTOV", false},
+        {"C=US, O=Internet2, CN=InCommon RSA Server CA 2", SECTIGO "InCommonRSAOV", false},
         /* What names no organisation, or is cut short in it, may be anybody's. */
         {"CN=Example Internal CA", LE, false},
         {"CN=R11, C=US, O=Let's Enc", LE, false},
