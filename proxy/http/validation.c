@@ -25,7 +25,10 @@ static size_t head_cost(const struct request_head *request_head)
 
 bool validation_head_fits(const struct request_head *request_head, size_t limit)
 {
-    return request_head->fields.count <= VALIDATION_FIELDS && head_cost(request_head) <= limit;
+    size_t cost = head_cost(request_head);
+    return request_head->fields.count <= VALIDATION_FIELDS &&
+           request_head->target_len <= VALIDATION_TARGET && cost <= limit &&
+           cost <= VALIDATION_HEAD;
 }
 
 /* The fields, and one more note for each cookie behind the first. */

@@ -15,10 +15,15 @@
 
 /* The server reads a hundred fields, and the gate adds some of its own. */
 #define VALIDATION_FIELDS ((size_t)90)
+/* The longest target that it reads; and less than the 417,792 bytes of a head. */
+#define VALIDATION_TARGET ((size_t)65534)
+#define VALIDATION_HEAD ((size_t)393216)
 
 /*
- * False for a head of more than VALIDATION_FIELDS fields, or of more than `limit` bytes, each field
- * counted with 72 bytes more than its text and the request line with 1,280.
+ * False for a head of more than VALIDATION_FIELDS fields, with a target of more than
+ * VALIDATION_TARGET bytes, or of more than `limit` or VALIDATION_HEAD bytes, each field counted
+ * with 72 bytes more than its text and the request line with 1,280. A client's connection has about
+ * twice the limit here, and the answer's head must fit in with that of the request.
  */
 bool validation_head_fits(const struct request_head *request_head, size_t limit);
 

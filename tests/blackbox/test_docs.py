@@ -47,7 +47,9 @@ LIMITS = [
         "IDLE_CONNECTIONS": "256", "IDLE_SECONDS": "25"}),
     ("26 for the gate itself and 8 a worker, then two", "open_files.c", {
         "OWN_FILES": "26UL", "WORKER_FILES": "8UL", "CLIENT_FILES": "2UL"}),
-    ("fields of a request | 90 |", "validation.h", {"VALIDATION_FIELDS": "((size_t)90)"}),
+    ("whatever is allowed | 90; 65,534 bytes; 384 KiB", "validation.h", {
+        "VALIDATION_FIELDS": "((size_t)90)", "VALIDATION_TARGET": "((size_t)65534)",
+        "VALIDATION_HEAD": "((size_t)393216)"}),
     ("chunk's size | 4,096; 4,096 bytes", "answer_parser.c", {
         "FIELDS_LIMIT": "((size_t)4096)", "CHUNK_LINE_LIMIT": "4096"}),
     ("looked at | 4,096 bytes;", "proxy_header.h", {

@@ -228,6 +228,22 @@ def test_what_the_server_does_not_read_does_not_reach_it(upstream, gate, standin
     assert standin.counters()["malformed_requests"] == 1
 
 
+LARGE = {
+    "a target": request_of(b"GET /" + b"y" * 65534 + b" HTTP/1.1"),
+    "a field": request_of(GET, b"X: " + b"y" * 400_000),
+    "a head": request_of(GET, *[b"X: " + b"y" * 8000] * 50),
+}
+
+
+@pytest.mark.parametrize("request_bytes", LARGE.values(), ids=LARGE)
+def test_what_is_too_large_for_the_server_does_not_reach_it(upstream, request_bytes):
+    """Whatever the operator allows."""
+    with Gate(upstream.port, MAX_HEAD=1_048_576) as gate:
+        refuses(upstream, gate, request_bytes, {431})
+        largest = request_of(b"GET /" + b"y" * 65533 + b" HTTP/1.1", b"X: " + b"y" * 300_000)
+        assert ask(gate.port, largest).status == 200
+
+
 @pytest.mark.parametrize("target", [b"/\"{}|\\^", b"/?`{}|\\^?", b"/\xc3\xa9?\xc3\xa9", b"/#<\xff", b"*",
                                     b"http://h", b"http://h?x", b"http://h:1/"])
 def test_what_the_server_reads_does(standin, target):

@@ -831,6 +831,11 @@ def test_a_hundred_fields_are_read_and_no_more(standin):
     assert sent_raw(standin, b"/healthz/live", b"X: y", *fields) == 431
 
 
+def test_the_longest_target(standin):
+    assert sent_raw(standin, b"/" + b"y" * 65533) == 404
+    assert sent_raw(standin, b"/" + b"y" * 65534) == 414
+
+
 def test_malformed_requests_ban_the_address(standin):
     standin.put_state(bans=True)
     assert [sent_raw(standin, b"/<") for _ in range(31)] == [400] * 31

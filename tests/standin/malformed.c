@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #define FIELDS_MAX 100
+#define TARGET_MAX 65534
 #define COLONS_MAX 8 /* in what may be an IPv6 address */
 
 static bool is_utf8(const char *text, size_t len)
@@ -63,5 +64,7 @@ unsigned malformed_status(const char *target, size_t field_count)
 {
     if (field_count > FIELDS_MAX)
         return 431;
+    if (strlen(target) > TARGET_MAX)
+        return 414;
     return target_reads(target) ? 0 : 400;
 }
