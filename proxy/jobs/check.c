@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 #include <string.h>
+#include <strings.h>
 
 #include "proxy/admin/probe.h"
 #include "proxy/base/plain_text.h"
@@ -173,8 +174,26 @@ static void check_addresses(const struct config *config, FILE *out)
  * Whoever shares the gate's login name can bring its address under a ban; nothing shows from here
  * whether the server has exempted it, as it may have by any network.
  */
-static void tell_bans(FILE *out)
+/* From there the gate then connects, too. */
+static bool is_on_loopback(const char *url)
 {
+    static const char *const hosts[] = {"127.0.0.1", "[::1]", "localhost"};
+    const char *host = strstr(url, "://") + 3;
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+        size_t len = strlen(hosts[i]);
+        if (strncasecmp(host, hosts[i], len) == 0 && strchr(":/", host[len]) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static void tell_bans(const struct config *config, FILE *out)
+{
+    if (is_on_loopback(config->upstream_url)) {
+        fputs("bans: the server bans nobody who connects from 127.0.0.1 or ::1, as the gate does\n",
+              out);
+        return;
+    }
     fputs(
         "bans: after 100 failed logins or 30 malformed requests a day the server bans an address, "
         "but for 127.0.0.1 and ::1. Where the gate connects from another one (a container, "
@@ -192,7 +211,7 @@ int check_run(const struct config *config, FILE *out)
     fine = fine && check_credential(config, out);
     if (fine) {
         check_addresses(config, out);
-        tell_bans(out);
+        tell_bans(config, out);
     }
     if (fine)
         check_public_url(config, out);

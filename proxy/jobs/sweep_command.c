@@ -125,7 +125,7 @@ int sweep_command(struct gate *gate, const struct sweep_options *options, FILE *
         return EXIT_FAILURE;
     }
     if (!options->json)
-        fprintf(out, "%lu %s\n", printer.changes,
-                dry_run ? "changes to be made; none was, this is a dry run" : "changes made");
+        fprintf(out, "%lu change%s %s\n", printer.changes, printer.changes == 1 ? "" : "s",
+                dry_run ? "to be made; none was, this is a dry run" : "made");
     return printer.skipped == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -54,6 +54,16 @@ def test_whether_the_server_calls_itself_as_clients_do(public, words):
                                                       "must reach the gate by that address"))
 
 
+@pytest.mark.parametrize("host, exempt", [
+    ("127.0.0.1", True), ("localhost", True), ("LOCALHOST", True), ("127.0.0.2", False)])
+def test_bans_are_spoken_of_where_they_can_hit_the_gate(host, exempt):
+    """The server bans nobody on the loopback addresses that it knows."""
+    with Server(METADATA) as here, Server(METADATA, host="127.0.0.2", port=here.port):
+        checked = run("--check", UPSTREAM_URL=f"http://{host}:{here.port}")
+    line, = line_of(checked, "bans")
+    assert ("AllowedIp" in line) == (not exempt)
+
+
 def test_a_server_that_tells_no_issuer(standin):
     assert line_of(run("--check", UPSTREAM_URL=standin.url), "sign-in") == []
 

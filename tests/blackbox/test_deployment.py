@@ -109,7 +109,7 @@ def test_from_installing_to_observing_to_enforcing_and_out_again(machine):
         # The user is one of the stand-in's.
         as_admin = f"printf %s '{basic()}' > /etc/renewgate/authorization\n"
         planned = machine.run(as_admin + block("Observe", "sweep --dry-run"))
-        assert planned.endswith("1 changes to be made; none was, this is a dry run\n")
+        assert planned.endswith("\n1 change to be made; none was, this is a dry run\n")
         shown = machine.run(block("Debian package", "renewgate audit").replace(
             "renewgate audit ", "renewgate audit || [ $? -eq 1 ] "))
         assert "example.org" in shown
