@@ -22,6 +22,8 @@ DOMAINS = [chr(letter) for letter in range(ord("b"), ord("m"))]
 CANARY = "m"
 #: Seconds in which every request is over; far beyond what the gate's time-outs add up to.
 PATIENCE = 90
+#: A sweep asks nine times, with pauses that add up to 64 s, and waits 5 s for each answer.
+COMMAND_PATIENCE = 180
 
 
 class Failure(Exception):
@@ -226,13 +228,13 @@ def command(visit):
     environment |= visit.gate.environment
     environment["RENEWGATE_SERVICE_AUTHORIZATION"] = visit.authorization.decode()
     try:
-        ended = subprocess.run([binary("renewgate"), *words], env=environment, timeout=PATIENCE,
-                               capture_output=True, check=False, stdin=subprocess.DEVNULL)
+        ended = subprocess.run([binary("renewgate"), *words], env=environment, check=False,
+                               timeout=COMMAND_PATIENCE, capture_output=True, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired as error:
         # A server may ask for a pause of minutes (Retry-After), and gets it.
         if {"other_status", "wrong_fields"} & {name for _, _, name in visit.case.journal}:
             return
-        raise Failure(f"{words} did not end in {PATIENCE} s") from error
+        raise Failure(f"{words} did not end in {COMMAND_PATIENCE} s") from error
     if ended.returncode not in (0, 1, 2):
         raise Failure(f"{words} ended with {ended.returncode}:\n{ended.stderr.decode()[-4000:]}")
 
