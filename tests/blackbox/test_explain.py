@@ -100,7 +100,7 @@ def test_a_create_gets_what_was_explained(standin, not_due):
     assert rows == {1, 2, 3, 4 if not_due == "noop" else 5, 6, 7, 8}
 
 
-@pytest.mark.parametrize("due, row", [(SOON, 2), (LATER, 8)])
+@pytest.mark.parametrize("due, row", [(SOON, 2), (LATER, 8)], ids=["due", "later"])
 def test_a_dns_task_that_renews_is_explained(standin, due, row):
     standin.put_state(**state([certificate(DUE)], [dns_task(due=due)]))
     with Gate(standin.port, **QUIET) as gate:
