@@ -165,7 +165,7 @@ static const struct variable variables[] = {
      .help = "How long connecting to the server may take."},
     {"LOOKUP_TIMEOUT", KIND_MILLISECONDS, MEMBER(lookup_timeout_ms), .fallback = "5s",
      .allowed = "a duration from 1ms to 1h", .least = 1, .most = 3600000,
-     .help = "How long a look-up of the gate's own may take."},
+     .help = "How long a request of a look-up may take."},
     {"FLIGHT_TIMEOUT", KIND_MILLISECONDS, MEMBER(flight_timeout_ms), .fallback = "35s",
      .allowed = "a duration from 1s to 1h", .least = 1000, .most = 3600000,
      .help = "How long a create waits while others decide about its domain, here or on another "

@@ -28,7 +28,8 @@
 static const struct phase {
     enum phase_step (*begin)(struct hold *hold);
     enum phase_step (*feed)(struct hold *hold, unsigned status, const char *body, size_t len);
-    enum phase_step (*fail)(struct hold *hold); /* no answer came; NULL: feed() with status 0 */
+    /* No answer came; NULL: feed() with status 0. */
+    enum phase_step (*fail)(struct hold *hold, const char *why);
     enum phase_step (*woken)(struct hold *hold);
     void (*describe)(const struct hold *hold, struct hold_request *request); /* what is asked */
     bool (*makes)(const struct hold *hold, size_t i); /* whether that makes a task for a create */
@@ -332,8 +333,9 @@ enum hold_step hold_recheck(struct hold *hold)
         return advance(hold, come_back(hold));
     if (hold->continuation.is_written || phase_of(hold)->reads || hold_owns_domains(hold))
         return hold->step;
-    return phase_of(hold)->overtaken ? advance(hold, phase_of(hold)->overtaken(hold))
-                                     : hold_feed_failure(hold);
+    return phase_of(hold)->overtaken
+               ? advance(hold, phase_of(hold)->overtaken(hold))
+               : hold_feed_failure(hold, "the lock that replicas share was lost");
 }
 
 enum hold_step hold_woken(struct hold *hold)
@@ -359,15 +361,15 @@ enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, s
     return advance(hold, step);
 }
 
-enum hold_step hold_feed_failure(struct hold *hold)
+enum hold_step hold_feed_failure(struct hold *hold, const char *why)
 {
     if (hold->continuation.hold) {
         hold->under_way = false;
-        return follow(hold, hold_feed_failure(hold->continuation.hold));
+        return follow(hold, hold_feed_failure(hold->continuation.hold, why));
     }
     if (!phase_of(hold)->fail)
         return hold_feed(hold, 0, NULL, 0);
-    enum phase_step step = phase_of(hold)->fail(hold);
+    enum phase_step step = phase_of(hold)->fail(hold, why);
 
     hold->under_way = false;
     return advance(hold, step);

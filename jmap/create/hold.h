@@ -70,8 +70,11 @@ enum hold_step hold_recheck(struct hold *hold);
 /* The response to hold_request(), whole; the bytes are borrowed during the call. */
 enum hold_step hold_feed(struct hold *hold, unsigned status, const char *body, size_t len);
 
-/* No response came. The driver itself answers 502 or 504 when keep_headers was set. */
-enum hold_step hold_feed_failure(struct hold *hold);
+/*
+ * No response came, or nothing was sent: `why`, in words, static, is the reason of a look-up that
+ * has failed. The driver itself answers 502 or 504 when keep_headers was set.
+ */
+enum hold_step hold_feed_failure(struct hold *hold, const char *why);
 
 /* HOLD_WAIT only: the waker was called. */
 enum hold_step hold_woken(struct hold *hold);

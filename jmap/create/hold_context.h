@@ -31,7 +31,11 @@ enum hold_credential {
 /* What to send to the server's API endpoint. Bytes are the hold's own, until the next feed. */
 struct hold_request {
     enum hold_credential credential;
-    bool is_lookup;    /* the gate's own, limited by LOOKUP_TIMEOUT; may be sent twice */
+    /*
+     * A look-up, or another question or step that may be sent twice, as of a proof and of a
+     * collapse. One may take RENEWGATE_LOOKUP_TIMEOUT, all of a hold RENEWGATE_IDLE_TIMEOUT.
+     */
+    bool is_lookup;
     bool is_session;   /* GET /jmap/session in place of a POST */
     bool keep_headers; /* the client's own request: its target and header fields go along */
     const char *body;

@@ -99,9 +99,10 @@ enum phase_step hold_feed_history(struct hold *hold, unsigned status, const char
     return PHASE_NEXT;
 }
 
-enum phase_step hold_fail_history(struct hold *hold)
+enum phase_step hold_fail_history(struct hold *hold, const char *why)
 {
     (void)hold;
+    (void)why;
     return PHASE_NEXT;
 }
 

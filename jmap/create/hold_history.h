@@ -14,7 +14,7 @@ bool hold_list_history(struct hold *hold);
 
 enum phase_step hold_begin_history(struct hold *hold);
 enum phase_step hold_feed_history(struct hold *hold, unsigned status, const char *body, size_t len);
-enum phase_step hold_fail_history(struct hold *hold);
+enum phase_step hold_fail_history(struct hold *hold, const char *why);
 void hold_describe_history(const struct hold *hold, struct hold_request *request);
 
 /* Ends what is under way, and forgets which domains these are. Allowed twice. */

@@ -90,9 +90,9 @@ enum phase_step hold_begin_lookup(struct hold *hold)
     return hold->caller.unauthorized ? PHASE_NEXT : look_up(hold);
 }
 
-enum phase_step hold_fail_lookup(struct hold *hold)
+enum phase_step hold_fail_lookup(struct hold *hold, const char *why)
 {
-    return end(hold, "the server did not answer a look-up");
+    return end(hold, why);
 }
 
 void hold_describe_lookup(const struct hold *hold, struct hold_request *request)

@@ -10,7 +10,7 @@
 
 enum phase_step hold_begin_lookup(struct hold *hold);
 enum phase_step hold_feed_lookup(struct hold *hold, unsigned status, const char *body, size_t len);
-enum phase_step hold_fail_lookup(struct hold *hold);
+enum phase_step hold_fail_lookup(struct hold *hold, const char *why);
 void hold_describe_lookup(const struct hold *hold, struct hold_request *request);
 
 /* Ends what is under way, and frees the facts that it has found. Allowed twice. */

@@ -9,6 +9,14 @@
 #include "proxy/server/service_credential.h"
 #include "proxy/relay/report.h"
 
+/* What becomes of a request that the hold asks for. */
+enum asking {
+    ASKING_WAITS, /* for its answer, or for a slot to be sent in */
+    ASKING_RESTS, /* the credential does */
+    ASKING_NO_TIME,
+    ASKING_NO_MEMORY,
+};
+
 static void drive(struct holding *holding, enum hold_step step);
 static const char *authorization(const struct holding *holding);
 static bool wait_for_room(struct holding *holding);
@@ -109,8 +117,7 @@ static bool has_looked_enough(const struct holding *holding)
            holding->looked >= config->idle_timeout_ms * NANOSECONDS_PER_MILLISECOND;
 }
 
-/* False when memory or time runs out, or the credential rests. */
-static bool ask_server(struct holding *holding)
+static enum asking ask_server(struct holding *holding)
 {
     const struct holding_owner *owner = &holding->owner;
     const struct config *config = owner->context->gate->config;
@@ -122,23 +129,36 @@ static bool ask_server(struct holding *holding)
     request.timeout_ms = asked->is_lookup ? config->lookup_timeout_ms : 0;
     request.arena = owner->arena;
     holding->asked_at = clock_monotonic();
-    enum api_sent sent = api_client_send(&holding->client, &request, owner->request_head,
-                                         asked->credential == HOLD_AS_SERVICE);
-    holding->credential_rests = sent == API_CREDENTIAL_RESTS;
-    return sent == API_SENT;
+    switch (api_client_send(&holding->client, &request, owner->request_head,
+                            asked->credential == HOLD_AS_SERVICE)) {
+    case API_SENT:
+        return ASKING_WAITS;
+    case API_CREDENTIAL_RESTS:
+        return ASKING_RESTS;
+    case API_NO_MEMORY:
+        break;
+    }
+    return ASKING_NO_MEMORY;
 }
 
-static bool send_asked(struct holding *holding)
+static enum asking ask_for_owner(const struct holding_owner *owner,
+                                 const struct hold_request *asked)
 {
-    const struct holding_owner *owner = &holding->owner;
-    const struct hold_request *asked = &holding->asked;
-    bool is_own = asked->keep_headers;
-    bool sent = is_own ? owner->handler->send(owner->user, asked->body, asked->len)
-                       : !has_looked_enough(holding) && ask_server(holding);
-    if (sent)
+    return owner->handler->send(owner->user, asked->body, asked->len) ? ASKING_WAITS
+                                                                      : ASKING_NO_MEMORY;
+}
+
+static enum asking send_asked(struct holding *holding)
+{
+    enum asking asking = ASKING_NO_TIME;
+    if (holding->asked.keep_headers)
+        asking = ask_for_owner(&holding->owner, &holding->asked);
+    else if (!has_looked_enough(holding))
+        asking = ask_server(holding);
+    if (asking == ASKING_WAITS)
         hold_sent(holding->hold);
     holding->own_sent = hold_is_committed(holding->hold);
-    return sent;
+    return asking;
 }
 
 /* ---- slots ---- */
@@ -185,31 +205,43 @@ static bool wait_for_room(struct holding *holding)
     return !holding->waited_out;
 }
 
-/* Sends what the hold asks for, now or when it has a slot; false where that cannot be. */
-static bool holding_ask(struct holding *holding)
+/* Sends what the hold asks for, now or when it has a slot. */
+static enum asking holding_ask(struct holding *holding)
 {
     holding->asked = hold_request(holding->hold);
     if (take_slot(holding))
         return send_asked(holding);
     stand_back(holding);
-    return true;
+    return ASKING_WAITS;
 }
 
-/* What was asked gets no answer. While the credential rests, it is the one it got last. */
+/* What was sent gets no answer. */
 static enum hold_step asking_failed(struct holding *holding, enum upstream_failure failure)
 {
-    bool rests = holding->credential_rests;
-    holding->credential_rests = false;
     if (failure == UPSTREAM_RESOLVE || failure == UPSTREAM_CONNECT || failure == UPSTREAM_TLS)
         hold_unsent(holding->hold);
-    return rests ? hold_feed(holding->hold, 401, "", 0) : hold_feed_failure(holding->hold);
+    return hold_feed_failure(holding->hold, "the server did not answer a look-up");
+}
+
+/* It was not even sent. While the credential rests, its answer is the one it got last. */
+static enum hold_step not_asked(struct holding *holding, enum asking asking)
+{
+    switch (asking) {
+    case ASKING_RESTS:
+        return hold_feed(holding->hold, 401, "", 0);
+    case ASKING_NO_TIME:
+        return hold_feed_failure(holding->hold, "the look-ups took too long");
+    default:
+        return hold_feed_failure(holding->hold, "there was no memory for a look-up");
+    }
 }
 
 /* Does what the hold says until something has to be waited for. */
 static void drive(struct holding *holding, enum hold_step step)
 {
-    while (step == HOLD_SEND && !holding_ask(holding))
-        step = asking_failed(holding, UPSTREAM_MEMORY);
+    enum asking asking;
+    while (step == HOLD_SEND && (asking = holding_ask(holding)) != ASKING_WAITS)
+        step = not_asked(holding, asking);
     if (step == HOLD_WAIT)
         holding->waits = HOLDING_FOR_FLIGHT;
     else if (step == HOLD_DONE)

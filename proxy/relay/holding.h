@@ -63,9 +63,8 @@ struct holding {
     bool own_sent; /* the client's own request has gone out: others may wait for its outcome */
     struct hold_request asked;
     struct api_client client; /* for requests of the gate's own */
-    bool credential_rests;    /* so that what was asked could not go */
     monotonic_time asked_at;
-    int64_t looked; /* nanoseconds, in all look-ups */
+    int64_t looked; /* nanoseconds, for all that `is_lookup` */
     struct mailbox_message wake;
     /* Of the caller and of the gate itself: taken before a flight, and kept to the end. */
     struct request_slot slots[2]; /* by enum hold_credential */

@@ -78,7 +78,7 @@ static void feed(struct hold *hold, const char *text)
     if (text == NULL)
         hold_feed(hold, 400, problem, sizeof problem - 1);
     else if (strcmp(text, "-") == 0)
-        hold_feed_failure(hold);
+        hold_feed_failure(hold, "no answer");
     else
         hold_feed(hold, 200, text, strlen(text));
 }

@@ -292,14 +292,14 @@ static void a_proof_without_an_answer_makes_nothing(void **state)
     world->context.stranger = true;
     struct hold *hold = hold_open(&world->context, CREATE, strlen(CREATE));
     hold_sent(hold);
-    hold_feed_failure(hold);
+    hold_feed_failure(hold, "no answer");
     assert_int_equal(hold_step(hold), HOLD_DONE);
     hold_close(hold);
     assert_int_equal(world->server.creates, 0);
     hold = hold_open(&world->context, TWO_PARTS, strlen(TWO_PARTS));
     assert_true(hold_request(hold).is_lookup);
     hold_sent(hold);
-    hold_feed_failure(hold);
+    hold_feed_failure(hold, "no answer");
     free(drive(world, hold));
     assert_int_equal(hold_step(hold), HOLD_DONE);
     hold_close(hold);
@@ -943,7 +943,7 @@ static void an_unanswered_move_makes_no_second_task(void **state)
         hold_feed(hold, 200, text, strlen(text));
         free(text);
     }
-    assert_int_equal(hold_feed_failure(hold), HOLD_DONE);
+    assert_int_equal(hold_feed_failure(hold, "no answer"), HOLD_DONE);
     assert_non_null(strstr(hold_answer(hold).body, "serverUnavailable"));
     hold_close(hold);
 }
@@ -971,7 +971,7 @@ static void what_makes_nothing_is_not_unknown(void **state)
         if (lost[i])
             hold_feed(hold, lost[i], "no", 2);
         else
-            hold_feed_failure(hold);
+            hold_feed_failure(hold, "no answer");
         assert_string_equal(world->outcome, "rejected");
         hold_close(hold);
     }
@@ -989,7 +989,7 @@ static void what_may_have_been_made_is_unknown_for_its_twins_too(void **state)
     static const char two[] = BATCH(SET(FOR_LATER "," FOR_NOW));
 
     struct hold *hold = send_own(world, two);
-    hold_feed_failure(hold);
+    hold_feed_failure(hold, "no answer");
     assert_int_equal(world->unknown, 2);
     hold_close(hold);
     flight_table_destroy(world->context.flights);
