@@ -26,6 +26,11 @@ static enum lookup_state lookup_fail(struct lookup *lookup, enum lookup_state st
     return lookup->state = state;
 }
 
+static enum lookup_state lookup_exhausted(struct lookup *lookup)
+{
+    return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+}
+
 /* Certificates. */
 
 static bool lookup_is_fresh(const struct lookup_domain *domain)
@@ -116,7 +121,7 @@ static void append_certificate_count(struct lookup *lookup)
 static enum lookup_state send_request(struct lookup *lookup)
 {
     if (!own_request_finish(&lookup->request))
-        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_exhausted(lookup);
     return lookup->state = LOOKUP_SEND_API;
 }
 
@@ -247,8 +252,7 @@ static enum lookup_state feed_next_tasks(struct lookup *lookup)
             memory_note_sought(lookup->memory, lookup->domains[i].id,
                                lookup->domains[i].renewal_due);
     }
-    return lookup_add_next_tasks(lookup) ? lookup_end(lookup)
-                                         : lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    return lookup_add_next_tasks(lookup) ? lookup_end(lookup) : lookup_exhausted(lookup);
 }
 
 static enum lookup_state end_or_seek_next(struct lookup *lookup)
@@ -275,7 +279,7 @@ static enum lookup_state list_more_tasks(struct lookup *lookup, size_t most)
     lookup->stage = STAGE_MORE_TASKS;
     certificate_search_forget_prefetched(&lookup->search);
     if (!listing_begin(&lookup->tasks, &lookup_renewal_tasks, lookup->task_position, most))
-        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_exhausted(lookup);
     return send_more_tasks(lookup);
 }
 
@@ -292,7 +296,7 @@ static enum lookup_state lookup_end(struct lookup *lookup)
 {
     for (size_t i = 0; i < lookup->count; i++) {
         if (lookup->domains[i].renewable && !lookup_review(lookup, &lookup->domains[i]))
-            return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+            return lookup_exhausted(lookup);
     }
     return lookup->state = LOOKUP_DONE;
 }
@@ -301,7 +305,7 @@ static enum lookup_state next_certificates(struct lookup *lookup)
 {
     own_request_begin(&lookup->request);
     if (!certificate_search_write(&lookup->search, &lookup->request))
-        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_exhausted(lookup);
     if (lookup->request.incomplete || own_request_count(&lookup->request) > 0)
         return send_request(lookup);
 
@@ -315,7 +319,7 @@ static enum lookup_state feed_dns_tasks(struct lookup *lookup)
     lookup_read_dns_tasks(lookup, "M");
     return lookup_add_tasks(lookup, "T") && lookup_add_tasks(lookup, "L")
                ? end_or_seek_next(lookup)
-               : lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+               : lookup_exhausted(lookup);
 }
 
 static enum lookup_state search_certificates(struct lookup *lookup)
@@ -326,7 +330,7 @@ static enum lookup_state search_certificates(struct lookup *lookup)
     lookup->certificates_read = true;
     if (!certificate_search_begin(&lookup->search, lookup->domains, lookup->count,
                                   again ? needs_search_again : needs_search))
-        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_exhausted(lookup);
     return next_certificates(lookup);
 }
 
@@ -344,7 +348,7 @@ static enum lookup_state send_nodes(struct lookup *lookup)
 static enum lookup_state after_names(struct lookup *lookup)
 {
     if (!lookup_name_domains(lookup) || !add_known_certificates(lookup))
-        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_exhausted(lookup);
     /* Twins are for a collapse to find. */
     if (lookup->twins_seen && !lookup->all_tasks)
         return list_more_tasks(lookup, TASKS_BESIDE_TWINS);
@@ -385,33 +389,33 @@ static enum lookup_state feed_facts(struct lookup *lookup)
     if (lookup->first == 0) {
         if (!lookup_add_tasks(lookup, "T") || !lookup_add_tasks(lookup, "L") ||
             !lookup_add_tasks(lookup, "F"))
-            return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+            return lookup_exhausted(lookup);
         lookup_note_first_pages(lookup);
         lookup_read_dns_tasks(lookup, "M");
         note_certificate_count(lookup);
         if (!lookup_read_settings(lookup, settings))
-            return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+            return lookup_exhausted(lookup);
     }
     lookup_read_dns_tasks(lookup, "k");
     if (!lookup_add_tasks(lookup, "k") ||
         json_array_append(lookup->certificates, own_request_list(&lookup->request, "c")) != 0)
-        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_exhausted(lookup);
     if (!read_domains(lookup, providers))
-        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_exhausted(lookup);
     if (lookup->last < lookup->count) {
         lookup->first = lookup->last;
         return send_facts(lookup);
     }
     certificate_search_read_prefetched(&lookup->search, &lookup->request);
     if (!lookup_read_other_hostnames(lookup, settings))
-        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_exhausted(lookup);
     return lookup->needs_hostname ? send_nodes(lookup) : after_names(lookup);
 }
 
 static enum lookup_state use_hostname(struct lookup *lookup, const char *hostname)
 {
     if (!lookup_add_hostname(lookup, hostname))
-        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_exhausted(lookup);
     return after_names(lookup);
 }
 
@@ -456,7 +460,7 @@ static enum lookup_state feed_session(struct lookup *lookup)
 static enum lookup_state feed_certificates(struct lookup *lookup)
 {
     if (!certificate_search_read(&lookup->search, &lookup->request))
-        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_exhausted(lookup);
     return next_certificates(lookup);
 }
 
@@ -473,7 +477,7 @@ static enum lookup_state end_more_tasks(struct lookup *lookup)
 static enum lookup_state feed_more_tasks(struct lookup *lookup)
 {
     if (!listing_read(&lookup->tasks, &lookup->request, lookup_add_listed_task, lookup))
-        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_exhausted(lookup);
     return listing_is_done(&lookup->tasks) || !needs_more_tasks(lookup) ? end_more_tasks(lookup)
                                                                         : send_more_tasks(lookup);
 }
@@ -488,8 +492,7 @@ static enum lookup_state send_hints(struct lookup *lookup)
 static enum lookup_state check_hints(struct lookup *lookup)
 {
     certificate_search_forget_prefetched(&lookup->search);
-    return lookup_begin_hints(lookup) ? send_hints(lookup)
-                                      : lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+    return lookup_begin_hints(lookup) ? send_hints(lookup) : lookup_exhausted(lookup);
 }
 
 static enum lookup_state feed_hints(struct lookup *lookup)
@@ -497,45 +500,58 @@ static enum lookup_state feed_hints(struct lookup *lookup)
     bool over;
 
     if (!lookup_read_hints(lookup, &over))
-        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_exhausted(lookup);
     if (!over)
         return send_hints(lookup);
     lookup->stage = STAGE_FACTS;
     return send_facts(lookup);
 }
 
+/* Whether what was asked may be answered in part: the stage itself sees what is missing. */
+static bool takes_refusals(const struct lookup *lookup)
+{
+    return lookup->stage == STAGE_HINTS || lookup->stage == STAGE_NODES ||
+           lookup->stage == STAGE_SESSION ||
+           (lookup->stage == STAGE_FACTS && lookup_doubts_hints(lookup));
+}
+
 static enum lookup_state feed_response(struct lookup *lookup)
 {
-    if (lookup->stage == STAGE_HINTS)
-        return feed_hints(lookup);
-    if (lookup->stage == STAGE_FACTS && lookup_doubts_hints(lookup))
-        return check_hints(lookup);
-    if (lookup->stage == STAGE_NODES)
-        return feed_nodes(lookup);
-    if (lookup->stage == STAGE_SESSION)
-        return feed_session(lookup);
-
     bool forbidden;
-    const char *fault = own_request_fault(&lookup->request, &forbidden);
+    const char *fault =
+        takes_refusals(lookup) ? NULL : own_request_fault(&lookup->request, &forbidden);
+
     if (fault)
         return lookup_fail(lookup, forbidden ? LOOKUP_FORBIDDEN : LOOKUP_FAILED, fault);
     switch (lookup->stage) {
     case STAGE_FACTS:
-        return feed_facts(lookup);
+        return lookup_doubts_hints(lookup) ? check_hints(lookup) : feed_facts(lookup);
+    case STAGE_HINTS:
+        return feed_hints(lookup);
+    case STAGE_NODES:
+        return feed_nodes(lookup);
+    case STAGE_SESSION:
+        return feed_session(lookup);
     case STAGE_CERTIFICATES:
         return feed_certificates(lookup);
     case STAGE_DNS_TASKS:
         return feed_dns_tasks(lookup);
     case STAGE_NEXT_TASKS:
         return feed_next_tasks(lookup);
-    default:
+    case STAGE_MORE_TASKS:
         return feed_more_tasks(lookup);
     }
+    return lookup->state;
 }
 
 static bool is_over(const struct lookup *lookup)
 {
     return lookup->state != LOOKUP_SEND_API && lookup->state != LOOKUP_SEND_SESSION;
+}
+
+static size_t most_requests(const struct lookup *lookup)
+{
+    return REQUESTS_MAX + lookup->count / DOMAINS_A_REQUEST_MORE;
 }
 
 /* Of the tasks about R, most of which are other domains', only the wanted ones are parsed. */
@@ -568,10 +584,10 @@ enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char
     /* Of long lists only what is needed is kept. */
     if (lookup->stage != STAGE_CERTIFICATES && lookup->stage != STAGE_MORE_TASKS &&
         json_array_append(lookup->responses, lookup->request.response) != 0)
-        return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
+        return lookup_exhausted(lookup);
     feed_response(lookup);
-    if (!is_over(lookup) &&
-        ++lookup->requests == REQUESTS_MAX + lookup->count / DOMAINS_A_REQUEST_MORE)
+    lookup->requests++;
+    if (!is_over(lookup) && lookup->requests >= most_requests(lookup))
         return lookup_fail(lookup, LOOKUP_FAILED, "the server lists too few at a time");
     return lookup->state;
 }

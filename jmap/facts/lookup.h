@@ -7,6 +7,9 @@
  *
  * Tasks are read before certificates. A finished renewal stores its certificate before its task
  * vanishes, so that order never sees neither.
+ *
+ * A look-up as a whole ends after 300 requests and one for each four domains, for a server may list
+ * as few at a time as it likes; its driver limits the time.
  */
 
 #include <stdbool.h>

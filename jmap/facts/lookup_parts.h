@@ -44,7 +44,6 @@ enum stage {
     STAGE_DNS_TASKS,
     STAGE_NEXT_TASKS,
     STAGE_MORE_TASKS,
-    STAGE_END,
 };
 
 struct lookup {

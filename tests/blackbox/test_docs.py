@@ -71,6 +71,8 @@ LIMITS = [
     ("lock server | 64 KiB", "lock_protocol.c", {"UNREAD_LIMIT": "((size_t)65536)"}),
     ("of one request | 8,000", "hold_state.h", {"HOLD_DOMAINS_MAX": "8000"}),
     ("a create | 200,000", "lookup.c", {"MORE_TASKS": "200000"}),
+    ("300, and one for each four domains", "lookup.c", {
+        "REQUESTS_MAX": "300", "DOMAINS_A_REQUEST_MORE": "4"}),
     ("at once | 4,000", "own_request.h", {
         "OWN_REQUEST_IDS": "400", "OWN_REQUEST_CALLS": "10"}),
     ("still sends | 16 KiB", "downstream_answer.c", {"SENT_AT_ONCE": "((size_t)16384)"}),
