@@ -39,7 +39,7 @@ static const struct phase {
     bool yields; /* its domains may be others' while there is no room for it at the server */
     bool acts;   /* it has no place where one only observes */
 } phases[] = {
-    /* Waits for the server, whether it lets the caller create. */
+    /* Waits for the server, whether it lets the caller create: hold_caller.h. */
     {.begin = hold_begin_proof,
      .feed = hold_feed_proof,
      .describe = hold_describe_proof,
@@ -87,7 +87,7 @@ static const struct phase {
      .feed = hold_feed_collapse,
      .describe = hold_describe_collapse,
      .acts = true},
-    /* Waits for nothing: all is settled. */
+    /* Waits for nothing: all is settled, by hold_settle.h. */
     {.begin = hold_begin_settling},
     /* Waits for a hold of its own on the calls that were cut off. */
     {.begin = hold_begin_continuation, .feed = hold_feed_continuation},

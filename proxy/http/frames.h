@@ -19,7 +19,7 @@
 
 enum frames_peer {
     FRAMES_PEER_CLIENT, /* it sends masked frames, and gets them plain */
-    FRAMES_PEER_SERVER,
+    FRAMES_PEER_SERVER, /* the other way round: the mask of what it gets is made here */
 };
 
 /* Must stay where it is while it is open. The buffers are the owner's to fill and empty. */

@@ -70,8 +70,9 @@ struct upstream_request {
     enum body_kind body_kind;
     const char *body;
     size_t len;
-    bool once;       /* never sent again, not even where a kept connection turns out to be closed */
-    bool repeatable; /* may be sent again then, whatever its method says */
+    /* Whether it may be sent again where a kept connection turns out to be closed: */
+    bool once;       /* never: it gets a connection of its own, which cannot be closed already */
+    bool repeatable; /* yes, whatever its method says */
     bool whole;      /* nobody gets any of the answer before its end, so silence in it counts */
     /*
      * The answer's content is read here, so none is wanted with a content coding, whatever the
