@@ -108,12 +108,14 @@ static void take_until_now(struct account_replay *replay, struct orders orders,
     }
 }
 
-wall_time account_replay_next(struct account_replay *replay, const struct order_time *orders,
-                              size_t count)
+bool account_replay_next(struct account_replay *replay, const struct order_time *orders,
+                         size_t count, wall_time end)
 {
     struct bucket bucket = bucket_of(replay);
 
-    while (!is_off(replay->limit)) {
+    if (is_off(replay->limit))
+        return wall_time_before(replay->from, end);
+    while (replay->at < ticks(replay, end)) {
         take_until_now(replay, (struct orders){orders, count}, &bucket);
         replay->full = bucket.full;
         int64_t token = to_whole_second(next_token(&bucket), replay->limit.burst);
@@ -123,10 +125,10 @@ wall_time account_replay_next(struct account_replay *replay, const struct order_
         }
         size_t robbed = first_robbed(replay, (struct orders){orders, count}, bucket, 0);
         if (robbed == count)
-            break;
+            return true;
         replay->at = ticks(replay, orders[robbed].at);
     }
-    return account_replay_time(replay);
+    return false;
 }
 
 bool account_replay_add(struct account_replay *replay, struct order_time order)
@@ -160,7 +162,8 @@ wall_time account_limit_next(struct issue_limit limit, const struct order_time *
     struct account_replay replay =
         account_replay_begin(limit, from, now, first_of(limit, orders, count, now));
 
-    return account_replay_next(&replay, orders, count);
+    account_replay_next(&replay, orders, count, WALL_TIME_FOREVER);
+    return account_replay_time(&replay);
 }
 
 bool account_limit_fits(struct issue_limit limit, const struct order_time *orders, size_t count,

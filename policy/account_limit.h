@@ -48,9 +48,12 @@ struct account_replay {
 struct account_replay account_replay_begin(struct issue_limit limit, wall_time from, wall_time now,
                                            size_t first);
 
-/* The first time that there is, from where it stands on. */
-wall_time account_replay_next(struct account_replay *replay, const struct order_time *orders,
-                              size_t count);
+/*
+ * Goes on to the first time that there is. False where there is none before `end`: it stands there,
+ * or later, and has looked at no order behind that.
+ */
+bool account_replay_next(struct account_replay *replay, const struct order_time *orders,
+                         size_t count, wall_time end);
 
 /* Where it stands. */
 wall_time account_replay_time(const struct account_replay *replay);

@@ -158,17 +158,25 @@ void memory_note_queued(struct task_memory *memory, const char *domain_id, const
     pthread_mutex_unlock(&memory->lock);
 }
 
-/*
- * Whether a domain's time stays what it is: it was taken before, or is no earlier than what is to
- * be had now, and another would not gain it as much as a token takes.
- */
-static bool keeps_time(const struct record *record, wall_time queued, struct issue_limit limit,
-                       wall_time from, wall_time next)
+/* A time that was taken gives way only to one that gains as much as a token takes. */
+static bool keeps_taken(struct order_book *orders, const struct record *record,
+                        struct issue_limit limit, wall_time from, wall_time now)
+{
+    int64_t token = limit.burst > 0 ? limit.window_seconds / limit.burst + 1 : 0;
+    wall_time better;
+
+    return record->taken && !wall_time_before(record->queued, from) &&
+           (!order_book_better(orders, record->provider_id, limit, from, now, record->queued,
+                               &better) ||
+            wall_time_before(record->queued, wall_time_add(better, token)));
+}
+
+/* So does any that is no earlier than what is to be had. */
+static bool keeps_queued(wall_time queued, struct issue_limit limit, wall_time next)
 {
     int64_t token = limit.burst > 0 ? limit.window_seconds / limit.burst + 1 : 0;
 
-    return !wall_time_before(queued, record->taken ? from : next) &&
-           wall_time_before(queued, wall_time_add(next, token));
+    return !wall_time_before(queued, next) && wall_time_before(queued, wall_time_add(next, token));
 }
 
 /* Where it is not taken, all is left as it was. */
@@ -181,14 +189,12 @@ static wall_time next_time(struct task_memory *memory, struct record *record,
     if (take && !record->pending)
         record->before = queued;
     record->pending = record->pending || take;
-    if (order_book_keeps(orders, record->provider_id, limit, from, now, queued)) {
-        record->taken = record->taken || take;
+    if (keeps_taken(orders, record, limit, from, now))
         return queued;
-    }
     order_book_lift(orders, record->provider_id, (struct order_time){.at = queued});
     record->queued = WALL_TIME_NEVER;
     time = order_book_next(orders, record->provider_id, limit, from, now);
-    if (keeps_time(record, queued, limit, from, time))
+    if (keeps_queued(queued, limit, time))
         time = queued;
     record_enter(memory, record, &record->queued, take ? time : queued, false);
     record->taken = record->taken || take;

@@ -57,16 +57,7 @@ static bool is_replayed(const struct account_orders *account, struct issue_limit
            !wall_time_before(account_replay_time(replay), from);
 }
 
-bool order_book_keeps(const struct order_book *book, const char *provider_id,
-                      struct issue_limit limit, wall_time from, wall_time now, wall_time own)
-{
-    const struct account_orders *account = order_book_find(book, provider_id);
-
-    return account && is_replayed(account, limit, from, now) && !wall_time_before(own, from) &&
-           !wall_time_before(account_replay_time(&account->replay), own);
-}
-
-/* That times before a later one are free without it is left aside: it goes on where it stands. */
+/* Where it stands does not change by an order that is later. */
 void order_book_lift(struct order_book *book, const char *provider_id, struct order_time order)
 {
     struct account_orders *account = order_book_find(book, provider_id);
@@ -76,6 +67,29 @@ void order_book_lift(struct order_book *book, const char *provider_id, struct or
             account->replayed && wall_time_before(account_replay_time(&account->replay), order.at);
 }
 
+static bool replay_before(struct account_orders *account, struct issue_limit limit, wall_time from,
+                          wall_time now, wall_time end)
+{
+    const struct order_list *orders = &account->orders;
+
+    if (!is_replayed(account, limit, from, now))
+        account->replay = account_replay_begin(
+            limit, from, now, order_list_place(orders, wall_time_add(now, -limit.window_seconds)));
+    account->replayed = true;
+    return account_replay_next(&account->replay, orders->times, orders->count, end);
+}
+
+bool order_book_better(struct order_book *book, const char *provider_id, struct issue_limit limit,
+                       wall_time from, wall_time now, wall_time own, wall_time *better)
+{
+    struct account_orders *account = order_book_find(book, provider_id);
+
+    if (!account || !replay_before(account, limit, from, now, own))
+        return false;
+    *better = account_replay_time(&account->replay);
+    return true;
+}
+
 wall_time order_book_next(struct order_book *book, const char *provider_id,
                           struct issue_limit limit, wall_time from, wall_time now)
 {
@@ -83,12 +97,8 @@ wall_time order_book_next(struct order_book *book, const char *provider_id,
 
     if (!account)
         return account_limit_next(limit, NULL, 0, from, now);
-    const struct order_list *orders = &account->orders;
-    if (!is_replayed(account, limit, from, now))
-        account->replay = account_replay_begin(
-            limit, from, now, order_list_place(orders, wall_time_add(now, -limit.window_seconds)));
-    account->replayed = true;
-    return account_replay_next(&account->replay, orders->times, orders->count);
+    replay_before(account, limit, from, now, WALL_TIME_FOREVER);
+    return account_replay_time(&account->replay);
 }
 
 void order_book_clear(struct order_book *book)

@@ -41,13 +41,14 @@ wall_time order_book_next(struct order_book *book, const char *provider_id,
                           struct issue_limit limit, wall_time from, wall_time now);
 
 /*
- * Whether an order that was added is as early as it may be: order_book_next() has passed its time,
- * and there was none before it.
+ * The same for an order that was added, and may have a better time than its `own`. False where
+ * there is none before that. Of those that there were without it only what is left beside it is
+ * found.
  */
-bool order_book_keeps(const struct order_book *book, const char *provider_id,
-                      struct issue_limit limit, wall_time from, wall_time now, wall_time own);
+bool order_book_better(struct order_book *book, const char *provider_id, struct issue_limit limit,
+                       wall_time from, wall_time now, wall_time own, wall_time *better);
 
-/* Takes out an order that is to have the next time, or its own again. */
+/* Removes one for which a better time was found. */
 void order_book_lift(struct order_book *book, const char *provider_id, struct order_time order);
 
 void order_book_clear(struct order_book *book);

@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "tests/unit/renewal_tasks.h"
 
@@ -188,6 +190,34 @@ static void spreads_what_goes_beyond(void **state)
     }
 }
 
+/* Of a thousand orders as close as they may be, each is asked whether there is a better time: none
+ * behind it is looked at, as there is no page to look at. */
+static void a_replay_looks_at_nothing_behind_its_end(void **state)
+{
+    (void)state;
+    const struct issue_limit limit = {1, 60};
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), count = 8 * page / sizeof(struct order_time);
+    char *pages = mmap(NULL, 8 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct order_time *orders = (void *)pages;
+    struct account_replay replay =
+        account_replay_begin(limit, (wall_time)AT(0), (wall_time)AT(0), 0);
+
+    assert_ptr_not_equal(pages, MAP_FAILED);
+    for (size_t i = 0; i < count; i++)
+        orders[i] = (struct order_time){.at = AT((int64_t)i * 60)};
+    for (size_t i = 0; i < count - 1; i++) {
+        size_t left =
+            ((char *)&orders[i + 2] - pages + (ptrdiff_t)page - 1) / (ptrdiff_t)page * page;
+        mprotect(pages + left, 8 * page - left, PROT_NONE);
+        assert_false(account_replay_next(&replay, orders, count, orders[i].at));
+        mprotect(pages + left, 8 * page - left, PROT_READ | PROT_WRITE);
+        assert_true(wall_time_equal(account_replay_time(&replay), orders[i].at));
+    }
+    assert_true(account_replay_next(&replay, orders, count, WALL_TIME_FOREVER));
+    assert_int_equal(account_replay_time(&replay).seconds - NOW, count * 60);
+    munmap(pages, 8 * page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +226,7 @@ int main(void)
         cmocka_unit_test(a_chain_that_has_moved_a_little_fits),
         cmocka_unit_test(no_order_comes_too_early),
         cmocka_unit_test(spreads_what_goes_beyond),
+        cmocka_unit_test(a_replay_looks_at_nothing_behind_its_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,6 +157,54 @@ static void many_domains_are_one_replay(void **state)
     task_memory_destroy(memory);
 }
 
+/* Something that is too far back to count, and ends what has been replayed. */
+static void disturb(struct task_memory *memory, size_t n)
+{
+    const wall_time now = AT(0), past = AT(-(int64_t)(n % 2 ? 6 : 7) * DAY);
+
+    note(memory, "other", "p", past, WALL_TIME_NEVER, now);
+}
+
+/* Times that were not taken may be too many for the limit: each is looked at. */
+static void what_waits_is_asked_as_if_for_the_first_time(void **state)
+{
+    (void)state;
+    unsigned seed = 3;
+
+    for (size_t round = 0; round < 100; round++) {
+        struct task_memory *memory = task_memory_create(), *anew = task_memory_create();
+        const wall_time now = AT(0);
+
+        for (size_t i = 0; i < 12; i++) {
+            const wall_time queued = AT((int64_t)(rand_r(&seed) % 5) * HOUR / 2);
+            char id[OBJECT_ID_SIZE];
+            snprintf(id, sizeof id, "d%zu", i);
+            note(memory, id, "p", WALL_TIME_NEVER, queued, now);
+            note(anew, id, "p", WALL_TIME_NEVER, queued, now);
+        }
+        for (size_t i = 0; i < 18; i++) {
+            size_t n = i < 2 ? 20 + i : i * 5 % 18;
+            disturb(anew, i);
+            assert_int_equal(take_nth(memory, n), take_nth(anew, n));
+        }
+        task_memory_destroy(memory);
+        task_memory_destroy(anew);
+    }
+}
+
+static void what_waits_too_early_does_not_keep_its_time(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+
+    assert_int_equal(take(memory, "a"), 0);
+    assert_int_equal(take(memory, "b"), 0);
+    assert_int_equal(take(memory, "c"), HOUR);
+    note(memory, "d", "p", WALL_TIME_NEVER, (wall_time)AT(HOUR / 2), (wall_time)AT(0));
+    assert_int_equal(take(memory, "d"), 2 * HOUR);
+    task_memory_destroy(memory);
+}
+
 /* The same times as are found by looking at all orders each time. */
 static void going_on_finds_what_beginning_anew_finds(void **state)
 {
@@ -222,6 +270,8 @@ int main(void)
         cmocka_unit_test(a_time_is_taken_once),
         cmocka_unit_test(what_was_seen_counts),
         cmocka_unit_test(many_domains_are_one_replay),
+        cmocka_unit_test(what_waits_too_early_does_not_keep_its_time),
+        cmocka_unit_test(what_waits_is_asked_as_if_for_the_first_time),
         cmocka_unit_test(going_on_finds_what_beginning_anew_finds),
         cmocka_unit_test(what_was_read_before_overwrites_nothing),
     };
