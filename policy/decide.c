@@ -251,7 +251,7 @@ static const struct {
     unsigned number;
     const char *asks;
     bool (*fits)(const struct reading *reading, struct decision *decision);
-} rows[DECISION_STEPS] = {
+} rows[] = {
     {10, "the server could not be read, and RENEWGATE_ON_LOOKUP_FAILURE=refuse",
      is_blind_and_refuses},
     {10, "the server could not be read, and its answer to an earlier renewal was lost",
@@ -272,6 +272,8 @@ static const struct {
     {7, "the certificate is due, and a task is queued for later", is_queued_for_later},
     {8, "the certificate is due, and nothing is queued", is_due},
 };
+
+_Static_assert(sizeof rows / sizeof rows[0] == DECISION_STEPS, "a trace has a step for each row");
 
 struct decision decide_by_rows(const struct decision_facts *facts, struct decision_trace *trace)
 {

@@ -197,6 +197,18 @@ def logged_messages():
             yield from re.findall(r'"([^"]+)"', call)
 
 
+def test_the_decisions_page_has_every_row_of_the_table():
+    code = (ROOT / "policy/decide.c").read_text()
+    rows = set(re.findall(r"^    \{(\d+), \"", code[code.index("} rows[] = {"):], re.M))
+    page = (ROOT / "docs/decisions.md").read_text()
+    table = page[page.index("\n## The table"):page.index("\n## When nothing is asked")]
+    picture = page[page.index("\n## The picture"):page.index("\n## The table")]
+    assert len(rows) >= 10
+    # Row 0, a force, is a fact of the others.
+    assert rows == set(re.findall(r"^\| (\d+) \|", table, re.M)) - {"0"}
+    assert rows == set(re.findall(r"(?:▶ |\(or |^ )(\d+)", picture, re.M))
+
+
 def test_states_of_the_decisions_page_have_their_tests():
     page = (ROOT / "docs/decisions.md").read_text()
     named = set(re.findall(r"`(test_\w+)`", page))
