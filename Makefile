@@ -169,10 +169,10 @@ fuzz-programs: $(FUZZERS:%=$(OUT)/fuzz-%)
 CLANG_FORMAT ?= clang-format-19
 
 format: ## bring the C sources into the committed format
-	$(CLANG_FORMAT) -i $(SOURCES)
+	@$(CLANG_FORMAT) -i $(SOURCES)
 
 format-check: ## fail where "make format" would change something
-	$(CLANG_FORMAT) --dry-run --Werror $(SOURCES)
+	@$(CLANG_FORMAT) --dry-run --Werror $(SOURCES)
 
 analyse: ## static analysis, and that includes run downwards
 	@tests/includes.sh
@@ -203,9 +203,9 @@ soak: ## half an hour of everything at once, memory watched; MINUTES=30
 REFERENCE := docs/configuration.md
 MAN := build/renewgate.8
 
-docs: all $(MAN) ## write the reference page and the man page from the table of variables
+docs: $(OUT)/renewgate $(MAN) ## write the reference page and the man page from the table of variables
 	@sed -i '/^<!-- made by/q' $(REFERENCE)
-	@{ echo; build/renewgate --help-markdown; } >> $(REFERENCE)
+	@{ echo; $(OUT)/renewgate --help-markdown; } >> $(REFERENCE)
 
 $(MAN): docs/renewgate.8.scd docs/variables.awk $(OUT)/renewgate
 	@$(OUT)/renewgate --help-markdown | awk -f docs/variables.awk > $@.variables
