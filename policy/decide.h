@@ -3,7 +3,7 @@
 
 /*
  * The decision table: what becomes of one held create. Facts in, decision out; the rows are
- * numbered as in docs/decisions.md.
+ * numbered as in docs/decisions.md. Sweeps do not read it: they have the plan of policy/upkeep.h.
  */
 
 #include <stdbool.h>
@@ -62,7 +62,7 @@ struct decision_step {
     bool fits;
 };
 
-/* Some rows stand in the table as several questions. */
+/* The entries of rows[] in decide.c: some rows of the table are several questions. */
 #define DECISION_STEPS 14
 
 /* How the table was read: from its top to the row that fits, which is the last. */
