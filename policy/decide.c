@@ -179,6 +179,7 @@ static bool is_fresh_and_queued(const struct reading *reading, struct decision *
         return false;
     *decision =
         existing(reading->staying, "the certificate is fresh and its next renewal is queued");
+    decision->next_renewal = true;
     return true;
 }
 
@@ -225,25 +226,30 @@ static bool is_held(const struct reading *reading, struct decision *decision)
         *decision = existing(earliest, why);
     else
         *decision = move(earliest, until, why);
+    decision->orders = decision->held = true;
     return true;
 }
 
 static bool is_queued_for_later(const struct reading *reading, struct decision *decision)
 {
-    if (reading->earliest && reading->facts->ends_dns_task)
+    if (!reading->earliest)
+        return false;
+    if (reading->facts->ends_dns_task)
         *decision =
             without_task(OUTCOME_FORWARD,
                          "a renewal is due, and the queued one comes later than the DNS task's");
-    else if (reading->earliest)
+    else
         *decision = move(reading->earliest, reading->wanted,
                          "a renewal is due and the queued one comes later");
-    return reading->earliest;
+    decision->orders = true;
+    return true;
 }
 
 static bool is_due(const struct reading *reading, struct decision *decision)
 {
     (void)reading;
     *decision = without_task(OUTCOME_FORWARD, "a renewal is due and none is queued");
+    decision->orders = true;
     return true;
 }
 

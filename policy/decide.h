@@ -47,10 +47,15 @@ struct decision_facts {
 
 struct decision {
     enum outcome outcome;
-    unsigned row;    /* of the table; 8 also for a domain that is not renewable */
+    unsigned
+        row; /* for logs and pages alone: of the table; 8 also for a domain that is not renewable */
     const char *id;  /* EXISTING and MOVE: borrowed from the facts; else NULL */
     wall_time due;   /* SCHEDULE and MOVE: the new time; EXISTING: the task's; else NEVER */
     const char *why; /* a short sentence for the log; static */
+    /* What a row means to who acts upon it. */
+    bool orders;       /* an order comes of it: at `due`, or with FORWARD as soon as asked for */
+    bool held;         /* nothing is to be asked of the CA before `due` */
+    bool next_renewal; /* the task is to run no later than the fresh certificate needs it */
 };
 
 struct decision decide(const struct decision_facts *facts);

@@ -31,6 +31,7 @@ struct flight_result {
     bool settled;   /* false: it came to nothing, decide anew */
     bool unknown;   /* the server may still be writing; then not settled */
     bool no_op;     /* the id is a no-op's */
+    unsigned row;   /* of the table, for the log */
     bool forced;    /* it was decided under a force */
     bool asked_now; /* it was asked for now, else for `asked` */
     wall_time asked;

@@ -62,7 +62,7 @@ static wall_time renewal_due(const struct hold *hold, const struct lookup_domain
 /* Answered with the next renewal, which is not to be later than the certificate needs it. */
 static bool is_fresh(const struct hold *hold, const struct domain *domain)
 {
-    return hold->verdicts[domain->first].decision.row == 3;
+    return hold->verdicts[domain->first].decision.next_renewal;
 }
 
 /* Whether the tasks, as they were read, are more than one or not as they should be. */

@@ -92,7 +92,7 @@ static void judge_move(struct hold *hold, size_t i, const json_t *set)
     }
     verdict->state = VERDICT_RESEND;
     verdict->decision.why = "the task could not be moved";
-    if (verdict->decision.row == 6) {
+    if (verdict->decision.held) {
         /* The CA would still refuse it before then. */
         verdict->decision.outcome = OUTCOME_SCHEDULE;
         return;

@@ -17,6 +17,7 @@ void hold_release(struct hold *hold, struct domain *domain)
         .unknown = verdict_is_unknown(hold, domain),
         .settled = verdict->state == VERDICT_ANSWERED && verdict->id[0],
         .no_op = verdict->decision.outcome == OUTCOME_NO_OP,
+        .row = verdict->decision.row,
         .forced = hold_is_forced(hold),
         .asked_now = create->asked_now,
         .asked = create->asked,

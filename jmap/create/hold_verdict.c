@@ -188,7 +188,7 @@ static struct decision shared_decision(const struct domain *domain, struct verdi
     memcpy(verdict->id, result->id, OBJECT_ID_SIZE);
     return (struct decision){
         .outcome = result->no_op ? OUTCOME_NO_OP : OUTCOME_EXISTING,
-        .row = result->no_op ? 4 : 2,
+        .row = result->row,
         .due = WALL_TIME_NEVER,
         .why = "another request settled the domain at the same moment",
     };

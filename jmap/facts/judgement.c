@@ -52,7 +52,7 @@ void judgement_recall(struct decision_facts *facts, const struct hold_settings *
 static bool orders_at(const struct decision *decision, const struct decision_facts *facts,
                       wall_time *at)
 {
-    if (!facts->looked_up || !facts->renewable || decision->row < 6 || decision->row > 8)
+    if (!decision->orders)
         return false;
     *at = decision->outcome == OUTCOME_FORWARD ? wall_time_later(facts->asked, facts->now)
                                                : decision->due;

@@ -653,6 +653,17 @@ static bool same_text(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+/* What is acted upon, in place of the row. */
+static void assert_meaning(const struct row *row, const struct decision *decision)
+{
+    bool counts = row->facts.looked_up && row->facts.renewable;
+
+    if (decision->orders != (counts && row->row >= 6 && row->row <= 8) ||
+        decision->held != (row->row == 6) || decision->next_renewal != (row->row == 3))
+        fail_msg("%s: orders %d, held %d, next renewal %d", row->name, decision->orders,
+                 decision->held, decision->next_renewal);
+}
+
 static void assert_decision(const struct row *row, const struct renewal_task *tasks, size_t count)
 {
     struct decision_facts facts = row->facts;
@@ -669,6 +680,7 @@ static void assert_decision(const struct row *row, const struct renewal_task *ta
         fail_msg("%s: due %lld", row->name, (long long)decision.due.seconds);
     if (!decision.why || !*decision.why)
         fail_msg("%s: no reason", row->name);
+    assert_meaning(row, &decision);
 }
 
 static void decides_by_the_table(void **state)

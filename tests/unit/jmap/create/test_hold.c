@@ -656,6 +656,25 @@ static void a_flight_serves_who_asked_for_the_same(void **state)
     assert_false(is_served_by_the_flight_of(world, CREATE, CREATE_AND_DESTROY, false));
 }
 
+/* The row is that of who decided, whichever it was. */
+static void who_is_served_by_a_flight_tells_the_row_that_was_decided(void **state)
+{
+    struct world *world = *state;
+
+    assert_true(is_served_by_the_flight_of(world, CREATE, CREATE, false));
+    assert_string_equal(world->outcome, "existing");
+    assert_int_equal(world->row, 8);
+    make_fresh(&world->server);
+    assert_true(is_served_by_the_flight_of(world, CREATE, CREATE, false));
+    assert_string_equal(world->outcome, "noop");
+    assert_int_equal(world->row, 4);
+    world->server.task = "{\"id\":\"jpold\",\"@type\":\"AcmeRenewal\",\"domainId\":\"b\","
+                         "\"status\":{\"@type\":\"Pending\",\"due\":\"2027-01-23T11:59:00Z\"}}";
+    assert_true(is_served_by_the_flight_of(world, CREATE, CREATE, false));
+    assert_string_equal(world->outcome, "existing");
+    assert_int_equal(world->row, 3);
+}
+
 static void a_refusal_without_a_time_counts_from_when_it_was_first_seen(void **state)
 {
     struct world *world = *state;
@@ -1402,6 +1421,7 @@ int main(void)
         WORLD_TEST(a_domain_is_decided_once_at_a_time),
         WORLD_TEST(a_waiter_may_leave_and_a_leader_may_die),
         WORLD_TEST(a_flight_serves_who_asked_for_the_same),
+        WORLD_TEST(who_is_served_by_a_flight_tells_the_row_that_was_decided),
         WORLD_TEST(a_refusal_without_a_time_counts_from_when_it_was_first_seen),
         WORLD_TEST(who_waited_asks_for_the_time_after_the_wait),
         WORLD_TEST(a_domain_is_looked_up_once_no_other_replica_has_it),
