@@ -42,12 +42,10 @@ static bool removes_follower(const struct hold *hold, const struct domain *domai
     return id && (domain->late ? answer_has_destroyed(&hold->answer, id) : hold_removes(hold, id));
 }
 
+/* What was found of the domain, less what the request removes. */
 static void take_facts(const struct hold *hold, struct domain *domain, struct decision_facts *out)
 {
     struct lookup_domain *found = domain->facts;
-
-    if (!out->looked_up)
-        return;
     struct held held = judgement_add(out, hold->context->settings, found);
     /* What the request has taken away was refused, or issued, all the same: for these names. */
     if (domain->late && domain->refused_order == found->order &&
@@ -73,6 +71,18 @@ static bool is_gone(const struct hold *hold, const struct domain *domain, const 
 {
     return !forwarded_id[0] || (domain->late ? answer_has_destroyed(&hold->answer, forwarded_id)
                                              : hold_removes(hold, forwarded_id));
+}
+
+/* What stands in where nothing could be looked up. */
+static void take_blind_facts(const struct hold *hold, const struct domain *domain,
+                             struct decision_facts *out, struct domain_memory *known)
+{
+    judgement_recall(out, hold->context->settings, hold->context->memory, domain->id, known);
+    /* What this request has sent itself is no other's. */
+    if (domain->sent)
+        out->blind_unanswered = false;
+    if (is_gone(hold, domain, known->forwarded_id))
+        out->blind_id = NULL;
 }
 
 /* Whether what a first decision rests on may be another once the request has been answered. */
@@ -107,45 +117,51 @@ void verdict_give_time(const struct hold *hold, struct domain *domain)
     domain->took = false;
 }
 
-static struct decision decide_create(struct hold *hold, const struct held_create *create,
-                                     struct domain *domain)
+/* The id that is answered, where it is known yet; the decision's dies with the facts. */
+static void keep_answer(const struct domain *domain, struct verdict *verdict)
 {
+    struct decision *decision = &verdict->decision;
+
+    snprintf(verdict->id, OBJECT_ID_SIZE, "%s", decision->id ? decision->id : "");
+    decision->id = NULL;
+    if (decision->outcome == OUTCOME_NO_OP)
+        no_op_id(domain->id, domain->facts->certificate_id ? domain->facts->certificate_id : "",
+                 verdict->id);
+}
+
+/*
+ * The order counts. The facts are taken by `late` as it stands: whether the client's request has
+ * been carried out. They tell what it removes, and so whether this is to be decided once more
+ * afterwards, which sets `late`. Reading the table takes one of the account's times and may make H
+ * later; so what holds the domain is kept after that.
+ */
+static void decide_domain(struct hold *hold, size_t i, struct domain *domain)
+{
+    const struct held_create *create = &hold->request.creates[i];
     const struct hold_settings *settings = hold->context->settings;
+    struct task_memory *memory = hold->context->memory;
+    struct verdict *verdict = &hold->verdicts[i];
     struct domain_memory known = {0};
     struct decision_trace trace;
     struct decision_facts facts =
         judgement_begin(settings, hold->now, hold_asked_time(hold, create), hold_is_forced(hold));
 
     facts.ends_dns_task = create->of_dns_task;
-    facts.looked_up = domain->facts && (domain->late || !hold->lookup_error);
-    take_facts(hold, domain, &facts);
-    if (!facts.looked_up)
-        judgement_recall(&facts, settings, hold->context->memory, domain->id, &known);
-    facts.blind_unanswered = facts.blind_unanswered && !domain->sent;
-    if (is_gone(hold, domain, known.forwarded_id))
-        facts.blind_id = NULL;
-    domain->late = domain->late || may_change(hold, create, domain, &facts, known.forwarded_id);
+    if (domain->facts && (domain->late || !hold->lookup_error))
+        take_facts(hold, domain, &facts);
+    else
+        take_blind_facts(hold, domain, &facts, &known);
 
-    struct decision decision = judgement_decide(&facts, settings, hold->context->memory,
-                                                domain->facts, &domain->took, &trace);
-    if (facts.looked_up)
-        domain->refused_until = facts.refused_until, domain->held_by = facts.held_by;
-    struct verdict *verdict = &hold->verdicts[create - hold->request.creates];
-    if (decision.id)
-        strncpy(verdict->id, decision.id, OBJECT_ID_SIZE - 1);
-    decision.id = NULL; /* it does not outlive the facts */
-    return decision;
-}
+    if (may_change(hold, create, domain, &facts, known.forwarded_id))
+        domain->late = true;
 
-static void decide_domain(struct hold *hold, size_t i, struct domain *domain)
-{
-    struct verdict *verdict = &hold->verdicts[i];
-
-    verdict->id[0] = '\0';
-    verdict->decision = decide_create(hold, &hold->request.creates[i], domain);
-    if (verdict->decision.outcome == OUTCOME_NO_OP)
-        no_op_id(domain->id, domain->facts->certificate_id ? domain->facts->certificate_id : "",
-                 verdict->id);
+    verdict->decision =
+        judgement_decide(&facts, settings, memory, domain->facts, &domain->took, &trace);
+    if (facts.looked_up) {
+        domain->refused_until = facts.refused_until;
+        domain->held_by = facts.held_by;
+    }
+    keep_answer(domain, verdict);
 }
 
 static bool is_no_op(const struct hold *hold, size_t i)
