@@ -85,8 +85,9 @@ static void count_failure(const struct renewal_task *task, wall_time since, wall
 static void count_tasks(const struct audit_facts *facts, struct audit_verdict *verdict)
 {
     wall_time since = audit_last_issue(facts), latest = WALL_TIME_NEVER, next = WALL_TIME_FOREVER;
-    int64_t stuck_after =
-        facts->stuck_after_seconds > 0 ? facts->stuck_after_seconds : RENEWAL_TASK_STUCK_SECONDS;
+    int64_t stuck_after = facts->settings.stuck_after_seconds > 0
+                              ? facts->settings.stuck_after_seconds
+                              : RENEWAL_TASK_STUCK_SECONDS;
 
     for (size_t i = 0; i < facts->task_count; i++) {
         const struct renewal_task *task = &facts->tasks[i];
@@ -127,6 +128,19 @@ static bool find_refusal(const struct audit_facts *facts, struct audit_verdict *
     return true;
 }
 
+/* No DNS task is read for an audit. */
+static struct decision decide_now(const struct audit_facts *facts,
+                                  const struct audit_verdict *verdict)
+{
+    struct decision_facts known = decision_begin(&facts->settings, facts->now, facts->now, false);
+    bool by_ca = !wall_time_before(verdict->refused_until, facts->held_until);
+
+    decision_add_domain(&known, facts->has_provider, verdict->renewal_due,
+                        wall_time_later(verdict->refused_until, facts->held_until),
+                        by_ca ? HELD_BY_CA : facts->held_by, facts->tasks, facts->task_count, NULL);
+    return decide(&known);
+}
+
 static bool plan_sweep(const struct audit_facts *facts, struct audit_verdict *verdict)
 {
     enum collapse_fate *fates = calloc(facts->task_count + 1, sizeof *fates);
@@ -134,17 +148,17 @@ static bool plan_sweep(const struct audit_facts *facts, struct audit_verdict *ve
 
     if (!fates)
         return false;
-    const struct upkeep_plan plan =
-        upkeep_plan(&(struct upkeep_facts){.now = facts->now,
-                                           .renewable = facts->has_provider,
-                                           .renewal_due = verdict->renewal_due,
-                                           .expires = verdict->newest_expiry,
-                                           .refused_until = until,
-                                           .not_before = facts->not_before,
-                                           .tasks = facts->tasks,
-                                           .task_count = facts->task_count,
-                                           .stuck_after_seconds = facts->stuck_after_seconds},
-                    fates);
+    const struct upkeep_plan plan = upkeep_plan(
+        &(struct upkeep_facts){.now = facts->now,
+                               .renewable = facts->has_provider,
+                               .renewal_due = verdict->renewal_due,
+                               .expires = verdict->newest_expiry,
+                               .refused_until = until,
+                               .not_before = facts->not_before,
+                               .tasks = facts->tasks,
+                               .task_count = facts->task_count,
+                               .stuck_after_seconds = facts->settings.stuck_after_seconds},
+        fates);
     free(fates);
     verdict->sweep = (struct audit_sweep){.removed = plan.removed,
                                           .twins = plan.removed - plan.stuck,
@@ -239,19 +253,7 @@ bool audit_judge(const struct audit_facts *facts, struct audit_verdict *verdict)
     count_tasks(facts, verdict);
     if (!find_refusal(facts, verdict) || !plan_sweep(facts, verdict))
         return false;
-    verdict->decision = decide(&(struct decision_facts){
-        .now = facts->now,
-        .asked = facts->now,
-        .looked_up = true,
-        .renewable = facts->has_provider,
-        .renewal_due = verdict->renewal_due,
-        .refused_until = wall_time_later(verdict->refused_until, facts->held_until),
-        .held_by = wall_time_before(verdict->refused_until, facts->held_until) ? facts->held_by
-                                                                               : HELD_BY_CA,
-        .tasks = facts->tasks,
-        .task_count = facts->task_count,
-        .stuck_after_seconds = facts->stuck_after_seconds,
-        .not_due = facts->not_due});
+    verdict->decision = decide_now(facts, verdict);
     if (!facts->has_provider)
         audit_add(verdict, AUDIT_NO_PROVIDER, AUDIT_URGENT);
     judge_certificates(verdict);

@@ -60,11 +60,10 @@ struct audit_facts {
     size_t spent; /* of the Failed ones, how many say what a newer one says */
     struct issue_limit issue_limit;
     int64_t blind_hold_seconds;
-    enum not_due_mode not_due;
-    int64_t stuck_after_seconds; /* 0: no task counts as stuck, and yet it is told */
-    wall_time held_until;        /* H where it is later than the CA's; else anything before */
-    enum held_by held_by;        /* what it comes from */
-    wall_time not_before;        /* the account's pace: see policy/upkeep.h */
+    struct decision_settings settings; /* where no task counts as stuck it is told all the same */
+    wall_time held_until;              /* H where it is later than the CA's; else anything before */
+    enum held_by held_by;              /* what it comes from */
+    wall_time not_before;              /* the account's pace: see policy/upkeep.h */
 };
 
 /* What a sweep would change. */

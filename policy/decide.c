@@ -2,6 +2,34 @@
 
 #include "policy/collapse.h"
 
+struct decision_facts decision_begin(const struct decision_settings *settings, wall_time now,
+                                     wall_time asked, bool forced)
+{
+    return (struct decision_facts){
+        .now = now,
+        .asked = asked,
+        .forced = forced,
+        .renewal_due = WALL_TIME_NEVER,
+        .refused_until = WALL_TIME_NEVER,
+        .settings = *settings,
+    };
+}
+
+void decision_add_domain(struct decision_facts *facts, bool renewable, wall_time renewal_due,
+                         wall_time refused_until, enum held_by held_by,
+                         const struct renewal_task *tasks, size_t task_count,
+                         const struct renewal_task *follower)
+{
+    facts->looked_up = true;
+    facts->renewable = renewable;
+    facts->renewal_due = renewal_due;
+    facts->refused_until = refused_until;
+    facts->held_by = held_by;
+    facts->tasks = tasks;
+    facts->task_count = task_count;
+    facts->follower = follower;
+}
+
 /* What the rows are read with, found once. */
 struct reading {
     const struct decision_facts *facts;
@@ -17,7 +45,8 @@ struct reading {
 
 static bool is_stuck(const struct reading *reading, const struct renewal_task *task)
 {
-    return renewal_task_stuck(task, reading->facts->now, reading->facts->stuck_after_seconds);
+    return renewal_task_stuck(task, reading->facts->now,
+                              reading->facts->settings.stuck_after_seconds);
 }
 
 /*
@@ -75,7 +104,7 @@ static struct reading read_facts(const struct decision_facts *facts)
         .renewal_due = reading.renewal_due,
         .tasks = facts->tasks,
         .task_count = facts->task_count,
-        .stuck_after_seconds = facts->stuck_after_seconds,
+        .stuck_after_seconds = facts->settings.stuck_after_seconds,
     };
 
     if (!facts->looked_up || !facts->renewable)
@@ -113,7 +142,8 @@ static struct decision move(const struct renewal_task *task, wall_time due, cons
 static bool is_blind_and_refuses(const struct reading *reading, struct decision *decision)
 {
     *decision = without_task(OUTCOME_REFUSE, "the look-ups failed");
-    return !reading->facts->looked_up && reading->facts->on_lookup_failure == LOOKUP_FAILURE_REFUSE;
+    return !reading->facts->looked_up &&
+           reading->facts->settings.on_lookup_failure == LOOKUP_FAILURE_REFUSE;
 }
 
 static bool is_blind_and_unanswered(const struct reading *reading, struct decision *decision)
@@ -186,7 +216,7 @@ static bool is_fresh_and_queued(const struct reading *reading, struct decision *
 static bool is_fresh_for_no_op(const struct reading *reading, struct decision *decision)
 {
     *decision = without_task(OUTCOME_NO_OP, "the certificate is fresh");
-    return decide_is_fresh(reading) && reading->facts->not_due == NOT_DUE_NOOP;
+    return decide_is_fresh(reading) && reading->facts->settings.not_due == NOT_DUE_NOOP;
 }
 
 static bool is_fresh_for_schedule(const struct reading *reading, struct decision *decision)

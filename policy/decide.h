@@ -25,6 +25,13 @@ enum lookup_failure_mode {
     LOOKUP_FAILURE_REFUSE,
 };
 
+/* What the operator has set that the table is read with; copied whole wherever it is. */
+struct decision_settings {
+    enum not_due_mode not_due;
+    enum lookup_failure_mode on_lookup_failure;
+    int64_t stuck_after_seconds; /* 0: no task is stuck */
+};
+
 struct decision_facts {
     wall_time now;
     wall_time asked;       /* the create's due time; `now` where it names none or one in the past */
@@ -38,12 +45,23 @@ struct decision_facts {
     size_t task_count;                   /* Failed ones are passed over, as are stuck ones */
     const struct renewal_task *follower; /* a live DNS task that will end with a renewal, or NULL */
     bool ends_dns_task;                  /* what is asked for is to follow a DNS task, too */
-    int64_t stuck_after_seconds;         /* 0: none is stuck */
     const char *blind_id;  /* a task this gate forwarded blindly within the interval, or NULL */
     bool blind_unanswered; /* a create was forwarded within the interval, and its answer lost */
-    enum not_due_mode not_due;
-    enum lookup_failure_mode on_lookup_failure;
+    struct decision_settings settings;
 };
+
+/*
+ * The facts are filled by these two alone, whoever reads the table: who forgets one does not
+ * compile. The first is all that is known where the look-ups failed, but for what is blind.
+ */
+struct decision_facts decision_begin(const struct decision_settings *settings, wall_time now,
+                                     wall_time asked, bool forced);
+
+/* Adds what was found of the domain. */
+void decision_add_domain(struct decision_facts *facts, bool renewable, wall_time renewal_due,
+                         wall_time refused_until, enum held_by held_by,
+                         const struct renewal_task *tasks, size_t task_count,
+                         const struct renewal_task *follower);
 
 struct decision {
     enum outcome outcome;

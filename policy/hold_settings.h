@@ -14,8 +14,7 @@ struct hold_settings {
     bool observe;
     bool force_allowed;
     bool has_service_credential;
-    enum not_due_mode not_due;
-    enum lookup_failure_mode on_lookup_failure;
+    struct decision_settings table;
     int64_t blind_interval_seconds;
     int64_t blind_hold_seconds;
     struct issue_limit issue_limit;
@@ -23,7 +22,6 @@ struct hold_settings {
     struct issue_limit validation_limit;
     struct failure_backoff failure_backoff;
     size_t max_request; /* bytes of a client's request, and of what the gate makes of one */
-    int64_t stuck_after_seconds; /* 0: no task ever is */
 };
 
 static inline struct held_limits hold_limits(const struct hold_settings *settings)

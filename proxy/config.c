@@ -74,14 +74,14 @@ static const struct variable variables[] = {
     {"MODE", KIND_SWITCH, MEMBER(hold.observe), .fallback = "enforce",
      .allowed = "enforce or observe", WORDS("enforce", "observe"),
      .help = "observe decides and reports, and forwards every request as it came."},
-    {"NOT_DUE", KIND_CHOICE, MEMBER(hold.not_due), .fallback = "noop",
+    {"NOT_DUE", KIND_CHOICE, MEMBER(hold.table.not_due), .fallback = "noop",
      .allowed = "noop or schedule", WORDS("noop", "schedule"),
      .help = "A create whose renewal is not due and has no task yet: answered as done, or made "
              "for the time when it is due."},
     {"FORCE", KIND_SWITCH, MEMBER(hold.force_allowed), .fallback = "deny",
      .allowed = "deny or allow", WORDS("deny", "allow"),
      .help = "Whether the request field \"Renewgate-Force: 1\" renews what is not due."},
-    {"ON_LOOKUP_FAILURE", KIND_CHOICE, MEMBER(hold.on_lookup_failure), .fallback = "forward",
+    {"ON_LOOKUP_FAILURE", KIND_CHOICE, MEMBER(hold.table.on_lookup_failure), .fallback = "forward",
      .allowed = "forward or refuse", WORDS("forward", "refuse"),
      .help = "A create whose domain could not be looked up."},
     {"BLIND_INTERVAL", KIND_SECONDS, MEMBER(hold.blind_interval_seconds), .fallback = "1h",
@@ -107,7 +107,7 @@ static const struct variable variables[] = {
      .help =
          "How long nothing is asked for a domain whose order has failed: the first wait, doubled "
          "with each failure, up to the longest."},
-    {"STUCK_AFTER", KIND_PERIOD, MEMBER(hold.stuck_after_seconds), .fallback = "3h",
+    {"STUCK_AFTER", KIND_PERIOD, MEMBER(hold.table.stuck_after_seconds), .fallback = "3h",
      .allowed = "a duration from 1h to 366d, or off", .least = 3600, .most = 366 * DAY_SECONDS,
      .help = "How long a task is due before it no longer counts as on its way: a new one then goes "
              "out, and it is taken out of the queue."},

@@ -72,7 +72,7 @@ static bool needs_collapse(const struct hold *hold, const struct domain *domain,
     size_t count = facts->task_count + facts->removed_count, left = 0;
     struct renewal_task *tasks = calloc(count + 1, sizeof *tasks);
     const char *created = created_id(hold, domain);
-    int64_t stuck_after = hold->context->settings->stuck_after_seconds;
+    int64_t stuck_after = hold->context->settings->table.stuck_after_seconds;
 
     if (!tasks)
         return false;
@@ -180,7 +180,7 @@ static bool begin_collapse(struct hold *hold, const struct domain *domain,
         .renewal_due = renewal_due(hold, facts),
         .expires = facts->newest_expiry,
         .upkeep = is_fresh(hold, domain),
-        .stuck_after_seconds = hold->context->settings->stuck_after_seconds,
+        .stuck_after_seconds = hold->context->settings->table.stuck_after_seconds,
         .blind_hold_seconds = hold->context->settings->blind_hold_seconds,
         .released = released_of(facts),
         .now = time_now,

@@ -125,7 +125,7 @@ struct lookup_domain hold_unknown(const struct hold *hold, const struct domain *
         .id = domain->id,
         .asked = lookup_asked(hold, domain),
         .with_dns_tasks = true,
-        .scheduled = hold->context->settings->not_due == NOT_DUE_SCHEDULE,
+        .scheduled = hold->context->settings->table.not_due == NOT_DUE_SCHEDULE,
         .every_certificate = hold->batch.sets_certificates,
     };
 }

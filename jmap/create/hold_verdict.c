@@ -143,8 +143,8 @@ static void decide_domain(struct hold *hold, size_t i, struct domain *domain)
     struct verdict *verdict = &hold->verdicts[i];
     struct domain_memory known = {0};
     struct decision_trace trace;
-    struct decision_facts facts =
-        judgement_begin(settings, hold->now, hold_asked_time(hold, create), hold_is_forced(hold));
+    struct decision_facts facts = decision_begin(
+        &settings->table, hold->now, hold_asked_time(hold, create), hold_is_forced(hold));
 
     facts.ends_dns_task = create->of_dns_task;
     if (domain->facts && (domain->late || !hold->lookup_error))

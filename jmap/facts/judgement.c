@@ -2,21 +2,6 @@
 
 #include "jmap/facts/lookup.h"
 
-struct decision_facts judgement_begin(const struct hold_settings *settings, wall_time now,
-                                      wall_time asked, bool forced)
-{
-    return (struct decision_facts){
-        .now = now,
-        .asked = asked,
-        .forced = forced,
-        .renewal_due = WALL_TIME_NEVER,
-        .refused_until = WALL_TIME_NEVER,
-        .not_due = settings->not_due,
-        .stuck_after_seconds = settings->stuck_after_seconds,
-        .on_lookup_failure = settings->on_lookup_failure,
-    };
-}
-
 struct held judgement_add(struct decision_facts *facts, const struct hold_settings *settings,
                           const struct lookup_domain *found)
 {
@@ -24,14 +9,9 @@ struct held judgement_add(struct decision_facts *facts, const struct hold_settin
 
     held_facts.forced = facts->forced;
     const struct held held = held_until(&held_facts);
-    facts->looked_up = true;
-    facts->renewable = found->renewable;
-    facts->renewal_due = found->renewal_due;
-    facts->refused_until = held.until;
-    facts->held_by = held.by;
-    facts->tasks = found->tasks;
-    facts->task_count = found->task_count;
-    facts->follower = found->follower.id ? &found->follower : NULL;
+    decision_add_domain(facts, found->renewable, found->renewal_due, held.until, held.by,
+                        found->tasks, found->task_count,
+                        found->follower.id ? &found->follower : NULL);
     return held;
 }
 

@@ -3,7 +3,9 @@
 
 /*
  * From what a look-up found of a domain to what becomes of a create: the facts of the table, the
- * account's limit, the decision. A hold acts upon it, an explanation tells it.
+ * account's limit, the decision. A hold acts upon it (jmap/create/hold_verdict.c), an explanation
+ * tells it (jmap/queue/explain.c). The audit (policy/audit.c) reads the table too, but only the
+ * table: it has the account's limit from its own pace.
  */
 
 #include "jmap/facts/domain_facts.h"
@@ -12,11 +14,8 @@
 #include "policy/held.h"
 #include "policy/hold_settings.h"
 
-/* The facts of a create for `asked`, as far as settings say them. */
-struct decision_facts judgement_begin(const struct hold_settings *settings, wall_time now,
-                                      wall_time asked, bool forced);
-
-/* Adds those of the domain. What holds it, H and its sources but for the account's limit. */
+/* Adds to the facts (decision_begin()) those of the domain. What holds it, H and its sources but
+ * for the account's limit. */
 struct held judgement_add(struct decision_facts *facts, const struct hold_settings *settings,
                           const struct lookup_domain *found);
 

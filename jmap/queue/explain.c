@@ -50,7 +50,7 @@ static void judge(struct explain *explain, const char *unread)
 
     result->unread = unread;
     result->facts =
-        judgement_begin(settings, time, time, context->forced && settings->force_allowed);
+        decision_begin(&settings->table, time, time, context->forced && settings->force_allowed);
     result->bucket_until = WALL_TIME_NEVER;
     if (unread) {
         judgement_recall(&result->facts, settings, context->memory, result->id, &explain->known);
@@ -79,7 +79,7 @@ static void start_lookup(struct explain *explain)
         .id = explain->result.id,
         .asked = explain_now(explain),
         .with_dns_tasks = true,
-        .scheduled = explain->context->settings->not_due == NOT_DUE_SCHEDULE,
+        .scheduled = explain->context->settings->table.not_due == NOT_DUE_SCHEDULE,
     };
     explain->lookup =
         lookup_create(&explain->found, 1, explain->context->memory, explain->found.asked);

@@ -34,7 +34,7 @@ bool outlook_open(struct outlook *outlook, const struct inventory *inventory,
                   const struct inventory_domain *domain, const struct lookup_domain *found,
                   const struct hold_settings *settings, wall_time now)
 {
-    *outlook = (struct outlook){.stuck_after_seconds = settings->stuck_after_seconds};
+    *outlook = (struct outlook){.stuck_after_seconds = settings->table.stuck_after_seconds};
     outlook->tasks = all_tasks(inventory, domain, found, &outlook->task_count);
     outlook->fates = calloc(outlook->task_count + 1, sizeof *outlook->fates);
     outlook->spent = calloc(outlook->task_count + 1, sizeof *outlook->spent);

@@ -307,7 +307,7 @@ static enum upkeep_step start_collapse(struct upkeep *upkeep, const char *made)
             .expires = found->newest_expiry,
             .not_before = upkeep->not_before,
             .upkeep = true,
-            .stuck_after_seconds = settings->stuck_after_seconds,
+            .stuck_after_seconds = settings->table.stuck_after_seconds,
             .blind_hold_seconds = settings->blind_hold_seconds,
             .now = collapse_now,
             .changed = collapsed,

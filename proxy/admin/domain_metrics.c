@@ -42,7 +42,7 @@ static bool render_held(const struct summary *summary, struct buffer *out)
 
 static bool render_summary(const struct gate *gate, struct buffer *out)
 {
-    struct summary summary = {.stuck_after_seconds = gate->config->hold.stuck_after_seconds,
+    struct summary summary = {.stuck_after_seconds = gate->config->hold.table.stuck_after_seconds,
                               .now = clock_wall()};
     domain_snapshots_each(gate->snapshots, summarise, &summary);
     bool fine =

@@ -62,7 +62,7 @@ static bool matches(const struct status_query *query, const struct domain_snapsh
 
 struct advice status_advice(const struct status *status, const struct domain_snapshot *snapshot)
 {
-    int64_t stuck_after = status->gate->config->hold.stuck_after_seconds;
+    int64_t stuck_after = status->gate->config->hold.table.stuck_after_seconds;
     const struct advice_facts facts = {
         .now = server_clock_now(&status->gate->clock),
         .renewable = true,

@@ -95,7 +95,7 @@ static json_t *next_json(const struct status *status, const struct domain_snapsh
 
 static json_t *domain_json(const struct domain_snapshot *snapshot, const struct status *status)
 {
-    int64_t stuck_after = status->gate->config->hold.stuck_after_seconds;
+    int64_t stuck_after = status->gate->config->hold.table.stuck_after_seconds;
     json_t *task = snapshot->task_count == 0
                        ? json_null()
                        : json_pack("{s:s,s:o,s:b,s:b}", "id", snapshot->task_id, "due",

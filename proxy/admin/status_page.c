@@ -301,7 +301,7 @@ static void put_task(struct markup *markup, const struct domain_snapshot *snapsh
         return;
     }
     put_when(markup, snapshot->task_due, status->now);
-    if (domain_snapshot_is_stuck(snapshot, status->gate->config->hold.stuck_after_seconds))
+    if (domain_snapshot_is_stuck(snapshot, status->gate->config->hold.table.stuck_after_seconds))
         markup_put(markup, "<small class=\"muted\"> and has not run: stuck</small>");
     if (snapshot->task_retries)
         markup_put(markup, "<small class=\"muted\"> after a failure</small>");

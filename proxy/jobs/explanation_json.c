@@ -51,7 +51,7 @@ static json_t *certificate_json(const struct lookup_domain *found)
 static json_t *task_json(const struct renewal_task *task, const struct decision_facts *facts)
 {
     bool failed = task->state == TASK_FAILED;
-    bool stuck = renewal_task_stuck(task, facts->now, facts->stuck_after_seconds);
+    bool stuck = renewal_task_stuck(task, facts->now, facts->settings.stuck_after_seconds);
     return json_pack("{s:o,s:s,s:o,s:o,s:o,s:b,s:b}", "id", json_value_of_text(task->id), "state",
                      task_state_name(task->state), "due",
                      json_value_of_time(failed ? WALL_TIME_NEVER : task->due), "failed_at",

@@ -82,7 +82,7 @@ static void print_task(const struct explanation *explanation, const struct renew
     plain_text_print(out, task->id, 0);
     fprintf(out, "  %s%s ", task_state_name(task->state), failed ? "" : ", due");
     print_time(out, facts->now, failed ? task->failed_at : task->due, "-");
-    if (renewal_task_stuck(task, facts->now, facts->stuck_after_seconds))
+    if (renewal_task_stuck(task, facts->now, facts->settings.stuck_after_seconds))
         fputs(", stuck: it counts for nothing", out);
     if (task->other_order)
         fputs(", refused for other names or another CA", out);
@@ -154,7 +154,7 @@ struct advice explanation_advice(const struct explanation *explanation, const st
         if (task->state == TASK_FAILED)
             continue;
         facts.live++;
-        facts.stuck |= renewal_task_stuck(task, read->now, read->stuck_after_seconds);
+        facts.stuck |= renewal_task_stuck(task, read->now, read->settings.stuck_after_seconds);
         if (next == NULL || renewal_task_sooner(task, next))
             next = task;
     }

@@ -157,7 +157,7 @@ static void run(unsigned variant, char *text, const char *given)
     struct server server = {.forbids_reads = variant & 1, .refuses_moves = variant & 2};
     struct hold_settings settings = {.has_service_credential = variant & 1,
                                      .max_request = 100000,
-                                     .not_due = variant & 4 ? NOT_DUE_SCHEDULE : NOT_DUE_NOOP,
+                                     .table.not_due = variant & 4 ? NOT_DUE_SCHEDULE : NOT_DUE_NOOP,
                                      .blind_interval_seconds = 3600};
     size_t woken = 0;
     struct hold_context context = {.settings = &settings,

@@ -213,7 +213,7 @@ static struct audit_facts facts_of(const struct row *row)
         .tasks = row->tasks,
         .issue_limit = {5, 7 * DAY},
         .blind_hold_seconds = HOUR,
-        .stuck_after_seconds = 3 * HOUR,
+        .settings.stuck_after_seconds = 3 * HOUR,
         .not_before = WALL_TIME_NEVER,
     };
 

@@ -362,7 +362,7 @@ static void assert_kept(unsigned number, struct upkeep_facts *facts, struct rene
                                         .refused_until = facts->refused_until,
                                         .tasks = tasks,
                                         .task_count = facts->task_count,
-                                        .stuck_after_seconds = STUCK_AFTER});
+                                        .settings.stuck_after_seconds = STUCK_AFTER});
     if (!decision.id)
         fail_msg("state %u: a create would not be answered with what is left", number);
 }

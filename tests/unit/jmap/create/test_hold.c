@@ -343,7 +343,7 @@ static void failed_lookups_forward_once_or_refuse(void **state)
     expect(world, CREATE, CREATED("jpnew"));
     assert_int_equal(world->server.creates, 1);
 
-    world->settings.on_lookup_failure = LOOKUP_FAILURE_REFUSE;
+    world->settings.table.on_lookup_failure = LOOKUP_FAILURE_REFUSE;
     char *got = ask(world, CREATE);
     assert_non_null(strstr(got, "serverUnavailable"));
     assert_int_equal(world->row, 10);
@@ -1218,7 +1218,7 @@ static void nonsense_in_a_lookup_is_a_failed_lookup(void **state)
         "{\"methodResponses\":[[\"x:Task/get\",{\"list\":{}},\"T\"]]}",
     };
 
-    world->settings.on_lookup_failure = LOOKUP_FAILURE_REFUSE;
+    world->settings.table.on_lookup_failure = LOOKUP_FAILURE_REFUSE;
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
         struct hold *hold = hold_open(&world->context, CREATE, strlen(CREATE));
         hold_feed(hold, 200, answers[i], strlen(answers[i]));
@@ -1236,7 +1236,7 @@ static void an_answer_without_its_list_is_a_failed_lookup(void **state)
     static const char *const methods[] = {"x:Task/query", "x:Task/get", "x:Domain/get",
                                           "x:Certificate/query", "x:Certificate/get"};
 
-    world->settings.on_lookup_failure = LOOKUP_FAILURE_REFUSE;
+    world->settings.table.on_lookup_failure = LOOKUP_FAILURE_REFUSE;
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
         world->server.without_list = methods[i];
         free(ask(world, CREATE));
@@ -1249,7 +1249,7 @@ static void a_lookup_counts_only_with_200(void **state)
     struct world *world = *state;
     static const unsigned statuses[] = {201, 204, 301, 400, 401, 403, 429, 500, 503};
 
-    world->settings.on_lookup_failure = LOOKUP_FAILURE_REFUSE;
+    world->settings.table.on_lookup_failure = LOOKUP_FAILURE_REFUSE;
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
         struct hold *hold = hold_open(&world->context, CREATE, strlen(CREATE));
         struct hold_request request = hold_request(hold);

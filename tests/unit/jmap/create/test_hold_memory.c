@@ -262,7 +262,7 @@ static bool run(const void *user, int allocations, bool persistent)
     struct hold_settings settings = {.observe = scenario->observe,
                                      .max_request = 10000000,
                                      .has_service_credential = scenario->service,
-                                     .not_due = scenario->not_due,
+                                     .table.not_due = scenario->not_due,
                                      .blind_interval_seconds = 3600};
     struct hold_context context = {.settings = &settings,
                                    .flights = flight_table_create(),

@@ -73,7 +73,7 @@ static void note_skip(void *user, const struct sweep_skip *skip)
 }
 
 static const struct hold_settings settings = {
-    .blind_hold_seconds = HOUR, .issue_limit = {5, 7 * DAY}, .stuck_after_seconds = 3 * HOUR};
+    .blind_hold_seconds = HOUR, .issue_limit = {5, 7 * DAY}, .table.stuck_after_seconds = 3 * HOUR};
 
 /* An answer that is not the server's own, to what asks so: NULL, all of the server's. */
 struct fault {

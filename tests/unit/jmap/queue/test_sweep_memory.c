@@ -125,7 +125,8 @@ static bool run(const void *user, int allocations, bool persistent)
 {
     const struct scenario *scenario = user;
     struct queue_server server;
-    struct hold_settings settings = {.blind_hold_seconds = 3600, .stuck_after_seconds = 3 * 3600};
+    struct hold_settings settings = {.blind_hold_seconds = 3600,
+                                     .table.stuck_after_seconds = 3 * 3600};
     struct sweep_place place = {0};
     struct sweep_context context = context_of(&settings, &place);
 
@@ -204,7 +205,7 @@ static void it_decides_on_what_is_there_once_it_has_the_domain(void **state)
     for (size_t i = 0; i < sizeof happenings / sizeof *happenings; i++) {
         struct queue_server server;
         struct hold_settings settings = {.blind_hold_seconds = 3600,
-                                         .stuck_after_seconds = 3 * 3600};
+                                         .table.stuck_after_seconds = 3 * 3600};
         struct sweep_place place = {0};
         struct sweep_context context = context_of(&settings, &place);
 
