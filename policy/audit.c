@@ -128,7 +128,6 @@ static bool find_refusal(const struct audit_facts *facts, struct audit_verdict *
     return true;
 }
 
-/* No DNS task is read for an audit. */
 static struct decision decide_now(const struct audit_facts *facts,
                                   const struct audit_verdict *verdict)
 {
@@ -137,7 +136,8 @@ static struct decision decide_now(const struct audit_facts *facts,
 
     decision_add_domain(&known, facts->has_provider, verdict->renewal_due,
                         wall_time_later(verdict->refused_until, facts->held_until),
-                        by_ca ? HELD_BY_CA : facts->held_by, facts->tasks, facts->task_count, NULL);
+                        by_ca ? HELD_BY_CA : facts->held_by, facts->tasks, facts->task_count,
+                        facts->follower);
     return decide(&known);
 }
 
@@ -157,6 +157,7 @@ static bool plan_sweep(const struct audit_facts *facts, struct audit_verdict *ve
                                .not_before = facts->not_before,
                                .tasks = facts->tasks,
                                .task_count = facts->task_count,
+                               .follower = facts->follower,
                                .stuck_after_seconds = facts->settings.stuck_after_seconds},
         fates);
     free(fates);

@@ -57,6 +57,7 @@ struct audit_facts {
     size_t certificate_count;
     const struct renewal_task *tasks; /* all of the domain's, Failed ones too */
     size_t task_count;
+    const struct renewal_task *follower; /* a live DNS task that will end with a renewal, or NULL */
     size_t spent; /* of the Failed ones, how many say what a newer one says */
     struct issue_limit issue_limit;
     int64_t blind_hold_seconds;

@@ -17,6 +17,7 @@ from certificates import Authority, openssl
 from servers import SocketServer
 from standin import Standin, basic, binary
 from test_collapse import LIMITED, failed, refused
+from test_dns import dns_task
 from test_gate import (DUE, EXPIRED, FRESH, NOW, SOON, certificate, days, domain, retry, stamp,
                        state, task)
 from test_sweep import NOT_DUE, changes, environment, healthy
@@ -170,6 +171,14 @@ def test_it_foretells_what_a_sweep_changes(standin):
                                                  "scheduled"].index)
                         for id, actions in told.items()}
     assert len(foretold) == 3
+
+
+def test_a_dns_task_that_renews_is_on_its_way(standin):
+    """A create would be answered with it, and a sweep makes no renewal beside it."""
+    standin.put_state(**state([certificate(DUE)], [dns_task(due=SOON)]))
+    found = only(standin.port, status=1)
+    assert not found["sweep"]["scheduled"] and changes(standin.port, "--dry-run") == []
+    assert (found["create"]["row"], found["create"]["outcome"]) == (2, "existing")
 
 
 def test_nothing_is_changed(standin):

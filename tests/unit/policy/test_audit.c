@@ -303,6 +303,21 @@ static void test_issuers(void **state)
     }
 }
 
+/* It stands for a renewal, as in a create and in a sweep. */
+static void test_a_dns_task_that_renews_is_on_its_way(void **state)
+{
+    const struct row row = {.certificates = {DUE}};
+    const struct renewal_task follower = PENDING(-HOUR);
+    struct audit_facts facts = facts_of(&row);
+    struct audit_verdict verdict;
+
+    (void)state;
+    facts.follower = &follower;
+    assert_true(audit_judge(&facts, &verdict));
+    assert_int_equal(verdict.decision.row, 2);
+    assert_false(verdict.sweep.scheduled);
+}
+
 static void test_counts(void **state)
 {
     const struct row row = {
@@ -407,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_issuers),
         cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_a_dns_task_that_renews_is_on_its_way),
         cmocka_unit_test(test_what_is_served),
         cmocka_unit_test(test_a_damaged_text),
         cmocka_unit_test(test_spans),
