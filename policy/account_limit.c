@@ -75,6 +75,11 @@ static int64_t to_whole_second(int64_t at, int64_t burst)
     return rest > 0 ? at - rest + burst : at - rest;
 }
 
+wall_time account_limit_past(struct issue_limit limit, wall_time now)
+{
+    return wall_time_add(now, -2 * limit.window_seconds);
+}
+
 static bool is_off(struct issue_limit limit)
 {
     return limit.burst < 1 || limit.window_seconds < 1;
@@ -83,8 +88,13 @@ static bool is_off(struct issue_limit limit)
 struct account_replay account_replay_begin(struct issue_limit limit, wall_time from, wall_time now,
                                            size_t first)
 {
-    struct account_replay replay = {
-        .limit = limit, .from = from, .now = now, .full = INT64_MIN / 2, .next = first};
+    struct account_replay replay = {.limit = limit,
+                                    .from = from,
+                                    .now = now,
+                                    .made = now,
+                                    .full = -limit.window_seconds *
+                                            (int64_t)limit.burst, /* empty two windows ago */
+                                    .next = first};
 
     replay.at = is_off(limit) ? 0 : ticks(&replay, from);
     return replay;
@@ -104,7 +114,8 @@ static void take_until_now(struct account_replay *replay, struct orders orders,
     while (replay->next < orders.count &&
            ticks(replay, orders.list[replay->next].at) <= replay->at) {
         const struct order_time *order = &orders.list[replay->next++];
-        account_limit_take(bucket, ticks(replay, order->at), order->issued);
+        account_limit_take(bucket, ticks(replay, order->at),
+                           order->issued || wall_time_before(order->at, replay->made));
     }
 }
 
@@ -148,7 +159,7 @@ bool account_replay_add(struct account_replay *replay, struct order_time order)
 static size_t first_of(struct issue_limit limit, const struct order_time *orders, size_t count,
                        wall_time now)
 {
-    wall_time past = wall_time_add(now, -limit.window_seconds);
+    wall_time past = account_limit_past(limit, now);
     size_t first = 0;
 
     while (first < count && wall_time_before(orders[first].at, past))
@@ -162,6 +173,7 @@ wall_time account_limit_next(struct issue_limit limit, const struct order_time *
     struct account_replay replay =
         account_replay_begin(limit, from, now, first_of(limit, orders, count, now));
 
+    replay.made = WALL_TIME_NEVER; /* `now` may lie ahead */
     account_replay_next(&replay, orders, count, WALL_TIME_FOREVER);
     return account_replay_time(&replay);
 }
@@ -175,6 +187,7 @@ bool account_limit_fits(struct issue_limit limit, const struct order_time *order
     struct bucket bucket = bucket_of(&replay);
     int64_t slack = slack_seconds * limit.burst;
 
+    replay.made = WALL_TIME_NEVER;
     if (is_off(limit))
         return true;
     take_until_now(&replay, all, &bucket);

@@ -21,9 +21,15 @@ struct order_time {
 };
 
 /*
+ * Orders before then, two windows ago, do not count one by one: there may have been as many as the
+ * bucket gives, for however long, so it counts as empty then. Where few have come since, it is full
+ * again within a window.
+ */
+wall_time account_limit_past(struct issue_limit limit, wall_time now);
+
+/*
  * The first time, no earlier than `from`, for one more order beside these, which are ascending by
- * time. `from` itself where the limit is off. Those before `now` less a window are past, and do not
- * count. Linear in how many are not.
+ * time. `from` itself where the limit is off. Linear in how many are not past.
  */
 wall_time account_limit_next(struct issue_limit limit, const struct order_time *orders,
                              size_t count, wall_time from, wall_time now);
@@ -39,12 +45,13 @@ bool account_limit_fits(struct issue_limit limit, const struct order_time *order
 struct account_replay {
     struct issue_limit limit;
     wall_time from, now;
-    int64_t full; /* the bucket's, and where it stands: in ticks from now, see account_limit.c */
+    wall_time made; /* orders before then have been made: what the CA refused took no token */
+    int64_t full;   /* the bucket's, and where it stands: in ticks from now, see account_limit.c */
     int64_t at;
     size_t next; /* of the orders; those before it have been replayed */
 };
 
-/* `first`: of the orders, the first that is not past. */
+/* `first`: of the orders, the first that is not past. Those before `now` have been made. */
 struct account_replay account_replay_begin(struct issue_limit limit, wall_time from, wall_time now,
                                            size_t first);
 

@@ -74,7 +74,7 @@ static bool replay_before(struct account_orders *account, struct issue_limit lim
 
     if (!is_replayed(account, limit, from, now))
         account->replay = account_replay_begin(
-            limit, from, now, order_list_place(orders, wall_time_add(now, -limit.window_seconds)));
+            limit, from, now, order_list_place(orders, account_limit_past(limit, now)));
     account->replayed = true;
     return account_replay_next(&account->replay, orders->times, orders->count, end);
 }

@@ -331,6 +331,23 @@ def test_creates_one_by_one(standin):
         assert last["row"] == 6 and "account" in last["why"]
 
 
+def test_those_that_were_spread_leave_no_token(standin):
+    """All at once, and one for each that came since: that was longer than the limit's window ago."""
+    standin.put_state(**many(8))
+    ids = generated(standin)
+    with Gate(standin.port, ACCOUNT_LIMIT="3/3h") as gate:
+        for id in ids[:7]:
+            gate.renew(id)
+        for _ in range(49):  # each at its time
+            standin.run()
+            standin.clock(advance=300)
+        assert standin.counters()["orders"] == 7
+        gate.renew(ids[7])
+        gate.renew(ids[6])  # which brings what is known of it up to date
+        waits = dues(standin)
+    assert 3000 < waits[0] < 3600
+
+
 def test_a_refused_create_takes_no_token(standin):
     standin.put_state(**many(3))
     with Gate(standin.port, ACCOUNT_LIMIT="1/1h") as gate:
