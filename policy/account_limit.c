@@ -173,7 +173,6 @@ wall_time account_limit_next(struct issue_limit limit, const struct order_time *
     struct account_replay replay =
         account_replay_begin(limit, from, now, first_of(limit, orders, count, now));
 
-    replay.made = WALL_TIME_NEVER; /* `now` may lie ahead */
     account_replay_next(&replay, orders, count, WALL_TIME_FOREVER);
     return account_replay_time(&replay);
 }
@@ -187,7 +186,6 @@ bool account_limit_fits(struct issue_limit limit, const struct order_time *order
     struct bucket bucket = bucket_of(&replay);
     int64_t slack = slack_seconds * limit.burst;
 
-    replay.made = WALL_TIME_NEVER;
     if (is_off(limit))
         return true;
     take_until_now(&replay, all, &bucket);

@@ -296,7 +296,7 @@ struct audit *audit_create(const struct audit_context *context)
     inventory_begin(&audit->inventory, audit_now(audit));
     const struct issue_limit limit = context->settings->account_limit;
     if (limit.burst > 0)
-        audit->inventory.issued_since = wall_time_add(audit_now(audit), -limit.window_seconds);
+        audit->inventory.issued_since = account_limit_past(limit, audit_now(audit));
     audit->inventory.only = context->only;
     if (audit->inventory.error) {
         audit_destroy(audit);

@@ -17,43 +17,66 @@ struct pace_account {
     char provider_id[OBJECT_ID_SIZE];
     struct order_list all;   /* those that queued tasks will make too, whether they fit or not */
     struct order_list known; /* of the domains that were come by, which fit */
-    wall_time free; /* before it no more orders fit; the first that does is found from there */
+    struct account_replay replay; /* of `all`: where one more fits, those before are full */
+    bool replayed;                /* what it has passed is as it was */
 };
 
 /* ---- one account's orders ---- */
 
-/*
- * What is further back than two windows has been given back, even where the orders of the first
- * were a few too many, so that each step looks at few.
- */
-static size_t first_near(const struct order_list *orders, struct issue_limit limit, wall_time time)
+static struct account_replay begin_replay(const struct pace *pace,
+                                          const struct pace_account *account, wall_time from)
 {
-    return order_list_place(orders, wall_time_add(time, -2 * limit.window_seconds));
+    wall_time past = account_limit_past(pace->limit, pace->now);
+
+    return account_replay_begin(pace->limit, from, pace->now,
+                                order_list_place(&account->all, past));
 }
 
-/* The first time from `from` on for one more. */
-static wall_time next_time(const struct order_list *orders, struct issue_limit limit,
-                           wall_time from)
+/* The first time from `from` on for one more; it is never before `now`. */
+static wall_time next_time(const struct pace *pace, struct pace_account *account, wall_time from)
 {
-    size_t first = first_near(orders, limit, from);
+    const struct order_list *all = &account->all;
+    struct account_replay later;
 
-    return account_limit_next(limit, orders->times + first, orders->count - first, from,
-                              wall_time_add(from, -limit.window_seconds));
+    if (!account->replayed)
+        account->replay = begin_replay(pace, account, pace->now);
+    account->replayed = true;
+    account_replay_next(&account->replay, all->times, all->count, WALL_TIME_FOREVER);
+    if (!wall_time_before(account_replay_time(&account->replay), from))
+        return account_replay_time(&account->replay);
+    later = begin_replay(pace, account, from);
+    account_replay_next(&later, all->times, all->count, WALL_TIME_FOREVER);
+    return account_replay_time(&later);
 }
 
-static bool fits(const struct order_list *orders, struct issue_limit limit, wall_time at,
+static bool add_to_all(struct pace_account *account, struct order_time order)
+{
+    if (!order_list_insert(&account->all, order))
+        return false;
+    account->replayed = account->replayed && account_replay_add(&account->replay, order);
+    return true;
+}
+
+/* Where the replay stands does not change by an order that is later. */
+static void remove_from_all(struct pace_account *account, struct order_time order)
+{
+    if (order_list_remove(&account->all, order))
+        account->replayed =
+            account->replayed && wall_time_before(account_replay_time(&account->replay), order.at);
+}
+
+/* Whether one of those that were come by, which are past and to come, fits at that time. */
+static bool fits(const struct pace *pace, const struct order_list *orders, wall_time at,
                  int64_t slack_seconds)
 {
-    size_t first = first_near(orders, limit, at);
-
-    return account_limit_fits(limit, orders->times + first, orders->count - first, at,
-                              slack_seconds, wall_time_add(at, -limit.window_seconds));
+    return account_limit_fits(pace->limit, orders->times, orders->count, at, slack_seconds,
+                              pace->now);
 }
 
 /* ---- all of them ---- */
 
 /*
- * What was issued within the window, of domains that were not come by yet. Whose order it was is
+ * What was issued of late, of domains that were not come by yet. Whose order it was is
  * not known until then, so it counts for each account.
  */
 static bool add_lately(const struct pace *pace, struct pace_account *account)
@@ -89,7 +112,7 @@ static struct pace_account *account_of(struct pace *pace, const struct inventory
         return NULL;
     pace->accounts = grown;
     struct pace_account *account = &grown[pace->account_count++];
-    *account = (struct pace_account){.free = pace->now};
+    *account = (struct pace_account){.replayed = false};
     memcpy(account->provider_id, domain->provider_id, OBJECT_ID_SIZE);
     return add_lately(pace, account) ? account : NULL;
 }
@@ -153,17 +176,17 @@ static bool claim(struct pace *pace, const struct pace_account *account, struct 
     for (size_t i = 0; i < pace->account_count; i++) {
         if (&pace->accounts[i] == account)
             continue;
-        order_list_remove(&pace->accounts[i].all, order);
+        remove_from_all(&pace->accounts[i], order);
         order_list_remove(&pace->accounts[i].known, order);
     }
     return true;
 }
 
-/* The orders of a window: a certificate that exists proves that there was a token for it. */
+/* A certificate that exists proves that there was a token for it. */
 static bool note_issued(struct pace *pace, struct pace_account *account,
                         const struct lookup_domain *found)
 {
-    wall_time past = wall_time_add(pace->now, -pace->limit.window_seconds);
+    wall_time past = account_limit_past(pace->limit, pace->now);
 
     for (size_t i = 0; i < found->stored_count; i++) {
         if (found->stored[i].other_ca)
@@ -173,7 +196,7 @@ static bool note_issued(struct pace *pace, struct pace_account *account,
         const struct order_time order = {.at = found->issued[i], .issued = true};
         if (!wall_time_before(past, order.at) || claim(pace, account, order))
             continue;
-        if (!order_list_insert(&account->all, order) || !order_list_insert(&account->known, order))
+        if (!add_to_all(account, order) || !order_list_insert(&account->known, order))
             return false;
     }
     return true;
@@ -188,9 +211,9 @@ static bool keeps(const struct pace *pace, struct pace_account *account, wall_ti
 
     if (!wall_time_before(pace->now, placed) || wall_time_before(placed, from))
         return false;
-    account->free = next_time(&account->all, pace->limit, account->free);
-    wall_time latest = wall_time_add(wall_time_later(from, account->free), late);
-    return !wall_time_before(latest, placed) && fits(&account->known, pace->limit, placed, early);
+    wall_time latest =
+        wall_time_add(wall_time_later(from, next_time(pace, account, pace->now)), late);
+    return !wall_time_before(latest, placed) && fits(pace, &account->known, placed, early);
 }
 
 /*
@@ -206,7 +229,7 @@ static bool stands(const struct pace *pace, const struct pace_account *account,
                                     .count = order_list_place(&account->known, soon)};
 
     return outlook_is_on_its_way(outlook, pace->now) &&
-           (wall_time_before(pace->now, placed) || fits(&past, pace->limit, pace->now, early));
+           (wall_time_before(pace->now, placed) || fits(pace, &past, pace->now, early));
 }
 
 /* When the order of a domain that is due comes; in `all` it has a place already, where it has one.
@@ -216,11 +239,9 @@ static bool find_time(const struct pace *pace, struct pace_account *account, wal
 {
     if (keeps(pace, account, *placed, from))
         return true;
-    order_list_remove(&account->all, (struct order_time){.at = *placed});
-    if (wall_time_before(pace->now, *placed) && wall_time_before(*placed, account->free))
-        account->free = *placed;
-    *placed = next_time(&account->all, pace->limit, wall_time_later(from, account->free));
-    return order_list_insert(&account->all, (struct order_time){.at = *placed});
+    remove_from_all(account, (struct order_time){.at = *placed});
+    *placed = next_time(pace, account, from);
+    return add_to_all(account, (struct order_time){.at = *placed});
 }
 
 bool pace_place(struct pace *pace, const struct inventory_domain *domain,
@@ -260,6 +281,6 @@ bool pace_shift(struct pace *pace, const struct inventory_domain *domain, wall_t
     if (!account || wall_time_equal(*placed, at))
         return account != NULL;
     *placed = at;
-    return order_list_insert(&account->all, (struct order_time){.at = at}) &&
+    return add_to_all(account, (struct order_time){.at = at}) &&
            order_list_insert(&account->known, (struct order_time){.at = at});
 }

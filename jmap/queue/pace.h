@@ -24,7 +24,7 @@ struct pace {
     const struct inventory *inventory;
     struct issue_limit limit;
     wall_time now;
-    struct order_list lately; /* issued within the window, of domains that were not come by yet */
+    struct order_list lately; /* issued of late, of domains that were not come by yet */
     struct pace_account *accounts;
     size_t account_count;
     wall_time *placed; /* of each domain's next order; WALL_TIME_NEVER where it has none */

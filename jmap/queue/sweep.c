@@ -360,7 +360,7 @@ struct sweep *sweep_create(const struct sweep_context *context)
     inventory_begin(&sweep->inventory, sweep_now(sweep));
     const struct issue_limit limit = context->settings->account_limit;
     if (limit.burst > 0)
-        sweep->inventory.issued_since = wall_time_add(sweep_now(sweep), -limit.window_seconds);
+        sweep->inventory.issued_since = account_limit_past(limit, sweep_now(sweep));
     if (sweep->inventory.error) {
         sweep_destroy(sweep);
         return NULL;

@@ -17,7 +17,7 @@
 #define HOUR INT64_C(3600)
 #define DAY INT64_C(86400)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define DOMAINS_MAX 1000
+#define DOMAINS_MAX 2000
 
 static const struct issue_limit limit = {.burst = 300, .window_seconds = 3 * HOUR};
 
@@ -201,6 +201,38 @@ static void each_account_has_its_own_limit(void **state)
     assert_spread(times + 400, 400, (wall_time){NOW}, WALL_TIME_NEVER);
 }
 
+/* A recovery of days: nowhere in it is there room for a second burst. */
+static void a_long_queue_stays_as_slow_as_the_bucket(void **state)
+{
+    (void)state;
+    static struct world world;
+    static wall_time times[DOMAINS_MAX];
+
+    world = (struct world){0};
+    add_many(&world, DOMAINS_MAX, "p", WALL_TIME_NEVER);
+    place_all(&world, (wall_time){NOW}, times);
+    assert_spread(times, DOMAINS_MAX, (wall_time){NOW}, WALL_TIME_NEVER);
+}
+
+/* Begun anew in the middle of it, all that is known of the past are certificates. */
+static void a_recovery_goes_on_as_slowly_after_a_restart(void **state)
+{
+    (void)state;
+    static struct world world;
+    static struct order_time lately[600];
+    static wall_time times[301];
+
+    world = (struct world){0};
+    add_many(&world, COUNT(times), "p", WALL_TIME_NEVER);
+    for (size_t i = 0; i < COUNT(lately); i++)
+        lately[i] =
+            (struct order_time){.at = {NOW - 36 * (int64_t)(COUNT(lately) - i)}, .issued = true};
+    world.inventory.issued = (struct order_list){.times = lately, .count = COUNT(lately)};
+    place_all(&world, (wall_time){NOW}, times);
+    for (size_t i = 0; i < COUNT(times); i++)
+        assert_true(times[i].seconds >= NOW + 36 * (int64_t)i - 36);
+}
+
 static void what_was_issued_of_late_counts(void **state)
 {
     (void)state;
@@ -239,6 +271,8 @@ int main(void)
         cmocka_unit_test(what_was_issued_counts_before_it_is_come_by),
         cmocka_unit_test(what_is_due_is_spread_and_stays_so),
         cmocka_unit_test(each_account_has_its_own_limit),
+        cmocka_unit_test(a_long_queue_stays_as_slow_as_the_bucket),
+        cmocka_unit_test(a_recovery_goes_on_as_slowly_after_a_restart),
         cmocka_unit_test(what_was_issued_of_late_counts),
         cmocka_unit_test(next_renewals_of_others_are_not_robbed),
     };
