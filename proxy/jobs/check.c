@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "policy/url.h"
 #include "proxy/admin/probe.h"
 #include "proxy/base/plain_text.h"
 #include "proxy/base/version.h"
@@ -170,23 +171,23 @@ static void check_addresses(const struct config *config, FILE *out)
     probe_clear(&result);
 }
 
-/*
- * Whoever shares the gate's login name can bring its address under a ban; nothing shows from here
- * whether the server has exempted it, as it may have by any network.
- */
 /* From there the gate then connects, too. */
 static bool is_on_loopback(const char *url)
 {
     static const char *const hosts[] = {"127.0.0.1", "[::1]", "localhost"};
-    const char *host = strstr(url, "://") + 3;
+    const char *host = url_authority(url);
+    size_t len = url_host_len(host);
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
-        size_t len = strlen(hosts[i]);
-        if (strncasecmp(host, hosts[i], len) == 0 && strchr(":/", host[len]) != NULL)
+        if (strlen(hosts[i]) == len && strncasecmp(host, hosts[i], len) == 0)
             return true;
     }
     return false;
 }
 
+/*
+ * Whoever shares the gate's login name can bring its address under a ban; nothing shows from here
+ * whether the server has exempted it, as it may have by any network.
+ */
 static void tell_bans(const struct config *config, FILE *out)
 {
     if (is_on_loopback(config->upstream_url)) {
