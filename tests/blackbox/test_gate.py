@@ -754,8 +754,12 @@ def test_metrics_count(standin):
         gate.request("GET", "/jmap/session")
         standin.stop()
         assert gate.request("GET", "/jmap/session")[0] == 502
-        metrics = dict(line.rsplit(" ", 1) for line in gate.admin("/metrics")[1].splitlines()
-                       if not line.startswith("#"))
+        for _ in range(2000):  # the client has its answer a moment before the exchange has ended
+            metrics = dict(line.rsplit(" ", 1) for line in gate.admin("/metrics")[1].splitlines()
+                           if not line.startswith("#"))
+            if metrics["renewgate_exchanges_in_flight"] == "0":
+                break
+            time.sleep(0.01)
         standin.start()
     assert metrics['renewgate_decisions_total{outcome="forward"}'] == "1"
     assert metrics['renewgate_decisions_total{outcome="existing"}'] == "1"
