@@ -11,18 +11,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "jmap/facts/order_list.h"
+#include "jmap/facts/account_orders.h"
 #include "jmap/wire/object_id.h"
 #include "policy/account_limit.h"
 
 #define ORDER_BOOK_PROVIDERS 64
 
 struct order_book {
-    struct account_orders {
+    struct order_book_account {
         char provider_id[OBJECT_ID_SIZE];
-        struct order_list orders;
-        struct account_replay replay; /* where the last time was found */
-        bool replayed;                /* nothing has happened since that it does not know of */
+        struct account_orders orders;
     } accounts[ORDER_BOOK_PROVIDERS];
     size_t count;
 };
@@ -33,10 +31,7 @@ bool order_book_add(struct order_book *book, const char *provider_id, struct ord
 /* One that was added. */
 void order_book_remove(struct order_book *book, const char *provider_id, struct order_time order);
 
-/*
- * See account_limit_next(). Linear in how many orders there are for the first one; those that
- * follow for the same `from` and `now` go on where that has ended.
- */
+/* See account_orders_next(). */
 wall_time order_book_next(struct order_book *book, const char *provider_id,
                           struct issue_limit limit, wall_time from, wall_time now);
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jmap/facts/order_list.h"
+#include "jmap/facts/account_orders.h"
 
 /*
  * So much of the limit's window a task may be due after the time that would be found for it now,
@@ -15,55 +15,11 @@
 /* One ACME provider, which has one account at its CA. */
 struct pace_account {
     char provider_id[OBJECT_ID_SIZE];
-    struct order_list all;   /* those that queued tasks will make too, whether they fit or not */
-    struct order_list known; /* of the domains that were come by, which fit */
-    struct account_replay replay; /* of `all`: where one more fits, those before are full */
-    bool replayed;                /* what it has passed is as it was */
+    struct account_orders all; /* those that queued tasks will make too, whether they fit or not */
+    struct order_list known;   /* of the domains that were come by, which fit */
 };
 
 /* ---- one account's orders ---- */
-
-static struct account_replay begin_replay(const struct pace *pace,
-                                          const struct pace_account *account, wall_time from)
-{
-    wall_time past = account_limit_past(pace->limit, pace->now);
-
-    return account_replay_begin(pace->limit, from, pace->now,
-                                order_list_place(&account->all, past));
-}
-
-/* The first time from `from` on for one more; it is never before `now`. */
-static wall_time next_time(const struct pace *pace, struct pace_account *account, wall_time from)
-{
-    const struct order_list *all = &account->all;
-    struct account_replay later;
-
-    if (!account->replayed)
-        account->replay = begin_replay(pace, account, pace->now);
-    account->replayed = true;
-    account_replay_next(&account->replay, all->times, all->count, WALL_TIME_FOREVER);
-    if (!wall_time_before(account_replay_time(&account->replay), from))
-        return account_replay_time(&account->replay);
-    later = begin_replay(pace, account, from);
-    account_replay_next(&later, all->times, all->count, WALL_TIME_FOREVER);
-    return account_replay_time(&later);
-}
-
-static bool add_to_all(struct pace_account *account, struct order_time order)
-{
-    if (!order_list_insert(&account->all, order))
-        return false;
-    account->replayed = account->replayed && account_replay_add(&account->replay, order);
-    return true;
-}
-
-/* Where the replay stands does not change by an order that is later. */
-static void remove_from_all(struct pace_account *account, struct order_time order)
-{
-    if (order_list_remove(&account->all, order))
-        account->replayed =
-            account->replayed && wall_time_before(account_replay_time(&account->replay), order.at);
-}
 
 /* Whether one of those that were come by, which are past and to come, fits at that time. */
 static bool fits(const struct pace *pace, const struct order_list *orders, wall_time at,
@@ -82,7 +38,7 @@ static bool fits(const struct pace *pace, const struct order_list *orders, wall_
 static bool add_lately(const struct pace *pace, struct pace_account *account)
 {
     for (size_t i = 0; i < pace->lately.count; i++) {
-        if (!order_list_append(&account->all, pace->lately.times[i]) ||
+        if (!order_list_append(&account->all.list, pace->lately.times[i]) ||
             !order_list_append(&account->known, pace->lately.times[i]))
             return false;
     }
@@ -112,7 +68,7 @@ static struct pace_account *account_of(struct pace *pace, const struct inventory
         return NULL;
     pace->accounts = grown;
     struct pace_account *account = &grown[pace->account_count++];
-    *account = (struct pace_account){.replayed = false};
+    *account = (struct pace_account){0};
     memcpy(account->provider_id, domain->provider_id, OBJECT_ID_SIZE);
     return add_lately(pace, account) ? account : NULL;
 }
@@ -129,12 +85,13 @@ static bool place_queued(struct pace *pace)
         pace->placed[i] = wall_time_later(queued, pace->now);
         struct pace_account *account = account_of(pace, domain);
         if (!account ||
-            !order_list_append(&account->all, (struct order_time){.at = pace->placed[i]}))
+            !order_list_append(&account->all.list, (struct order_time){.at = pace->placed[i]}))
             return false;
     }
-    for (size_t i = 0; i < pace->account_count; i++)
-        qsort(pace->accounts[i].all.times, pace->accounts[i].all.count, sizeof(struct order_time),
-              order_list_compare);
+    for (size_t i = 0; i < pace->account_count; i++) {
+        struct order_list *list = &pace->accounts[i].all.list;
+        qsort(list->times, list->count, sizeof *list->times, order_list_compare);
+    }
     return true;
 }
 
@@ -153,7 +110,7 @@ bool pace_open(struct pace *pace, const struct inventory *inventory, struct issu
 void pace_close(struct pace *pace)
 {
     for (size_t i = 0; i < pace->account_count; i++) {
-        free(pace->accounts[i].all.times);
+        free(pace->accounts[i].all.list.times);
         free(pace->accounts[i].known.times);
     }
     free(pace->accounts);
@@ -176,7 +133,7 @@ static bool claim(struct pace *pace, const struct pace_account *account, struct 
     for (size_t i = 0; i < pace->account_count; i++) {
         if (&pace->accounts[i] == account)
             continue;
-        remove_from_all(&pace->accounts[i], order);
+        account_orders_lift(&pace->accounts[i].all, order);
         order_list_remove(&pace->accounts[i].known, order);
     }
     return true;
@@ -196,7 +153,7 @@ static bool note_issued(struct pace *pace, struct pace_account *account,
         const struct order_time order = {.at = found->issued[i], .issued = true};
         if (!wall_time_before(past, order.at) || claim(pace, account, order))
             continue;
-        if (!add_to_all(account, order) || !order_list_insert(&account->known, order))
+        if (!account_orders_add(&account->all, order) || !order_list_insert(&account->known, order))
             return false;
     }
     return true;
@@ -211,8 +168,8 @@ static bool keeps(const struct pace *pace, struct pace_account *account, wall_ti
 
     if (!wall_time_before(pace->now, placed) || wall_time_before(placed, from))
         return false;
-    wall_time latest =
-        wall_time_add(wall_time_later(from, next_time(pace, account, pace->now)), late);
+    wall_time free = account_orders_next(&account->all, pace->limit, pace->now, pace->now);
+    wall_time latest = wall_time_add(wall_time_later(from, free), late);
     return !wall_time_before(latest, placed) && fits(pace, &account->known, placed, early);
 }
 
@@ -239,9 +196,9 @@ static bool find_time(const struct pace *pace, struct pace_account *account, wal
 {
     if (keeps(pace, account, *placed, from))
         return true;
-    remove_from_all(account, (struct order_time){.at = *placed});
-    *placed = next_time(pace, account, from);
-    return add_to_all(account, (struct order_time){.at = *placed});
+    account_orders_lift(&account->all, (struct order_time){.at = *placed});
+    *placed = account_orders_next(&account->all, pace->limit, from, pace->now);
+    return account_orders_add(&account->all, (struct order_time){.at = *placed});
 }
 
 bool pace_place(struct pace *pace, const struct inventory_domain *domain,
@@ -281,6 +238,6 @@ bool pace_shift(struct pace *pace, const struct inventory_domain *domain, wall_t
     if (!account || wall_time_equal(*placed, at))
         return account != NULL;
     *placed = at;
-    return add_to_all(account, (struct order_time){.at = at}) &&
+    return account_orders_add(&account->all, (struct order_time){.at = at}) &&
            order_list_insert(&account->known, (struct order_time){.at = at});
 }

@@ -220,18 +220,16 @@ static void going_on_finds_what_beginning_anew_finds(void **state)
             wall_time now = AT(0), at = AT((int64_t)(rand_r(&seed) % 40000) - 10000);
             wall_time from = AT(rand_r(&seed) % 8 ? 0 : (int64_t)(rand_r(&seed) % 20000));
             struct order_time other = {.at = at, .issued = wall_time_before(at, now)};
-            const struct account_orders *account = &book.accounts[0];
-            wall_time anew =
-                account_limit_next(limit, account->orders.times, account->orders.count, from, now);
+            const struct order_list *orders = &book.accounts[0].orders.list;
+            wall_time anew = account_limit_next(limit, orders->times, orders->count, from, now);
             wall_time next = order_book_next(&book, "p", limit, from, now);
             assert_int_equal(next.seconds, anew.seconds);
             if (rand_r(&seed) % 4)
                 order_book_add(&book, "p", (struct order_time){.at = next});
             else if (rand_r(&seed) % 2)
                 order_book_add(&book, "p", other);
-            else if (account->orders.count > 0)
-                order_book_remove(&book, "p",
-                                  account->orders.times[rand_r(&seed) % account->orders.count]);
+            else if (orders->count > 0)
+                order_book_remove(&book, "p", orders->times[rand_r(&seed) % orders->count]);
         }
         order_book_clear(&book);
     }
