@@ -76,22 +76,14 @@ enum phase_step hold_begin_history(struct hold *hold)
 /* What could not be read is not known, and the calls go on. */
 enum phase_step hold_feed_history(struct hold *hold, unsigned status, const char *body, size_t len)
 {
-    hold_note_time(hold);
-    lookup_set_now(hold->history.machine, hold->now);
-
-    switch (lookup_feed(hold->history.machine, status, body, len)) {
+    switch (hold_feed_reading(hold, hold->history.machine, status, body, len)) {
     case LOOKUP_SEND_API:
     case LOOKUP_SEND_SESSION:
         return PHASE_SEND;
     case LOOKUP_NO_MEMORY:
         return PHASE_GIVE_UP;
     case LOOKUP_FORBIDDEN:
-        if (hold->credential == HOLD_AS_CALLER && hold->caller.known &&
-            hold->context->settings->has_service_credential) {
-            hold->credential = HOLD_AS_SERVICE;
-            return look_back(hold);
-        }
-        break;
+        return hold_read_as_service(hold) ? look_back(hold) : PHASE_NEXT;
     case LOOKUP_DONE:
     case LOOKUP_FAILED:
         break;
@@ -108,10 +100,7 @@ enum phase_step hold_fail_history(struct hold *hold, const char *why)
 
 void hold_describe_history(const struct hold *hold, struct hold_request *request)
 {
-    request->credential = hold->credential;
-    request->is_lookup = true;
-    request->is_session = lookup_state(hold->history.machine) == LOOKUP_SEND_SESSION;
-    request->body = lookup_body(hold->history.machine, &request->len);
+    hold_describe_reading(hold, hold->history.machine, request);
 }
 
 void hold_drop_history(struct hold *hold)

@@ -81,10 +81,7 @@ enum phase_step hold_begin_late(struct hold *hold)
 
 enum phase_step hold_feed_late(struct hold *hold, unsigned status, const char *body, size_t len)
 {
-    hold_note_time(hold);
-    lookup_set_now(hold->late.machine, hold->now);
-
-    switch (lookup_feed(hold->late.machine, status, body, len)) {
+    switch (hold_feed_reading(hold, hold->late.machine, status, body, len)) {
     case LOOKUP_SEND_API:
     case LOOKUP_SEND_SESSION:
         return PHASE_SEND;
@@ -102,10 +99,7 @@ enum phase_step hold_feed_late(struct hold *hold, unsigned status, const char *b
 
 void hold_describe_late(const struct hold *hold, struct hold_request *request)
 {
-    request->credential = hold->credential;
-    request->is_lookup = true;
-    request->is_session = lookup_state(hold->late.machine) == LOOKUP_SEND_SESSION;
-    request->body = lookup_body(hold->late.machine, &request->len);
+    hold_describe_reading(hold, hold->late.machine, request);
 }
 
 void hold_drop_late(struct hold *hold)

@@ -55,26 +55,17 @@ static enum phase_step look_up(struct hold *hold)
 
 enum phase_step hold_feed_lookup(struct hold *hold, unsigned status, const char *body, size_t len)
 {
-    /* The answer has told the server's time, perhaps for the first time. */
-    hold_note_time(hold);
-    lookup_set_now(hold->lookup.machine, hold->now);
-
-    enum lookup_state state = lookup_feed(hold->lookup.machine, status, body, len);
-
-    switch (state) {
+    switch (hold_feed_reading(hold, hold->lookup.machine, status, body, len)) {
     case LOOKUP_SEND_API:
     case LOOKUP_SEND_SESSION:
         return PHASE_SEND;
     case LOOKUP_DONE:
         return end(hold, NULL);
     case LOOKUP_FORBIDDEN:
-        if (hold->credential == HOLD_AS_CALLER && hold->caller.known &&
-            hold->context->settings->has_service_credential) {
-            hold->credential = HOLD_AS_SERVICE;
-            hold_bar(hold);
-            return look_up(hold);
-        }
-        break;
+        if (!hold_read_as_service(hold))
+            break;
+        hold_bar(hold);
+        return look_up(hold);
     case LOOKUP_NO_MEMORY:
         return end_exhausted(hold);
     case LOOKUP_FAILED:
@@ -97,10 +88,7 @@ enum phase_step hold_fail_lookup(struct hold *hold, const char *why)
 
 void hold_describe_lookup(const struct hold *hold, struct hold_request *request)
 {
-    request->credential = hold->credential;
-    request->is_lookup = true;
-    request->is_session = lookup_state(hold->lookup.machine) == LOOKUP_SEND_SESSION;
-    request->body = lookup_body(hold->lookup.machine, &request->len);
+    hold_describe_reading(hold, hold->lookup.machine, request);
 }
 
 void hold_drop_lookup(struct hold *hold)

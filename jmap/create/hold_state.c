@@ -130,6 +130,32 @@ struct lookup_domain hold_unknown(const struct hold *hold, const struct domain *
     };
 }
 
+void hold_describe_reading(const struct hold *hold, const struct lookup *machine,
+                           struct hold_request *request)
+{
+    request->credential = hold->credential;
+    request->is_lookup = true;
+    request->is_session = lookup_state(machine) == LOOKUP_SEND_SESSION;
+    request->body = lookup_body(machine, &request->len);
+}
+
+enum lookup_state hold_feed_reading(struct hold *hold, struct lookup *machine, unsigned status,
+                                    const char *body, size_t len)
+{
+    hold_note_time(hold);
+    lookup_set_now(machine, hold->now);
+    return lookup_feed(machine, status, body, len);
+}
+
+bool hold_read_as_service(struct hold *hold)
+{
+    if (hold->credential != HOLD_AS_CALLER || !hold->caller.known ||
+        !hold->context->settings->has_service_credential)
+        return false;
+    hold->credential = HOLD_AS_SERVICE;
+    return true;
+}
+
 void hold_for_each_create(struct hold *hold, void (*verb)(struct hold *hold, size_t i))
 {
     for (size_t i = 0; i < hold->request.count; i++) {

@@ -206,6 +206,15 @@ bool hold_is_forced(const struct hold *hold);
 /* What a look-up is to find out about a domain. */
 struct lookup_domain hold_unknown(const struct hold *hold, const struct domain *domain);
 
+/* A look-up of a phase's own: what it asks, and the answer to that, which has told the time too. */
+void hold_describe_reading(const struct hold *hold, const struct lookup *machine,
+                           struct hold_request *request);
+enum lookup_state hold_feed_reading(struct hold *hold, struct lookup *machine, unsigned status,
+                                    const char *body, size_t len);
+
+/* The caller may not read: from now on with the gate's own credential. False where it may not. */
+bool hold_read_as_service(struct hold *hold);
+
 /* Calls `verb` for each create, a domain's one after the other from the earliest on. */
 void hold_for_each_create(struct hold *hold, void (*verb)(struct hold *hold, size_t i));
 
