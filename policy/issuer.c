@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "policy/hash.h"
 #include "policy/url.h"
 
 /* From the CAs' own documentation, and from certificates that they have issued. */
@@ -111,19 +112,20 @@ bool issuer_is_other(const char *issuer, const char *directory)
                                    !may_be_of(organisation, ca)));
 }
 
-/* FNV-1a. */
 uint64_t issuer_authority(const char *directory)
 {
     static const char usual_port[] = ":443";
     size_t len;
     const char *host = host_of(directory, &len);
-    uint64_t hash = 0xcbf29ce484222325;
+    uint64_t hash = HASH_BEGIN;
 
     len += strcspn(host + len, "/?#");
     if (len >= sizeof usual_port - 1 && strncmp(host + len - 4, usual_port, 4) == 0)
         len -= 4;
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (unsigned char)tolower((unsigned char)host[i])) * 0x100000001b3;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char letter = (unsigned char)tolower((unsigned char)host[i]);
+        hash = hash_add(hash, &letter, 1);
+    }
     return hash ? hash : 1;
 }
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/hash.h"
+
 /* Lower case without the locale's opinion. */
 static char fold(char c)
 {
@@ -215,16 +217,13 @@ static bool same_folded(const char *a, const char *b, size_t len)
     return true;
 }
 
-/* FNV-1a; each name's NUL ends it. */
+/* Each name's NUL ends it. */
 uint64_t san_set_hash(const struct san_set *set)
 {
-    uint64_t hash = 0xcbf29ce484222325;
+    uint64_t hash = HASH_BEGIN;
 
-    for (size_t i = 0; i < set->count; i++) {
-        const char *name = set->names[i];
-        for (size_t n = 0, len = strlen(name); n <= len; n++)
-            hash = (hash ^ (unsigned char)name[n]) * 0x100000001b3;
-    }
+    for (size_t i = 0; i < set->count; i++)
+        hash = hash_add(hash, set->names[i], strlen(set->names[i]) + 1);
     return hash;
 }
 

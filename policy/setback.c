@@ -2,13 +2,13 @@
 
 #include <string.h>
 
-/* FNV-1a; never 0. */
+#include "policy/hash.h"
+
+/* Never 0. */
 static uint64_t hash_of(const char *text)
 {
-    uint64_t hash = 0xcbf29ce484222325;
+    uint64_t hash = hash_add(HASH_BEGIN, text, text ? strlen(text) : 0);
 
-    for (; text && *text; text++)
-        hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
     return hash ? hash : 1;
 }
 

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/hash.h"
+
 static _Thread_local bool ran_out;
 
 /*
@@ -232,19 +234,10 @@ char *json_text_write_ascii(const json_t *value, size_t flags)
     return plain;
 }
 
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t len)
-{
-    const unsigned char *at = bytes;
-
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ at[i]) * 0x100000001b3;
-    return hash;
-}
-
 uint64_t json_text_hash(const json_t *value)
 {
     int type = value ? (int)json_typeof(value) : -1;
-    uint64_t hash = hash_bytes(0xcbf29ce484222325, &type, sizeof type), sum = 0, part;
+    uint64_t hash = hash_add(HASH_BEGIN, &type, sizeof type), sum = 0, part;
     json_int_t number = json_integer_value(value);
     double real = json_real_value(value);
     const char *key;
@@ -254,15 +247,15 @@ uint64_t json_text_hash(const json_t *value)
     json_object_foreach((json_t *)value, key, member)
     {
         part = json_text_hash(member);
-        sum += hash_bytes(part, key, strlen(key));
+        sum += hash_add(part, key, strlen(key));
     }
     json_array_foreach(value, i, member)
     {
         part = json_text_hash(member);
-        hash = hash_bytes(hash, &part, sizeof part);
+        hash = hash_add(hash, &part, sizeof part);
     }
-    hash = hash_bytes(hash, &sum, sizeof sum);
-    hash = hash_bytes(hash, &number, sizeof number);
-    hash = hash_bytes(hash, &real, sizeof real);
-    return hash_bytes(hash, json_string_value(value), json_string_length(value));
+    hash = hash_add(hash, &sum, sizeof sum);
+    hash = hash_add(hash, &number, sizeof number);
+    hash = hash_add(hash, &real, sizeof real);
+    return hash_add(hash, json_string_value(value), json_string_length(value));
 }
