@@ -12,6 +12,7 @@ import pytest
 from certificates import Authority
 from gate import Gate
 from plain_client import ask, has_ended, wait_for_end
+from servers import SocketServer
 from test_operator import run
 from test_tls import Pair, name_of
 
@@ -26,33 +27,18 @@ def pair(authority, tmp_path):
     return Pair(authority, tmp_path)
 
 
-class Server:
+class Server(SocketServer):
     """The mail server's TLS listener: shows its certificate, says a word, and waits for the end."""
 
     def __init__(self, authority):
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(*authority.issue("challenge", "DNS:localhost"))
         self.context.set_alpn_protocols(["acme-tls/1"])
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
         self.served = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                threading.Thread(target=self._serve, args=self.socket.accept()[:1],
-                                 daemon=True).start()
-
-    def _serve(self, client):
-        with contextlib.suppress(OSError), self.context.wrap_socket(client, server_side=True) as tls:
+    def serve(self, client):
+        with self.context.wrap_socket(client, server_side=True) as tls:
             self.served += 1
             tls.sendall(b"seen")
             while tls.recv(65536):
