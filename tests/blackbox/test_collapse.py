@@ -1,7 +1,6 @@
 """One retry for each domain, at the time that the CA has named: what a create tidies up."""
 
 import datetime
-import time
 
 import pytest
 
@@ -9,6 +8,7 @@ from gate import Gate
 from standin import basic
 from test_gate import (DUE, EXPIRED, FRESH, LATER, NOW, SOON, certificate, days, domain, live_tasks,
                        retry, stamp, state, task)
+from waiting import wait_until
 
 DAY = 86400
 LIMITED = "Rate limited. Retry after 518400 seconds"
@@ -179,18 +179,10 @@ def fill_the_dispatcher(standin, queue):
     """All of the queue is locked, its first task runs, and nothing more can be locked."""
     standin.put_state(**state(domains=[domain(), domain("f", "example.net")], tasks=queue,
                               runner={"enabled": True, "order_seconds": 600}))
-    wait_for(lambda: any(task["running"] for task in standin.state()["tasks"]))
+    wait_until(lambda: any(task["running"] for task in standin.state()["tasks"]))
     standin.add(tasks=[task(domain="f", id=numbered(900 + i)) for i in range(20)])
     standin.post([["x:Task/set", {}, "0"]])
     assert all(task["locked"] for task in standin.state()["tasks"] if task["domainId"] == "b")
-
-
-def wait_for(what):
-    for _ in range(1000):
-        if what():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not come about")
 
 
 def of_domain(standin, id="b"):

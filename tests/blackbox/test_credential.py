@@ -1,10 +1,10 @@
 """The gate's own credential, when the server does not know it any more: it rests."""
 
+import functools
 import json
 import os
 import re
 import signal
-import time
 
 import pytest
 
@@ -13,6 +13,7 @@ from standin import basic
 from test_gate import FRESH, certificate, state
 from test_operator import run
 from test_workers import at_once
+from waiting import wait_until
 
 
 def state_with_bans(*certificates):
@@ -26,12 +27,7 @@ def logins(standin, value):
             if ["Authorization", value] in entry["headers"]]
 
 
-def until(holds, seconds=20):
-    for _ in range(seconds * 20):
-        if holds():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come to that")
+until = functools.partial(wait_until, seconds=20)
 
 
 WRONG = basic("admin", "no longer")

@@ -1,14 +1,15 @@
 """Who decides about a domain keeps nobody waiting who could go on."""
 
 import concurrent.futures
+import functools
 import json
-import time
 
 import pytest
 
 from gate import USING, Gate
 from standin import Standin, basic
 from test_gate import DUE, FRESH, NO_OP, certificate, domain, live_tasks, state
+from waiting import wait_until
 
 LONG = "1h"
 CREATE = {"@type": "AcmeRenewal", "domainId": "b"}
@@ -21,12 +22,7 @@ def server():
         yield standin
 
 
-def wait_for(condition):
-    for _ in range(3000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not come to that")
+wait_for = functools.partial(wait_until, seconds=30)
 
 
 def met(standin, fault=0):

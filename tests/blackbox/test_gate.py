@@ -9,6 +9,7 @@ import pytest
 
 from gate import Gate
 from standin import NOW, basic
+from waiting import wait_until
 
 
 def stamp(time):
@@ -745,6 +746,11 @@ def test_admin_pages(standin, gate):
     assert 'renewgate_decisions_total{outcome="noop"} 1' in metrics
 
 
+def metrics_of(gate):
+    return dict(line.rsplit(" ", 1) for line in gate.admin("/metrics")[1].splitlines()
+                if not line.startswith("#"))
+
+
 def test_metrics_count(standin):
     standin.put_state(**state([certificate(DUE)]))
     with Gate(standin.port) as gate:
@@ -754,12 +760,9 @@ def test_metrics_count(standin):
         gate.request("GET", "/jmap/session")
         standin.stop()
         assert gate.request("GET", "/jmap/session")[0] == 502
-        for _ in range(2000):  # the client has its answer a moment before the exchange has ended
-            metrics = dict(line.rsplit(" ", 1) for line in gate.admin("/metrics")[1].splitlines()
-                           if not line.startswith("#"))
-            if metrics["renewgate_exchanges_in_flight"] == "0":
-                break
-            time.sleep(0.01)
+        # The client has its answer a moment before the exchange has ended.
+        wait_until(lambda: metrics_of(gate)["renewgate_exchanges_in_flight"] == "0")
+        metrics = metrics_of(gate)
         standin.start()
     assert metrics['renewgate_decisions_total{outcome="forward"}'] == "1"
     assert metrics['renewgate_decisions_total{outcome="existing"}'] == "1"

@@ -12,6 +12,7 @@ from frames import Server, connect as connect_socket
 from gate import Gate, basic
 from standin import USING
 from test_gate import CREATE, FRESH, LOOKUP, NO_OP, certificate, live_tasks, state
+from waiting import wait_until
 from wire import Upstream
 
 LARGE = 10_000_000
@@ -59,14 +60,6 @@ def call(gate, address="127.0.0.1", body=json.dumps(CALL).encode()):
 def metric(gate, name):
     return next(int(line.rsplit(" ", 1)[1]) for line in gate.admin("/metrics")[1].splitlines()
                 if line.startswith(name + " ") or line.startswith(name + "{"))
-
-
-def wait_until(condition):
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not come about")
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import concurrent.futures
 import contextlib
+import functools
 import json
-import time
 
 import pytest
 
@@ -13,6 +13,7 @@ from lock_server import FakeLockServer, Redis, good
 from standin import Standin
 from test_gate import DUE, FRESH, LOOKUP, NO_OP, certificate, domain, live_tasks, state
 from test_operator import run
+from waiting import wait_until
 
 IDS = ["c", "d", "f", "g", "h", "i", "j", "k", "l", "m"]
 LOST = "the lock server is not in use: this replica decides alone"
@@ -45,12 +46,7 @@ def messages(gate):
     return [json.loads(line)["message"] for line in list(gate.lines) if line.startswith("{")]
 
 
-def wait_for(condition):
-    for _ in range(3000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not come to that")
+wait_for = functools.partial(wait_until, seconds=30)
 
 
 def metric(gate, name):

@@ -1,6 +1,7 @@
 """Sweeps: the queue of all domains tidied up, once by command or again and again by the gate."""
 
 import datetime
+import functools
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from standin import basic, binary
 from test_collapse import DIGITS, LIMITED, failed, numbered, only_task, refused
 from test_gate import (DUE, EXPIRED, FRESH, NOW, SOON, certificate, days, domain, live_tasks, retry, stamp,
                        state, task)
+from waiting import wait_until
 
 DAY = 86400
 NOT_DUE = "Certificate for domain example.org is still valid; renewal is not due until " + days(57)
@@ -43,13 +45,7 @@ def changes(port, *options, **settings):
     return [json.loads(line) for line in lines]
 
 
-def until(what):
-    """Waits for a condition."""
-    for _ in range(2000):
-        if what():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not come about")
+until = functools.partial(wait_until, seconds=20)
 
 
 # The queue of an outage.
