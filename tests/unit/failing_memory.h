@@ -14,7 +14,7 @@
 
 #include <stdlib.h>
 
-#include "policy/wall_time.h"
+#include "tests/unit/fixed_time.h"
 #include "tests/unit/wrapped_memory.h"
 
 static int left = INT_MAX; /* allocations until the next failure */
@@ -151,15 +151,6 @@ static bool may_allocate(void)
         return true;
     left = for_good ? 0 : INT_MAX;
     return false;
-}
-
-static inline wall_time fixed_now(void *user)
-{
-    wall_time now;
-
-    (void)user;
-    assert_true(wall_time_parse("2026-11-23T12:00:00Z", &now));
-    return now;
 }
 
 #endif

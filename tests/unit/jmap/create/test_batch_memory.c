@@ -16,18 +16,8 @@
 #include "jmap/create/hold.h"
 #include "jmap/facts/memory.h"
 #include "tests/unit/failing_memory.h"
+#include "tests/unit/idle_hold.h"
 #include "tests/unit/queue_server.h"
-
-static void no_wake(void *user)
-{
-    (void)user;
-}
-
-static void no_report(void *user, const struct hold_report *report)
-{
-    (void)user;
-    (void)report;
-}
 
 static void no_change(void *user, const struct queue_change *change)
 {

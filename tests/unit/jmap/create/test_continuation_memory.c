@@ -20,6 +20,8 @@
 #include "jmap/create/hold.h"
 #include "jmap/facts/memory.h"
 #include "policy/no_op_id.h"
+#include "tests/unit/fixed_time.h"
+#include "tests/unit/idle_hold.h"
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -74,26 +76,6 @@ void __wrap_free(void *block)
 {
     held -= malloc_usable_size(block);
     __real_free(block);
-}
-
-static wall_time fixed_now(void *user)
-{
-    wall_time now;
-
-    (void)user;
-    assert_true(wall_time_parse("2026-11-23T12:00:00Z", &now));
-    return now;
-}
-
-static void no_wake(void *user)
-{
-    (void)user;
-}
-
-static void no_report(void *user, const struct hold_report *report)
-{
-    (void)user;
-    (void)report;
 }
 
 /* A server that knows no domain, and echoes nothing. */

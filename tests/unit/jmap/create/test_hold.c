@@ -783,6 +783,14 @@ static void expect_id(const char *answer, const char *key, const char *id)
     assert_non_null(strstr(answer, member));
 }
 
+/* What the creates for now, for later and for the latest time are answered, in each order. */
+static void expect_ids(const char *answer, const char *now, const char *later, const char *latest)
+{
+    expect_id(answer, "now", now);
+    expect_id(answer, "later", later);
+    expect_id(answer, "latest", latest);
+}
+
 static void the_earliest_of_a_domains_creates_decides(void **state)
 {
     struct world *world = *state;
@@ -790,9 +798,7 @@ static void the_earliest_of_a_domains_creates_decides(void **state)
     for (size_t i = 0; i < ORDER_COUNT; i++) {
         world->server.creates = 0;
         char *got = ask(world, orders[i]);
-        expect_id(got, "now", "jpnew");
-        expect_id(got, "later", "jpnew");
-        expect_id(got, "latest", "jpnew");
+        expect_ids(got, "jpnew", "jpnew", "jpnew");
         assert_int_equal(world->server.creates, 1);
         assert_non_null(strstr(world->server.last_request, FOR_NOW));
         free(got);
@@ -807,9 +813,7 @@ static void the_earliest_of_a_domains_creates_moves_the_task(void **state)
     for (size_t i = 0; i < ORDER_COUNT; i++) {
         world->server.moves = 0;
         char *got = ask(world, orders[i]);
-        expect_id(got, "now", "jpold");
-        expect_id(got, "later", "jpold");
-        expect_id(got, "latest", "jpold");
+        expect_ids(got, "jpold", "jpold", "jpold");
         assert_int_equal(world->server.moves, 1);
         assert_non_null(strstr(world->server.last_own, "\"status/due\":\"" NOW "\""));
         free(got);
@@ -825,9 +829,7 @@ static void what_is_asked_for_behind_a_no_op_is_decided_by_itself(void **state)
     for (size_t i = 0; i < ORDER_COUNT; i++) {
         world->server.creates = 0;
         char *got = ask(world, orders[i]);
-        expect_id(got, "now", "p33");
-        expect_id(got, "later", "p33");
-        expect_id(got, "latest", "jpnew");
+        expect_ids(got, "p33", "p33", "jpnew");
         assert_int_equal(world->server.creates, 1);
         assert_non_null(strstr(world->server.last_request, FOR_LATEST));
         free(got);
@@ -851,9 +853,7 @@ static void late_decisions_begin_with_the_earliest(void **state)
 
     for (size_t i = 0; i < ORDER_COUNT; i++) {
         char *got = ask_late(world, orders[i]);
-        expect_id(got, "now", "jpnew");
-        expect_id(got, "later", "jpnew");
-        expect_id(got, "latest", "jpnew");
+        expect_ids(got, "jpnew", "jpnew", "jpnew");
         assert_int_equal(world->server.creates, 1);
         assert_null(strstr(world->server.last_own, "\"due\""));
         free(got);
@@ -861,9 +861,7 @@ static void late_decisions_begin_with_the_earliest(void **state)
     make_fresh(&world->server);
     for (size_t i = 0; i < ORDER_COUNT; i++) {
         char *got = ask_late(world, orders[i]);
-        expect_id(got, "now", "p33");
-        expect_id(got, "later", "p33");
-        expect_id(got, "latest", "jpnew");
+        expect_ids(got, "p33", "p33", "jpnew");
         assert_int_equal(world->server.creates, 1);
         assert_non_null(strstr(world->server.last_own, "2027-01-23T12:00:00Z"));
         free(got);

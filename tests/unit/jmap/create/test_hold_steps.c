@@ -17,6 +17,8 @@
 #include "jmap/create/flight.h"
 #include "jmap/create/hold.h"
 #include "jmap/facts/memory.h"
+#include "tests/unit/fixed_time.h"
+#include "tests/unit/idle_hold.h"
 
 static size_t steps;
 static bool counting;
@@ -41,26 +43,6 @@ COUNTED(void *, json_object_iter_next, (json_t * object, void *iter), (object, i
 COUNTED(const char *, json_string_value, (const json_t *string), (string))
 COUNTED(int, json_equal, (const json_t *a, const json_t *b), (a, b))
 COUNTED(int, strcmp, (const char *a, const char *b), (a, b))
-
-static wall_time fixed_now(void *user)
-{
-    wall_time now;
-
-    (void)user;
-    assert_true(wall_time_parse("2026-11-23T12:00:00Z", &now));
-    return now;
-}
-
-static void no_wake(void *user)
-{
-    (void)user;
-}
-
-static void no_report(void *user, const struct hold_report *report)
-{
-    (void)user;
-    (void)report;
-}
 
 /* A server that knows no domain, where each get finds nothing, or all that are asked for; each
  * create is refused. */
