@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/wire/json_walk.h"
+
 struct reader {
     const char *at, *end;
     char *out;
@@ -19,42 +21,17 @@ static bool is_at(const struct reader *reader, char letter)
 
 static void skip_space(struct reader *reader)
 {
-    while (reader->at < reader->end && strchr(" \t\r\n", *reader->at) && *reader->at)
-        reader->at++;
+    reader->at = json_walk_space(reader->at, reader->end);
 }
 
-/* From its quote on, behind the other one. False where there is none. */
-static bool skip_string(struct reader *reader)
+/* False where the text ends within it. */
+static bool skip_value(struct reader *reader)
 {
-    for (reader->at++; reader->at < reader->end; reader->at++) {
-        if (*reader->at == '"') {
-            reader->at++;
-            return true;
-        }
-        reader->at += *reader->at == '\\' && reader->at + 1 < reader->end;
-    }
-    return false;
-}
+    const char *behind = json_walk_value(reader->at, reader->end);
 
-/* An object or an array; whether its brackets match one another is not of interest. */
-static bool skip_nested(struct reader *reader)
-{
-    size_t depth = 0;
-
-    while (reader->at < reader->end) {
-        char letter = *reader->at;
-
-        if (letter == '"') {
-            if (!skip_string(reader))
-                return false;
-            continue;
-        }
-        reader->at++;
-        depth += letter == '{' || letter == '[';
-        if ((letter == '}' || letter == ']') && --depth == 0)
-            return true;
-    }
-    return false;
+    if (behind)
+        reader->at = behind;
+    return behind;
 }
 
 static void put(struct reader *reader, const char *from, const char *to)
@@ -80,7 +57,7 @@ static bool pick_elements(struct reader *reader)
     for (skip_space(reader); !is_at(reader, ']'); skip_space(reader)) {
         const char *from = reader->at;
 
-        if (!is_at(reader, '{') || !skip_nested(reader))
+        if (!is_at(reader, '{') || !skip_value(reader))
             return false;
         if (has_word(reader, from, reader->at)) {
             if (any)
@@ -128,7 +105,7 @@ static bool pick(struct reader *reader)
             put(reader, from, reader->at);
             continue;
         }
-        if (!skip_string(reader))
+        if (!skip_value(reader))
             return false;
         bool list = begins_list(reader, from);
         put(reader, from, reader->at);
