@@ -35,7 +35,8 @@ WARNINGS := -Wall -Wextra -Wpedantic -Werror
 CPPFLAGS += -I. -D_GNU_SOURCE -DRENEWGATE_VERSION='"$(VERSION)"' $(CPPFLAGS_$(BUILD)) \
             $(shell $(PKG_CONFIG) --silence-errors --cflags $(PACKAGES))
 CFLAGS := -std=c11 $(WARNINGS) $(FLAGS_$(BUILD))
-# What is in build/deps becomes part of the binary, which says so.
+# What is in build/deps becomes part of the binary, which says so, and is linked again with a new one.
+$(OUT)/proxy/base/version.o: $(wildcard build/deps/libmicrohttpd.version)
 $(OUT)/proxy/base/version.o: CPPFLAGS += \
     -DRENEWGATE_LIBMICROHTTPD='"$(shell cat build/deps/libmicrohttpd.version 2>/dev/null)"'
 LDFLAGS += $(FLAGS_$(BUILD)) $(LDFLAGS_$(BUILD)) -Wl,--as-needed

@@ -13,15 +13,17 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 deps=$PWD/build/deps
-# What the gate does not use. Cookies would be copied, into memory that is cleared for each request.
+# What the gate does not use. Cookies would be copied.
 options="--disable-cookie"
+patch=$PWD/deploy/libmicrohttpd.patch
+made="$options, patched: $(sha256sum < "$patch")"
 stamp=$deps/libmicrohttpd.version # written last: there only when everything else is
 
 if pkg-config --exists 'libmicrohttpd >= 1.0.1'; then
     echo "libmicrohttpd $(pkg-config --modversion libmicrohttpd) is installed"
     exit 0
 fi
-if [ -s "$stamp" ] && [ "$(cat "$deps/options" 2>/dev/null)" = "$options" ]; then
+if [ -s "$stamp" ] && [ "$(cat "$deps/options" 2>/dev/null)" = "$made" ]; then
     echo "libmicrohttpd $(cat "$stamp") is in build/deps"
     exit 0
 fi
@@ -84,11 +86,17 @@ quietly "${private_apt[@]}" source libmicrohttpd
 
 echo "building libmicrohttpd into build/deps"
 cd "$work"/libmicrohttpd-*/
+# A security update does not wait for the patch to be brought up to date.
+if patch --dry-run -sp1 < "$patch" > /dev/null; then
+    patch -sp1 < "$patch"
+else
+    echo "deploy/libmicrohttpd.patch does not fit any more: built without it" >&2
+fi
 quietly ./configure --prefix="$deps" --disable-shared --enable-static --with-pic --disable-doc \
     --disable-examples --disable-tools --enable-https=yes "$options"
 quietly make -j"$(nproc)" install
 # The tree may be moved or copied.
 sed -i 's|^prefix=.*|prefix=${pcfiledir}/../..|' "$deps/lib/pkgconfig/libmicrohttpd.pc"
-printf '%s' "$options" > "$deps/options"
+printf '%s' "$made" > "$deps/options"
 dpkg-parsechangelog -S Version > "$stamp"
 echo "libmicrohttpd $(cat "$stamp") is in build/deps"

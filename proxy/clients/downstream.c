@@ -34,8 +34,8 @@ bool downstream_copies_cookies(void)
 }
 
 /*
- * Of a connection, and cleared for each request. What heads are counted with leaves room for what
- * is added to them. With the block's own head, it then fits into whole pages.
+ * Of a connection. What heads are counted with leaves room for what is added to them. With the
+ * block's own head, it then fits into whole pages.
  */
 static size_t memory_for(size_t max_head)
 {
