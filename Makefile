@@ -56,7 +56,7 @@ UNIT_LDFLAGS_test_sweep_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_audit_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_callers := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_explain_memory := $(UNIT_LDFLAGS_test_hold_memory)
-UNIT_LDFLAGS_test_memory := $(UNIT_LDFLAGS_test_hold_memory)
+UNIT_LDFLAGS_test_memory := $(UNIT_LDFLAGS_test_hold_memory) -Wl,--wrap=strcmp,--wrap=strncmp
 UNIT_LDFLAGS_test_json_text := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_upstream_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_many_names := -Wl,--wrap=strlen,--wrap=memmove

@@ -18,8 +18,10 @@
 
 /* The list has them by use, the latest first. */
 struct record {
-    struct domain_memory domain; /* first: what the tree compares */
+    struct domain_memory domain;
     struct record *newer, *older;
+    struct record *next;     /* with a hash like its own */
+    uint64_t hash;           /* of its id */
     struct setback *setback; /* NULL where its tasks tell of none */
     struct issue *issues;    /* newest first; NULL where there is none */
     size_t issue_count;
@@ -34,7 +36,8 @@ struct record {
 
 struct task_memory {
     pthread_mutex_t lock;
-    void *domains; /* tsearch(3) tree of struct record */
+    struct record **buckets; /* of the domains by their hashes; a power of two */
+    size_t bucket_count;
     struct record *newest, *oldest;
     size_t count;
     struct certificate_index certificates;

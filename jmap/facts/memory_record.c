@@ -1,8 +1,9 @@
 #include "jmap/facts/memory_parts.h"
 
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "policy/hash.h"
 
 /* 65,536 buckets of 16: 42 MiB at most. */
 #define CERTIFICATE_BUCKETS ((size_t)1 << 16)
@@ -15,12 +16,8 @@
 
 _Static_assert(OBJECT_ID_SIZE <= SETBACK_ID_SIZE, "a task's id fits");
 
-static int record_compare(const void *a, const void *b)
-{
-    const struct domain_memory *x = a, *y = b;
-
-    return strcmp(x->domain_id, y->domain_id);
-}
+/* Doubled with each time that it is full: a hash finds a domain among any number in one step. */
+#define FIRST_BUCKETS 64
 
 struct task_memory *task_memory_create(void)
 {
@@ -35,10 +32,10 @@ struct task_memory *task_memory_create(void)
     return memory;
 }
 
-static void free_record(void *record)
+static void free_record(struct record *record)
 {
-    free(((struct record *)record)->setback);
-    free(((struct record *)record)->issues);
+    free(record->setback);
+    free(record->issues);
     free(record);
 }
 
@@ -46,7 +43,11 @@ void task_memory_destroy(struct task_memory *memory)
 {
     if (!memory)
         return;
-    tdestroy(memory->domains, free_record);
+    for (struct record *record = memory->newest, *older; record; record = older) {
+        older = record->older;
+        free_record(record);
+    }
+    free(memory->buckets);
     certificate_index_clear(&memory->certificates);
     order_book_clear(&memory->orders);
     pthread_mutex_destroy(&memory->lock);
@@ -67,17 +68,56 @@ static void link_record(struct task_memory *memory, struct record *record)
     memory->newest = record;
 }
 
+static struct record **bucket_of(struct task_memory *memory, uint64_t hash)
+{
+    return &memory->buckets[hash & (memory->bucket_count - 1)];
+}
+
+/* Where there is no memory for more of them, each has more records. False where there is none. */
+static bool grow_buckets(struct task_memory *memory)
+{
+    size_t count = memory->bucket_count ? 2 * memory->bucket_count : FIRST_BUCKETS;
+    struct record **buckets;
+
+    if (memory->count < memory->bucket_count)
+        return true;
+    buckets = calloc(count, sizeof *buckets);
+    if (!buckets)
+        return memory->bucket_count > 0;
+    free(memory->buckets);
+    memory->buckets = buckets;
+    memory->bucket_count = count;
+    for (struct record *record = memory->newest; record; record = record->older) {
+        struct record **bucket = bucket_of(memory, record->hash);
+        record->next = *bucket;
+        *bucket = record;
+    }
+    return true;
+}
+
+static struct record *find_hashed(struct task_memory *memory, uint64_t hash, const char *domain_id)
+{
+    struct record *record = memory->bucket_count > 0 ? *bucket_of(memory, hash) : NULL;
+
+    while (record && (record->hash != hash ||
+                      strncmp(record->domain.domain_id, domain_id, OBJECT_ID_SIZE - 1) != 0))
+        record = record->next;
+    if (record) {
+        unlink_record(memory, record);
+        link_record(memory, record);
+    }
+    return record;
+}
+
+/* Of what is kept of a longer one, which no server has. */
+static uint64_t hash_of(const char *domain_id)
+{
+    return hash_add(HASH_BEGIN, domain_id, strnlen(domain_id, OBJECT_ID_SIZE - 1));
+}
+
 struct record *record_find(struct task_memory *memory, const char *domain_id)
 {
-    struct domain_memory key = {0};
-
-    strncpy(key.domain_id, domain_id, OBJECT_ID_SIZE - 1);
-    struct record **found = tfind(&key, &memory->domains, record_compare);
-    if (!found)
-        return NULL;
-    unlink_record(memory, *found);
-    link_record(memory, *found);
-    return *found;
+    return find_hashed(memory, hash_of(domain_id), domain_id);
 }
 
 void record_strike(struct task_memory *memory, const struct record *record, wall_time *at,
@@ -113,7 +153,10 @@ void record_drop(struct task_memory *memory, struct record *record)
     record_strike_issues(memory, record);
     record_strike(memory, record, &record->ordered, true);
     record_strike(memory, record, &record->queued, false);
-    tdelete(record, &memory->domains, record_compare);
+    struct record **place = bucket_of(memory, record->hash);
+    while (*place != record)
+        place = &(*place)->next;
+    *place = record->next;
     unlink_record(memory, record);
     memory->count--;
     free_record(record);
@@ -135,20 +178,21 @@ static void make_room(struct task_memory *memory)
 
 struct record *record_of(struct task_memory *memory, const char *domain_id)
 {
-    struct record *record = record_find(memory, domain_id);
+    uint64_t hash = hash_of(domain_id);
+    struct record *record = find_hashed(memory, hash, domain_id);
 
     if (record)
         return record;
-    record = calloc(1, sizeof *record);
+    record = grow_buckets(memory) ? calloc(1, sizeof *record) : NULL;
     if (!record)
         return NULL;
     make_room(memory);
     strncpy(record->domain.domain_id, domain_id, OBJECT_ID_SIZE - 1);
     record->ordered = record->queued = record->before = WALL_TIME_NEVER;
-    if (!tsearch(record, &memory->domains, record_compare)) {
-        free(record);
-        return NULL;
-    }
+    struct record **bucket = bucket_of(memory, hash);
+    record->hash = hash;
+    record->next = *bucket;
+    *bucket = record;
     link_record(memory, record);
     memory->count++;
     return record;

@@ -1,7 +1,7 @@
 /*
  * What is remembered from one look-up to the next: which certificate belongs to which names, within
- * bounds and where memory runs out. Linked with -Wl,--wrap for malloc, calloc, realloc and
- * str(n)dup.
+ * bounds and where memory runs out. Linked with -Wl,--wrap for malloc, calloc, realloc, str(n)dup
+ * and str(n)cmp.
  */
 
 #include <setjmp.h>
@@ -18,6 +18,25 @@
 #include "tests/unit/failing_memory.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static size_t comparisons;
+
+int __real_strcmp(const char *a, const char *b);
+int __real_strncmp(const char *a, const char *b, size_t len);
+int __wrap_strcmp(const char *a, const char *b);
+int __wrap_strncmp(const char *a, const char *b, size_t len);
+
+int __wrap_strcmp(const char *a, const char *b)
+{
+    comparisons++;
+    return __real_strcmp(a, b);
+}
+
+int __wrap_strncmp(const char *a, const char *b, size_t len)
+{
+    comparisons++;
+    return __real_strncmp(a, b, len);
+}
 
 static struct indexed_certificate certificate(uint64_t names, const char *id, int64_t ends)
 {
@@ -268,6 +287,21 @@ static void at_their_limit_the_least_used_domain_makes_room(void **state)
     task_memory_destroy(memory);
 }
 
+static void a_domain_is_found_among_many_as_among_few(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+    const size_t many = 100000;
+
+    for (size_t i = 0; i < many; i++)
+        note_domain(memory, i);
+    comparisons = 0;
+    for (size_t i = 0; i < many; i++)
+        assert_true(is_known(memory, i));
+    assert_in_range(comparisons, many, 2 * many);
+    task_memory_destroy(memory);
+}
+
 /* As they were forwarded nothing but age decides. */
 static void a_limit_is_a_limit_for_those_that_were_forwarded(void **state)
 {
@@ -318,6 +352,7 @@ static void without_memory_nothing_is_remembered_of_a_new_domain(void **state)
     memory_note_renewal(memory, "b", "jpc", (wall_time){7}, "example.org");
     memory_note_task(memory, "b", "jpt");
     left = INT_MAX;
+    for_good = false;
     memory_recall(memory, "b", &known);
     assert_string_equal(known.certificate_id, "");
     assert_string_equal(known.task_ids[0], "");
@@ -395,6 +430,23 @@ static void without_memory_as_many_issues_stay_as_there_were(void **state)
     /* The newest of them. */
     assert_int_equal(review_issue(memory, "b", 0, missing), 1);
     assert_int_equal(missing[0].at.seconds, 900001);
+    task_memory_destroy(memory);
+}
+
+/* They are found more slowly. */
+static void without_memory_for_more_buckets_domains_are_found_all_the_same(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+
+    for (size_t i = 0; i < 1000; i++) {
+        if (i >= 64)
+            left = 0;
+        note_domain(memory, i);
+        left = INT_MAX;
+    }
+    for (size_t i = 0; i < 1000; i++)
+        assert_int_equal(is_known(memory, i), true);
     task_memory_destroy(memory);
 }
 
@@ -495,9 +547,11 @@ int main(void)
         cmocka_unit_test(a_certificate_is_recalled_by_its_names),
         cmocka_unit_test(what_is_noted_of_a_domain_leaves_the_rest_alone),
         cmocka_unit_test(at_their_limit_the_least_used_domain_makes_room),
+        cmocka_unit_test(a_domain_is_found_among_many_as_among_few),
         cmocka_unit_test(a_limit_is_a_limit_for_those_that_were_forwarded),
         cmocka_unit_test(a_domain_is_forgotten),
         cmocka_unit_test(without_memory_nothing_is_remembered_of_a_new_domain),
+        cmocka_unit_test(without_memory_for_more_buckets_domains_are_found_all_the_same),
         cmocka_unit_test(without_memory_an_order_book_keeps_what_it_has),
         cmocka_unit_test(without_memory_failures_count_as_they_are_seen),
         cmocka_unit_test(without_memory_a_task_is_forgotten_all_the_same),
