@@ -14,6 +14,12 @@ void account_orders_remove(struct account_orders *orders, struct order_time orde
         orders->replayed = false;
 }
 
+void account_orders_move(struct account_orders *orders, struct order_time order, wall_time to)
+{
+    if (order_list_move(&orders->list, order, to))
+        orders->replayed = false;
+}
+
 /* Where the replay stands does not change by an order that is later. */
 void account_orders_lift(struct account_orders *orders, struct order_time order)
 {

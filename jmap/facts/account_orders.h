@@ -22,6 +22,9 @@ bool account_orders_add(struct account_orders *orders, struct order_time order);
 /* One that was added. */
 void account_orders_remove(struct account_orders *orders, struct order_time order);
 
+/* The same to another time, with no more steps than there are orders between the two. */
+void account_orders_move(struct account_orders *orders, struct order_time order, wall_time to);
+
 /*
  * The same; but of an order behind the time that was found last, what lies before that time is not
  * looked through again.

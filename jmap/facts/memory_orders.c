@@ -109,8 +109,8 @@ static bool is_overtaken(const struct record *record, uint64_t moment)
 }
 
 /*
- * What is due counts as ordered now. What is due far ahead is another day's concern, but for a time
- * that was taken.
+ * What is due counts as ordered now, so with each look it is moved along. What is due far ahead is
+ * another day's concern, but for a time that was taken.
  */
 static void set_queued(struct task_memory *memory, struct record *record, wall_time queued,
                        wall_time now)
@@ -118,11 +118,19 @@ static void set_queued(struct task_memory *memory, struct record *record, wall_t
     bool none = wall_time_equal(queued, WALL_TIME_NEVER);
     wall_time at = none ? queued : wall_time_later(queued, now);
 
+    bool counts = !none && !wall_time_before(wall_time_add(now, QUEUED_AHEAD_SECONDS), at);
+
     if (wall_time_equal(at, record->queued))
         return;
-    record_strike(memory, record, &record->queued, false);
     record->taken = false;
-    if (!wall_time_before(wall_time_add(now, QUEUED_AHEAD_SECONDS), at))
+    if (counts && !wall_time_equal(record->queued, WALL_TIME_NEVER)) {
+        order_book_move(&memory->orders, record->provider_id,
+                        (struct order_time){.at = record->queued}, at);
+        record->queued = at;
+        return;
+    }
+    record_strike(memory, record, &record->queued, false);
+    if (counts)
         record_enter(memory, record, &record->queued, at, false);
 }
 

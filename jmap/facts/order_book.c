@@ -40,6 +40,15 @@ void order_book_remove(struct order_book *book, const char *provider_id, struct 
         account_orders_remove(orders, order);
 }
 
+void order_book_move(struct order_book *book, const char *provider_id, struct order_time order,
+                     wall_time to)
+{
+    struct account_orders *orders = order_book_find(book, provider_id);
+
+    if (orders)
+        account_orders_move(orders, order, to);
+}
+
 void order_book_lift(struct order_book *book, const char *provider_id, struct order_time order)
 {
     struct account_orders *orders = order_book_find(book, provider_id);

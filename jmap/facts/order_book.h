@@ -31,6 +31,10 @@ bool order_book_add(struct order_book *book, const char *provider_id, struct ord
 /* One that was added. */
 void order_book_remove(struct order_book *book, const char *provider_id, struct order_time order);
 
+/* See account_orders_move(). */
+void order_book_move(struct order_book *book, const char *provider_id, struct order_time order,
+                     wall_time to);
+
 /* See account_orders_next(). */
 wall_time order_book_next(struct order_book *book, const char *provider_id,
                           struct issue_limit limit, wall_time from, wall_time now);

@@ -48,17 +48,44 @@ int order_list_compare(const void *a, const void *b)
     return wall_time_before(y->at, x->at) - wall_time_before(x->at, y->at);
 }
 
-bool order_list_remove(struct order_list *list, struct order_time order)
+/* Where one that is alike stands; count where there is none. */
+static size_t find_alike(const struct order_list *list, struct order_time order)
 {
     size_t place = order_list_place(list, order.at);
 
-    while (place < list->count && wall_time_equal(list->times[place].at, order.at) &&
-           list->times[place].issued != order.issued)
+    while (place < list->count && wall_time_equal(list->times[place].at, order.at)) {
+        if (list->times[place].issued == order.issued)
+            return place;
         place++;
-    if (place == list->count || !wall_time_equal(list->times[place].at, order.at))
+    }
+    return list->count;
+}
+
+bool order_list_remove(struct order_list *list, struct order_time order)
+{
+    size_t place = find_alike(list, order);
+
+    if (place == list->count)
         return false;
     list->count--;
     memmove(&list->times[place], &list->times[place + 1],
             (list->count - place) * sizeof *list->times);
+    return true;
+}
+
+bool order_list_move(struct order_list *list, struct order_time order, wall_time to)
+{
+    size_t from = find_alike(list, order), place = order_list_place(list, to);
+
+    if (from == list->count)
+        return false;
+    if (place > from) {
+        place--;
+        memmove(&list->times[from], &list->times[from + 1], (place - from) * sizeof order);
+    } else {
+        memmove(&list->times[place + 1], &list->times[place], (from - place) * sizeof order);
+    }
+    order.at = to;
+    list->times[place] = order;
     return true;
 }

@@ -25,6 +25,9 @@ bool order_list_insert(struct order_list *list, struct order_time order);
 /* One that is alike; false where there is none. */
 bool order_list_remove(struct order_list *list, struct order_time order);
 
+/* The same to another time, with no more steps than there are orders between the two. */
+bool order_list_move(struct order_list *list, struct order_time order, wall_time to);
+
 /* For qsort(3), by time. */
 int order_list_compare(const void *a, const void *b);
 

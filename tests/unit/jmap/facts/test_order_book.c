@@ -14,9 +14,18 @@
 
 static const struct issue_limit two = {2, 2 * HOUR};
 
-/* How often all orders were replayed from the beginning. Linked with
- * -Wl,--wrap=account_replay_begin. */
-static size_t replays;
+/* How often all orders were replayed from the beginning, and how many bytes of lists were moved.
+ * Linked with -Wl,--wrap=account_replay_begin,--wrap=memmove. */
+static size_t replays, moved;
+
+void *__real_memmove(void *to, const void *from, size_t len);
+void *__wrap_memmove(void *to, const void *from, size_t len);
+
+void *__wrap_memmove(void *to, const void *from, size_t len)
+{
+    moved += len;
+    return __real_memmove(to, from, len);
+}
 
 struct account_replay __real_account_replay_begin(struct issue_limit limit, wall_time from,
                                                   wall_time now, size_t first);
@@ -192,6 +201,32 @@ static void what_waits_is_asked_as_if_for_the_first_time(void **state)
     }
 }
 
+/* Whoever looks sees them, and each time they count for another now. */
+static void what_is_due_is_moved_along_past_nothing_that_waits(void **state)
+{
+    (void)state;
+    enum { DUE = 100, WAITING = 20000 };
+    struct task_memory *memory = task_memory_create();
+    char id[OBJECT_ID_SIZE];
+
+    for (size_t i = 0; i < WAITING; i++) {
+        snprintf(id, sizeof id, "w%zu", i);
+        memory_note_queued(memory, id, "p", (wall_time)AT(HOUR + (int64_t)i), (wall_time)AT(0), 0);
+    }
+    for (int64_t second = 0; second < 5; second++) {
+        for (size_t i = 0; i < DUE; i++) {
+            snprintf(id, sizeof id, "d%zu", i);
+            memory_note_queued(memory, id, "p", (wall_time)AT(-60), (wall_time)AT(second), 0);
+        }
+        moved = second == 0 ? 0 : moved;
+    }
+    assert_in_range(moved, 1, 5 * DUE * DUE * sizeof(struct order_time));
+    const wall_time now = AT(4);
+    assert_int_equal(memory_take_time(memory, "x", "p", two, now, now).seconds,
+                     NOW + 4 + (WAITING + DUE - 1) * HOUR);
+    task_memory_destroy(memory);
+}
+
 static void what_waits_too_early_does_not_keep_its_time(void **state)
 {
     (void)state;
@@ -224,7 +259,13 @@ static void going_on_finds_what_beginning_anew_finds(void **state)
             wall_time anew = account_limit_next(limit, orders->times, orders->count, from, now);
             wall_time next = order_book_next(&book, "p", limit, from, now);
             assert_int_equal(next.seconds, anew.seconds);
-            if (rand_r(&seed) % 4)
+            for (size_t i = 1; i < orders->count; i++)
+                assert_false(wall_time_before(orders->times[i].at, orders->times[i - 1].at));
+            size_t some = orders->count > 0 ? (size_t)rand_r(&seed) % orders->count : 0;
+            if (orders->count > 0 && !orders->times[some].issued && !other.issued &&
+                rand_r(&seed) % 2)
+                order_book_move(&book, "p", orders->times[some], at);
+            else if (rand_r(&seed) % 4)
                 order_book_add(&book, "p", (struct order_time){.at = next});
             else if (rand_r(&seed) % 2)
                 order_book_add(&book, "p", other);
@@ -268,6 +309,7 @@ int main(void)
         cmocka_unit_test(a_time_is_taken_once),
         cmocka_unit_test(what_was_seen_counts),
         cmocka_unit_test(many_domains_are_one_replay),
+        cmocka_unit_test(what_is_due_is_moved_along_past_nothing_that_waits),
         cmocka_unit_test(what_waits_too_early_does_not_keep_its_time),
         cmocka_unit_test(what_waits_is_asked_as_if_for_the_first_time),
         cmocka_unit_test(going_on_finds_what_beginning_anew_finds),
