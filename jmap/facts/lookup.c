@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "jmap/facts/certificate.h"
-#include "jmap/wire/json_list.h"
 #include "policy/url.h"
 
 /* Limits of the server's session object: 500 ids a get, 16 calls a request. */
@@ -252,6 +251,7 @@ static enum lookup_state feed_next_tasks(struct lookup *lookup)
             memory_note_sought(lookup->memory, lookup->domains[i].id,
                                lookup->domains[i].renewal_due);
     }
+    lookup_note_others(lookup);
     return lookup_add_next_tasks(lookup) ? lookup_end(lookup) : lookup_exhausted(lookup);
 }
 
@@ -316,6 +316,7 @@ static enum lookup_state next_certificates(struct lookup *lookup)
 
 static enum lookup_state feed_dns_tasks(struct lookup *lookup)
 {
+    lookup_note_others(lookup);
     lookup_read_dns_tasks(lookup, "M");
     return lookup_add_tasks(lookup, "T") && lookup_add_tasks(lookup, "L")
                ? end_or_seek_next(lookup)
@@ -386,6 +387,7 @@ static enum lookup_state feed_facts(struct lookup *lookup)
     lookup->only_provider = json_array_size(providers) == 1
                                 ? own_request_string(json_array_get(providers, 0), "id")
                                 : NULL;
+    lookup_note_others(lookup);
     if (lookup->first == 0) {
         if (!lookup_add_tasks(lookup, "T") || !lookup_add_tasks(lookup, "L") ||
             !lookup_add_tasks(lookup, "F"))
@@ -476,6 +478,7 @@ static enum lookup_state end_more_tasks(struct lookup *lookup)
 
 static enum lookup_state feed_more_tasks(struct lookup *lookup)
 {
+    lookup_note_others(lookup);
     if (!listing_read(&lookup->tasks, &lookup->request, lookup_add_listed_task, lookup))
         return lookup_exhausted(lookup);
     return listing_is_done(&lookup->tasks) || !needs_more_tasks(lookup) ? end_more_tasks(lookup)
@@ -554,27 +557,20 @@ static size_t most_requests(const struct lookup *lookup)
     return REQUESTS_MAX + lookup->count / DOMAINS_A_REQUEST_MORE;
 }
 
-/* Of the tasks about R, most of which are other domains', only the wanted ones are parsed. */
-static char *pick_tasks(const struct lookup *lookup, const char *body, size_t len,
-                        size_t *picked_len)
+/* Where all that is listed is certificates, or is asked for by id, none is another's task. */
+static bool lists_tasks(const struct lookup *lookup)
 {
-    char quoted[CERTIFICATES_PREFETCHED][OBJECT_ID_SIZE + 2];
-    const char *words[CERTIFICATES_PREFETCHED];
-
-    if (lookup->stage != STAGE_NEXT_TASKS || lookup->count > CERTIFICATES_PREFETCHED)
-        return NULL;
-    for (size_t i = 0; i < lookup->count; i++) {
-        snprintf(quoted[i], sizeof quoted[i], "\"%s\"", lookup->domains[i].id);
-        words[i] = quoted[i];
-    }
-    return json_list_pick(body, len, words, lookup->count, picked_len);
+    return lookup->stage == STAGE_FACTS || lookup->stage == STAGE_DNS_TASKS ||
+           lookup->stage == STAGE_NEXT_TASKS || lookup->stage == STAGE_MORE_TASKS;
 }
 
 enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char *body, size_t len)
 {
     bool no_memory;
     size_t picked_len = 0;
-    char *picked = status == 200 ? pick_tasks(lookup, body, len, &picked_len) : NULL;
+    char *picked = status == 200 && lists_tasks(lookup)
+                       ? lookup_set_others_aside(lookup, body, len, &picked_len)
+                       : NULL;
     const char *error = own_request_read_resource(&lookup->request, status, picked ? picked : body,
                                                   picked ? picked_len : len, &no_memory);
 
@@ -651,6 +647,7 @@ void lookup_destroy(struct lookup *lookup)
     certificate_search_end(&lookup->search);
     listing_clear(&lookup->tasks);
     own_request_clear(&lookup->request);
+    free(lookup->others);
     json_decref(lookup->hostnames);
     json_decref(lookup->certificates);
     json_decref(lookup->doubts);

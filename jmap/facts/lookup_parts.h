@@ -6,6 +6,7 @@
  *
  *     lookup.c          the stages, from the first request to the end, and the driver's side
  *     lookup_tasks.c    tasks: how they are asked for, and whose they are
+ *     lookup_others.c   other domains' tasks among them
  *     lookup_hints.c    remembered tasks that the server cannot read
  *     lookup_domains.c  domains: how they are managed, and the names of their certificates
  *     lookup_review.c   what it all says of refusals, failures and orders, and is remembered
@@ -19,6 +20,7 @@
 #include "jmap/facts/listing.h"
 #include "jmap/facts/lookup.h"
 #include "jmap/wire/own_request.h"
+#include "jmap/wire/task_text.h"
 
 /*
  * Stages, each one request and its answer:
@@ -69,6 +71,8 @@ struct lookup {
     json_t *seen_tasks;   /* object: the ids of the domains' tasks, since lists overlap */
     json_t *certificates; /* array: of each lot of domains, those known already */
     json_t *hostnames;    /* array: the server's own names */
+    struct task_text *others; /* of the last answer: tasks that were not parsed */
+    size_t other_count;
     bool needs_hostname;
     const char *only_provider; /* the one that all domains have, by the last facts; or NULL */
     bool certificates_read;    /* at least once */
@@ -106,6 +110,22 @@ bool lookup_add_tasks(struct lookup *lookup, const char *call_id);
 bool lookup_add_listed_task(void *lookup, json_t *object);
 
 size_t lookup_live_tasks(const struct lookup_domain *domain);
+
+/* NULL where it is none of the look-up's. */
+struct lookup_domain *lookup_domain_by_id(const struct lookup *lookup, const char *id);
+
+/* lookup_others.c */
+
+/* One live task of a domain that is none of the look-up's, which is remembered. */
+void lookup_note_other(const struct lookup *lookup, const char *domain_id, const char *task_id,
+                       wall_time due);
+
+/* An answer without those tasks, which are set aside: see json_list_pick(). */
+char *lookup_set_others_aside(struct lookup *lookup, const char *body, size_t len,
+                              size_t *picked_len);
+
+/* Those that were set aside are remembered. */
+void lookup_note_others(const struct lookup *lookup);
 
 /* lookup_hints.c */
 

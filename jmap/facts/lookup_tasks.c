@@ -21,7 +21,7 @@ static int lookup_domain_compare(const void *id, const void *domain)
     return strcmp(id, ((const struct lookup_domain *)domain)->id);
 }
 
-static struct lookup_domain *domain_by_id(struct lookup *lookup, const char *id)
+struct lookup_domain *lookup_domain_by_id(const struct lookup *lookup, const char *id)
 {
     return id ? bsearch(id, lookup->domains, lookup->count, sizeof *lookup->domains,
                         lookup_domain_compare)
@@ -63,13 +63,10 @@ static bool add_task(struct lookup *lookup, json_t *object)
     if (!own_request_task(object, lookup->now, &task, &domain_id))
         return true;
 
-    struct lookup_domain *domain = domain_by_id(lookup, domain_id);
-    if (!domain && task.state != TASK_FAILED)
-        memory_note_queued(lookup->memory, domain_id, lookup->only_provider, task.due, lookup->now,
-                           lookup->moment);
+    struct lookup_domain *domain = lookup_domain_by_id(lookup, domain_id);
     if (!domain) {
-        if (lookup->stage == STAGE_MORE_TASKS && task.state != TASK_FAILED)
-            memory_note_task(lookup->memory, domain_id, task.id);
+        if (task.state != TASK_FAILED)
+            lookup_note_other(lookup, domain_id, task.id, task.due);
         return true;
     }
     if (json_object_get(lookup->seen_tasks, task.id))
@@ -187,7 +184,7 @@ void lookup_read_dns_tasks(struct lookup *lookup, const char *call_id)
         if (!own_request_dns_task(object, lookup->now, &task, &domain_id) ||
             task.state == TASK_FAILED)
             continue;
-        struct lookup_domain *domain = domain_by_id(lookup, domain_id);
+        struct lookup_domain *domain = lookup_domain_by_id(lookup, domain_id);
         if (domain && (!domain->follower.id || renewal_task_sooner(&domain->follower, &task)))
             domain->follower = task;
     }

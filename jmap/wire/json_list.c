@@ -1,6 +1,5 @@
 #include "jmap/wire/json_list.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +9,8 @@ struct reader {
     const char *at, *end;
     char *out;
     size_t len;
-    const char *const *words;
-    size_t count;
+    bool (*drops)(void *user, const char *element, size_t len);
+    void *user;
 };
 
 static bool is_at(const struct reader *reader, char letter)
@@ -40,15 +39,6 @@ static void put(struct reader *reader, const char *from, const char *to)
     reader->len += (size_t)(to - from);
 }
 
-static bool has_word(const struct reader *reader, const char *from, const char *to)
-{
-    for (size_t i = 0; i < reader->count; i++) {
-        if (memmem(from, (size_t)(to - from), reader->words[i], strlen(reader->words[i])))
-            return true;
-    }
-    return false;
-}
-
 /* Behind the bracket of a list, up to the one that ends it. */
 static bool pick_elements(struct reader *reader)
 {
@@ -59,7 +49,7 @@ static bool pick_elements(struct reader *reader)
 
         if (!is_at(reader, '{') || !skip_value(reader))
             return false;
-        if (has_word(reader, from, reader->at)) {
+        if (!reader->drops(reader->user, from, (size_t)(reader->at - from))) {
             if (any)
                 reader->out[reader->len++] = ',';
             put(reader, from, reader->at);
@@ -115,10 +105,11 @@ static bool pick(struct reader *reader)
     return true;
 }
 
-char *json_list_pick(const char *text, size_t len, const char *const *words, size_t count,
+char *json_list_pick(const char *text, size_t len,
+                     bool (*drops)(void *user, const char *element, size_t len), void *user,
                      size_t *picked_len)
 {
-    struct reader reader = {.at = text, .end = text + len, .words = words, .count = count};
+    struct reader reader = {.at = text, .end = text + len, .drops = drops, .user = user};
 
     reader.out = malloc(len + 1);
     if (!reader.out || !pick(&reader)) {

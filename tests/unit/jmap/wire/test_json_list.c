@@ -11,7 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const words[] = {"\"b\"", "\"c\""};
+static bool has_no_word(void *user, const char *element, size_t len)
+{
+    (void)user;
+    return !memmem(element, len, "\"b\"", 3) && !memmem(element, len, "\"c\"", 3);
+}
 
 static const struct {
     const char *text, *picked; /* NULL: it has no such form */
@@ -51,7 +55,7 @@ static void picks_what_has_one_of_the_words(void **state)
         char *text = malloc(len + 1); /* so that a look beyond its end shows */
         memcpy(text, rows[i].text, len);
         text = realloc(text, len > 0 ? len : 1);
-        char *picked = json_list_pick(text, len, words, sizeof words / sizeof *words, &picked_len);
+        char *picked = json_list_pick(text, len, has_no_word, NULL, &picked_len);
 
         if (!picked != !rows[i].picked ||
             (picked && (picked_len != strlen(rows[i].picked) ||

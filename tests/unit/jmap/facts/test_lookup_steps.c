@@ -1,0 +1,145 @@
+/*
+ * Of what a look-up reads most is other domains' tasks: they cost next to nothing, and are known
+ * afterwards all the same. Counted in allocations, of which jansson's trees are made; linked with
+ * -Wl,--wrap for malloc, calloc, realloc and str(n)dup.
+ */
+
+#include "jmap/facts/lookup.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/renewal_tasks.h"
+#include "tests/unit/wrapped_memory.h"
+
+static size_t allocations;
+static bool counting;
+
+static bool may_allocate(void)
+{
+    allocations += counting;
+    return true;
+}
+
+/* The tasks of so many other domains that are due, as the server answers them. */
+static json_t *others_due(size_t count)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < count; i++) {
+        char id[32], domain_id[32];
+        snprintf(id, sizeof id, "jpt%zu", i);
+        snprintf(domain_id, sizeof domain_id, "d%zu", i);
+        json_array_append_new(list,
+                              json_pack("{s:s, s:{s:s, s:s, s:s}, s:s, s:s, s:s}", "domainId",
+                                        domain_id, "status", "createdAt", "2026-06-01T10:00:00Z",
+                                        "due", "2026-06-01T10:00:00Z", "@type", "Pending", "@type",
+                                        "AcmeRenewal", "due", "2026-06-01T10:00:00Z", "id", id));
+    }
+    return list;
+}
+
+static json_t *objects_of(const char *name, const char *call_id, size_t others)
+{
+    if (strcmp(name, "x:Task/get") == 0 && strcmp(call_id, "T") == 0)
+        return others_due(others);
+    if (strcmp(name, "x:Domain/get") == 0)
+        return json_pack("[{s:s, s:s, s:{s:s, s:s, s:{s:b}}}]", "id", "b", "name", "a.test",
+                         "certificateManagement", "@type", "Automatic", "acmeProviderId", "jp1",
+                         "subjectAlternativeNames", "mail", 1);
+    if (strcmp(name, "x:AcmeProvider/get") == 0)
+        return json_pack("[{s:s, s:s}]", "id", "jp1", "challengeType", "Http01");
+    return json_array();
+}
+
+static char *answer(const char *body, size_t len, size_t others)
+{
+    json_t *request = json_loadb(body, len, 0, NULL), *responses = json_array(), *call;
+    size_t i;
+
+    json_array_foreach(json_object_get(request, "methodCalls"), i, call)
+    {
+        const char *name = json_string_value(json_array_get(call, 0));
+        const char *call_id = json_string_value(json_array_get(call, 2));
+        json_array_append_new(responses, strstr(name, "/query")
+                                             ? json_pack("[s, {s:[]}, s]", name, "ids", call_id)
+                                             : json_pack("[s, {s:o, s:[]}, s]", name, "list",
+                                                         objects_of(name, call_id, others),
+                                                         "notFound", call_id));
+    }
+    json_t *whole = json_pack("{s:o}", "methodResponses", responses);
+    char *text = json_dumps(whole, JSON_COMPACT);
+    json_decref(whole);
+    json_decref(request);
+    return text;
+}
+
+/* How many allocations a look-up at one domain takes beside so many others' tasks. */
+static size_t look_up(struct task_memory *memory, size_t others)
+{
+    struct lookup_domain domain = {.id = "b", .asked = AT(0)};
+
+    allocations = 0;
+    struct lookup *lookup = lookup_create(&domain, 1, memory, (wall_time)AT(0));
+    assert_non_null(lookup);
+    while (lookup_state(lookup) == LOOKUP_SEND_API) {
+        size_t len;
+        const char *body = lookup_body(lookup, &len);
+        char *text = answer(body, len, others);
+        counting = true;
+        lookup_feed(lookup, 200, text, strlen(text));
+        counting = false;
+        free(text);
+    }
+    assert_int_equal(lookup_state(lookup), LOOKUP_DONE);
+    assert_true(domain.renewable);
+    assert_int_equal(domain.task_count, 0);
+    lookup_destroy(lookup);
+    return allocations;
+}
+
+static void other_domains_tasks_are_no_trees(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+
+    look_up(memory, 100); /* after which these domains are known */
+    size_t few = look_up(memory, 10), many = look_up(memory, 100);
+    if (many - few > 90)
+        fail_msg("%zu allocations beside 10 tasks, %zu beside 100", few, many);
+    task_memory_destroy(memory);
+}
+
+/* Each is an order to come for the account of the only provider. */
+static void other_domains_tasks_count_against_the_accounts_limit(void **state)
+{
+    (void)state;
+    const struct issue_limit three = {3, 3 * HOUR};
+    const wall_time now = AT(0);
+
+    for (size_t others = 0; others <= 3; others++) {
+        struct task_memory *memory = task_memory_create();
+        look_up(memory, others);
+        assert_int_equal(memory_foresee_time(memory, "b", "jp1", three, now, now).seconds - NOW,
+                         others < 3 ? 0 : HOUR);
+        task_memory_destroy(memory);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(other_domains_tasks_are_no_trees),
+        cmocka_unit_test(other_domains_tasks_count_against_the_accounts_limit),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

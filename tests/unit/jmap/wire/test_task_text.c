@@ -1,0 +1,136 @@
+/* A task that is read from its text is what a parser finds in it, or is left to the parser. */
+
+#include "jmap/wire/task_text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jmap/wire/own_request.h"
+#include "tests/unit/renewal_tasks.h"
+
+#define TASK(status)                                                                               \
+    "{\"domainId\":\"cb\",\"status\":" status ",\"@type\":\"AcmeRenewal\",\"id\":\"jpt\"}"
+#define CREATED "\"createdAt\":\"2026-11-29T11:37:47Z\","
+#define DUE CREATED "\"due\":\"2026-12-29T11:37:47Z\","
+
+static const struct {
+    const char *text;
+    bool plain;
+} rows[] = {
+    {TASK("{" DUE "\"@type\":\"Pending\"}"), true},
+    {"{ \"id\" : \"jpt\",\n\"status\": { \"@type\": \"Pending\", \"due\":\"2026-12-29T11:37:47Z\" "
+     "},"
+     "\"due\":\"2026-12-29T11:37:47Z\",\"other\":null,\"domainId\":\"cb\",\t\"@type\":"
+     "\"AcmeRenewal\"}",
+     true},
+    {TASK("{" DUE "\"@type\":\"Retry\",\"attemptNumber\":2,\"failureReason\":\"" LIMITED "\"}"),
+     true},
+    {TASK("{" DUE "\"@type\":\"Retry\",\"attemptNumber\":0,\"failureReason\":"
+          "\"Rate limited. Retry after 99999999999999 seconds\"}"),
+     true},
+    {TASK("{" DUE "\"@type\":\"Retry\",\"attemptNumber\":1,\"failureReason\":"
+          "\"Rate limited. Retry after 99999999999999 seconds\"}"),
+     true},
+    {TASK("{" DUE "\"@type\":\"Retry\",\"attemptNumber\":12,\"failureReason\":\"a \\\"b\\\"\"}"),
+     false},
+    {TASK("{" CREATED "\"@type\":\"Failed\",\"failedAt\":\"2026-11-29T11:37:47Z\","
+          "\"failedAttemptNumber\":1,\"failureReason\":\"a \\\"b\\\" \\n\"}"),
+     true},
+    {TASK("{\"@type\":\"Failed\",\"failureReason\":\"\\u0041\"}"), false},
+    {TASK("{\"@type\":\"Failed\",\"failureReason\":\"\xc3\xa4\"}"), false},
+    {TASK("{\"@type\":\"Failed\",\"a\":{}}"), false},
+    {TASK("{\"@type\":\"Failed\",\"a\":[]}"), false},
+    {TASK("{\"@type\":\"Failed\",\"a\":-1}"), false},
+    {TASK("{\"@type\":\"Failed\",\"a\":1.5}"), false},
+    {TASK("{\"@type\":\"Failed\",\"a\":12345678901}"), false},
+    {TASK("{\"@type\":\"Failed\",\"@type\":\"Pending\"}"), false},
+    {TASK("{" CREATED "\"@type\":\"Pending\"}"), false},
+    {TASK("{\"due\":\"soon\",\"@type\":\"Pending\"}"), false},
+    {TASK("{\"due\":1,\"@type\":\"Pending\"}"), false},
+    {TASK("\"Pending\""), false},
+    {"{\"domainId\":\"cb\",\"@type\":\"AcmeRenewal\",\"id\":\"jpt\"}", false},
+    {"{\"domainId\":\"cb\",\"status\":{\"@type\":\"Failed\"},\"@type\":\"DnsManagement\",\"id\":"
+     "\"j\"}",
+     false},
+    {"{\"domainId\":\"cb\",\"status\":{\"@type\":\"Failed\"},\"@type\":\"AcmeRenewal\","
+     "\"id\":\"jpt2345678901234567890123456789\"}",
+     false},
+    {"{\"id\":\"jp1\",\"challengeType\":\"Http01\"}", false},
+    {"{}", false},
+    {"{", false},
+    {"", false},
+};
+
+/* Whether it is plain; then it has to be what a parser finds. */
+static bool compare(const char *text, size_t len)
+{
+    const wall_time now = AT(0);
+    struct task_text read;
+    struct renewal_task task;
+    const char *domain_id;
+    char *exact = malloc(len + 1); /* so that a look beyond its end shows */
+    memcpy(exact, text, len);
+    exact = realloc(exact, len > 0 ? len : 1);
+    bool plain = task_text_read(exact, len, now, &read);
+
+    if (plain) {
+        json_t *object = json_loadb(exact, len, JSON_ALLOW_NUL, NULL);
+        if (!object || !own_request_task(object, now, &task, &domain_id) ||
+            strcmp(task.id, read.id) != 0 || strcmp(domain_id, read.domain_id) != 0 ||
+            task.state != read.state ||
+            (task.state != TASK_FAILED && !wall_time_equal(task.due, read.due)))
+            fail_msg("%.*s", (int)len, text);
+        json_decref(object);
+    }
+    free(exact);
+    return plain;
+}
+
+static void reads_what_the_server_writes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        if (compare(rows[i].text, strlen(rows[i].text)) != rows[i].plain)
+            fail_msg("%s", rows[i].text);
+    }
+}
+
+/* Each byte of each row replaced by each of some others, or left out; and each beginning. */
+static void never_disagrees_with_a_parser(void **state)
+{
+    static const char others[] = "\"\\{}[],: 0a\x80\n\x01u9-";
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        size_t len = strlen(rows[i].text);
+        char *text = malloc(len + 1);
+        for (size_t at = 0; at < len; at++) {
+            memcpy(text, rows[i].text, len + 1);
+            compare(text, at);
+            for (size_t o = 0; o < sizeof others; o++) {
+                text[at] = others[o];
+                compare(text, len);
+            }
+            memmove(text + at, rows[i].text + at + 1, len - at);
+            compare(text, len - 1);
+        }
+        free(text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_what_the_server_writes),
+        cmocka_unit_test(never_disagrees_with_a_parser),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
