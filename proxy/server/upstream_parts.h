@@ -105,6 +105,7 @@ struct transfer {
     size_t part_count;
     struct buffer unsent; /* pulled, and not taken by the connection */
     size_t left;          /* of told_length, not pulled */
+    bool last_pulled;     /* of BODY_CHUNKS: the last one is among the parts, or has gone out */
     bool sends;           /* there is more, here or to be pulled */
     bool pull_waits;      /* until transfer_resume() */
     bool sent_any;        /* of this attempt */

@@ -87,6 +87,7 @@ void transfer_rewind(struct transfer *transfer)
     transfer->parts[1] = transfer->body;
     transfer->part_count = transfer->body.iov_len > 0 ? 2 : 1;
     transfer->left = transfer->told_length;
+    transfer->last_pulled = false;
     transfer->sends = true;
     transfer->sent_any = false;
 }
@@ -100,7 +101,7 @@ static bool is_pulled(const struct transfer *transfer)
     case BODY_STREAM:
         return transfer->left > 0;
     case BODY_CHUNKS:
-        return true;
+        return !transfer->last_pulled;
     case BODY_UPGRADE:
         return transfer->parser.state == ANSWER_AT_TUNNEL;
     default:
@@ -152,7 +153,7 @@ static enum sending pull(struct transfer *transfer)
         /* Half of what was told must not pass for all of it. */
         if (!chunked)
             return SENDING_FAILED;
-        transfer->sends = false;
+        transfer->last_pulled = true;
         add_part(transfer, memcpy(block, "0\r\n\r\n", 5), 5);
         return SENDING_DONE;
     case PULL_FAIL:
