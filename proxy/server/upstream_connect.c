@@ -153,6 +153,10 @@ static CURLcode on_tls_context(CURL *easy, void *context, void *user)
     return CURLE_OK;
 }
 
+/*
+ * QUICK_EXIT: whoever gives a connection up while the server's name is looked up would wait for the
+ * system's resolver, and with it the worker. Its thread is left to itself.
+ */
 static void set_options(struct connection *connection)
 {
     const struct upstream *upstream = connection->upstream;
@@ -165,6 +169,7 @@ static void set_options(struct connection *connection)
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, CURL_BUFFER_SIZE);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms);
