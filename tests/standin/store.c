@@ -79,6 +79,7 @@ struct task *store_task_add(const struct task *task)
     *stored = *task;
     map_put(&store.tasks, &stored->id, sizeof stored->id, stored);
     ordered_insert(&store.tasks_by_due, task_due_key(stored), stored->id, stored);
+    store.task_counts[stored->type]++;
     store.counters.tasks_created++;
     pthread_cond_broadcast(&store.changed);
     return stored;
@@ -116,6 +117,7 @@ void store_task_remove(struct task *task)
 {
     ordered_remove(&store.tasks_by_due, task_due_key(task), task->id);
     map_remove(&store.tasks, &task->id, sizeof task->id);
+    store.task_counts[task->type]--;
     task_free(task);
 }
 
@@ -469,6 +471,7 @@ static void empty(void)
 {
     ordered_clear(&store.tasks_by_due);
     map_clear(&store.tasks, task_free);
+    memset(store.task_counts, 0, sizeof store.task_counts);
     ordered_clear(&store.domains_by_id);
     map_clear(&store.domains_by_name, NULL);
     map_clear(&store.domains, domain_free);

@@ -121,6 +121,7 @@ struct store {
 
     struct map tasks; /* by id */
     struct ordered tasks_by_due;
+    size_t task_counts[TASK_TYPES];
     struct map domains, domains_by_name;
     struct ordered domains_by_id;
     struct map providers;

@@ -164,6 +164,9 @@ json_t *task_query(struct api_call *call)
     bool full = false;
     struct ordered_node *node = ascending ? ordered_from(&store.tasks_by_due, range.from, from_id)
                                           : ordered_upto(&store.tasks_by_due, range.to, to_id);
+    /* Not through all of the others. */
+    if (range.by_type && !range.no_type && store.task_counts[range.type] == 0)
+        node = NULL;
     for (; node; node = ascending ? node->next[0] : node->prev) {
         if (ascending ? node->due > range.to || (node->due == range.to && node->id > to_id)
                       : node->due < range.from || (node->due == range.from && node->id < from_id))
