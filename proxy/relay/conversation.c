@@ -345,7 +345,7 @@ void conversation_server_ended(struct conversation *conversation)
 
 bool conversation_is_committed(const struct conversation *conversation)
 {
-    return conversation->holding.own_sent;
+    return holding_is_committed(&conversation->holding);
 }
 
 void conversation_close(struct conversation *conversation)

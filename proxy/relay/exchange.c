@@ -283,7 +283,7 @@ static void on_upgraded(void *object, int file, const char *early, size_t len)
 static void on_gone(void *object)
 {
     struct exchange *exchange = object;
-    if (exchange->state == EXCHANGE_HOLDING && exchange->holding.own_sent)
+    if (holding_is_committed(&exchange->holding))
         return;
     client_request_abort(exchange->client_request);
 }

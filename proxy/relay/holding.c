@@ -157,7 +157,6 @@ static enum asking send_asked(struct holding *holding)
         asking = ask_server(holding);
     if (asking == ASKING_WAITS)
         hold_sent(holding->hold);
-    holding->own_sent = hold_is_committed(holding->hold);
     return asking;
 }
 
@@ -173,12 +172,13 @@ static bool take_slot(struct holding *holding)
 {
     struct request_slot *slot = asked_slot(holding);
     const struct holding_owner *owner = &holding->owner;
+    if (slot->caller != NULL)
+        return true;
     const char *credential =
         holding->asked.credential == HOLD_AS_SERVICE
             ? service_credential_name(owner->context->gate->credential, owner->arena)
             : authorization(holding);
-    return slot->caller != NULL ||
-           request_slot_take(owner->context->slots, slot, credential == NULL ? "" : credential);
+    return request_slot_take(owner->context->slots, slot, credential == NULL ? "" : credential);
 }
 
 /* Nobody waits for it while it waits itself, unless it has begun to change something. */
@@ -196,8 +196,6 @@ static bool wait_for_room(struct holding *holding)
     bool is_first = holding->asked.is_lookup || holding->asked.keep_headers;
     int64_t patience = is_first ? config->idle_timeout_ms : config->flight_timeout_ms;
     hold_unsent(holding->hold);
-    if (holding->asked.keep_headers)
-        holding->own_sent = false;
     holding->waited_out =
         holding->waited_out || !request_slot_wait(context->slots, asked_slot(holding), patience);
     if (!holding->waited_out)
@@ -299,6 +297,11 @@ void holding_feed(struct holding *holding, unsigned status, const char *body, si
 void holding_fail(struct holding *holding, enum upstream_failure failure)
 {
     drive(holding, asking_failed(holding, failure));
+}
+
+bool holding_is_committed(const struct holding *holding)
+{
+    return holding->hold != NULL && hold_is_committed(holding->hold);
 }
 
 struct hold_answer holding_answer(const struct holding *holding)

@@ -60,7 +60,6 @@ struct holding {
     struct hold_context hold_context;
     struct hold *hold; /* NULL: closed */
     enum holding_wait waits;
-    bool own_sent; /* the client's own request has gone out: others may wait for its outcome */
     struct hold_request asked;
     struct api_client client; /* for requests of the gate's own */
     monotonic_time asked_at;
@@ -86,6 +85,10 @@ void holding_feed(struct holding *holding, unsigned status, const char *body, si
 
 /* There will be no answer to it. */
 void holding_fail(struct holding *holding, enum upstream_failure failure);
+
+/* Whether others may wait for what comes of the request, so that even its client must not end it.
+ */
+bool holding_is_committed(const struct holding *holding);
 
 /* After decided() only. Bytes are the hold's own, until holding_close(). */
 struct hold_answer holding_answer(const struct holding *holding);
