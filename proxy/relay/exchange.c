@@ -229,6 +229,14 @@ static void on_body_end(void *object)
     }
 }
 
+/* Once, however often it is asked for before it can go out. */
+static void count_whole(struct exchange *exchange)
+{
+    if (!exchange->is_counted)
+        metrics_count_sent(exchange->context->gate->metrics, exchange->answer.len);
+    exchange->is_counted = true;
+}
+
 static bool on_answer(void *object, struct answer *out)
 {
     struct exchange *exchange = object;
@@ -241,7 +249,7 @@ static bool on_answer(void *object, struct answer *out)
     }
     *out = *answer;
     if (exchange->state != EXCHANGE_STREAMING && answer->kind == ANSWER_WHOLE)
-        metrics_count_sent(exchange->context->gate->metrics, answer->len);
+        count_whole(exchange);
     if (exchange->state == EXCHANGE_STREAMING) {
         const struct field *length = field_find(&answer->fields, "Content-Length");
         out->kind = ANSWER_STREAM;

@@ -60,6 +60,7 @@ struct exchange {
     struct transfer *transfer;     /* of the client's own request */
     struct buffer received;        /* of the server's body: all, or what is not passed on yet */
     struct answer answer;          /* status 0: none yet */
+    bool is_counted;               /* its bytes are, where it went out whole */
     enum upstream_failure failure; /* of the client's own request */
 
     struct holding holding; /* open in HOLDING */

@@ -72,6 +72,26 @@ def test_an_answer_that_breaks_off_has_no_class():
     assert metrics["renewgate_sent_bytes_total"] == 4
 
 
+def test_an_answer_that_waits_for_the_end_of_a_body_counts_once():
+    """It is asked for as soon as it is there, and too large to go out at once."""
+    content = b"x" * 20_000
+    answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n" % len(content) + content
+    with socket.create_server(("127.0.0.1", 0)) as server, Gate(server.getsockname()[1]) as gate:
+        with socket.create_connection(("127.0.0.1", gate.port)) as client:
+            client.sendall(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n")
+            upstream, _ = server.accept()
+            upstream.recv(65536)
+            upstream.sendall(answer)
+            while upstream.recv(65536):  # until the gate has all of it, and needs no more
+                pass
+            client.sendall(b"y" * 200_000)
+            received = b""
+            while content not in received:
+                received += client.recv(65536)
+        metrics = wait_for(gate, lambda metrics: metrics["renewgate_exchanges_in_flight"] == 0)
+    assert metrics["renewgate_sent_bytes_total"] == len(content)
+
+
 def test_a_websocket_ends_in_a_class_of_its_own(gate):
     with frames.connect(gate.port) as peer:
         peer.send(frames.CLOSE)
