@@ -145,7 +145,6 @@ struct downstream *downstream_create(const struct downstream_settings *settings,
         downstream_destroy(downstream);
         return NULL;
     }
-    downstream->epoll = info->epoll_fd;
     return downstream;
 }
 

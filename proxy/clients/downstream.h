@@ -6,7 +6,9 @@
  * them, one at a time on each. Bodies are streams in both directions with back-pressure. Nothing
  * here knows what the bytes mean.
  *
- * Handlers are called from downstream_run() only, but for gone(), which the loop's events call.
+ * Handlers are called from downstream_run(), downstream_drain() and downstream_destroy(), but for
+ * gone(), which the loop's events call, and answer(), which client_request_ready() may call as
+ * well.
  */
 
 #include <stdbool.h>
@@ -39,7 +41,10 @@ struct downstream_handler {
      * later. */
     size_t (*body)(void *object, const char *bytes, size_t len);
     void (*body_end)(void *object);
-    /* What to answer, after client_request_ready(). False: break off. */
+    /*
+     * What to answer, from client_request_ready() on; asked for again where it could not go out
+     * yet. False: break off.
+     */
     bool (*answer)(void *object, struct answer *out);
     enum content_result (*content)(void *object, char *into, size_t max, size_t *len);
     /* The client seems to have left while nothing could be sent to it; called once at most. */

@@ -28,7 +28,6 @@ struct downstream {
     struct acceptor *acceptor; /* NULL while libmicrohttpd accepts by itself */
     struct loop *loop;
     struct loop_source source;
-    int epoll; /* libmicrohttpd's own */
     struct keypair_store *keypairs;
     const struct network_list *trusted;
     struct request_ids ids;
