@@ -9,6 +9,9 @@
 #include "proxy/server/service_credential.h"
 #include "proxy/relay/report.h"
 
+/* Why a look-up has failed. */
+#define NO_MEMORY "there was no memory for a look-up"
+
 /* What becomes of a request that the hold asks for. */
 enum asking {
     ASKING_WAITS, /* for its answer, or for a slot to be sent in */
@@ -218,7 +221,9 @@ static enum hold_step asking_failed(struct holding *holding, enum upstream_failu
 {
     if (failure == UPSTREAM_RESOLVE || failure == UPSTREAM_CONNECT || failure == UPSTREAM_TLS)
         hold_unsent(holding->hold);
-    return hold_feed_failure(holding->hold, "the server did not answer a look-up");
+    return hold_feed_failure(holding->hold, failure == UPSTREAM_MEMORY
+                                                ? NO_MEMORY
+                                                : "the server did not answer a look-up");
 }
 
 /* It was not even sent. While the credential rests, its answer is the one it got last. */
@@ -230,7 +235,7 @@ static enum hold_step not_asked(struct holding *holding, enum asking asking)
     case ASKING_NO_TIME:
         return hold_feed_failure(holding->hold, "the look-ups took too long");
     default:
-        return hold_feed_failure(holding->hold, "there was no memory for a look-up");
+        return hold_feed_failure(holding->hold, NO_MEMORY);
     }
 }
 

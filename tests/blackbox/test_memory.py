@@ -231,6 +231,7 @@ def test_an_answer_to_a_look_up_without_room(standin, answer):
         assert gate.renew()["type"] == "serverUnavailable"
         line, = gate.logged("request to the server failed")
         assert line["kind"] == "memory" and "RENEWGATE_MAX_BUFFERED" in line["detail"]
+        assert gate.decisions(1)[0]["why"] == "there was no memory for a look-up"
         wait_until(lambda: metric(gate, "renewgate_buffered_bytes") == 0)
         assert gate.renew().startswith(NO_OP)
     assert live_tasks(standin) == []
