@@ -234,7 +234,9 @@ static void serve(struct service *service, const struct listen_texts *texts)
               log_number("drain_milliseconds", config->drain_timeout_ms));
 }
 
-/* Where the server answers a CA's challenges over TLS, if that is set. */
+/* Where the server answers a CA's challenges over TLS, if that is set. False with a line in the
+ * log.
+ */
 static bool open_passthrough(struct gate *gate)
 {
     const struct listen_address *server = &gate->config->tls_alpn_upstream;
@@ -242,6 +244,9 @@ static bool open_passthrough(struct gate *gate)
         return true;
     gate->passthrough =
         passthrough_create(server->host, server->port, gate->files.passages, gate->log);
+    if (gate->passthrough == NULL)
+        log_event(gate->log, LOG_LEVEL_ERROR, "challenges over TLS cannot be passed on",
+                  log_text("error", strerror(errno)));
     return gate->passthrough != NULL;
 }
 

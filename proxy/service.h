@@ -13,7 +13,7 @@
 /* Until SIGTERM or SIGINT; the process's exit status. */
 int service_run(struct gate *gate);
 
-/* What replicas share, if that is set: gate->replicas. False where it cannot be started. */
+/* What replicas share, if that is set: gate->replicas. False with a line in the log. */
 bool service_start_replicas(struct gate *gate);
 
 #endif

@@ -20,7 +20,7 @@
 
 struct passthrough;
 
-/* Borrows all. `most` at one time, up to PASSTHROUGH_MAX. NULL when memory or files run out. */
+/* Borrows all. `most` at one time, up to PASSTHROUGH_MAX. NULL with errno. */
 struct passthrough *passthrough_create(const char *host, uint16_t port, unsigned most,
                                        const struct log *log);
 

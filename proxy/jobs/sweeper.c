@@ -1,5 +1,6 @@
 #include "proxy/jobs/sweeper.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -221,7 +222,8 @@ static void *sweeper_run(void *user)
 bool sweeper_start(struct sweeper *sweeper)
 {
     sweeper->context.remembers = true;
-    return pthread_create(&sweeper->thread, NULL, sweeper_run, sweeper) == 0;
+    errno = pthread_create(&sweeper->thread, NULL, sweeper_run, sweeper);
+    return errno == 0;
 }
 
 void sweeper_stop(struct sweeper *sweeper)

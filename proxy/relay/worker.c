@@ -234,8 +234,39 @@ static bool create_sides(struct worker *worker, struct worker_sockets sockets)
     return create_clients(worker, sockets);
 }
 
+static struct worker *create(struct gate *gate)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (worker == NULL)
+        return NULL;
+    worker->gate = gate;
+    worker->stop = (struct mailbox_message){.open = worker_on_stop, .user = worker};
+    worker->give_up = MONOTONIC_NEVER;
+    worker->now = clock_monotonic();
+    worker->tick = monotonic_after(worker->now, TICK_MILLISECONDS);
+    atomic_init(&worker->mark, worker->now.nanoseconds);
+    worker->loop.epoll = -1;
+    worker->mailbox.event = -1;
+    return worker;
+}
+
+/* Takes the sockets over, in whatever case. False with errno. */
+static bool start(struct worker *worker, struct worker_sockets sockets)
+{
+    if (!loop_open(&worker->loop) || !mailbox_open(&worker->mailbox, &worker->loop)) {
+        close_sockets(sockets);
+        return false;
+    }
+    if (!create_sides(worker, sockets))
+        return false;
+    errno = pthread_create(&worker->thread, NULL, worker_run, worker);
+    return errno == 0;
+}
+
 static void destroy(struct worker *worker)
 {
+    if (worker == NULL)
+        return;
     downstream_destroy(worker->clients);
     downstream_destroy(worker->challenges);
     upstream_destroy(worker->upstream);
@@ -247,24 +278,10 @@ static void destroy(struct worker *worker)
 
 struct worker *worker_start(struct gate *gate, struct worker_sockets sockets)
 {
-    struct worker *worker = calloc(1, sizeof *worker);
-    if (worker == NULL) {
+    struct worker *worker = create(gate);
+    if (worker == NULL)
         close_sockets(sockets);
-        return NULL;
-    }
-    worker->gate = gate;
-    worker->stop = (struct mailbox_message){.open = worker_on_stop, .user = worker};
-    worker->give_up = MONOTONIC_NEVER;
-    worker->now = clock_monotonic();
-    worker->tick = monotonic_after(worker->now, TICK_MILLISECONDS);
-    atomic_init(&worker->mark, worker->now.nanoseconds);
-    worker->loop.epoll = -1;
-    worker->mailbox.event = -1;
-    bool open = loop_open(&worker->loop) && mailbox_open(&worker->mailbox, &worker->loop);
-    if (!open)
-        close_sockets(sockets);
-    if (open && create_sides(worker, sockets) &&
-        pthread_create(&worker->thread, NULL, worker_run, worker) == 0)
+    else if (start(worker, sockets))
         return worker;
     log_event(gate->log, LOG_LEVEL_ERROR, "a worker cannot be started",
               log_text("error", strerror(errno)));

@@ -442,7 +442,8 @@ struct replica_lock *replica_lock_start(const struct replica_lock_settings *sett
     if (lock != NULL && lock->leases != NULL && loop_open(&lock->loop) &&
         mailbox_open(&lock->mailbox, &lock->loop)) {
         try_to_connect(lock);
-        if (pthread_create(&lock->thread, NULL, replica_lock_run, lock) == 0)
+        errno = pthread_create(&lock->thread, NULL, replica_lock_run, lock);
+        if (errno == 0)
             return lock;
     }
     log_event(settings->log, LOG_LEVEL_ERROR, "the lock shared by replicas cannot be started",
