@@ -56,9 +56,11 @@ static struct span trim(struct span span)
 static bool is_quote(struct span span, size_t at)
 {
     size_t backslashes = 0;
+    if (span.text[at] != '"')
+        return false;
     while (backslashes < at && span.text[at - 1 - backslashes] == '\\')
         backslashes++;
-    return span.text[at] == '"' && backslashes % 2 == 0;
+    return backslashes % 2 == 0;
 }
 
 /*

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
+#include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define TRUSTED "10.0.0.0/8, 2001:db8:1::/48"
@@ -35,7 +36,7 @@ static struct field_list fields_of(const struct request *request, struct field f
     return list;
 }
 
-static struct forwarding read(const struct request *request, struct arena *arena)
+static struct forwarding read_request(const struct request *request, struct arena *arena)
 {
     struct field fields[6];
     struct field_list list = fields_of(request, fields);
@@ -116,7 +117,7 @@ static void finds_the_client(void **state)
 
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct arena arena = ARENA_EMPTY;
-        struct forwarding out = read(&rows[i].request, &arena);
+        struct forwarding out = read_request(&rows[i].request, &arena);
         if (strcmp(out.client, rows[i].client) != 0 || strcmp(out.hops, rows[i].hops) != 0)
             fail_msg("row %zu: %s by %s", i, out.client, out.hops);
         arena_clear(&arena);
@@ -151,7 +152,7 @@ static void finds_what_was_asked_for(void **state)
 
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct arena arena = ARENA_EMPTY;
-        struct forwarding out = read(&rows[i].request, &arena);
+        struct forwarding out = read_request(&rows[i].request, &arena);
         if (strcmp(out.scheme, rows[i].scheme) != 0)
             fail_msg("row %zu: %s", i, out.scheme);
         if (rows[i].host == NULL ? out.host != NULL
@@ -179,7 +180,7 @@ static void tells_the_server(void **state)
         struct arena arena = ARENA_EMPTY;
         struct field fields[6], told[FORWARDING_FIELDS];
         struct field_list received = fields_of(&rows[i].request, fields), out = {.fields = told};
-        struct forwarding forwarding = read(&rows[i].request, &arena);
+        struct forwarding forwarding = read_request(&rows[i].request, &arena);
         assert_true(forwarding_add(&forwarding, &received, &arena, &out));
         for (size_t j = 0; j < out.count; j++)
             assert_string_equal(told[j].value, rows[i].values[j]);
@@ -196,11 +197,25 @@ static void stops_after_many_hops(void **state)
         memcpy(list + i, " 10.0.0.2,", 10);
     list[sizeof list - 1] = '\0';
     const struct request request = {.for_ = list};
-    struct forwarding out = read(&request, &arena);
+    struct forwarding out = read_request(&request, &arena);
     size_t hops = 1;
     for (const char *at = out.hops; (at = strchr(at, ',')) != NULL; at++)
         hops++;
     assert_int_equal(hops, 33);
+    arena_clear(&arena);
+}
+
+/* With more than one look at each byte this would take hours. */
+static void reads_long_values_in_linear_time(void **state)
+{
+    (void)state;
+    struct arena arena = ARENA_EMPTY;
+    static char value[4 << 20];
+    memset(value, '\\', sizeof value - 1);
+    const struct request request = {.forwarded = value};
+    alarm(60);
+    assert_string_equal(read_request(&request, &arena).client, PROXY);
+    alarm(0);
     arena_clear(&arena);
 }
 
@@ -211,6 +226,7 @@ int main(void)
         cmocka_unit_test(finds_what_was_asked_for),
         cmocka_unit_test(tells_the_server),
         cmocka_unit_test(stops_after_many_hops),
+        cmocka_unit_test(reads_long_values_in_linear_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
