@@ -642,6 +642,8 @@ void lookup_destroy(struct lookup *lookup)
         json_decref(domain->noted);
         *domain = (struct lookup_domain){.id = domain->id,
                                          .asked = domain->asked,
+                                         .scheduled = domain->scheduled,
+                                         .with_dns_tasks = domain->with_dns_tasks,
                                          .every_certificate = domain->every_certificate};
     }
     certificate_search_end(&lookup->search);
