@@ -171,7 +171,7 @@ static bool end_after_sending(struct transfer *transfer, enum sending result)
         transfer->sends = false;
         transfer->send_broken = true;
         transfer->connection->hung_up = true;
-        transfer->connection->readable = true;
+        connection_expect_bytes(transfer->connection);
         transfer_mark(transfer);
         return false;
     case SENDING_FAILED:

@@ -128,8 +128,9 @@ static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_socka
 static int on_close(void *user, curl_socket_t file)
 {
     struct connection *connection = user;
+    bool own = connection->easy == NULL && file == connection->file;
     upstream_connect_forget(connection->upstream, file);
-    return file == connection->file ? 0 : close(file);
+    return own ? 0 : close(file);
 }
 
 /* ---- one connection ---- */
@@ -207,13 +208,10 @@ bool connect_begin(struct connection *connection)
     return true;
 }
 
-/* The connection's file stays open where it is known by now. */
-static void drop_handle(struct connection *connection)
+static void drop_handle(struct upstream *upstream, CURL *easy)
 {
-    CURL *easy = connection->easy;
-    curl_multi_remove_handle(connection->upstream->multi, easy);
+    curl_multi_remove_handle(upstream->multi, easy);
     curl_easy_cleanup(easy);
-    connection->easy = NULL;
 }
 
 void connect_end(struct connection *connection)
@@ -221,8 +219,11 @@ void connect_end(struct connection *connection)
     if (connection->connecting)
         connection->upstream->connecting--;
     connection->connecting = false;
+    connection->drained = false; /* libcurl reads the end of TLS, if it has come */
+    drop_handle(connection->upstream, connection->easy);
+    connection->easy = NULL;
+    connection->tls = NULL;
     connection->file = -1;
-    drop_handle(connection);
 }
 
 /* Nothing of a request has gone out, whatever it is: also where the time for it is over. */
@@ -252,8 +253,11 @@ static bool take_over(struct connection *connection)
         file == CURL_SOCKET_BAD)
         return false;
     connection->file = file;
-    if (!is_tls(connection->upstream))
-        drop_handle(connection);
+    if (!is_tls(connection->upstream)) {
+        CURL *easy = connection->easy;
+        connection->easy = NULL;
+        drop_handle(connection->upstream, easy);
+    }
     upstream_connect_forget(connection->upstream, file);
     return connection_opened(connection);
 }
@@ -326,7 +330,7 @@ bool connect_prepare(struct upstream *upstream)
     curl_multi_setopt(upstream->multi, CURLMOPT_SOCKETDATA, upstream);
     curl_multi_setopt(upstream->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(upstream->multi, CURLMOPT_TIMERDATA, upstream);
-    return upstream->authority != NULL &&
+    return upstream->authority != NULL && tls_prepare(upstream) &&
            trust_put_name(&upstream->settings.trust, upstream->url, &upstream->connect_to);
 }
 
@@ -336,6 +340,7 @@ void connect_clear(struct upstream *upstream)
     curl_share_cleanup(upstream->share);
     curl_slist_free_all(upstream->connect_to);
     curl_url_cleanup(upstream->url);
+    tls_clear(upstream);
     free(upstream->authority);
     for (size_t i = 0; i < upstream->watched_count; i++)
         free(upstream->watched[i]);

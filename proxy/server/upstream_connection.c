@@ -23,15 +23,19 @@ static bool is_quiet(struct connection *connection)
 {
     char byte;
     size_t len;
-    return !connection->hung_up &&
-           (!connection->readable || wire_receive(connection, &byte, 1, &len) == WIRE_LATER);
+    if (connection->hung_up)
+        return false;
+    if (!connection->readable || (connection->tls != NULL && tls_is_quiet(connection)))
+        return true;
+    return wire_receive(connection, &byte, 1, &len) == WIRE_LATER;
 }
 
 static void on_event(void *user, uint32_t events)
 {
     struct connection *connection = user;
     bool reads = (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-    connection->readable |= reads;
+    if (reads)
+        connection_expect_bytes(connection);
     connection->writable |= (events & EPOLLOUT) != 0;
     connection->hung_up |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     if (!connection->open)
@@ -42,6 +46,12 @@ static void on_event(void *user, uint32_t events)
         unlink_idle(connection);
         connection_close(connection);
     }
+}
+
+void connection_expect_bytes(struct connection *connection)
+{
+    connection->readable = true;
+    connection->drained = false;
 }
 
 struct connection *connection_create(struct upstream *upstream, struct transfer *transfer)
@@ -91,6 +101,8 @@ void connection_keep(struct connection *connection)
         connection_close(connection);
         return;
     }
+    if (connection->easy != NULL && connection->tls == NULL)
+        tls_begin(connection);
     connection->transfer = NULL;
     connection->kept = true;
     connection->idle_since = upstream->now;
@@ -109,7 +121,7 @@ static bool is_still_open(struct connection *connection)
 {
     if (connection->idle_since.nanoseconds == connection->upstream->now.nanoseconds)
         return true;
-    connection->readable = true;
+    connection_expect_bytes(connection);
     return is_quiet(connection);
 }
 

@@ -9,10 +9,12 @@
  *     upstream_answer.c      what comes in, by proxy/http/answer_parser.h
  *     upstream_connection.c  connections that are kept, and their events
  *     upstream_connect.c     libcurl, which makes connections
- *     upstream_wire.c        bytes, plain or through libcurl's TLS
+ *     upstream_wire.c        bytes, plain or through TLS
+ *     upstream_tls.c         TLS of kept connections, past libcurl
  */
 
 #include <curl/curl.h>
+#include <openssl/ssl.h>
 #include <sys/queue.h>
 #include <sys/uio.h>
 
@@ -52,6 +54,7 @@ struct upstream {
     size_t connecting;
     struct watched **watched; /* by file number */
     size_t watched_count;
+    BIO_METHOD *bytes_of_tls; /* upstream_tls.c's */
 
     char block[BLOCK_SIZE];
     char record[RECORD_SIZE];
@@ -67,11 +70,13 @@ struct connection {
     LIST_ENTRY(connection) entry; /* in upstream->idle or ->closed */
     struct transfer *transfer;    /* whose it is; NULL: idle */
     CURL *easy;                   /* while it is made, and for as long as it lives with TLS */
+    SSL *tls;                     /* the handle's, once bytes go past libcurl; else NULL */
     int file;                     /* -1 before it is open */
     bool connecting;              /* by libcurl */
     bool open;
     bool kept; /* has served a request before */
     bool readable;
+    bool drained; /* its file is known to have nothing to read, though TLS may hold some */
     bool writable;
     bool hung_up; /* the server has ended it; there may be something to read */
     monotonic_time idle_since;
@@ -184,6 +189,9 @@ struct connection *connection_create(struct upstream *upstream, struct transfer 
 /* libcurl has made it. False when it cannot be watched. */
 bool connection_opened(struct connection *connection);
 
+/* There may be something to read. */
+void connection_expect_bytes(struct connection *connection);
+
 /* A transfer is done with it. */
 void connection_keep(struct connection *connection);
 void connection_close(struct connection *connection);
@@ -223,5 +231,33 @@ enum wire wire_receive(struct connection *connection, char *into, size_t size, s
 /* Up to two parts. `len`: how much of them has been taken. */
 enum wire wire_send(struct connection *connection, const struct iovec *parts, size_t count,
                     size_t *len);
+
+/* The same without TLS: what goes over the file. */
+enum wire wire_receive_plain(struct connection *connection, char *into, size_t size, size_t *len);
+enum wire wire_send_plain(struct connection *connection, const struct iovec *parts, size_t count,
+                          size_t *len);
+
+/* ---- upstream_tls.c ---- */
+
+/* False when memory runs out. */
+bool tls_prepare(struct upstream *upstream);
+void tls_clear(struct upstream *upstream);
+
+/*
+ * Lets the bytes of a connection with TLS go past libcurl, which looks through all of its
+ * connections for each read and write. Not before the first answer: with that come the session
+ * tickets, which are libcurl's. Where it cannot be, everything stays as it is.
+ */
+void tls_begin(struct connection *connection);
+
+/* As those of upstream_wire.c, after tls_begin(). */
+enum wire tls_receive(struct connection *connection, char *into, size_t size, size_t *len);
+enum wire tls_send(struct connection *connection, const char *bytes, size_t size, size_t *len);
+
+/* Whether there is something that has been taken from the file, and not given yet. */
+bool tls_holds_bytes(const struct connection *connection);
+
+/* Whether nothing has come, which costs less than to read it. */
+bool tls_is_quiet(struct connection *connection);
 
 #endif

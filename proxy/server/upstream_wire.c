@@ -9,20 +9,31 @@ static bool would_block(void)
     return errno == EAGAIN || errno == EWOULDBLOCK;
 }
 
-/* Who is interrupted tries again at once: no other edge would come for what is there. */
-static enum wire receive_plain(struct connection *connection, char *into, size_t size, size_t *len)
+/*
+ * Less than was asked for is all there was: what comes later is another edge. Who is interrupted
+ * tries again at once: no other edge would come for what is there.
+ */
+enum wire wire_receive_plain(struct connection *connection, char *into, size_t size, size_t *len)
 {
     ssize_t received;
+    *len = 0;
+    if (connection->drained)
+        return WIRE_LATER;
     do {
         received = recv(connection->file, into, size, MSG_DONTWAIT);
     } while (received < 0 && errno == EINTR);
+    if (received < 0 && !would_block())
+        return WIRE_BROKEN;
+    connection->drained =
+        received < 0 || (received > 0 && (size_t)received < size && !connection->hung_up);
     if (received < 0)
-        return would_block() ? WIRE_LATER : WIRE_BROKEN;
+        return WIRE_LATER;
     *len = (size_t)received;
     return received > 0 ? WIRE_BYTES : WIRE_END;
 }
 
-static enum wire receive_tls(struct connection *connection, char *into, size_t size, size_t *len)
+static enum wire receive_by_curl(struct connection *connection, char *into, size_t size,
+                                 size_t *len)
 {
     CURLcode code = curl_easy_recv(connection->easy, into, size, len);
     if (code == CURLE_AGAIN)
@@ -32,25 +43,24 @@ static enum wire receive_tls(struct connection *connection, char *into, size_t s
     return *len > 0 ? WIRE_BYTES : WIRE_END;
 }
 
-/*
- * Less than a whole block is all there was: what comes later is another edge. With TLS bytes may
- * wait in the library, so there only its word counts.
- */
 enum wire wire_receive(struct connection *connection, char *into, size_t size, size_t *len)
 {
-    bool tls = connection->easy != NULL;
+    enum wire result;
     *len = 0;
-    enum wire result =
-        tls ? receive_tls(connection, into, size, len) : receive_plain(connection, into, size, len);
-    if (result == WIRE_LATER ||
-        (!tls && result == WIRE_BYTES && *len < size && !connection->hung_up))
+    if (connection->tls != NULL)
+        result = tls_receive(connection, into, size, len);
+    else if (connection->easy != NULL)
+        result = receive_by_curl(connection, into, size, len);
+    else
+        result = wire_receive_plain(connection, into, size, len);
+    if (result == WIRE_LATER || (connection->drained && !tls_holds_bytes(connection)))
         connection->readable = false;
     connection->hung_up |= result == WIRE_END || result == WIRE_BROKEN;
     return result;
 }
 
-static enum wire send_plain(struct connection *connection, const struct iovec *parts, size_t count,
-                            size_t *len)
+enum wire wire_send_plain(struct connection *connection, const struct iovec *parts, size_t count,
+                          size_t *len)
 {
     /* The parts are only read. */
     struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = count};
@@ -58,9 +68,9 @@ static enum wire send_plain(struct connection *connection, const struct iovec *p
     do {
         sent = sendmsg(connection->file, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
+    *len = sent < 0 ? 0 : (size_t)sent;
     if (sent < 0)
         return would_block() ? WIRE_LATER : WIRE_BROKEN;
-    *len = (size_t)sent;
     return WIRE_BYTES;
 }
 
@@ -75,6 +85,8 @@ static enum wire send_tls(struct connection *connection, const struct iovec *par
         memcpy(record + parts[0].iov_len, parts[1].iov_base, parts[1].iov_len);
         whole = (struct iovec){record, parts[0].iov_len + parts[1].iov_len};
     }
+    if (connection->tls != NULL)
+        return tls_send(connection, whole.iov_base, whole.iov_len, len);
     CURLcode code = curl_easy_send(connection->easy, whole.iov_base, whole.iov_len, len);
     if (code == CURLE_AGAIN)
         return WIRE_LATER;
@@ -86,7 +98,7 @@ enum wire wire_send(struct connection *connection, const struct iovec *parts, si
 {
     *len = 0;
     enum wire result = connection->easy != NULL ? send_tls(connection, parts, count, len)
-                                                : send_plain(connection, parts, count, len);
+                                                : wire_send_plain(connection, parts, count, len);
     if (result == WIRE_LATER)
         connection->writable = false;
     return result;

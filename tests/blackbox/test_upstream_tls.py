@@ -1,5 +1,7 @@
 """TLS towards the server: whom the gate trusts, and what it says when it does not."""
 
+import contextlib
+import socket
 import ssl
 
 import pytest
@@ -8,7 +10,8 @@ from canned import Canned, answer
 from certificates import Authority
 from gate import Gate
 from test_operator import run
-from wire import Upstream
+from test_upstream import OK
+from wire import Upstream, ask
 
 HELLO = answer(b"hello", "Content-Type: text/plain")
 
@@ -178,3 +181,93 @@ def test_the_gates_own_requests_name_the_server(authority, localhost, scheme):
         assert server.heads
         for head in server.heads:
             assert head.count(b"\r\nHost: localhost:%d\r\n" % server.port) == 1
+
+
+GET = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
+POST = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%b"
+
+
+@pytest.fixture(scope="module")
+def kept(authority, localhost):
+    """A server, and a gate that has a connection to it which has been used before."""
+    with Upstream(OK, serving(localhost)) as server:
+        settings = {"UPSTREAM_URL": f"https://localhost:{server.port}", "UPSTREAM_CA": authority.certificate}
+        with Gate(0, **settings) as gate:
+            yield server, gate
+
+
+def warm_up(server, gate):
+    server.answer = OK
+    assert ask(gate.port, GET).body == b"ok"
+    server.wait(lambda it: len(it.lines) == 1)
+    server.connections = 0
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 16384, 16385, 65536, 3_000_000])
+def test_a_kept_connection_carries_what_it_should(kept, size):
+    server, gate = kept
+    warm_up(server, gate)
+    body, taken = b"0123456789abcdef" * (size // 16) + b"x" * (size % 16), []
+
+    def echo(line, request):
+        taken.append(request.body)
+        line.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        line.send(body)
+
+    server.answer = echo
+    for sent in (body[:65536], b"y", body[:65536]):
+        assert ask(gate.port, POST % (len(sent), sent)).body == body
+        assert taken.pop() == sent
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize("request_", [GET, POST % (2, b"{}")], ids=["GET", "POST"])
+@pytest.mark.parametrize("records", [1, 2])
+def test_what_comes_behind_an_answer_is_nobodys(kept, request_, records):
+    server, gate = kept
+    warm_up(server, gate)
+    answers = [OK] * 3
+
+    def speak(line, request):
+        more = OK.replace(b"ok", b"no") if len(answers) == 2 else b""
+        pieces = [answers.pop(), more]
+        line.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        for piece in pieces if records == 2 else [b"".join(pieces)]:
+            line.send(piece)
+        line.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+
+    server.answer = speak
+    assert [ask(gate.port, request_).body for _ in range(3)] == [b"ok"] * 3
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("notice", [True, False])
+@pytest.mark.parametrize("request_", [GET, POST % (2, b"{}")], ids=["GET", "POST"])
+def test_a_kept_connection_that_the_server_ends(kept, request_, notice):
+    server, gate = kept
+    warm_up(server, gate)
+    line, = server.lines
+    with contextlib.suppress(OSError):  # the gate may have closed it before
+        if notice:
+            line.socket.unwrap()
+        line.socket.shutdown(2)
+    server.wait(lambda it: not it.lines)
+    assert ask(gate.port, request_).body == b"ok"
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("notice", [True, False])
+def test_an_answer_that_ends_with_a_kept_connection(kept, notice):
+    server, gate = kept
+    warm_up(server, gate)
+
+    def speak(line, request):
+        line.send(b"HTTP/1.1 200 OK\r\n\r\nall there is")
+        if notice:
+            with contextlib.suppress(OSError):
+                line.socket.unwrap()
+        return False
+
+    server.answer = speak
+    assert ask(gate.port, GET).body == b"all there is"
+    assert server.connections == 0
