@@ -66,6 +66,7 @@ UNIT_LDFLAGS_test_order_book := -Wl,--wrap=account_replay_begin,--wrap=memmove
 UNIT_LDFLAGS_test_listing := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_lookup_steps := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_upstream_request := -Wl,--wrap=sendmsg
+UNIT_LDFLAGS_test_forwarding := -Wl,--wrap=malloc
 
 # -- what there is to build ------------------------------------------------------------------------
 

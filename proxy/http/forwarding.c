@@ -25,20 +25,50 @@ bool forwarding_is_own(const struct field *field)
     return false;
 }
 
+static char *forwarding_put(char *at, const char *text, size_t len)
+{
+    memcpy(at, text, len);
+    return at + len;
+}
+
+static char *put_text(char *at, const char *text)
+{
+    return forwarding_put(at, text, strlen(text));
+}
+
+static bool is_of_list(const struct field *field, const char *name)
+{
+    return field_is(field, name) && field->value_len > 0;
+}
+
 /* All values of a name as one list; `list` stays NULL where there is none. False without memory. */
 static bool join(const struct field_list *received, const char *name, struct arena *arena,
                  const char **list)
 {
+    size_t count = 0, size = 0;
     *list = NULL;
     for (size_t i = 0; i < received->count; i++) {
         const struct field *field = &received->fields[i];
-        if (!field_is(field, name) || field->value_len == 0)
+        if (!is_of_list(field, name))
             continue;
-        *list = *list == NULL ? field->value : arena_format(arena, "%s, %s", *list, field->value);
-        if (*list == NULL)
-            return false;
+        count++;
+        size += field->value_len + strlen(", ");
+        *list = field->value;
     }
-    return true;
+    if (count <= 1)
+        return true;
+    char *all = arena_alloc(arena, size);
+    char *at = all;
+    for (size_t i = 0; all != NULL && i < received->count; i++) {
+        const struct field *field = &received->fields[i];
+        if (is_of_list(field, name))
+            at =
+                forwarding_put(put_text(at, at == all ? "" : ", "), field->value, field->value_len);
+    }
+    if (all != NULL)
+        *at = '\0';
+    *list = all;
+    return all != NULL;
 }
 
 static struct span trim(struct span span)
@@ -235,17 +265,6 @@ bool forwarding_read(const struct forwarding_source *source, const struct field_
     if (!source->is_trusted)
         return true;
     return read_believed(source, received, arena, out);
-}
-
-static char *forwarding_put(char *at, const char *text, size_t len)
-{
-    memcpy(at, text, len);
-    return at + len;
-}
-
-static char *put_text(char *at, const char *text)
-{
-    return forwarding_put(at, text, strlen(text));
 }
 
 /* One element of Forwarded for each hop; the first tells what the client asked for as well. */

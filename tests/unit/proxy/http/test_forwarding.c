@@ -219,6 +219,38 @@ static void reads_long_values_in_linear_time(void **state)
     arena_clear(&arena);
 }
 
+static size_t allocated; /* bytes, so far */
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    allocated += size;
+    return __real_malloc(size);
+}
+
+/* As many as are taken of a client, which is believed to be no proxy. */
+static void keeps_a_list_in_many_fields_once(void **state)
+{
+    (void)state;
+    struct arena arena = ARENA_EMPTY;
+    char value[160];
+    struct field fields[90], more[FORWARDING_FIELDS];
+    struct field_list received = {.fields = fields}, out = {.fields = more};
+    memset(value, 'x', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    for (size_t i = 0; i < COUNT(fields); i++)
+        fields[received.count++] = field_of("Via", value);
+    size_t before = allocated;
+    assert_true(forwarding_add_via("1.1", &received, &arena, &out));
+    assert_true(allocated - before < 3 * sizeof value * COUNT(fields));
+    assert_int_equal(out.count, 1);
+    assert_int_equal(out.fields[0].value_len,
+                     COUNT(fields) * (sizeof value - 1 + strlen(", ")) + strlen("1.1 renewgate"));
+    arena_clear(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +259,7 @@ int main(void)
         cmocka_unit_test(tells_the_server),
         cmocka_unit_test(stops_after_many_hops),
         cmocka_unit_test(reads_long_values_in_linear_time),
+        cmocka_unit_test(keeps_a_list_in_many_fields_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
