@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+import tls_socket  # noqa: F401, for all tests
 from gate import Gate
 from standin import VERSIONS, Standin
 

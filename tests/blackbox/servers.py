@@ -4,7 +4,9 @@ connection, ended with the `with` that they were started by."""
 import contextlib
 import http.client
 import http.server
+import select
 import socket
+import ssl
 import threading
 
 
@@ -37,6 +39,28 @@ class SocketServer:
     def _serve(self, client):
         with contextlib.suppress(OSError), client:
             self.serve(client)
+
+
+class TlsFront(SocketServer):
+    """Ends TLS in front of the port `behind`, as a load balancer does. One thread passes on both
+    ways of a connection, as a TLS socket takes no more (tls_socket.py)."""
+
+    def __init__(self, certificate, behind=None):
+        self.behind = behind
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(*certificate)
+        super().__init__()
+
+    def serve(self, client):
+        with self.context.wrap_socket(client, server_side=True) as outer, \
+                socket.create_connection(("127.0.0.1", self.behind)) as inner:
+            while True:
+                ready = [outer] if outer.pending() else select.select([outer, inner], [], [])[0]
+                for source in ready:
+                    piece = source.recv(65536)
+                    if not piece:
+                        return
+                    (inner if source is outer else outer).sendall(piece)
 
 
 class HttpServer:

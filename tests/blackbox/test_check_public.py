@@ -1,16 +1,12 @@
 """`--check` and the address by which clients and CAs reach the gate."""
 
-import contextlib
 import json
 import os
-import socket
-import ssl
-import threading
 
 import pytest
 
 from certificates import Authority
-from servers import HttpServer, SocketServer
+from servers import HttpServer, TlsFront
 from standin import basic
 from test_gate import domain, state
 from test_operator import run
@@ -118,29 +114,6 @@ def test_it_is_tried_where_it_matters_only(standin):
     assert "with RENEWGATE_PUBLIC_URL set" in line
 
 
-class OverTls(SocketServer):
-    """The server at a port, by TLS."""
-
-    def __init__(self, port, certificate):
-        self.behind = port
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(*certificate)
-        super().__init__()
-
-    def serve(self, client):
-        with self.context.wrap_socket(client, server_side=True) as client, \
-                socket.create_connection(("127.0.0.1", self.behind)) as server:
-            threading.Thread(target=self.copy, args=(server, client), daemon=True).start()
-            self.copy(client, server)
-
-    @staticmethod
-    def copy(source, target):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-
-
 @pytest.mark.parametrize("domains, credential, words", [
     ([domain()], True, "WARNING: its certificate is of example.org, which is renewed"),
     ([domain(name="mail.example.org")], True, "WARNING: its certificate is of mail.example.org"),
@@ -152,7 +125,7 @@ def test_whether_the_servers_certificate_is_renewed_here(standin, tmp_path, doma
     standin.put_state(**state(domains=domains))
     authority = Authority(tmp_path)
     settings = {"SERVICE_AUTHORIZATION": basic()} if credential else {}
-    with OverTls(standin.port, authority.issue("mail", "DNS:mail.example.org")) as server:
+    with TlsFront(authority.issue("mail", "DNS:mail.example.org"), standin.port) as server:
         checked = run("--check", UPSTREAM_URL=f"https://127.0.0.1:{server.port}",
                       UPSTREAM_TLS_NAME="mail.example.org", UPSTREAM_CA=authority.certificate,
                       **settings)

@@ -3,16 +3,14 @@
 import json
 import os
 import pathlib
-import select
 import shutil
-import socket
-import ssl
 import subprocess
 
 import pytest
 
+from certificates import Authority
 from gate import Gate
-from servers import SocketServer
+from servers import TlsFront
 from test_gate import FRESH, NO_OP, certificate, state
 from wire import Upstream
 
@@ -83,42 +81,18 @@ def test_curl(standin, gate, tmp_path):
 
 # JMAP libraries.
 
-class TlsFront(SocketServer):
-    """A load balancer that ends TLS in front of the port `behind`."""
-
-    def __init__(self, folder):
-        self.certificate = folder / "cert"
-        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-            "-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-            "-days", "2", "-keyout", folder / "key", "-out", self.certificate)
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(self.certificate, folder / "key")
-        self.behind = None
-        super().__init__()
-
-    def serve(self, client):
-        with self.context.wrap_socket(client, server_side=True) as outer, \
-                socket.create_connection(("127.0.0.1", self.behind)) as inner:
-            while True:
-                ready = [outer] if outer.pending() else select.select([outer, inner], [], [])[0]
-                for source in ready:
-                    piece = source.recv(65536)
-                    if not piece:
-                        return
-                    (inner if source is outer else outer).sendall(piece)
-
-
 def test_jmapc(standin, tmp_path):
     """It speaks https only."""
     needs(PYTHON, "jmapc")
     put_session(standin, "https://mail.example.org")
-    with TlsFront(tmp_path) as front:
+    authority = Authority(tmp_path)
+    with TlsFront(authority.issue("localhost", "DNS:localhost")) as front:
         url = f"https://localhost:{front.port}"
         with Gate(standin.port, PUBLIC_URL=url) as gate:
             front.behind = gate.port
             found = json.loads(run(PYTHON, HERE / "jmapc_client.py", f"localhost:{front.port}",
                                    env={**os.environ,
-                                        "REQUESTS_CA_BUNDLE": str(front.certificate)}))
+                                        "REQUESTS_CA_BUNDLE": str(authority.certificate)}))
     assert found["api"] == url + "/jmap/" and found["echo"] == {"hello": "world"}
     assert len(set(found["ids"])) == 1 and found["ids"][0].startswith(NO_OP)
     assert found["size"] == 300000

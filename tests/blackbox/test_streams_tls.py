@@ -1,7 +1,6 @@
 """Streams where one side speaks TLS and the other end stalls: what a library has begun to send and
 wants to be given again is not lost, nor is what it keeps."""
 
-import contextlib
 import fcntl
 import ssl
 import struct
@@ -59,15 +58,6 @@ def wait_until_stuck(line):
         time.sleep(1)
 
 
-def in_thread(function, *arguments):
-    """Whoever reads sees what has gone wrong."""
-    def run():
-        with contextlib.suppress(OSError):
-            function(*arguments)
-
-    threading.Thread(target=run, daemon=True).start()
-
-
 def unmask(content, mask):
     whole = int.from_bytes(mask * (len(content) // 4), "big") ^ int.from_bytes(content, "big")
     return whole.to_bytes(len(content), "big")
@@ -106,7 +96,7 @@ def test_an_upload_to_a_server_that_stalls(ends, framing):
     upstream.answer = answer
     line = opens()
     line.send(b"PUT /x HTTP/1.1\r\nHost: h\r\n" + HEADS[framing])
-    in_thread(give, line, SIZE, framing == "chunked")
+    give(line, SIZE, framing == "chunked")
     taken = last_answer(line)
     assert (taken.status, taken.body) == (200, b"%08x" % checksum_of(SIZE))
     line.close()
@@ -161,7 +151,7 @@ def test_a_message_to_an_end_that_stalls(ends, sender):
               b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
     assert read_head(line).status == 101
     if sender == "client":
-        in_thread(send, line)
+        send(line)
         assert met.wait(60)
     else:
         receive(line)

@@ -52,16 +52,18 @@ class Line:
         self.socket = connection
         self.socket.settimeout(PATIENCE)
         self.bytes = b""
-        self.ended = False
+        self.ended = None  # once it has: how
 
     def more(self):
         """Waits for more bytes; False at the end of the connection."""
         try:
             piece = self.socket.recv(65536)
-        except ConnectionError:
-            piece = b""
+        except ConnectionError as error:
+            self.ended = repr(error)
+            return False
+        if not piece:
+            self.ended = "closed"
         self.bytes += piece
-        self.ended = self.ended or not piece
         return bool(piece)
 
     def take(self, count):
@@ -237,21 +239,28 @@ def connect(port):
 
 
 def ask(port, request, method=None):
-    """One request over a connection of its own: the final answer (None: none), with `interim` ones."""
+    """One request over a connection of its own: the final answer (None: none)."""
     line = connect(port)
     try:
         with contextlib.suppress(ConnectionError):
             line.send(request)
-        return last_answer(line, method or request.split(b" ", 1)[0])
+        return answer_if_any(line, method or request.split(b" ", 1)[0])
     finally:
         line.close()
 
 
-def last_answer(line, method=b"GET"):
+def answer_if_any(line, method=b"GET"):
+    """The final one; None where the connection ends before it."""
     while True:
         answer = read_answer(line, method)
         if answer is None or answer.status >= 200:
             return answer
+
+
+def last_answer(line, method=b"GET"):
+    answer = answer_if_any(line, method)
+    assert answer is not None, f"the connection ends before an answer: {line.ended} {line.bytes[:200]}"
+    return answer
 
 
 @pytest.fixture(scope="module")
