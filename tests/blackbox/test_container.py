@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from building import alone
 from gate import Gate
 from standin import ROOT, basic, binary
 from test_gate import FRESH, certificate, state
@@ -22,8 +23,9 @@ def root(tmp_path_factory):
     """The image's content, from the program as it is released."""
     if os.geteuid() != 0 or not shutil.which("strip"):
         pytest.skip("only root can change its root")
-    subprocess.run(["make", "--silent", "build/release/renewgate"], cwd=ROOT, check=True,
-                   capture_output=True)
+    with alone("release"):
+        subprocess.run(["make", "--silent", "build/release/renewgate"], cwd=ROOT, check=True,
+                       capture_output=True)
     folder = tmp_path_factory.mktemp("image") / "rootfs"
     subprocess.run([ROOT / "deploy/container/rootfs.sh", ROOT / "build/release/renewgate", folder],
                    check=True, capture_output=True)
@@ -140,10 +142,10 @@ def test_compose_takes_the_file():
 
 def test_compose_names_what_is_there():
     text = COMPOSE.read_text()
-    help_text = subprocess.run([ROOT / "build/release/renewgate", "--help"], capture_output=True,
-                               text=True).stdout if (ROOT / "build/release/renewgate").exists() else None
+    help_text = subprocess.run([binary("renewgate"), "--help"], capture_output=True, text=True,
+                               check=True).stdout
     for name in re.findall(r"^ +#? ?RENEWGATE_([A-Z_]+):", text, re.M):
-        assert help_text is None or f"RENEWGATE_{name.removesuffix('_FILE')}" in help_text, name
+        assert f"RENEWGATE_{name.removesuffix('_FILE')}" in help_text, name
     commands = re.findall(r"^#   (docker compose .*)$", text, re.M)
     assert len(commands) == 2 and all(command in PAGE for command in commands)
 

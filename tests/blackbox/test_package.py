@@ -1,11 +1,11 @@
 """The Debian package of the current commit: what it does to the machine where it is installed."""
 
-import fcntl
 import shutil
 import subprocess
 
 import pytest
 
+from building import alone
 from standin import ROOT
 
 
@@ -20,9 +20,7 @@ def package():
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True,
                             check=True).stdout
     stamp = ROOT / "build/deb/commit"
-    (ROOT / "build").mkdir(exist_ok=True)
-    with (ROOT / "build/deb.lock").open("w") as lock:  # who runs tests beside this one has it, too
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone("deb"):
         if not stamp.exists() or stamp.read_bytes() != commit:
             built = subprocess.run([ROOT / "deploy/build-deb.sh"], capture_output=True, text=True)
             assert built.returncode == 0, built.stdout + built.stderr
