@@ -6,9 +6,9 @@ import os
 import signal
 import subprocess
 import threading
-import time
 
 from standin import SANITIZERS, USING, basic, binary
+from waiting import wait_until
 
 
 class Gate:
@@ -65,13 +65,14 @@ class Gate:
 
     def logged(self, words, count=1):
         """The log's lines with these words, once there are `count`; the last may be on its way."""
-        for _ in range(1000):
-            found = [json.loads(line) for line in list(self.lines)
-                     if line.startswith("{") and words in line]
-            if len(found) >= count:
-                return found
-            time.sleep(0.01)
-        raise AssertionError(f"not {count} lines with {words}:\n" + "\n".join(self.lines))
+        def found():
+            return [line for line in list(self.lines) if line.startswith("{") and words in line]
+
+        try:
+            wait_until(lambda: len(found()) >= count)
+        except AssertionError:
+            raise AssertionError(f"not {count} lines with {words}:\n" + "\n".join(self.lines)) from None
+        return [json.loads(line) for line in found()]
 
     def decisions(self, count):
         return self.logged('"outcome":', count)

@@ -3,7 +3,6 @@
 import concurrent.futures
 import datetime
 import json
-import time
 
 import pytest
 
@@ -346,8 +345,7 @@ def taken(standin):
     standin.fault(match="Core/echo", hang=True, times=1)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         busy = pool.submit(standin.post, ECHO)
-        while not standin.log():
-            time.sleep(0.01)
+        wait_until(standin.log)
         yield standin.clear_faults
         standin.clear_faults()
         assert busy.exception()
@@ -356,8 +354,7 @@ def taken(standin):
 def test_a_create_waits_while_the_server_takes_no_more_of_its_caller(standin, taken):
     with Gate(standin.port) as gate, concurrent.futures.ThreadPoolExecutor() as pool:
         waiting = pool.submit(gate.renew)
-        while standin.counters()["http_requests"] < 2:
-            time.sleep(0.01)
+        wait_until(lambda: standin.counters()["http_requests"] >= 2)
         taken()
         assert waiting.result(30).startswith(NO_OP)
 

@@ -8,12 +8,12 @@ import re
 import signal
 import socket
 import subprocess
-import time
 
 import pytest
 
 from plain_client import ask, connect
 from standin import SANITIZERS, binary
+from waiting import wait_until
 
 REQUESTS = 3000  # at debug level each is a line; more than a pipe and the queue hold
 PATH = "/x" * 120
@@ -36,13 +36,14 @@ class Gate:
         words = [binary("renewgate")] if shell is None else \
             ["sh", "-c", f"exec {binary('renewgate')} {shell}"]
         self.process = subprocess.Popen(words, env=environment, stderr=stderr)
-        for _ in range(3000):
-            with contextlib.suppress(ConnectionRefusedError):
-                connect(self).close()
-                return
-            assert self.process.poll() is None
-            time.sleep(0.01)
-        raise AssertionError("it does not listen")
+        wait_until(self._listens)
+
+    def _listens(self):
+        assert self.process.poll() is None
+        with contextlib.suppress(ConnectionRefusedError):
+            connect(self).close()
+            return True
+        return False
 
     def __enter__(self):
         return self
@@ -65,11 +66,7 @@ class Gate:
         return float(re.search(rf"^{name} (.*)$", text, re.M)[1])
 
     def wait_for_lost(self, count):
-        for _ in range(1000):
-            if self.metric("renewgate_log_lines_lost_total") >= count:
-                return
-            time.sleep(0.01)
-        raise AssertionError("lines were not counted")
+        wait_until(lambda: self.metric("renewgate_log_lines_lost_total") >= count)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

@@ -16,6 +16,7 @@ from standin import ROOT, Standin, basic
 from test_docs import anchors
 from test_gate import DUE, certificate, days, domain, retry, state
 from test_status import HOSTILE, fill
+from waiting import wait_until
 
 RULES = ROOT / "deploy/prometheus/rules.yaml"
 DASHBOARD = ROOT / "deploy/grafana/renewgate.json"
@@ -35,12 +36,11 @@ def metrics_of(gate):
 
 def wait_for(gate, condition):
     """The metrics once the condition is true of them."""
-    for _ in range(500):
+    def there():
         metrics = metrics_of(gate)
-        if condition(metrics):
-            return metrics
-        time.sleep(0.01)
-    raise AssertionError(metrics)
+        return condition(metrics) and metrics
+
+    return wait_until(there)
 
 
 def test_answers_count_by_method_and_class_of_status(standin, gate):

@@ -7,13 +7,13 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 
 import pytest
 
 from gate import Gate
 from standin import ROOT, basic, binary
 from test_gate import CREATE, FRESH, certificate, state
+from waiting import wait_until
 
 
 def run(*arguments, **settings):
@@ -169,7 +169,7 @@ def test_what_is_under_way_is_finished_at_the_end(standin):
     gate = Gate(standin.port)
     request = threading.Thread(target=lambda: answers.append(gate.renew()))
     request.start()
-    time.sleep(0.5)
+    wait_until(lambda: standin.faults()[0]["met"])
     gate.process.send_signal(signal.SIGTERM)
     for _ in range(1000):
         try:
@@ -197,7 +197,7 @@ def test_the_end_does_not_wait_for_ever(standin):
 
     request = threading.Thread(target=ask)
     request.start()
-    time.sleep(0.5)
+    wait_until(lambda: standin.faults()[0]["met"])
     assert gate.stop() == 0
     request.join(20)
 
@@ -215,10 +215,6 @@ def test_readiness_follows_the_server(standin):
     with Gate(standin.port) as gate:
         assert gate.admin("/readyz")[0] == 200
         standin.stop()
-        for _ in range(100):
-            if gate.admin("/readyz")[0] == 503:
-                break
-            time.sleep(0.1)
-        assert gate.admin("/readyz")[0] == 503
+        wait_until(lambda: gate.admin("/readyz")[0] == 503)
         assert gate.admin("/healthz")[0] == 200
         standin.start()

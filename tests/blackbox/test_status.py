@@ -7,13 +7,13 @@ import json
 import re
 import shutil
 import subprocess
-import time
 
 import pytest
 
 from gate import Gate
 from standin import Standin, basic
 from test_gate import DUE, EXPIRED, FRESH, LATER, certificate, days, domain, retry, state, task
+from waiting import wait_until
 
 HOSTILE = ["<script>alert(1)</script>.example", "\"><img src=x onerror=alert(1)>'.example",
            "&lt;b&gt;.example", "\u202eelpmaxe.moc", "a\u0001\u0007b.example", "]]>--!>.example"]
@@ -143,6 +143,11 @@ def test_twins_that_a_create_collapses_are_shown_as_the_one_that_is_left(standin
     assert (entry["task"]["id"], entry["task"]["due"], entry["tasks"]) == (left, days(190), 1)
 
 
+def items_of(gate):
+    """What is shown of domains, by name."""
+    return {entry["name"]: entry for entry in status_of(gate)["domains"]["items"]}
+
+
 def test_what_a_sweep_sees_and_makes_is_shown_without_a_create(standin):
     """A domain with a fresh certificate that has lost its task, and one that has two."""
     standin.put_state(**state(
@@ -151,11 +156,9 @@ def test_what_a_sweep_sees_and_makes_is_shown_without_a_create(standin):
         [task(days(50), "d", "jp173xlcamba"), task(days(51), "d", "jp173xlcamca")],
         [domain("b", "lost.example"), domain("d", "twins.example")]))
     with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="1s") as gate:
-        for _ in range(1000):
-            items = {entry["name"]: entry for entry in status_of(gate)["domains"]["items"]}
-            if len(items) == 2 and items["lost.example"]["task"]:
-                break
-            time.sleep(0.01)
+        wait_until(lambda: (items := items_of(gate)).keys() == {"lost.example", "twins.example"} and
+                   items["lost.example"]["task"] and items["twins.example"]["tasks"] == 1)
+        items = items_of(gate)
     lost, twins = items["lost.example"], items["twins.example"]
     assert lost["task"]["due"] == lost["renewal_due"]
     assert (twins["task"]["due"], twins["tasks"]) == (days(50), 1)
@@ -163,12 +166,8 @@ def test_what_a_sweep_sees_and_makes_is_shown_without_a_create(standin):
 
 def wait_for_domains(gate, names):
     """Until just these are known; what is shown of them, by name."""
-    for _ in range(1000):
-        items = {entry["name"]: entry for entry in status_of(gate)["domains"]["items"]}
-        if set(items) == names:
-            return items
-        time.sleep(0.01)
-    raise AssertionError(f"known are {set(items)}")
+    wait_until(lambda: items_of(gate).keys() == names)
+    return items_of(gate)
 
 
 @pytest.mark.parametrize("mode", ["enforce", "observe"])

@@ -63,15 +63,6 @@ def name_of(client):
     return dict(part for (part,) in client.getpeercert()["subject"])["commonName"]
 
 
-def wait_for_line(gate, words):
-    for _ in range(1000):
-        found = [line for line in list(gate.lines) if words in line]
-        if found:
-            return json.loads(found[0])
-        time.sleep(0.01)
-    raise AssertionError("\n".join(gate.lines))
-
-
 def post(client, body, target="/jmap/", headers=""):
     client.sendall((f"POST {target} HTTP/1.1\r\nHost: mail.test\r\n{headers}"
                     f"Authorization: {basic('admin')}\r\nContent-Type: application/json\r\n"
@@ -121,7 +112,7 @@ def test_a_new_pair_on_sighup_drops_nobody(standin, pair):
         for at, kind in enumerate(({"rsa": True}, {})):
             pair.put(f"next{at}", **kind)
             gate.process.send_signal(signal.SIGHUP)
-            wait_for_line(gate, "read again")
+            gate.logged("read again")
             gate.lines.clear()
             with pair.connect(gate) as after:
                 assert name_of(after) == f"next{at}" and ask(after) == 200
@@ -167,7 +158,7 @@ def test_a_new_pair_is_noticed_without_a_signal(standin, pair, replace):
         first_end = expiry(gate)
         time.sleep(1.1)  # an end of life has whole seconds
         replace(pair)
-        wait_for_line(gate, "read again")
+        gate.logged("read again")
         with pair.connect(gate) as after:
             assert name_of(after) == "next" and ask(after) == 200
             assert expiry(gate) == ssl.cert_time_to_seconds(after.getpeercert()["notAfter"])
@@ -180,11 +171,11 @@ def test_half_a_new_pair_waits_for_the_other_half(standin, pair):
     cert, key = pair.authority.issue("next", "DNS:localhost", "IP:127.0.0.1")
     with Gate(standin.port, **pair.settings) as gate:
         pair.cert.write_bytes(cert.read_bytes())
-        wait_for_line(gate, "the old ones stay")
+        gate.logged("the old ones stay")
         with pair.connect(gate) as client:
             assert name_of(client) == "first"
         pair.key.write_bytes(key.read_bytes())
-        wait_for_line(gate, "read again")
+        gate.logged("read again")
         with pair.connect(gate) as client:
             assert name_of(client) == "next"
         assert len([line for line in gate.lines if "old ones stay" in line]) == 1
@@ -210,7 +201,7 @@ def test_a_broken_pair_is_refused_and_the_old_one_stays(standin, pair, damage):
         else:
             pair.cert.write_bytes(pair.cert.read_bytes()[:200])
         gate.process.send_signal(signal.SIGHUP)
-        line = wait_for_line(gate, "the old ones stay")
+        line = gate.logged("the old ones stay")[0]
         assert line["level"] == "error" and line["error"] and line["cert"] == str(pair.cert)
         with pair.connect(gate) as client:
             assert name_of(client) == "first" and ask(client) == 200
@@ -230,7 +221,7 @@ def test_both_or_none(pair):
 def test_sighup_without_tls_is_harmless(standin):
     with Gate(standin.port) as gate:
         gate.process.send_signal(signal.SIGHUP)
-        wait_for_line(gate, "TLS is not configured")
+        gate.logged("TLS is not configured")
         assert gate.request("GET", "/healthz/live")[0] == 200
 
 
@@ -341,7 +332,7 @@ def test_handshakes_while_the_pair_changes(standin, pair):
             gate.lines.clear()
             pair.put(f"pair{at}")
             gate.process.send_signal(signal.SIGHUP)
-            wait_for_line(gate, "read again")
+            gate.logged("read again")
         for thread in threads:
             thread.join(120)
     assert statuses == [200] * 160

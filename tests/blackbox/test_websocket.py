@@ -17,6 +17,7 @@ from frames import (BINARY, CLOSE, KEY, MORE, PING, PONG, TEXT, Peer, Server, ac
 from gate import Gate
 from standin import USING, basic
 from test_gate import DUE, FRESH, LATER, NO_OP, certificate, live_tasks, state, task
+from waiting import wait_until
 
 CHAT = "/chat"
 RENEWAL = {"@type": "AcmeRenewal", "domainId": "b"}
@@ -52,14 +53,6 @@ def relayed(serve, **settings):
 def metric(gate, name):
     _, text = gate.admin("/metrics")
     return float(re.search(rf"^{name} (\S+)$", text, re.M).group(1))
-
-
-def wait_until(condition):
-    for _ in range(3000):
-        if condition():
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("it did not come to that")
 
 
 # The handshake

@@ -11,8 +11,7 @@ import threading
 import pytest
 
 from gate import Gate
-
-PATIENCE = 30  # seconds until a test that waits for ever is given up
+from waiting import PATIENCE
 
 
 @dataclasses.dataclass
