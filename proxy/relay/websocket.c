@@ -1,15 +1,6 @@
-#include "proxy/relay/websocket.h"
-
-#include <errno.h>
-#include <malloc.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
+#include "proxy/relay/websocket_parts.h"
 
 #include "jmap/wire/endpoint.h"
-#include "proxy/relay/conversation.h"
-#include "proxy/relay/worker_context.h"
-#include "proxy/http/frames.h"
 #include "proxy/http/validation.h"
 
 /*
@@ -20,100 +11,10 @@
 #define STREAM_FULL ((size_t)131072)
 #define STREAM_HALF (STREAM_FULL / 2)
 #define PIECE_ROOM ((size_t)8192)
-#define STREAM_LOW ((size_t)32768)
-#define READ_BLOCK ((size_t)16384)
-#define READ_ROUNDS 16
-/* curl's buffer for it is larger, but what of it was never used is not in memory. */
+/* What cannot be sent of a piece the server's side keeps, and the room for it to the end. */
 #define PULL_BLOCK ((size_t)4096)
-#define TRIM_AFTER ((size_t)16 << 20)
 /* How long an end may take to close its connection once there is nothing more to say. */
 #define CLOSE_MILLISECONDS 5000
-
-/* One of a socket's two ends. */
-struct end {
-    struct frames frames;
-    bool ended; /* nothing more is read from it: its Close has come, or it must not go on */
-    enum {
-        CLOSE_NONE,
-        CLOSE_PENDING, /* the gate's own, as soon as the frame that is on its way has ended */
-        CLOSE_SENT,    /* this, or the other end's */
-    } close;
-    unsigned code; /* of a Close that is pending */
-};
-
-enum websocket_state {
-    WEBSOCKET_OPEN,
-    WEBSOCKET_CLOSING,  /* both ends are to close, or one has left; until `give_up` */
-    WEBSOCKET_DRAINING, /* the client has been sent all, and is to leave; likewise */
-    WEBSOCKET_OVER,     /* only websocket_close() is to come */
-};
-
-struct websocket {
-    enum websocket_state state;
-    struct worker_context *context;
-    struct client_request *client_request;
-    struct websocket *next; /* in the set's `all` */
-    struct websocket *previous;
-    struct websocket *next_ready;
-    bool is_ready; /* in the set's `ready` */
-
-    struct end client;
-    int file; /* -1 before websocket_begin() */
-    struct loop_source source;
-    bool in_loop;
-    uint32_t watched; /* what for */
-    bool client_left;
-
-    struct end server;
-    struct transfer *transfer; /* NULL: the server has closed it */
-    bool pull_waits;
-    bool data_waits;
-
-    bool reads_requests; /* it is a JMAP WebSocket */
-    struct conversation conversation;
-    monotonic_time give_up; /* not before it is CLOSING */
-};
-
-/* ---- the set ---- */
-
-static void mark(struct websocket *websocket)
-{
-    struct websocket_set *set = websocket->context->websockets;
-    if (websocket->is_ready)
-        return;
-    websocket->is_ready = true;
-    websocket->next_ready = set->ready;
-    set->ready = websocket;
-}
-
-static void unmark(struct websocket *websocket)
-{
-    struct websocket **at = &websocket->context->websockets->ready;
-    while (websocket->is_ready && *at != websocket)
-        at = &(*at)->next_ready;
-    if (websocket->is_ready)
-        *at = websocket->next_ready;
-    websocket->is_ready = false;
-}
-
-static void link_socket(struct websocket *websocket)
-{
-    struct websocket_set *set = websocket->context->websockets;
-    websocket->next = set->all;
-    if (websocket->next != NULL)
-        websocket->next->previous = websocket;
-    set->all = websocket;
-}
-
-static void unlink_socket(struct websocket *websocket)
-{
-    if (websocket->previous != NULL)
-        websocket->previous->next = websocket->next;
-    else
-        websocket->context->websockets->all = websocket->next;
-    if (websocket->next != NULL)
-        websocket->next->previous = websocket->previous;
-}
 
 /* ---- the server's side ---- */
 
@@ -121,7 +22,7 @@ static enum data_result websocket_on_data(void *user, const char *bytes, size_t 
 {
     struct websocket *websocket = user;
     struct buffer *in = &websocket->server.frames.in;
-    mark(websocket);
+    websocket_mark(websocket);
     if (in->len + len > STREAM_HALF && in->len > 0) {
         websocket->data_waits = true;
         return DATA_LATER;
@@ -135,7 +36,7 @@ static enum pull_result websocket_on_pull(void *user, char *into, size_t max, si
 {
     struct websocket *websocket = user;
     *len = buffer_take(&websocket->server.frames.out, into, max < PULL_BLOCK ? max : PULL_BLOCK);
-    mark(websocket);
+    websocket_mark(websocket);
     websocket->pull_waits = *len == 0;
     if (*len > 0)
         websocket->give_up = MONOTONIC_NEVER;
@@ -149,7 +50,7 @@ static void websocket_on_done(void *user, enum upstream_failure failure, const c
     (void)detail;
     struct websocket *websocket = user;
     websocket->transfer = NULL;
-    mark(websocket);
+    websocket_mark(websocket);
 }
 
 static const struct transfer_handler transfer_handler = {
@@ -158,98 +59,12 @@ static const struct transfer_handler transfer_handler = {
     .done = websocket_on_done,
 };
 
-/* ---- the client's side ---- */
+/* ---- passing on ---- */
 
-/* The client's next message has to wait. */
-static bool is_deciding(const struct websocket *websocket)
+bool websocket_is_deciding(const struct websocket *websocket)
 {
     return websocket->reads_requests && !conversation_reads_client(&websocket->conversation);
 }
-
-static bool reads_client(const struct websocket *websocket)
-{
-    return !websocket->client_left && !is_deciding(websocket) &&
-           websocket->client.frames.in.len < STREAM_LOW;
-}
-
-static void on_client_ready(void *user, uint32_t events)
-{
-    struct websocket *websocket = user;
-    mark(websocket);
-    /* Its request would be answered to nobody. */
-    if (events & (EPOLLERR | EPOLLHUP) || ((events & EPOLLRDHUP) && !reads_client(websocket)))
-        websocket->client_left = true;
-}
-
-/* The rest, if there is more, in the next round: others have sockets too. */
-static void read_client(struct websocket *websocket)
-{
-    struct buffer *in = &websocket->client.frames.in;
-    char block[READ_BLOCK];
-    for (int i = 0; i < READ_ROUNDS && reads_client(websocket); i++) {
-        ssize_t len = recv(websocket->file, block, sizeof block, MSG_DONTWAIT);
-        if (len < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
-        if (len <= 0)
-            websocket->client_left = true;
-        else if (!websocket->client.ended && !buffer_append(in, block, (size_t)len))
-            websocket->client.frames.no_memory = true;
-    }
-}
-
-/* True where something went out. */
-static bool write_client(struct websocket *websocket)
-{
-    struct buffer *out = &websocket->client.frames.out;
-    size_t before = out->len;
-    while (out->len > 0 && !websocket->client_left) {
-        ssize_t len =
-            send(websocket->file, buffer_content(out), out->len, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (len < 0 && (errno == EAGAIN || errno == EINTR))
-            break;
-        if (len < 0)
-            websocket->client_left = true;
-        else
-            buffer_drop(out, (size_t)len);
-    }
-    if (out->len == before)
-        return false;
-    websocket->context->websockets->passed += before - out->len;
-    websocket->give_up = MONOTONIC_NEVER;
-    return true;
-}
-
-static void end_watch(struct websocket *websocket)
-{
-    if (websocket->in_loop)
-        loop_forget(websocket->context->loop, websocket->file);
-    websocket->in_loop = false;
-}
-
-static void watch_client(struct websocket *websocket)
-{
-    struct loop *loop = websocket->context->loop;
-    bool reads = reads_client(websocket);
-    uint32_t events = (reads ? (uint32_t)EPOLLIN : 0) |
-                      (websocket->client.frames.out.len > 0 ? (uint32_t)EPOLLOUT : 0);
-    /* A client that has left while its request is decided is not to be waited for. */
-    if (!reads && is_deciding(websocket))
-        events |= (uint32_t)EPOLLRDHUP;
-    if (websocket->client_left) {
-        end_watch(websocket);
-        return;
-    }
-    if (websocket->in_loop && events == websocket->watched)
-        return;
-    websocket->in_loop = websocket->in_loop
-                             ? loop_change(loop, websocket->file, events, &websocket->source)
-                             : loop_watch(loop, websocket->file, events, &websocket->source);
-    websocket->watched = events;
-    if (!websocket->in_loop)
-        websocket->client_left = true;
-}
-
-/* ---- passing on ---- */
 
 static struct end *other_end(struct websocket *websocket, const struct end *end)
 {
@@ -354,7 +169,7 @@ static void set_give_up(struct websocket *websocket)
             monotonic_after(clock_monotonic(), is_committed(websocket) ? idle : CLOSE_MILLISECONDS);
 }
 
-static bool has_given_up(const struct websocket *websocket)
+bool websocket_has_given_up(const struct websocket *websocket)
 {
     return websocket->give_up.nanoseconds <= clock_monotonic().nanoseconds;
 }
@@ -368,7 +183,7 @@ static void end_client(struct websocket *websocket)
     if (client_request_end(websocket->client_request))
         return;
     websocket->client_left = true;
-    mark(websocket);
+    websocket_mark(websocket);
 }
 
 static void end_server(struct websocket *websocket)
@@ -396,7 +211,7 @@ static void close_down(struct websocket *websocket, bool client_done, bool serve
     if (websocket->state == WEBSOCKET_OPEN)
         return;
     set_give_up(websocket);
-    bool given_up = has_given_up(websocket);
+    bool given_up = websocket_has_given_up(websocket);
     if (closed || server_done)
         end_client(websocket);
     if (given_up ||
@@ -404,7 +219,7 @@ static void close_down(struct websocket *websocket, bool client_done, bool serve
         end_server(websocket);
     if ((given_up || websocket->client_left) && websocket->transfer == NULL &&
         (given_up || !is_committed(websocket))) {
-        end_watch(websocket);
+        websocket_client_end_watch(websocket);
         websocket->state = WEBSOCKET_OVER;
         client_request_abort(websocket->client_request);
     }
@@ -433,7 +248,7 @@ static void give_back(struct frames *frames)
         buffer_clear(&frames->out);
 }
 
-static bool is_overdue(const struct websocket *websocket)
+bool websocket_is_overdue(const struct websocket *websocket)
 {
     return websocket->reads_requests && conversation_is_overdue(&websocket->conversation);
 }
@@ -441,7 +256,7 @@ static bool is_overdue(const struct websocket *websocket)
 /* An answer that came after all would be taken for that to the next request. */
 static void end_overdue(struct websocket *websocket)
 {
-    if (!is_overdue(websocket))
+    if (!websocket_is_overdue(websocket))
         return;
     end_reading(&websocket->server);
     close_both(websocket, WSLAY_CODE_INTERNAL_SERVER_ERROR);
@@ -458,15 +273,15 @@ static void converse(struct websocket *websocket, bool server_done)
         conversation_step(conversation);
 }
 
-static void websocket_run(struct websocket *websocket)
+void websocket_run(struct websocket *websocket)
 {
     struct websocket_set *set = websocket->context->websockets;
     if (websocket->state == WEBSOCKET_OVER || websocket->file < 0)
         return;
-    read_client(websocket);
-    if (set->draining && !is_deciding(websocket))
+    websocket_client_read(websocket);
+    if (set->draining && !websocket_is_deciding(websocket))
         close_both(websocket, WSLAY_CODE_GOING_AWAY);
-    bool all_relayed = relay(websocket, &websocket->client) || is_deciding(websocket);
+    bool all_relayed = relay(websocket, &websocket->client) || websocket_is_deciding(websocket);
     bool client_done = all_relayed && websocket->client_left;
     all_relayed = relay(websocket, &websocket->server);
     bool server_done = all_relayed && websocket->transfer == NULL;
@@ -476,8 +291,8 @@ static void websocket_run(struct websocket *websocket)
     converse(websocket, server_done);
     send_pending_close(websocket, &websocket->client);
     send_pending_close(websocket, &websocket->server);
-    if (write_client(websocket) && !all_relayed)
-        mark(websocket);
+    if (websocket_client_write(websocket) && !all_relayed)
+        websocket_mark(websocket);
     give_back(&websocket->client.frames);
     give_back(&websocket->server.frames);
     if (websocket->reads_requests)
@@ -489,62 +304,15 @@ static void websocket_run(struct websocket *websocket)
     close_down(websocket, client_done, server_done);
     if (websocket->state == WEBSOCKET_OVER)
         return;
-    watch_client(websocket);
+    websocket_client_watch(websocket);
     resume_server(websocket);
-}
-
-void websocket_set_run(struct websocket_set *set)
-{
-    struct websocket *websocket = set->ready;
-    set->ready = NULL;
-    set->ran = set->ran || websocket != NULL;
-    while (websocket != NULL) {
-        struct websocket *next = websocket->next_ready;
-        websocket->is_ready = false;
-        websocket_run(websocket);
-        websocket = next;
-    }
-}
-
-bool websocket_set_is_ready(const struct websocket_set *set)
-{
-    return set->ready != NULL;
-}
-
-/*
- * What many sockets had at once lies in pieces all over the heap: free, but not the system's. Once
- * they have fallen silent it is given back.
- */
-static void trim(struct websocket_set *set)
-{
-    if (!set->ran && set->passed >= TRIM_AFTER) {
-        malloc_trim(0);
-        set->passed = 0;
-    }
-    set->ran = false;
-}
-
-void websocket_set_tick(struct websocket_set *set)
-{
-    trim(set);
-    for (struct websocket *websocket = set->all; websocket != NULL; websocket = websocket->next) {
-        if (has_given_up(websocket) || is_overdue(websocket))
-            mark(websocket);
-    }
-}
-
-void websocket_set_drain(struct websocket_set *set)
-{
-    set->draining = true;
-    for (struct websocket *websocket = set->all; websocket != NULL; websocket = websocket->next)
-        mark(websocket);
 }
 
 /* ---- from the handshake to the end ---- */
 
 static void on_conversation_ready(void *user)
 {
-    mark(user);
+    websocket_mark(user);
 }
 
 static bool open_ends(struct websocket *websocket)
@@ -566,7 +334,7 @@ struct websocket *websocket_open(struct worker_context *context,
         .context = context,
         .client_request = client_request,
         .file = -1,
-        .source = {on_client_ready, websocket},
+        .source = websocket_client_source(websocket),
         .transfer = transfer,
         .pull_waits = true,
         .reads_requests = endpoint_is_socket(path.text, path.len),
@@ -581,7 +349,7 @@ struct websocket *websocket_open(struct worker_context *context,
         conversation_open(&websocket->conversation, context, request_head,
                           &websocket->client.frames, &websocket->server.frames,
                           on_conversation_ready, websocket);
-    link_socket(websocket);
+    websocket_link(websocket);
     transfer_hand_over(transfer, &transfer_handler, websocket);
     metrics_websocket_opened(context->gate->metrics);
     return websocket;
@@ -592,19 +360,18 @@ void websocket_begin(struct websocket *websocket, int file, const char *early, s
     websocket->file = file;
     if (!buffer_append(&websocket->client.frames.in, early, len))
         websocket->client.frames.no_memory = true;
-    mark(websocket);
+    websocket_mark(websocket);
 }
 
 void websocket_close(struct websocket *websocket)
 {
     if (websocket == NULL)
         return;
-    end_watch(websocket);
+    websocket_client_end_watch(websocket);
     end_server(websocket);
     conversation_close(&websocket->conversation);
     frames_close(&websocket->client.frames);
     frames_close(&websocket->server.frames);
-    unmark(websocket);
-    unlink_socket(websocket);
+    websocket_unlink(websocket);
     metrics_websocket_closed(websocket->context->gate->metrics);
 }
