@@ -656,6 +656,20 @@ def test_limits(standin):
     assert answer[0][1]["type"] == "requestTooLarge"
 
 
+def test_fewer_objects_a_call_than_most_servers(standin):
+    """As the operator sets it: ids that a query has found are counted as those that are named."""
+    standin.put_state(generate={"domains": 8}, max_objects=7)
+    session = standin.request("GET", "/jmap/session", None,
+                              [("Authorization", basic())]).json()
+    core = session["capabilities"]["urn:ietf:params:jmap:core"]
+    assert (core["maxObjectsInGet"], core["maxObjectsInSet"]) == (7, 7)
+    found = {"#ids": {"resultOf": "q", "name": "x:Domain/query", "path": "/ids"}}
+    for limit, error in (7, None), (8, "requestTooLarge"):
+        answer = standin.post([["x:Domain/query", {"limit": limit}, "q"],
+                               ["x:Domain/get", found, "g"]])
+        assert answer[1][1].get("type") == error
+
+
 def test_certificate_paging_is_turned_round_after_cutting(standin):
     """A limit keeps the oldest, which then come newest first: the registry's own way."""
     certs = [

@@ -13,7 +13,6 @@
 
 #define MAX_CALLS 16
 #define MAX_SIZE 10000000
-#define MAX_OBJECTS 500
 
 static const struct method {
     const char *name;
@@ -401,7 +400,7 @@ static json_t *run_call(const struct api_request *request, const char *name, str
         objects = json_object_size(json_object_get(call->args, "create")) +
                   json_object_size(json_object_get(call->args, "update")) +
                   json_array_size(json_object_get(call->args, "destroy"));
-    if (objects > MAX_OBJECTS)
+    if (objects > store.objects_max)
         return api_fail(call, "requestTooLarge",
                         "The number of ids requested by the client exceeds the maximum number the "
                         "server is willing to process in a single method call.");
@@ -493,7 +492,8 @@ json_t *api_get(struct api_call *call, find_object *find, const struct ordered *
             json_array_append(not_found, value);
     }
     struct ordered_node *node = json_is_array(ids) || !all ? NULL : all->head[0];
-    for (i = 0; json_is_array(ids) ? i < json_array_size(ids) : node && i < MAX_OBJECTS; i++) {
+    for (i = 0; json_is_array(ids) ? i < json_array_size(ids) : node && i < store.objects_max;
+         i++) {
         uint64_t id;
         if (node) {
             id = node->id;

@@ -22,6 +22,7 @@
  *       "max_concurrent_requests": 0,                 for a user; 0: any number
  *       "bans": false,                                failed logins of the loopback count (bans.h)
  *       "query_max_results": 5000,                    ids that a query lists at most
+ *       "max_objects": 500,                           in a get or a set, at most
  *       "now": "2026-11-23T21:35:28Z", "frozen": false,   default: the clock stays as it is
  *       "ca": {as POST /ca, "orders": {"a.test,b.test": ["2026-01-02T03:04:05Z"]}},
  *       "runner": {as POST /runner},                  default: off

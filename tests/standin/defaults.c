@@ -178,6 +178,9 @@ json_t *session_resource(enum version version, const struct user *user, const ch
     json_decref(more);
     if (version == VERSION_0_16_5)
         make_older(capabilities, account);
+    json_t *core = json_object_get(capabilities, "urn:ietf:params:jmap:core");
+    json_object_set_new(core, "maxObjectsInGet", json_integer(store.objects_max));
+    json_object_set_new(core, "maxObjectsInSet", json_integer(store.objects_max));
     json_t *websocket = json_object_get(capabilities, "urn:ietf:params:jmap:websocket");
     bool plain = strncmp(public_url, "http://", 7) == 0;
     const char *authority = strstr(public_url, "://");

@@ -181,14 +181,15 @@ json_t *render_state(void)
         json_array_append_new(providers, render_provider(n->value));
     for (struct ordered_node *n = store.certs_by_id.head[0]; n; n = n->next[0])
         json_array_append_new(certs, render_cert(n->value, false));
-    return json_pack(
-        "{s:s, s:o, s:b, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:O, s:O, s:o, "
-        "s:i, s:{s:b, s:f, s:f}}",
-        "version", store.version == VERSION_0_16_5 ? "v0.16.5" : "v0.16.18", "now",
-        render_time(clock_now()), "frozen", clock_is_frozen(), "public_url", store.public_url,
-        "hostname", store.hostname, "max_concurrent_requests", (int)store.max_concurrent, "tasks",
-        tasks, "domains", domains, "providers", providers, "certificates", certs, "users",
-        render_users(), "settings", store.settings, "http", store.http, "ca", ca_describe(),
-        "query_max_results", (int)store.query_max, "runner", "enabled", store.runner.enabled,
-        "order_seconds", store.runner.order_seconds, "gap_seconds", store.runner.gap_seconds);
+    return json_pack("{s:s, s:o, s:b, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:O, s:O, s:o, "
+                     "s:i, s:i, s:{s:b, s:f, s:f}}",
+                     "version", store.version == VERSION_0_16_5 ? "v0.16.5" : "v0.16.18", "now",
+                     render_time(clock_now()), "frozen", clock_is_frozen(), "public_url",
+                     store.public_url, "hostname", store.hostname, "max_concurrent_requests",
+                     (int)store.max_concurrent, "tasks", tasks, "domains", domains, "providers",
+                     providers, "certificates", certs, "users", render_users(), "settings",
+                     store.settings, "http", store.http, "ca", ca_describe(), "query_max_results",
+                     (int)store.query_max, "max_objects", (int)store.objects_max, "runner",
+                     "enabled", store.runner.enabled, "order_seconds", store.runner.order_seconds,
+                     "gap_seconds", store.runner.gap_seconds);
 }

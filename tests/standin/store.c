@@ -492,6 +492,7 @@ static void empty(void)
     store.next_registry_id = 1;
     store.max_concurrent = 0;
     store.query_max = 5000;
+    store.objects_max = 500;
 }
 
 void store_init(enum version version)
@@ -764,6 +765,9 @@ bool store_load(const json_t *state, const char **error)
     json_t *query_max = json_object_get(whole, "query_max_results");
     if (json_is_integer(query_max))
         store.query_max = (unsigned)json_integer_value(query_max);
+    json_t *objects_max = json_object_get(whole, "max_objects");
+    if (json_is_integer(objects_max))
+        store.objects_max = (unsigned)json_integer_value(objects_max);
     store.settings = json_incref(json_object_get(whole, "settings"));
     store.http = json_incref(json_object_get(whole, "http"));
     ca_reset();

@@ -139,6 +139,7 @@ struct store {
     char *hostname;
     unsigned max_concurrent; /* requests in flight for a user; 0: any number */
     unsigned query_max;      /* ids that a query lists at most */
+    unsigned objects_max;    /* objects that a get gives, or a set changes, at most */
     uint64_t next_registry_id;
 
     struct ca ca;
