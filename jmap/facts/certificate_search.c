@@ -7,7 +7,7 @@
 #include "jmap/facts/certificate.h"
 
 enum {
-    PAGE = 500,             /* what a get gives at most */
+    SINCE_COUNTED = 500,    /* some may be stored while they are read */
     NEIGHBOURS_MAX = 10000, /* the newest that share a domain's words */
     GETS = 16,              /* calls a request */
     CALL_ID_SIZE = 32,
@@ -121,19 +121,21 @@ const char *certificate_search_name(const struct san_set *names)
     return longest;
 }
 
-static void add_search(struct own_request *request, size_t n, const char *name, size_t position)
+static void add_search(const struct certificate_search *search, struct own_request *request,
+                       size_t n, const char *name, size_t position)
 {
     char query_id[CALL_ID_SIZE], get_id[CALL_ID_SIZE];
 
     snprintf(query_id, sizeof query_id, "q%zu", n);
     snprintf(get_id, sizeof get_id, "g%zu", n);
-    own_request_add(request, "x:Certificate/query", query_arguments(name, position, PAGE),
+    own_request_add(request, "x:Certificate/query", query_arguments(name, position, search->a_call),
                     query_id);
     own_request_add_found(request, "x:Certificate/get", "x:Certificate/query", query_id,
                           certificate_properties(), get_id);
 }
 
-static json_t *page_of(const struct own_request *request, size_t n, size_t *listed, bool *full)
+static json_t *page_of(const struct certificate_search *search, const struct own_request *request,
+                       size_t n, size_t *listed, bool *full)
 {
     char query_id[CALL_ID_SIZE], get_id[CALL_ID_SIZE];
 
@@ -141,7 +143,7 @@ static json_t *page_of(const struct own_request *request, size_t n, size_t *list
     snprintf(get_id, sizeof get_id, "g%zu", n);
     const json_t *answer = own_request_answer(request, query_id);
     *listed = json_array_size(json_object_get(answer, "ids"));
-    *full = own_request_goes_on(answer, PAGE);
+    *full = own_request_goes_on(answer, search->a_call);
     return own_request_list(request, get_id);
 }
 
@@ -186,7 +188,7 @@ void certificate_search_prefetch(struct certificate_search *search, struct looku
     for (size_t i = 0; i < count && search->prefetched_count < CERTIFICATES_PREFETCHED; i++) {
         if (!is_prefetched(&domains[i]))
             continue;
-        add_search(request, search->prefetched_count, domains[i].known.search_name, 0);
+        add_search(search, request, search->prefetched_count, domains[i].known.search_name, 0);
         search->prefetched[search->prefetched_count++].domain = &domains[i];
     }
 }
@@ -196,7 +198,8 @@ void certificate_search_read_prefetched(struct certificate_search *search,
 {
     for (size_t i = 0; i < search->prefetched_count; i++) {
         struct certificate_prefetched *prefetched = &search->prefetched[i];
-        prefetched->page = json_incref(page_of(request, i, &prefetched->listed, &prefetched->full));
+        prefetched->page =
+            json_incref(page_of(search, request, i, &prefetched->listed, &prefetched->full));
     }
 }
 
@@ -285,12 +288,12 @@ static bool choose(struct certificate_search *search)
 
     search->first = 0;
     search->way = SEARCH_BY_NAME;
-    if (!counted ||
-        listing_requests(search->stored) >= requests_for(search->count, CERTIFICATE_SEARCHES))
+    if (!counted || listing_requests(search->stored, search->a_call) >=
+                        requests_for(search->count, CERTIFICATE_SEARCHES))
         return true;
     search->way = SEARCH_LIST;
-    /* Some may be stored while they are read. */
-    return listing_begin(&search->listing, &certificates, 0, search->stored + PAGE);
+    return listing_begin(&search->listing, &certificates, 0, search->stored + SINCE_COUNTED,
+                         search->a_call);
 }
 
 bool certificate_search_begin(struct certificate_search *search, struct lookup_domain *domains,
@@ -313,6 +316,11 @@ bool certificate_search_begin(struct certificate_search *search, struct lookup_d
     return true;
 }
 
+void certificate_search_lower(struct certificate_search *search, size_t a_call)
+{
+    search->a_call = search->listing.a_call = a_call;
+}
+
 void certificate_search_end(struct certificate_search *search)
 {
     certificate_search_forget_prefetched(search);
@@ -328,7 +336,8 @@ static json_t *next_ids(struct certificate_search *search)
 {
     json_t *ids = json_array();
 
-    for (; ids && search->last < search->count && json_array_size(ids) < PAGE; search->last++) {
+    for (; ids && search->last < search->count && json_array_size(ids) < search->a_call;
+         search->last++) {
         const char *id = search->wanted[search->last].id;
         if (id[0] && json_array_append_new(ids, json_string(id)) != 0) {
             json_decref(ids);
@@ -397,7 +406,8 @@ static void write_searches(struct certificate_search *search, struct own_request
     search->last = search->first;
     for (size_t n = 0; n < CERTIFICATE_SEARCHES && search->last < search->count; n++) {
         const struct certificate_wanted *wanted = &search->wanted[search->last++];
-        add_search(request, n, certificate_search_name(&wanted->domain->names), wanted->position);
+        add_search(search, request, n, certificate_search_name(&wanted->domain->names),
+                   wanted->position);
     }
 }
 
@@ -409,7 +419,7 @@ static bool read_searches(struct certificate_search *search, const struct own_re
     for (size_t i = search->last; i-- > search->first;) {
         size_t listed;
         bool full;
-        const json_t *page = page_of(request, i - search->first, &listed, &full);
+        const json_t *page = page_of(search, request, i - search->first, &listed, &full);
         if (!read_found(search, &search->wanted[i], page, listed))
             return false;
         if (full && search->wanted[i].position < NEIGHBOURS_MAX)

@@ -46,6 +46,7 @@ struct certificate_search {
     struct certificate_wanted *wanted; /* ascending by names */
     size_t count;
     size_t stored; /* how many certificates the server has */
+    size_t a_call; /* how many objects it takes in one call */
     enum { SEARCH_BY_ID, SEARCH_BY_NAME, SEARCH_LIST } way;
     size_t first, last; /* by id and by name: those of this request are [first, last) */
     struct listing listing;
@@ -78,14 +79,17 @@ void certificate_search_forget_prefetched(struct certificate_search *search);
 
 /*
  * Begins for those of the domains that `needed` names, and forgets what is known of their
- * certificates. `search->memory` and `search->stored` have been set. A search that has begun before
- * may begin anew. False when memory runs out.
+ * certificates. `search->memory`, `stored` and `a_call` have been set. A search that has begun
+ * before may begin anew. False when memory runs out.
  */
 bool certificate_search_begin(struct certificate_search *search, struct lookup_domain *domains,
                               size_t count, bool (*needed)(const struct lookup_domain *domain));
 
 /* Frees the ids that domains borrow, too. */
 void certificate_search_end(struct certificate_search *search);
+
+/* So many it takes; before a request is written anew that has had too many. */
+void certificate_search_lower(struct certificate_search *search, size_t a_call);
 
 /* Adds the next request's calls; none once all is read. False when memory runs out. */
 bool certificate_search_write(struct certificate_search *search, struct own_request *request);

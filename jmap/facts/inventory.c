@@ -7,7 +7,6 @@
 #include "jmap/wire/array.h"
 #include "policy/refusal.h"
 
-#define PAGE OWN_REQUEST_IDS
 /* More than any that is read for what it says. */
 #define REASON_MAX 512
 /* A server that never ends its list: 4,000,000 objects, and fewer if it lists fewer at a time than
@@ -58,19 +57,19 @@ static void send_page(struct inventory *inventory)
         add_query(inventory, "x:Task/query",
                   json_pack("{s:o, s:[{s:s, s:b}], s:I, s:i}", "filter", task_filter(inventory),
                             "sort", "property", "due", "isAscending", 1, "position", position,
-                            "limit", (int)PAGE));
+                            "limit", (int)inventory->page));
         add_get(inventory, "x:Task/get", "x:Task/query", NULL);
         break;
     case INVENTORY_FAILED:
         add_query(inventory, "x:Task/query",
                   json_pack("{s:{s:s, s:s}, s:I, s:i}", "filter", "@type", "AcmeRenewal", "status",
-                            "Failed", "position", position, "limit", (int)PAGE));
+                            "Failed", "position", position, "limit", (int)inventory->page));
         add_get(inventory, "x:Task/get", "x:Task/query", NULL);
         break;
     case INVENTORY_DOMAINS:
         /* Without the total the server cuts the list before it turns it round. */
         add_query(inventory, "x:Domain/query",
-                  json_pack("{s:I, s:i, s:b}", "position", position, "limit", (int)PAGE,
+                  json_pack("{s:I, s:i, s:b}", "position", position, "limit", (int)inventory->page,
                             "calculateTotal", 1));
         add_get(inventory, "x:Domain/get", "x:Domain/query",
                 json_pack("[s, s]", "name", "certificateManagement"));
@@ -78,7 +77,7 @@ static void send_page(struct inventory *inventory)
     case INVENTORY_ISSUED:
         /* The newest first, by which those that are wanted come first. */
         add_query(inventory, "x:Certificate/query",
-                  json_pack("{s:I, s:i, s:b}", "position", position, "limit", (int)PAGE,
+                  json_pack("{s:I, s:i, s:b}", "position", position, "limit", (int)inventory->page,
                             "calculateTotal", 1));
         add_get(inventory, "x:Certificate/get", "x:Certificate/query",
                 json_pack("[s]", "notValidBefore"));
@@ -313,6 +312,23 @@ static const char *fault_of(const struct inventory *inventory)
     return "the server refused to list tasks and domains";
 }
 
+static size_t page_size(size_t objects)
+{
+    return objects < OWN_REQUEST_IDS ? objects : OWN_REQUEST_IDS;
+}
+
+/* The same page with fewer objects; false where there can be no fewer. */
+static bool ask_for_fewer(struct inventory *inventory)
+{
+    size_t objects = memory_note_too_many(inventory->memory, inventory->page);
+
+    if (objects == 0)
+        return false;
+    inventory->page = page_size(objects);
+    send_page(inventory);
+    return true;
+}
+
 static void feed_page(struct inventory *inventory)
 {
     const json_t *query = own_request_answer(&inventory->request, "q");
@@ -322,6 +338,8 @@ static void feed_page(struct inventory *inventory)
     size_t issued = inventory->issued.count;
     json_t *object;
 
+    if (own_request_is_too_large(&inventory->request) && ask_for_fewer(inventory))
+        return;
     if (inventory->stage == INVENTORY_ISSUED && !json_is_array(list)) {
         next_stage(inventory); /* who may not see certificates does without them */
         return;
@@ -340,7 +358,7 @@ static void feed_page(struct inventory *inventory)
     inventory->listed += listed;
     turn_page(inventory, listed, before);
     bool past = inventory->stage == INVENTORY_ISSUED && inventory->issued.count == issued;
-    if (past || !own_request_goes_on(query, PAGE))
+    if (past || !own_request_goes_on(query, inventory->page))
         next_stage(inventory);
     else if (++inventory->pages >= PAGES_MAX)
         inventory_end(inventory, "the server's list has no end");
@@ -350,10 +368,13 @@ static void feed_page(struct inventory *inventory)
         send_page(inventory);
 }
 
-void inventory_begin(struct inventory *inventory, wall_time now)
+void inventory_begin(struct inventory *inventory, struct task_memory *memory, wall_time now)
 {
-    *inventory = (struct inventory){
-        .now = now, .cursor = WALL_TIME_NEVER, .issued_since = WALL_TIME_FOREVER};
+    *inventory = (struct inventory){.now = now,
+                                    .cursor = WALL_TIME_NEVER,
+                                    .issued_since = WALL_TIME_FOREVER,
+                                    .page = page_size(memory_objects_a_call(memory)),
+                                    .memory = memory};
     send_page(inventory);
 }
 

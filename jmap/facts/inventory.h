@@ -58,11 +58,13 @@ struct inventory {
     wall_time cursor;     /* tasks due before it have been read */
     size_t position;      /* behind the cursor */
     size_t pages, listed; /* how many there were, and objects in them */
-    const char *error;    /* why it ended before its end, in words; static */
+    size_t page;          /* how many objects the server gives in one */
+    struct task_memory *memory;
+    const char *error; /* why it ended before its end, in words; static */
 };
 
-/* Begins; zeroed before. */
-void inventory_begin(struct inventory *inventory, wall_time now);
+/* Begins; zeroed before. The memory is borrowed until it is done. */
+void inventory_begin(struct inventory *inventory, struct task_memory *memory, wall_time now);
 
 /* What to send to the API, or NULL: it is done, or `error` is set. Valid until the next feed. */
 const char *inventory_body(const struct inventory *inventory, size_t *len);

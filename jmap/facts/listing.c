@@ -2,11 +2,10 @@
 
 #include <stdio.h>
 
-/* Limits of the server's session object, 16 calls a request and 500 objects a get; of a query, its
- * setting queryMaxResults: 5,000 ids unless someone has changed it. */
+/* Limits of the server's session object, 16 calls a request; of a query, its setting
+ * queryMaxResults: 5,000 ids unless someone has changed it. */
 enum {
     CALLS = 16,
-    OBJECTS_A_GET = 500,
     IDS_A_QUERY = 5000,
     QUERIES = 8,     /* a request: each may be a walk over all that there is */
     FIRST_PAGES = 4, /* of the first request's are of objects, not of ids */
@@ -14,13 +13,14 @@ enum {
 };
 
 bool listing_begin(struct listing *listing, const struct listing_kind *kind, size_t position,
-                   size_t most)
+                   size_t most, size_t a_call)
 {
     json_decref(listing->ids);
     *listing = (struct listing){.kind = kind,
                                 .position = position,
                                 .end = position + most,
                                 .page = IDS_A_QUERY,
+                                .a_call = a_call,
                                 .ids = json_array()};
     return listing->ids != NULL;
 }
@@ -46,15 +46,14 @@ static size_t shares(size_t amount, size_t share)
     return amount / share + (amount % share != 0);
 }
 
-size_t listing_requests(size_t count)
+size_t listing_requests(size_t count, size_t a_call)
 {
-    const size_t with_list = (size_t)FIRST_PAGES * OBJECTS_A_GET;
+    const size_t with_list = FIRST_PAGES * a_call;
     const size_t listed = with_list + (size_t)(QUERIES - FIRST_PAGES) * IDS_A_QUERY;
     size_t later = count > with_list ? count - with_list : 0;
     size_t unlisted = count > listed ? count - listed : 0;
 
-    return 1 + shares(unlisted, (size_t)QUERIES * IDS_A_QUERY) +
-           shares(later, (size_t)CALLS * OBJECTS_A_GET);
+    return 1 + shares(unlisted, (size_t)QUERIES * IDS_A_QUERY) + shares(later, CALLS * a_call);
 }
 
 /* The pages of one request. */
@@ -74,7 +73,7 @@ static bool page_at(const struct listing *listing, size_t number, size_t positio
     *page = (struct page){.number = number,
                           .position = position,
                           .with_objects = !listing->begun && number < FIRST_PAGES};
-    page->limit = page->with_objects ? OBJECTS_A_GET : listing->page;
+    page->limit = page->with_objects ? listing->a_call : listing->page;
     if (page->limit > listing->end - position)
         page->limit = listing->end - position;
     snprintf(page->query_id, sizeof page->query_id, "q%zu", number);
@@ -158,7 +157,7 @@ static json_t *some_ids(const struct listing *listing, size_t first)
 {
     json_t *ids = json_array();
 
-    for (size_t i = first; ids && i < json_array_size(listing->ids) && i < first + OBJECTS_A_GET;
+    for (size_t i = first; ids && i < json_array_size(listing->ids) && i < first + listing->a_call;
          i++) {
         if (json_array_append(ids, json_array_get(listing->ids, i)) != 0) {
             json_decref(ids);
@@ -171,7 +170,7 @@ static json_t *some_ids(const struct listing *listing, size_t first)
 static void add_get(const struct listing *listing, struct own_request *request, size_t number)
 {
     const struct listing_kind *kind = listing->kind;
-    json_t *ids = some_ids(listing, listing->next + number * OBJECTS_A_GET);
+    json_t *ids = some_ids(listing, listing->next + number * listing->a_call);
     char call_id[CALL_ID_SIZE];
 
     snprintf(call_id, sizeof call_id, "g%zu", number);
@@ -183,7 +182,7 @@ static void add_get(const struct listing *listing, struct own_request *request, 
 
 static size_t gets_a_request(const struct listing *listing)
 {
-    size_t gets = shares(unread(listing), OBJECTS_A_GET);
+    size_t gets = shares(unread(listing), listing->a_call);
 
     return gets < CALLS ? gets : CALLS;
 }
@@ -199,7 +198,7 @@ static bool read_gets(struct listing *listing, const struct own_request *request
         if (!read_objects(request, call_id, read, user))
             return false;
     }
-    listing->next += gets * OBJECTS_A_GET;
+    listing->next += gets * listing->a_call;
     if (listing->next > json_array_size(listing->ids))
         listing->next = json_array_size(listing->ids);
     return true;

@@ -7,7 +7,8 @@
 #include "jmap/facts/certificate.h"
 #include "policy/url.h"
 
-/* Limits of the server's session object: 500 ids a get, 16 calls a request. */
+/* Limits of the server's session object, unless its operator has lowered them: 500 ids a get, 16
+ * calls a request. */
 enum {
     DOMAINS_A_REQUEST = 200, /* with MEMORY_TASKS known tasks each: below 500 ids */
     TASKS_BESIDE_TWINS = 500,
@@ -37,14 +38,13 @@ static bool lookup_is_fresh(const struct lookup_domain *domain)
     return wall_time_before(domain->asked, domain->renewal_due);
 }
 
-/* The remembered certificates of one request's domains. */
-static bool add_known_lot(struct lookup *lookup, size_t lot, const json_t *list)
+/* The remembered certificates of one request's domains: [first, last). */
+static bool add_known_lot(struct lookup *lookup, size_t first, size_t last, const json_t *list)
 {
-    size_t last = (lot + 1) * DOMAINS_A_REQUEST;
     json_t *index = lookup_index(list);
     bool done = index != NULL;
 
-    for (size_t i = lot * DOMAINS_A_REQUEST; done && i < last && i < lookup->count; i++) {
+    for (size_t i = first; done && i < last; i++) {
         struct lookup_domain *domain = &lookup->domains[i];
         const json_t *certificate = json_object_get(index, domain->known.certificate_id);
         if (certificate && domain->names.count > 0)
@@ -54,15 +54,25 @@ static bool add_known_lot(struct lookup *lookup, size_t lot, const json_t *list)
     return done;
 }
 
+static bool note_known_lot(const struct lookup *lookup)
+{
+    json_t *lot =
+        json_pack("[I, O]", (json_int_t)lookup->last, own_request_list(&lookup->request, "c"));
+
+    return json_array_append_new(lookup->certificates, lot) == 0;
+}
+
 static bool add_known_certificates(struct lookup *lookup)
 {
-    size_t lot;
-    json_t *list;
+    size_t i, first = 0, last;
+    json_t *lot;
 
-    json_array_foreach(lookup->certificates, lot, list)
+    json_array_foreach(lookup->certificates, i, lot)
     {
-        if (!add_known_lot(lookup, lot, list))
+        last = (size_t)json_integer_value(json_array_get(lot, 0));
+        if (!add_known_lot(lookup, first, last, json_array_get(lot, 1)))
             return false;
+        first = last;
     }
     return true;
 }
@@ -142,7 +152,9 @@ static bool wants_dns_tasks(const struct lookup *lookup)
 
 static enum lookup_state send_facts(struct lookup *lookup)
 {
-    lookup->last = lookup->first + DOMAINS_A_REQUEST;
+    size_t lot = lookup_at_most(lookup, (size_t)DOMAINS_A_REQUEST * MEMORY_TASKS) / MEMORY_TASKS;
+
+    lookup->last = lookup->first + lot + (lot == 0);
     if (lookup->last > lookup->count)
         lookup->last = lookup->count;
     own_request_begin(&lookup->request);
@@ -255,16 +267,21 @@ static enum lookup_state feed_next_tasks(struct lookup *lookup)
     return lookup_add_next_tasks(lookup) ? lookup_end(lookup) : lookup_exhausted(lookup);
 }
 
-static enum lookup_state end_or_seek_next(struct lookup *lookup)
+static enum lookup_state send_next_tasks(struct lookup *lookup)
 {
-    if (lookup->next_sought || lookup->all_tasks || lookup->tasks_spared)
-        return lookup_end(lookup);
-    lookup->next_sought = true;
     own_request_begin(&lookup->request);
     if (!lookup_append_next_tasks(lookup, seeks_next))
         return lookup_end(lookup);
     lookup->stage = STAGE_NEXT_TASKS;
     return send_request(lookup);
+}
+
+static enum lookup_state end_or_seek_next(struct lookup *lookup)
+{
+    if (lookup->next_sought || lookup->all_tasks || lookup->tasks_spared)
+        return lookup_end(lookup);
+    lookup->next_sought = true;
+    return send_next_tasks(lookup);
 }
 
 static enum lookup_state send_more_tasks(struct lookup *lookup)
@@ -278,7 +295,8 @@ static enum lookup_state list_more_tasks(struct lookup *lookup, size_t most)
 {
     lookup->stage = STAGE_MORE_TASKS;
     certificate_search_forget_prefetched(&lookup->search);
-    if (!listing_begin(&lookup->tasks, &lookup_renewal_tasks, lookup->task_position, most))
+    if (!listing_begin(&lookup->tasks, &lookup_renewal_tasks, lookup->task_position, most,
+                       lookup->a_call))
         return lookup_exhausted(lookup);
     return send_more_tasks(lookup);
 }
@@ -399,8 +417,7 @@ static enum lookup_state feed_facts(struct lookup *lookup)
             return lookup_exhausted(lookup);
     }
     lookup_read_dns_tasks(lookup, "k");
-    if (!lookup_add_tasks(lookup, "k") ||
-        json_array_append(lookup->certificates, own_request_list(&lookup->request, "c")) != 0)
+    if (!lookup_add_tasks(lookup, "k") || !note_known_lot(lookup))
         return lookup_exhausted(lookup);
     if (!read_domains(lookup, providers))
         return lookup_exhausted(lookup);
@@ -510,6 +527,45 @@ static enum lookup_state feed_hints(struct lookup *lookup)
     return send_facts(lookup);
 }
 
+/* What was asked with too many objects, with fewer. */
+static enum lookup_state ask_again(struct lookup *lookup)
+{
+    switch (lookup->stage) {
+    case STAGE_FACTS:
+        certificate_search_forget_prefetched(&lookup->search);
+        return send_facts(lookup);
+    case STAGE_CERTIFICATES:
+        return next_certificates(lookup);
+    case STAGE_DNS_TASKS:
+        return send_dns_tasks(lookup);
+    case STAGE_NEXT_TASKS:
+        return send_next_tasks(lookup);
+    case STAGE_MORE_TASKS:
+        return send_more_tasks(lookup);
+    case STAGE_HINTS:
+    case STAGE_NODES:
+    case STAGE_SESSION:
+        break;
+    }
+    return lookup->state;
+}
+
+static bool asks_too_much(struct lookup *lookup)
+{
+    bool asks_many = lookup->stage != STAGE_HINTS && lookup->stage != STAGE_NODES &&
+                     lookup->stage != STAGE_SESSION;
+    size_t objects;
+
+    if (!asks_many || !own_request_is_too_large(&lookup->request))
+        return false;
+    objects = memory_note_too_many(lookup->memory, lookup->a_call);
+    if (objects == 0)
+        return false;
+    lookup->a_call = lookup->tasks.a_call = objects;
+    certificate_search_lower(&lookup->search, objects);
+    return true;
+}
+
 /* Whether what was asked may be answered in part: the stage itself sees what is missing. */
 static bool takes_refusals(const struct lookup *lookup)
 {
@@ -521,6 +577,9 @@ static bool takes_refusals(const struct lookup *lookup)
 static enum lookup_state feed_response(struct lookup *lookup)
 {
     bool forbidden;
+
+    if (asks_too_much(lookup))
+        return ask_again(lookup);
     const char *fault =
         takes_refusals(lookup) ? NULL : own_request_fault(&lookup->request, &forbidden);
 
@@ -605,8 +664,10 @@ struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
         .seen_tasks = json_object(),
         .certificates = json_array(),
         .hostnames = json_array(),
+        .a_call = memory_objects_a_call(memory),
         .search = {.memory = memory, .stored = CERTIFICATES_UNCOUNTED},
     };
+    certificate_search_lower(&lookup->search, lookup->a_call);
     for (size_t i = 0; i < count; i++) {
         domains[i].renewal_due = WALL_TIME_NEVER;
         memory_recall(memory, domains[i].id, &domains[i].known);

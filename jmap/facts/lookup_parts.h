@@ -59,6 +59,7 @@ struct lookup {
     const char *error;
     struct own_request request;
     size_t requests;      /* that were answered */
+    size_t a_call;        /* how many objects the server takes in one call */
     size_t first, last;   /* the domains of this request: [first, last) */
     size_t hints_checked; /* the remembered tasks of the domains before this one have been */
     json_t *doubts;       /* array of arrays of ids, one of which the server cannot read; or NULL */
@@ -69,8 +70,9 @@ struct lookup {
     struct listing tasks; /* more of it, or all */
     json_t *responses;    /* array: owns all strings that were found, but for those of the search */
     json_t *seen_tasks;   /* object: the ids of the domains' tasks, since lists overlap */
-    json_t *certificates; /* array: of each lot of domains, those known already */
-    json_t *hostnames;    /* array: the server's own names */
+    json_t
+        *certificates; /* array: for each lot of domains where it ends, and those known already */
+    json_t *hostnames; /* array: the server's own names */
     struct task_text *others; /* of the last answer: tasks that were not parsed */
     size_t other_count;
     bool needs_hostname;
@@ -84,6 +86,9 @@ struct lookup {
 /* The functions that give a bool give false where memory runs out. */
 
 /* lookup_tasks.c */
+
+/* So many objects, or as many as the server takes in one call. */
+size_t lookup_at_most(const struct lookup *lookup, size_t objects);
 
 /* The first ones of the list, by due time; and those that have failed. */
 void lookup_append_first_tasks(struct lookup *lookup);

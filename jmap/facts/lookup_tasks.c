@@ -11,8 +11,13 @@ enum {
     FAILED_TASKS = 100,
     DNS_TASKS = 500,
     NEXT_TASKS = 500,
-    NEXT_SPANS = 7, /* two calls each, of the 16 that a request may have */
+    NEXT_CALLS = 7, /* two each, of the 16 that a request may have */
 };
+
+size_t lookup_at_most(const struct lookup *lookup, size_t objects)
+{
+    return objects < lookup->a_call ? objects : lookup->a_call;
+}
 
 /* Reading. */
 
@@ -108,7 +113,7 @@ static size_t listed(const struct lookup *lookup, const char *call_id, size_t as
 {
     const json_t *answer = own_request_answer(&lookup->request, call_id);
 
-    *more = own_request_goes_on(answer, asked);
+    *more = own_request_goes_on(answer, lookup_at_most(lookup, asked));
     return json_array_size(json_object_get(answer, "ids"));
 }
 
@@ -135,10 +140,11 @@ static json_t *tasks_by_due(json_t *filter, size_t position, size_t limit)
                      (json_int_t)limit);
 }
 
-static void append_tasks(struct lookup *lookup, json_t *filter, size_t limit, const char *query_id,
-                         const char *call_id)
+static void append_tasks(struct lookup *lookup, json_t *filter, size_t position, size_t limit,
+                         const char *query_id, const char *call_id)
 {
-    own_request_add(&lookup->request, "x:Task/query", tasks_by_due(filter, 0, limit), query_id);
+    own_request_add(&lookup->request, "x:Task/query",
+                    tasks_by_due(filter, position, lookup_at_most(lookup, limit)), query_id);
     own_request_add_found(&lookup->request, "x:Task/get", "x:Task/query", query_id, NULL, call_id);
 }
 
@@ -152,24 +158,24 @@ void lookup_append_first_tasks(struct lookup *lookup)
 
     wall_time_format(lookup->now, now);
     append_tasks(lookup,
-                 json_pack("{s:s, s:s}", "@type", "AcmeRenewal", "dueIsLessThanOrEqual", now),
+                 json_pack("{s:s, s:s}", "@type", "AcmeRenewal", "dueIsLessThanOrEqual", now), 0,
                  DUE_TASKS, "t", "T");
     append_tasks(lookup, json_pack("{s:s, s:s}", "@type", "AcmeRenewal", "dueIsGreaterThan", now),
-                 LATER_TASKS, "l", "L");
+                 0, LATER_TASKS, "l", "L");
 }
 
 void lookup_append_failed_tasks(struct lookup *lookup)
 {
     own_request_add(&lookup->request, "x:Task/query",
                     json_pack("{s:{s:s, s:s}, s:i}", "filter", "@type", "AcmeRenewal", "status",
-                              "Failed", "limit", (int)FAILED_TASKS),
+                              "Failed", "limit", (int)lookup_at_most(lookup, FAILED_TASKS)),
                     "f");
     own_request_add_found(&lookup->request, "x:Task/get", "x:Task/query", "f", NULL, "F");
 }
 
 void lookup_append_dns_tasks(struct lookup *lookup)
 {
-    append_tasks(lookup, json_pack("{s:s}", "@type", "DnsManagement"), DNS_TASKS, "m", "M");
+    append_tasks(lookup, json_pack("{s:s}", "@type", "DnsManagement"), 0, DNS_TASKS, "m", "M");
 }
 
 void lookup_read_dns_tasks(struct lookup *lookup, const char *call_id)
@@ -227,7 +233,7 @@ static size_t merge(struct span *spans, size_t count)
     return kept;
 }
 
-static void append_span(struct lookup *lookup, const struct span *span, size_t n)
+static void append_span(struct lookup *lookup, const struct span *span, size_t position, size_t n)
 {
     char from[WALL_TIME_TEXT_SIZE], to[WALL_TIME_TEXT_SIZE];
     const char query_id[] = {'w', (char)('0' + n), '\0'}, get_id[] = {'W', (char)('0' + n), '\0'};
@@ -237,29 +243,32 @@ static void append_span(struct lookup *lookup, const struct span *span, size_t n
     append_tasks(lookup,
                  json_pack("{s:s, s:s, s:s}", "@type", "AcmeRenewal", "dueIsGreaterThanOrEqual",
                            from, "dueIsLessThanOrEqual", to),
-                 NEXT_TASKS, query_id, get_id);
+                 position, NEXT_TASKS, query_id, get_id);
 }
 
 bool lookup_append_next_tasks(struct lookup *lookup,
                               bool (*wanted)(const struct lookup_domain *domain))
 {
     struct span *spans = calloc(lookup->count + 1, sizeof *spans);
-    size_t count = 0;
+    size_t count = 0, a_part = lookup_at_most(lookup, NEXT_TASKS);
 
     for (size_t i = 0; spans && i < lookup->count; i++) {
         if (wanted(&lookup->domains[i]))
             spans[count++] = span_of(&lookup->domains[i]);
     }
     count = spans ? merge(spans, count) : 0;
-    for (size_t i = 0; i < count && i < NEXT_SPANS; i++)
-        append_span(lookup, &spans[i], i);
+    /* Where the server gives fewer at a time, further parts of each. */
+    for (size_t n = 0, position = 0; count > 0 && position < NEXT_TASKS; position += a_part) {
+        for (size_t i = 0; i < count && n < NEXT_CALLS; i++)
+            append_span(lookup, &spans[i], position, n++);
+    }
     free(spans);
     return count > 0;
 }
 
 bool lookup_add_next_tasks(struct lookup *lookup)
 {
-    for (size_t n = 0; n < NEXT_SPANS; n++) {
+    for (size_t n = 0; n < NEXT_CALLS; n++) {
         const char get_id[] = {'W', (char)('0' + n), '\0'};
         if (!lookup_add_tasks(lookup, get_id))
             return false;

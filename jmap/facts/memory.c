@@ -207,6 +207,24 @@ bool memory_failed_stay(struct task_memory *memory)
     return stay;
 }
 
+size_t memory_objects_a_call(struct task_memory *memory)
+{
+    pthread_mutex_lock(&memory->lock);
+    size_t objects = memory->objects_a_call;
+    pthread_mutex_unlock(&memory->lock);
+    return objects;
+}
+
+size_t memory_note_too_many(struct task_memory *memory, size_t refused)
+{
+    pthread_mutex_lock(&memory->lock);
+    if (refused > 1 && refused / 2 < memory->objects_a_call)
+        memory->objects_a_call = refused / 2;
+    size_t objects = memory->objects_a_call;
+    pthread_mutex_unlock(&memory->lock);
+    return objects < refused ? objects : 0;
+}
+
 void memory_recall_hostname(struct task_memory *memory, char hostname[static HOSTNAME_SIZE])
 {
     pthread_mutex_lock(&memory->lock);

@@ -167,6 +167,15 @@ void memory_keep_time(struct task_memory *memory, const char *domain_id);
 void memory_note_failed_stay(struct task_memory *memory);
 bool memory_failed_stay(struct task_memory *memory);
 
+/*
+ * How many objects the server takes in one get or set (maxObjectsInGet and maxObjectsInSet of RFC
+ * 8620, which its operator sets): OBJECTS_A_CALL until it has refused so many. Then half as many,
+ * and never more again. Gives what it is by then, unless that is no fewer: 0.
+ */
+#define OBJECTS_A_CALL ((size_t)500)
+size_t memory_objects_a_call(struct task_memory *memory);
+size_t memory_note_too_many(struct task_memory *memory, size_t refused);
+
 /* The server's own host name; "" until it is known. */
 void memory_recall_hostname(struct task_memory *memory, char hostname[static HOSTNAME_SIZE]);
 void memory_store_hostname(struct task_memory *memory, const char *hostname);

@@ -45,6 +45,7 @@ struct task_memory {
     uint64_t moment; /* counts what has become of times that were taken */
     char hostname[HOSTNAME_SIZE];
     bool failed_stay;
+    size_t objects_a_call;
     void (*told_unreadable)(void *user, const char *domain_id, const char *task_id); /* or NULL */
     void *user;
 };

@@ -27,8 +27,10 @@ struct task_memory *task_memory_create(void)
         free(memory);
         return NULL;
     }
-    if (memory)
+    if (memory) {
         memory->certificates.limit = CERTIFICATE_BUCKETS;
+        memory->objects_a_call = OBJECTS_A_CALL;
+    }
     return memory;
 }
 

@@ -293,7 +293,7 @@ struct audit *audit_create(const struct audit_context *context)
 
     audit->context = context;
     audit->moment = memory_moment(context->memory);
-    inventory_begin(&audit->inventory, audit_now(audit));
+    inventory_begin(&audit->inventory, context->memory, audit_now(audit));
     const struct issue_limit limit = context->settings->account_limit;
     if (limit.burst > 0)
         audit->inventory.issued_since = account_limit_past(limit, audit_now(audit));

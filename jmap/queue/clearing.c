@@ -35,7 +35,7 @@ static bool ask_for_more(struct clearing *clearing)
     own_request_begin(&clearing->request);
     clearing->request.incomplete |= !ids;
     clearing->asked = clearing->done;
-    while (clearing->asked < inventory->task_count && json_array_size(ids) < OWN_REQUEST_IDS) {
+    while (clearing->asked < inventory->task_count && json_array_size(ids) < clearing->most) {
         const struct inventory_task *task = &inventory->tasks[clearing->asked++];
         if (is_cleared(task))
             clearing->request.incomplete |= json_array_append_new(ids, json_string(task->id)) != 0;
@@ -48,11 +48,26 @@ static bool ask_for_more(struct clearing *clearing)
     return false;
 }
 
+static void set_most(struct clearing *clearing, size_t objects)
+{
+    clearing->most = objects < OWN_REQUEST_IDS ? objects : OWN_REQUEST_IDS;
+}
+
+/* The same ones in smaller parts; false where there are no smaller ones. */
+static bool ask_for_fewer(struct clearing *clearing)
+{
+    size_t objects = memory_note_too_many(clearing->context->memory, clearing->most);
+
+    set_most(clearing, objects);
+    return objects > 0 && ask_for_more(clearing);
+}
+
 bool clearing_begin(struct clearing *clearing, const struct sweep_context *context,
                     const struct inventory *inventory)
 {
     clearing->context = context;
     clearing->inventory = inventory;
+    set_most(clearing, memory_objects_a_call(context->memory));
     if (!context->dry_run)
         return ask_for_more(clearing);
     tell_all(clearing);
@@ -65,6 +80,8 @@ bool clearing_feed(struct clearing *clearing, unsigned status, const char *body,
     clearing->error = own_request_read(&clearing->request, status, body, len);
     if (clearing->error)
         return false;
+    if (own_request_is_too_large(&clearing->request))
+        return ask_for_fewer(clearing);
 
     const json_t *set = own_request_answer(&clearing->request, "c");
     json_t *destroyed = own_request_id_set(json_object_get(set, "destroyed"));

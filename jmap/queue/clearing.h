@@ -19,6 +19,7 @@ struct clearing {
     const char *error; /* why it ended before its end, in words; static. Or NULL */
     const struct sweep_context *context;
     const struct inventory *inventory;
+    size_t most;        /* tasks a request */
     size_t done, asked; /* tasks of the inventory that were gone through, with this request */
 };
 

@@ -357,7 +357,7 @@ struct sweep *sweep_create(const struct sweep_context *context)
     sweep->context = context;
     sweep->moment = memory_moment(context->memory);
     sweep->at_a_time = at_a_time > 0 && at_a_time < LOOKUP_AT_A_TIME ? at_a_time : LOOKUP_AT_A_TIME;
-    inventory_begin(&sweep->inventory, sweep_now(sweep));
+    inventory_begin(&sweep->inventory, context->memory, sweep_now(sweep));
     const struct issue_limit limit = context->settings->account_limit;
     if (limit.burst > 0)
         sweep->inventory.issued_since = account_limit_past(limit, sweep_now(sweep));

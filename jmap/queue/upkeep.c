@@ -302,6 +302,7 @@ static enum upkeep_step start_collapse(struct upkeep *upkeep, const char *made)
             .domain_name = found->name,
             .task_ids = ids,
             .task_count = count,
+            .most = memory_objects_a_call(upkeep->context->memory),
             .refused_until = outlook->held.until,
             .renewal_due = found->renewal_due,
             .expires = found->newest_expiry,

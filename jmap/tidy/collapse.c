@@ -5,9 +5,8 @@
 
 #include "policy/decide.h"
 
-/* How often a domain is read that keeps changing, and how many of its tasks at once. */
+/* How often a domain is read that keeps changing. */
 #define ROUNDS_MAX 3
-#define TASKS_MAX ((size_t)OWN_REQUEST_IDS * OWN_REQUEST_CALLS)
 
 static void send_spent(struct collapse *collapse);
 static void send_read(struct collapse *collapse);
@@ -68,7 +67,7 @@ static void send_read(struct collapse *collapse)
     for (unsigned call = 0; i < count; call++) {
         json_t *some = json_array();
         char call_id[] = {(char)('a' + call), '\0'};
-        for (size_t n = 0; n < OWN_REQUEST_IDS && i < count; n++, i++)
+        for (size_t n = 0; n < collapse->most && i < count; n++, i++)
             collapse->request.incomplete |=
                 json_array_append(some, json_array_get(collapse->ids, i)) != 0;
         own_request_add(&collapse->request, "x:Task/get", json_pack("{s:o}", "ids", some), call_id);
@@ -282,7 +281,12 @@ static void feed_spent(struct collapse *collapse)
 
 static bool copy_order(struct collapse *collapse, const struct collapse_order *order)
 {
-    size_t count = order->task_count < TASKS_MAX ? order->task_count : TASKS_MAX;
+    /* With them goes the one that stays. */
+    collapse->most = OWN_REQUEST_IDS;
+    if (order->most > 0 && order->most <= OWN_REQUEST_IDS)
+        collapse->most = order->most > 1 ? order->most - 1 : 1;
+    size_t tasks_max = collapse->most * OWN_REQUEST_CALLS;
+    size_t count = order->task_count < tasks_max ? order->task_count : tasks_max;
 
     collapse->order = *order;
     strncpy(collapse->domain_id, order->domain_id, OBJECT_ID_SIZE - 1);
@@ -298,7 +302,7 @@ static bool copy_order(struct collapse *collapse, const struct collapse_order *o
     if (!collapse->tasks || !collapse->fates || !collapse->ids || !collapse->yielded ||
         !collapse->spent)
         return false;
-    for (size_t i = 0; i < order->spent_count && i < OWN_REQUEST_IDS; i++) {
+    for (size_t i = 0; i < order->spent_count && i < collapse->most; i++) {
         if (json_object_set_new(collapse->spent, order->spent[i].id,
                                 json_string(order->spent[i].failure_reason)) != 0)
             return false;

@@ -31,6 +31,7 @@ struct collapse_order {
     const char *domain_name;     /* as it is told; may be NULL */
     const char *const *task_ids; /* all of the domain that are known; some may be gone */
     size_t task_count;
+    size_t most; /* objects that the server takes in one call; 0: as many as others do */
     const struct renewal_task *spent; /* Failed ones that are to go, in the end; a few */
     size_t spent_count;
     wall_time refused_until; /* H from all but these tasks */

@@ -36,6 +36,7 @@ struct collapse {
     struct renewal_task *tasks;
     enum collapse_fate *fates; /* set to COLLAPSE_LEFT as each is dealt with */
     size_t task_count;
+    size_t most;          /* tasks that are read or changed in one call */
     const char *survivor; /* of those that wait; where none does, of those that are due */
     wall_time due;        /* the survivor's */
     size_t survivor_at;   /* task_count where none waits */

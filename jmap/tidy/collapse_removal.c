@@ -25,7 +25,7 @@ static size_t list_some(struct collapse *collapse, enum collapse_fate fate, json
 {
     size_t listed = 0;
 
-    for (size_t i = 0; i < collapse->task_count && listed < OWN_REQUEST_IDS; i++) {
+    for (size_t i = 0; i < collapse->task_count && listed < collapse->most; i++) {
         if (collapse->fates[i] != fate)
             continue;
         collapse->request.incomplete |=

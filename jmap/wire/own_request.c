@@ -175,6 +175,20 @@ const char *own_request_fault(const struct own_request *request, bool *forbidden
     return fault;
 }
 
+bool own_request_is_too_large(const struct own_request *request)
+{
+    size_t i;
+    json_t *response;
+
+    json_array_foreach(json_object_get(request->response, "methodResponses"), i, response)
+    {
+        const char *type = own_request_string(json_array_get(response, 1), "type");
+        if (is_error(response) && type && strcmp(type, "requestTooLarge") == 0)
+            return true;
+    }
+    return false;
+}
+
 bool own_request_is_running(const json_t *refusal)
 {
     const char *why = own_request_string(refusal, "description");

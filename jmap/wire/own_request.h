@@ -76,6 +76,10 @@ bool own_request_goes_on(const json_t *answer, size_t asked);
 /* The type of the method-level error that a call got, or NULL. Borrowed. */
 const char *own_request_error(const struct own_request *request, const char *call_id);
 
+/* Whether a call was refused for naming more objects than the server takes in one (RFC 8620,
+ * sections 5.1 and 5.3). */
+bool own_request_is_too_large(const struct own_request *request);
+
 /* Whether a task is not changed since it runs, by why not (recording set-update-due). */
 bool own_request_is_running(const json_t *refusal);
 

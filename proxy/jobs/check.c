@@ -110,8 +110,21 @@ static bool check_credential(const struct config *config, FILE *out)
     return fine;
 }
 
+/* Of what a look-up needs: its calls go in one request, and a long queue is read by so many. */
+static void tell_scarce(const json_t *core, const char *limit, json_int_t needed,
+                        const char *setting, FILE *out)
+{
+    json_int_t given = json_integer_value(json_object_get(core, limit));
+    if (given > 0 && given < needed)
+        fprintf(out,
+                "limits: WARNING: the server's %s is %" JSON_INTEGER_FORMAT
+                " (its Jmap settings, %s), and look-ups need %" JSON_INTEGER_FORMAT
+                ": creates may be decided without them\n",
+                limit, given, setting, needed);
+}
+
 /* What a client may send is the smaller of the server's limit and the gate's. */
-static void check_limit(const struct config *config, FILE *out)
+static void check_limits(const struct config *config, FILE *out)
 {
     struct probe_result result;
     probe_get(config, "/jmap/session", config->service_authorization, TIMEOUT_MILLISECONDS,
@@ -125,6 +138,8 @@ static void check_limit(const struct config *config, FILE *out)
                 "requests: the server takes %" JSON_INTEGER_FORMAT
                 " bytes, the gate %zu (RENEWGATE_MAX_REQUEST)\n",
                 limit, config->max_request);
+    tell_scarce(core, "maxCallsInRequest", 16, "maxMethodCalls", out);
+    tell_scarce(core, "maxObjectsInGet", 100, "getMaxResults", out);
     json_decref(session);
     probe_clear(&result);
 }
@@ -217,7 +232,7 @@ int check_run(const struct config *config, FILE *out)
     if (fine)
         check_public_url(config, out);
     if (fine && config->service_authorization != NULL) {
-        check_limit(config, out);
+        check_limits(config, out);
         check_challenges(config, out);
     }
     const struct lock_connection_settings lock = config_lock_server(config);

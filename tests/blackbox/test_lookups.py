@@ -213,6 +213,30 @@ def test_a_server_that_lists_few_at_a_time_is_read_to_its_end(standin):
             assert gate.renew() == TASK if queue else gate.renew().startswith(NO_OP)
 
 
+@pytest.mark.parametrize("most", [100, 7, 2])
+def test_a_server_that_gives_few_objects_a_call_is_read_to_its_end(standin, most):
+    """What it takes is learned once."""
+    others = [certificate(DUE, ["mail.example.org", f"x{i}.example.org"]) for i in range(20)]
+    for certificates, queue in [([certificate(DUE)], [*ENDLESS[:150], task(days(20))]),
+                                ([certificate(FRESH), *others], [])]:
+        standin.put_state(**state(certificates, queue), max_objects=most)
+        with Gate(standin.port) as gate:
+            assert gate.renew() == TASK if queue else gate.renew().startswith(NO_OP)
+            standin.reset_counters()
+            assert gate.renew() == TASK if queue else gate.renew().startswith(NO_OP)
+            assert requests(standin) <= 3
+
+
+def test_many_creates_at_a_server_that_gives_few_objects_a_call(standin):
+    """A client's own request has no more creates than the server takes; in several calls, though."""
+    ids = fill(standin, 100, certificate_age_days=10, task_due_days=50)
+    with Gate(standin.port) as gate:
+        expected = renew_all(gate, ids)
+    standin.put_state(**(standin.state() | {"max_objects": 30}))
+    with Gate(standin.port) as gate:
+        assert renew_all(gate, ids, calls=4) == expected
+
+
 def test_a_server_that_lists_one_at_a_time_is_not_asked_without_end(standin):
     standin.put_state(**state([certificate(DUE)], ENDLESS), query_max_results=1)
     with Gate(standin.port) as gate:

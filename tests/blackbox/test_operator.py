@@ -126,6 +126,17 @@ def test_check(standin):
     assert run("--check", UPSTREAM_URL="http://127.0.0.1:1").returncode == 1
 
 
+def test_check_warns_of_limits_that_look_ups_do_not_go_with(standin):
+    for objects, warned in (500, False), (99, True):
+        standin.put_state(**state(), max_objects=objects)
+        checked = run("--check", UPSTREAM_URL=f"http://127.0.0.1:{standin.port}",
+                      SERVICE_AUTHORIZATION=basic("admin"))
+        assert checked.returncode == 0, "a warning is no fault"
+        lines = [line for line in checked.stdout.splitlines() if line.startswith("limits:")]
+        assert [("maxObjectsInGet is 99" in line, "getMaxResults" in line, "need 100" in line)
+                for line in lines] == [(True, True, True)] * warned
+
+
 def test_check_says_what_the_credential_may_do(standin):
     url = f"http://127.0.0.1:{standin.port}"
     for user, missing in (("admin", False), ("blind", True)):

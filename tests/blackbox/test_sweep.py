@@ -169,6 +169,21 @@ def test_a_server_that_lists_less_than_a_page_is_read_to_its_end(standin):
     assert (change["action"], change["domain"]) == ("scheduled", "lost.test")
 
 
+def test_a_server_that_gives_few_objects_a_call_is_swept_to_its_end(standin):
+    """Failed tasks and twins as well, which are changed by one call."""
+    many = [*refused(97), *(failed(NOT_DUE, id=numbered(100 + i)) for i in range(100))]
+    standin.put_state(**healthy(700), max_objects=30)
+    standin.add(domains=[domain("zz", "lost.test"), domain("zy", "many.test")],
+                certificates=[certificate(FRESH, ["mail.lost.test"]),
+                              certificate(DUE, ["mail.many.test"])],
+                tasks=[task | {"domainId": "zy"} for task in many])
+    told = changes(standin.port)
+    assert [change["domain"] for change in told if change["action"] == "scheduled"] == ["lost.test"]
+    left = [task for task in standin.state()["tasks"] if task["domainId"] == "zy"]
+    assert len([task for task in left if task["status"]["@type"] != "Failed"]) == 1
+    assert standin.version == "v0.16.5" or len(left) == 1
+
+
 def test_a_server_that_lists_one_at_a_time_is_not_asked_without_end(standin):
     standin.put_state(**healthy(300), query_max_results=1)
     standin.reset_counters()

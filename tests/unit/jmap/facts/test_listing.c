@@ -18,12 +18,12 @@
 #include "tests/unit/failing_memory.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define GET_MAX 500
 #define CALLS_MAX 16
 
 struct list_server {
     size_t count;     /* of objects; they are called "1", "2", and so on */
     size_t query_max; /* ids in an answer to a query */
+    size_t a_call;    /* objects in a get; 0: 500 */
     bool withdrawn;   /* no object can be read by an id that was listed */
 };
 
@@ -32,6 +32,11 @@ struct seen {
     unsigned *times;
     size_t objects;
 };
+
+static size_t a_call(const struct list_server *server)
+{
+    return server->a_call ? server->a_call : 500;
+}
 
 static json_t *query(const struct list_server *server, const json_t *arguments)
 {
@@ -63,7 +68,7 @@ static json_t *get(const struct list_server *server, const json_t *arguments, js
         if (strcmp(json_string_value(json_array_get(response, 2)), referred) == 0)
             ids = json_object_get(json_array_get(response, 1), "ids");
     }
-    assert_true(json_array_size(ids) <= GET_MAX);
+    assert_true(json_array_size(ids) <= a_call(server));
     json_array_foreach(ids, i, id)
     {
         if (referred || !server->withdrawn)
@@ -118,7 +123,7 @@ static size_t read_all(const struct list_server *server, size_t position, size_t
 {
     struct listing listing = {0};
     struct own_request request = {0};
-    bool going = listing_begin(&listing, &things, position, most);
+    bool going = listing_begin(&listing, &things, position, most, a_call(server));
     size_t requests = 0;
 
     while (going && !listing_is_done(&listing)) {
@@ -144,29 +149,33 @@ static void every_object_is_read_once(void **state)
 {
     (void)state;
     static const struct {
-        size_t count, query_max, position, most, read, requests;
+        size_t count, query_max, position, most, read, requests, a_call; /* 0: the usual */
     } rows[] = {
-        {0, 5000, 0, 1000000, 0, 1},
-        {1, 5000, 0, 1000000, 1, 1},
-        {500, 5000, 0, 1000000, 500, 1},
-        {1999, 5000, 0, 1000000, 1999, 1},
-        {2001, 5000, 0, 1000000, 2001, 2},
-        {10000, 5000, 0, 1000000, 10000, 2},
-        {10001, 5000, 0, 1000000, 10001, 3},
-        {22001, 5000, 0, 1000000, 22001, 5},
-        {100000, 5000, 0, 1000000, 100000, 16},
+        {0, 5000, 0, 1000000, 0, 1, 0},
+        {1, 5000, 0, 1000000, 1, 1, 0},
+        {500, 5000, 0, 1000000, 500, 1, 0},
+        {1999, 5000, 0, 1000000, 1999, 1, 0},
+        {2001, 5000, 0, 1000000, 2001, 2, 0},
+        {10000, 5000, 0, 1000000, 10000, 2, 0},
+        {10001, 5000, 0, 1000000, 10001, 3, 0},
+        {22001, 5000, 0, 1000000, 22001, 5, 0},
+        {100000, 5000, 0, 1000000, 100000, 16, 0},
         /* From a position on, and not all of it. */
-        {600, 5000, 110, 1000000, 490, 1},
-        {3000, 5000, 110, 500, 500, 1},
-        {30000, 5000, 0, 9000, 9000, 2},
+        {600, 5000, 110, 1000000, 490, 1, 0},
+        {3000, 5000, 110, 500, 500, 1, 0},
+        {30000, 5000, 0, 9000, 9000, 2, 0},
         /* A server that was told to list fewer. */
-        {3000, 1000, 0, 1000000, 3000, 3},
-        {3000, 300, 0, 1000000, 3000, 4},
-        {300, 300, 0, 1000000, 300, 2},
+        {3000, 1000, 0, 1000000, 3000, 3, 0},
+        {3000, 300, 0, 1000000, 3000, 4, 0},
+        {300, 300, 0, 1000000, 300, 2, 0},
+        /* And one that gives fewer objects. */
+        {100000, 5000, 0, 1000000, 100000, 66, 100},
+        {10000, 50, 0, 1000000, 10000, 51, 25},
     };
 
     for (size_t i = 0; i < COUNT(rows); i++) {
-        const struct list_server server = {.count = rows[i].count, .query_max = rows[i].query_max};
+        const struct list_server server = {
+            .count = rows[i].count, .query_max = rows[i].query_max, .a_call = rows[i].a_call};
         struct seen seen = {.times = calloc(rows[i].count + 1, sizeof *seen.times)};
         assert_int_equal(read_all(&server, rows[i].position, rows[i].most, &seen),
                          rows[i].requests);
@@ -187,7 +196,8 @@ static void the_requests_are_foretold(void **state)
     for (size_t i = 0; i < COUNT(counts); i++) {
         const struct list_server server = {.count = counts[i], .query_max = 5000};
         struct seen seen = {.times = calloc(counts[i] + 1, sizeof *seen.times)};
-        assert_int_equal(listing_requests(counts[i]), read_all(&server, 0, counts[i] + 500, &seen));
+        assert_int_equal(listing_requests(counts[i], 500),
+                         read_all(&server, 0, counts[i] + 500, &seen));
         free(seen.times);
     }
 }
