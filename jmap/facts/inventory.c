@@ -13,7 +13,7 @@
  * others do. */
 #define PAGES_MAX 10000
 #define PAGES_OF_FEW 200
-#define FEW 100
+#define FEW 20
 
 static void inventory_end(struct inventory *inventory, const char *error)
 {
