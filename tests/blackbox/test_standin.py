@@ -22,6 +22,7 @@ import pytest
 
 from certificates import Authority
 from standin import PROVIDER, VERSIONS, Standin, basic
+from waiting import wait_until
 
 RECORDINGS = Path(__file__).resolve().parents[1] / "recordings"
 ID = re.compile(r"\bjp1[a-z0-9]{9}\b")
@@ -496,10 +497,7 @@ def test_running_task(standin):
     standin.put_state(**one_domain(runner={"enabled": True, "order_seconds": 0.5}))
     standin.runner(gap_seconds=0.5)
     made = standin.create("b")
-    deadline = time.monotonic() + 5
-    while not any(task["running"] for task in standin.tasks()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: any(task["running"] for task in standin.tasks()))
     call = ["x:Task/set", {"update": {made: {"status/due": later(NOW, DAY)}}}, "0"]
     answer = standin.post([call, ["x:Task/get", {"ids": [made]}, "1"]])
     assert answer[0][1]["notUpdated"][made] == {
@@ -507,23 +505,16 @@ def test_running_task(standin):
         "description": "Task is currently being processed and cannot be updated",
     }
     assert answer[1][1]["list"][0]["status"]["@type"] == "Pending"
-    while not standin.state()["certificates"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: standin.state()["certificates"])
     assert made in [task["id"] for task in standin.tasks()]
-    while made in [task["id"] for task in standin.tasks()]:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: made not in [task["id"] for task in standin.tasks()])
     assert statuses(standin) == ["Pending"]
 
 
 def test_a_server_that_is_killed_while_it_orders_leaves_its_locks(standin):
     standin.put_state(**one_domain(runner={"enabled": True, "order_seconds": 600}))
     made = [standin.create("b") for _ in range(2)]
-    deadline = time.monotonic() + 5
-    while not any(task["running"] for task in standin.tasks()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: any(task["running"] for task in standin.tasks()))
     standin.runner(enabled=False)
     standin.kill()
     assert standin.run() == 0 and standin.state()["certificates"] == []
@@ -539,10 +530,7 @@ def test_ten_tasks_are_locked_ahead_of_the_one_that_runs(standin):
     """They cannot be updated, and one that is gone by its turn is passed over."""
     standin.put_state(**one_domain(runner={"enabled": True, "order_seconds": 600}))
     made = [standin.create("b") for _ in range(14)]
-    deadline = time.monotonic() + 5
-    while not any(task["running"] for task in standin.tasks()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: any(task["running"] for task in standin.tasks()))
     made.append(standin.create("b"))
     locked = {task["id"] for task in standin.tasks() if task["locked"]}
     assert len(locked) == 11
