@@ -1,7 +1,6 @@
 """Who decides about a domain keeps nobody waiting who could go on."""
 
 import concurrent.futures
-import functools
 import json
 
 import pytest
@@ -22,7 +21,7 @@ def server():
         yield standin
 
 
-wait_for = functools.partial(wait_until, seconds=30)
+wait_for = wait_until
 
 
 def met(standin, fault=0):

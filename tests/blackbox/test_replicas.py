@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import contextlib
-import functools
 import json
 
 import pytest
@@ -46,7 +45,7 @@ def messages(gate):
     return [json.loads(line)["message"] for line in list(gate.lines) if line.startswith("{")]
 
 
-wait_for = functools.partial(wait_until, seconds=30)
+wait_for = wait_until
 
 
 def metric(gate, name):

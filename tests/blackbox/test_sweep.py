@@ -1,7 +1,6 @@
 """Sweeps: the queue of all domains tidied up, once by command or again and again by the gate."""
 
 import datetime
-import functools
 import json
 import os
 import re
@@ -45,7 +44,7 @@ def changes(port, *options, **settings):
     return [json.loads(line) for line in lines]
 
 
-until = functools.partial(wait_until, seconds=20)
+until = wait_until
 
 
 # The queue of an outage.
