@@ -7,19 +7,18 @@
 #include "proxy/http/answer_parser.h"
 
 #include <curl/curl.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "proxy/base/buffer.h"
+#include "tests/unit/loopback.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define OK_ "HTTP/1.1 200 OK\r\n"
@@ -138,19 +137,6 @@ static void *serve(void *user)
     return NULL;
 }
 
-static int listen_on_loopback(char url[static 32])
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    assert_true(listener >= 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(listen(listener, 1), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
-    snprintf(url, 32, "http://127.0.0.1:%u/", (unsigned)ntohs(address.sin_port));
-    return listener;
-}
-
 static size_t on_header(char *line, size_t one, size_t len, void *user)
 {
     (void)one;
@@ -171,8 +157,8 @@ static size_t on_data(char *bytes, size_t one, size_t len, void *user)
 static struct reading read_there(const char *text)
 {
     struct reading reading = {0};
-    char url[32];
-    struct server server = {listen_on_loopback(url), text};
+    char url[LOOPBACK_URL_SIZE];
+    struct server server = {loopback_listen(url), text};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, serve, &server), 0);
     CURL *easy = curl_easy_init();

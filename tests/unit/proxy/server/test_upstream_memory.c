@@ -11,18 +11,17 @@
 
 #include <cmocka.h>
 #include <curl/curl.h>
-#include <netinet/in.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "proxy/server/upstream.h"
 #include "tests/unit/failing_memory.h"
+#include "tests/unit/loopback.h"
 
 static int listener;
-static char url[64];
+static char url[LOOPBACK_URL_SIZE];
 
 /* One answer a connection. */
 static void *serve(void *unused)
@@ -43,15 +42,8 @@ static pthread_t server;
 
 static int set_up(void **state)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-
     (void)state;
-    listener = socket(AF_INET, SOCK_STREAM, 0);
-    if (listener < 0 || bind(listener, (struct sockaddr *)&address, len) != 0 ||
-        listen(listener, 64) != 0 || getsockname(listener, (struct sockaddr *)&address, &len) != 0)
-        return -1;
-    snprintf(url, sizeof url, "http://127.0.0.1:%d", ntohs(address.sin_port));
+    listener = loopback_listen(url);
     return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK
                ? pthread_create(&server, NULL, serve, NULL)
                : -1;

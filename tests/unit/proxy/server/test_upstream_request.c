@@ -11,14 +11,13 @@
 #include <cmocka.h>
 #include <curl/curl.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "proxy/server/upstream.h"
+#include "tests/unit/loopback.h"
 
 #define LAST_CHUNK "0\r\n\r\n"
 
@@ -99,24 +98,11 @@ static void on_done(void *user, enum upstream_failure failure, const char *detai
 
 static const struct transfer_handler handler = {.head = on_head, .pull = on_pull, .done = on_done};
 
-static int listen_somewhere(char url[static 64])
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    assert_true(listener >= 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(listen(listener, 1), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
-    snprintf(url, 64, "http://127.0.0.1:%d", ntohs(address.sin_port));
-    return listener;
-}
-
 static void the_last_chunk_goes_out_once_there_is_room(void **state)
 {
     (void)state;
-    char url[64];
-    int listener = listen_somewhere(url);
+    char url[LOOPBACK_URL_SIZE];
+    int listener = loopback_listen(url);
     const struct upstream_settings settings = {
         .url = url, .connect_timeout_ms = 10000, .idle_timeout_ms = 10000, .head_limit = 16384};
     struct arena arena = ARENA_EMPTY;
