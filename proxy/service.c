@@ -127,13 +127,32 @@ static void read_keypairs(struct gate *gate)
                   log_text("error", error));
 }
 
+static void read_credential(const struct gate *gate)
+{
+    char error[SERVICE_CREDENTIAL_ERROR_SIZE];
+    const char *path = gate->config->service_authorization_file;
+    switch (service_credential_read(gate->credential, error)) {
+    case SERVICE_CREDENTIAL_CHANGED:
+        log_event(gate->log, LOG_LEVEL_INFO, "the gate's own credential has changed",
+                  log_text("file", path));
+        break;
+    case SERVICE_CREDENTIAL_UNREADABLE:
+        log_event(gate->log, LOG_LEVEL_ERROR,
+                  "the gate's own credential cannot be read again, the old one stays",
+                  log_text("file", path), log_text("error", error));
+        break;
+    case SERVICE_CREDENTIAL_SAME:
+        break;
+    }
+}
+
 /* Asked for by SIGHUP. Whoever sends it may have mended the credential at the server. */
 static void reload(struct gate *gate)
 {
     if (gate->keypairs != NULL)
         read_keypairs(gate);
     if (gate->credential != NULL) {
-        report_credential_read(gate);
+        read_credential(gate);
         service_credential_wake(gate->credential);
     }
     if (gate->keypairs == NULL && gate->credential == NULL)
@@ -166,7 +185,7 @@ static void follow_files(struct gate *gate)
     if (gate->keypairs != NULL && keypair_store_is_stale(gate->keypairs))
         read_keypairs(gate);
     if (gate->credential != NULL && service_credential_is_stale(gate->credential))
-        report_credential_read(gate);
+        read_credential(gate);
 }
 
 /* -1: there is nothing to look at. */

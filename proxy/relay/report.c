@@ -86,25 +86,6 @@ void report_credential_answer(const struct gate *gate, const char *credential, u
               log_number("rest_milliseconds", state.rest_left_ms));
 }
 
-void report_credential_read(const struct gate *gate)
-{
-    char error[SERVICE_CREDENTIAL_ERROR_SIZE];
-    const char *path = gate->config->service_authorization_file;
-    switch (service_credential_read(gate->credential, error)) {
-    case SERVICE_CREDENTIAL_CHANGED:
-        log_event(gate->log, LOG_LEVEL_INFO, "the gate's own credential has changed",
-                  log_text("file", path));
-        break;
-    case SERVICE_CREDENTIAL_UNREADABLE:
-        log_event(gate->log, LOG_LEVEL_ERROR,
-                  "the gate's own credential cannot be read again, the old one stays",
-                  log_text("file", path), log_text("error", error));
-        break;
-    case SERVICE_CREDENTIAL_SAME:
-        break;
-    }
-}
-
 void report_unreadable_task(void *user, const char *domain_id, const char *task_id)
 {
     const struct gate *gate = user;

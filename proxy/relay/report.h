@@ -2,7 +2,8 @@
 #define RENEWGATE_PROXY_RELAY_REPORT_H
 
 /*
- * What the log, the metrics and the status page are told of one exchange with the server.
+ * What the log, the metrics and the status page are told of exchanges with the server, and of what
+ * they have changed there.
  */
 
 #include "jmap/create/hold_report.h"
@@ -36,9 +37,6 @@ void report_credential_answer(const struct gate *gate, const char *credential, u
 /* The server cannot read a task for anyone; `user` is the gate. As memory_watch_unreadable() calls
  * it. */
 void report_unreadable_task(void *user, const char *domain_id, const char *task_id);
-
-/* Reads the gate's own credential again from its file, if it has one. */
-void report_credential_read(const struct gate *gate);
 
 /* The server's queue of tasks was tidied up; `request_head` is the request that led to it, or NULL.
  */
