@@ -4,13 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jmap/facts/certificate.h"
 #include "policy/url.h"
 
-/* Limits of the server's session object, unless its operator has lowered them: 500 ids a get, 16
- * calls a request. */
 enum {
-    DOMAINS_A_REQUEST = 200, /* with MEMORY_TASKS known tasks each: below 500 ids */
     TASKS_BESIDE_TWINS = 500,
     MORE_TASKS = 200000,
     /* What a look-up takes is some forty, with a search for each eight domains at worst; a server
@@ -31,100 +27,9 @@ static enum lookup_state lookup_exhausted(struct lookup *lookup)
     return lookup_fail(lookup, LOOKUP_NO_MEMORY, "out of memory");
 }
 
-/* Certificates. */
-
 static bool lookup_is_fresh(const struct lookup_domain *domain)
 {
     return wall_time_before(domain->asked, domain->renewal_due);
-}
-
-/* The remembered certificates of one request's domains: [first, last). */
-static bool add_known_lot(struct lookup *lookup, size_t first, size_t last, const json_t *list)
-{
-    json_t *index = lookup_index(list);
-    bool done = index != NULL;
-
-    for (size_t i = first; done && i < last; i++) {
-        struct lookup_domain *domain = &lookup->domains[i];
-        const json_t *certificate = json_object_get(index, domain->known.certificate_id);
-        if (certificate && domain->names.count > 0)
-            done = certificate_add(domain, certificate);
-    }
-    json_decref(index);
-    return done;
-}
-
-static bool note_known_lot(const struct lookup *lookup)
-{
-    json_t *lot =
-        json_pack("[I, O]", (json_int_t)lookup->last, own_request_list(&lookup->request, "c"));
-
-    return json_array_append_new(lookup->certificates, lot) == 0;
-}
-
-static bool add_known_certificates(struct lookup *lookup)
-{
-    size_t i, first = 0, last;
-    json_t *lot;
-
-    json_array_foreach(lookup->certificates, i, lot)
-    {
-        last = (size_t)json_integer_value(json_array_get(lot, 0));
-        if (!add_known_lot(lookup, first, last, json_array_get(lot, 1)))
-            return false;
-        first = last;
-    }
-    return true;
-}
-
-/* Writing requests. */
-
-static void append_settings(struct lookup *lookup)
-{
-    own_request_add(&lookup->request, "x:AcmeProvider/get",
-                    json_pack("{s:n, s:[s, s, s, s, s, s]}", "ids", "properties", "challengeType",
-                              "renewBefore", "maxRetries", "directory", "contact", "accountUri"),
-                    "p");
-    own_request_add(&lookup->request, "x:SystemSettings/get",
-                    json_pack("{s:[s], s:[s, s, s]}", "ids", "singleton", "properties",
-                              "defaultHostname", "mailExchangers", "services"),
-                    "s");
-}
-
-static bool add_id(json_t *ids, const char *id)
-{
-    return !id[0] || json_array_append_new(ids, json_string(id)) == 0;
-}
-
-static void append_known(struct lookup *lookup)
-{
-    json_t *ids = json_array(), *tasks = json_array(), *certificates = json_array();
-    bool listed = true;
-
-    for (size_t i = lookup->first; i < lookup->last; i++) {
-        const struct domain_memory *known = &lookup->domains[i].known;
-        listed = add_id(ids, lookup->domains[i].id) && listed;
-        for (size_t t = 0; t < MEMORY_TASKS; t++)
-            listed = add_id(tasks, known->task_ids[t]) && listed;
-        listed = add_id(certificates, known->certificate_id) && listed;
-    }
-    if (!listed)
-        lookup->request.incomplete = true;
-    own_request_add(&lookup->request, "x:Task/get", json_pack("{s:o}", "ids", tasks), "k");
-    own_request_add(&lookup->request, "x:Domain/get",
-                    json_pack("{s:o, s:[s, s, s]}", "ids", ids, "properties", "name",
-                              "certificateManagement", "dnsManagement"),
-                    "d");
-    append_settings(lookup);
-    own_request_add(
-        &lookup->request, "x:Certificate/get",
-        json_pack("{s:o, s:o}", "ids", certificates, "properties", certificate_properties()), "c");
-}
-
-static void append_certificate_count(struct lookup *lookup)
-{
-    own_request_add(&lookup->request, "x:Certificate/query",
-                    json_pack("{s:b, s:i}", "calculateTotal", 1, "limit", 1), "n");
 }
 
 static enum lookup_state send_request(struct lookup *lookup)
@@ -134,44 +39,11 @@ static enum lookup_state send_request(struct lookup *lookup)
     return lookup->state = LOOKUP_SEND_API;
 }
 
-/*
- * Along with the facts. Only where a renewal may be due does it matter whether one follows a DNS
- * task. With as many domains as are searched for along with them there is no room: then later.
- */
-static bool wants_dns_tasks(const struct lookup *lookup)
-{
-    for (size_t i = 0; lookup->count != CERTIFICATES_PREFETCHED && i < lookup->count; i++) {
-        const struct lookup_domain *domain = &lookup->domains[i];
-        if (domain->with_dns_tasks && !wall_time_before(domain->asked, domain->known.renewal_due))
-            return true;
-    }
-    return false;
-}
-
 /* From stage to stage. */
 
 static enum lookup_state send_facts(struct lookup *lookup)
 {
-    size_t lot = lookup_at_most(lookup, (size_t)DOMAINS_A_REQUEST * MEMORY_TASKS) / MEMORY_TASKS;
-
-    lookup->last = lookup->first + lot + (lot == 0);
-    if (lookup->last > lookup->count)
-        lookup->last = lookup->count;
-    own_request_begin(&lookup->request);
-    if (lookup->first == 0) {
-        lookup->dns_tasks_read = wants_dns_tasks(lookup);
-        if (lookup->dns_tasks_read)
-            lookup_append_dns_tasks(lookup);
-        lookup_append_first_tasks(lookup);
-        lookup_append_failed_tasks(lookup);
-        if (lookup->count > CERTIFICATE_SEARCHES)
-            append_certificate_count(lookup);
-    }
-    append_known(lookup);
-    /* With so few domains there is room for what the next request would ask for. */
-    if (lookup->count <= CERTIFICATES_PREFETCHED)
-        certificate_search_prefetch(&lookup->search, lookup->domains, lookup->count,
-                                    &lookup->request);
+    lookup_write_facts(lookup);
     return send_request(lookup);
 }
 
@@ -366,7 +238,7 @@ static enum lookup_state send_nodes(struct lookup *lookup)
 
 static enum lookup_state after_names(struct lookup *lookup)
 {
-    if (!lookup_name_domains(lookup) || !add_known_certificates(lookup))
+    if (!lookup_name_domains(lookup) || !lookup_add_known_certificates(lookup))
         return lookup_exhausted(lookup);
     /* Twins are for a collapse to find. */
     if (lookup->twins_seen && !lookup->all_tasks)
@@ -374,60 +246,15 @@ static enum lookup_state after_names(struct lookup *lookup)
     return search_certificates(lookup);
 }
 
-static void note_certificate_count(struct lookup *lookup)
-{
-    const json_t *total = json_object_get(own_request_answer(&lookup->request, "n"), "total");
-
-    if (json_is_integer(total) && json_integer_value(total) >= 0)
-        lookup->search.stored = (size_t)json_integer_value(total);
-}
-
-static bool read_domains(struct lookup *lookup, const json_t *providers)
-{
-    json_t *known = lookup_index(own_request_list(&lookup->request, "d"));
-    json_t *known_providers = lookup_index(providers);
-    bool done = known && known_providers;
-
-    for (size_t i = lookup->first; done && i < lookup->last; i++) {
-        struct lookup_domain *domain = &lookup->domains[i];
-        lookup_read_domain(lookup, domain, json_object_get(known, domain->id), known_providers);
-    }
-    json_decref(known);
-    json_decref(known_providers);
-    return done;
-}
-
 static enum lookup_state feed_facts(struct lookup *lookup)
 {
-    const json_t *providers = own_request_list(&lookup->request, "p");
-    const json_t *settings = json_array_get(own_request_list(&lookup->request, "s"), 0);
-
-    lookup->only_provider = json_array_size(providers) == 1
-                                ? own_request_string(json_array_get(providers, 0), "id")
-                                : NULL;
-    lookup_note_others(lookup);
-    if (lookup->first == 0) {
-        if (!lookup_add_tasks(lookup, "T") || !lookup_add_tasks(lookup, "L") ||
-            !lookup_add_tasks(lookup, "F"))
-            return lookup_exhausted(lookup);
-        lookup_note_first_pages(lookup);
-        lookup_read_dns_tasks(lookup, "M");
-        note_certificate_count(lookup);
-        if (!lookup_read_settings(lookup, settings))
-            return lookup_exhausted(lookup);
-    }
-    lookup_read_dns_tasks(lookup, "k");
-    if (!lookup_add_tasks(lookup, "k") || !note_known_lot(lookup))
-        return lookup_exhausted(lookup);
-    if (!read_domains(lookup, providers))
+    if (!lookup_read_facts(lookup))
         return lookup_exhausted(lookup);
     if (lookup->last < lookup->count) {
         lookup->first = lookup->last;
         return send_facts(lookup);
     }
     certificate_search_read_prefetched(&lookup->search, &lookup->request);
-    if (!lookup_read_other_hostnames(lookup, settings))
-        return lookup_exhausted(lookup);
     return lookup->needs_hostname ? send_nodes(lookup) : after_names(lookup);
 }
 

@@ -5,6 +5,7 @@
  * What the parts of a look-up share; nobody else includes it.
  *
  *     lookup.c          the stages, from the first request to the end, and the driver's side
+ *     lookup_facts.c    the first stage: what is known of the domains by id, and what all need
  *     lookup_tasks.c    tasks: how they are asked for, and whose they are
  *     lookup_others.c   other domains' tasks among them
  *     lookup_hints.c    remembered tasks that the server cannot read
@@ -84,6 +85,15 @@ struct lookup {
 };
 
 /* The functions that give a bool give false where memory runs out. */
+
+/* lookup_facts.c */
+
+/* Asks for those of the next domains, from the `first` on, and sets the `last`. */
+void lookup_write_facts(struct lookup *lookup);
+bool lookup_read_facts(struct lookup *lookup);
+
+/* The certificates that were known, once the names of all domains are. */
+bool lookup_add_known_certificates(struct lookup *lookup);
 
 /* lookup_tasks.c */
 
