@@ -109,42 +109,19 @@ static void count_tasks(const struct audit_facts *facts, struct audit_verdict *v
 
 /* ---- what the gate would do ---- */
 
-static bool find_refusal(const struct audit_facts *facts, struct audit_verdict *verdict)
-{
-    wall_time *issued = calloc(facts->certificate_count + 1, sizeof *issued);
-    size_t count = 0;
-
-    if (!issued)
-        return false;
-    for (size_t i = 0; i < facts->certificate_count; i++) {
-        if (!facts->certificates[i].other_ca)
-            issued[count++] = facts->certificates[i].begins;
-    }
-    verdict->refused_until = refused_until(facts->tasks, facts->task_count, facts->issue_limit,
-                                           issued, count, facts->blind_hold_seconds, facts->now);
-    free(issued);
-    if (!wall_time_before(facts->now, verdict->refused_until))
-        verdict->refused_until = WALL_TIME_NEVER;
-    return true;
-}
-
 static struct decision decide_now(const struct audit_facts *facts,
                                   const struct audit_verdict *verdict)
 {
     struct decision_facts known = decision_begin(&facts->settings, facts->now, facts->now, false);
-    bool by_ca = !wall_time_before(verdict->refused_until, facts->held_until);
 
-    decision_add_domain(&known, facts->has_provider, verdict->renewal_due,
-                        wall_time_later(verdict->refused_until, facts->held_until),
-                        by_ca ? HELD_BY_CA : facts->held_by, facts->tasks, facts->task_count,
-                        facts->follower);
+    decision_add_domain(&known, facts->has_provider, verdict->renewal_due, facts->held.until,
+                        facts->held.by, facts->tasks, facts->task_count, facts->follower);
     return decide(&known);
 }
 
 static bool plan_sweep(const struct audit_facts *facts, struct audit_verdict *verdict)
 {
     enum collapse_fate *fates = calloc(facts->task_count + 1, sizeof *fates);
-    wall_time until = wall_time_later(verdict->refused_until, facts->held_until);
 
     if (!fates)
         return false;
@@ -153,7 +130,7 @@ static bool plan_sweep(const struct audit_facts *facts, struct audit_verdict *ve
                                .renewable = facts->has_provider,
                                .renewal_due = verdict->renewal_due,
                                .expires = verdict->newest_expiry,
-                               .refused_until = until,
+                               .refused_until = facts->held.until,
                                .not_before = facts->not_before,
                                .tasks = facts->tasks,
                                .task_count = facts->task_count,
@@ -241,6 +218,8 @@ static void judge_tasks(struct audit_verdict *verdict)
 
 bool audit_judge(const struct audit_facts *facts, struct audit_verdict *verdict)
 {
+    const wall_time by_ca = facts->held.by_source[HELD_BY_CA];
+
     *verdict = (struct audit_verdict){
         .now = facts->now,
         .issue_limit = facts->issue_limit,
@@ -252,7 +231,8 @@ bool audit_judge(const struct audit_facts *facts, struct audit_verdict *verdict)
     verdict->standing = issuer_judge(verdict->issuer, facts->directory);
     verdict->ca = issuer_of_directory(facts->directory);
     count_tasks(facts, verdict);
-    if (!find_refusal(facts, verdict) || !plan_sweep(facts, verdict))
+    verdict->refused_until = wall_time_before(facts->now, by_ca) ? by_ca : WALL_TIME_NEVER;
+    if (!plan_sweep(facts, verdict))
         return false;
     verdict->decision = decide_now(facts, verdict);
     if (!facts->has_provider)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "policy/decide.h"
+#include "policy/held.h"
 #include "policy/issuer.h"
 
 enum audit_severity {
@@ -60,10 +61,8 @@ struct audit_facts {
     const struct renewal_task *follower; /* a live DNS task that will end with a renewal, or NULL */
     size_t spent; /* of the Failed ones, how many say what a newer one says */
     struct issue_limit issue_limit;
-    int64_t blind_hold_seconds;
     struct decision_settings settings; /* where no task counts as stuck it is told all the same */
-    wall_time held_until;              /* H where it is later than the CA's; else anything before */
-    enum held_by held_by;              /* what it comes from */
+    struct held held;                  /* by the same tasks, and all that is known beside them */
     wall_time not_before;              /* the account's pace: see policy/upkeep.h */
 };
 
@@ -94,8 +93,8 @@ struct audit_verdict {
     const char *ca;                /* the provider's, where it is well known; or NULL; static */
     wall_time newest_expiry;       /* the four: WALL_TIME_NEVER where there is none */
     wall_time renewal_due;
-    wall_time next_due; /* of the earliest live task */
-    wall_time refused_until;
+    wall_time next_due;       /* of the earliest live task */
+    wall_time refused_until;  /* by the CA, where that is to come */
     struct decision decision; /* of a create now; its id is borrowed from a task */
     struct audit_sweep sweep;
 };

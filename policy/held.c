@@ -81,22 +81,20 @@ static wall_time issue_at(const void *user, size_t i)
     return counts ? task->failed_at : WALL_TIME_NEVER;
 }
 
-wall_time issue_limited_until(const struct renewal_task *tasks, size_t task_count,
-                              struct issue_limit limit, const wall_time *issued,
-                              size_t issued_count, wall_time now)
+static wall_time limited_until(const struct held_facts *facts)
 {
-    const struct issues issues = {issued, issued_count, tasks};
+    const struct issues issues = {facts->issued, facts->issued_count + facts->spent_count,
+                                  facts->tasks};
     const struct issue_times times = {
-        .at = issue_at, .user = &issues, .count = issued_count + task_count};
+        .at = issue_at, .user = &issues, .count = issues.issued_count + facts->task_count};
 
-    return issue_limit_next_of(limit, &times, now);
+    return issue_limit_next_of(facts->limits.issue, &times, facts->now);
 }
 
 wall_time refused_until(const struct renewal_task *tasks, size_t task_count,
-                        struct issue_limit limit, const wall_time *issued, size_t issued_count,
                         int64_t blind_hold_seconds, wall_time now)
 {
-    wall_time until = issue_limited_until(tasks, task_count, limit, issued, issued_count, now);
+    wall_time until = WALL_TIME_NEVER;
 
     for (size_t i = 0; i < task_count; i++)
         until = wall_time_later(until, refused_by_task(&tasks[i], blind_hold_seconds, now));
@@ -173,8 +171,8 @@ static wall_time validated_from(const struct held_facts *facts)
 /* By its words: those of the tasks that are there, or else those that are remembered. */
 static wall_time refused(const struct held_facts *facts)
 {
-    wall_time told = refused_until(facts->tasks, facts->task_count, (struct issue_limit){0}, NULL,
-                                   0, facts->limits.blind_hold_seconds, facts->now);
+    wall_time told = refused_until(facts->tasks, facts->task_count,
+                                   facts->limits.blind_hold_seconds, facts->now);
 
     return wall_time_before(facts->now, told) || !wall_time_before(facts->now, facts->kept_until)
                ? told
@@ -183,7 +181,8 @@ static wall_time refused(const struct held_facts *facts)
 
 struct held held_until(const struct held_facts *facts)
 {
-    struct held held = {.until = WALL_TIME_NEVER, .refused = refused(facts)};
+    struct held held = {
+        .until = WALL_TIME_NEVER, .refused = refused(facts), .limited = limited_until(facts)};
     const struct renewal_task *latest = count_failures(facts, &held.failures);
 
     if (latest) {
@@ -191,10 +190,7 @@ struct held held_until(const struct held_facts *facts)
             held.failures = facts->failures;
         held.reason = latest->failure_reason;
     }
-    held.by_source[HELD_BY_CA] = wall_time_later(
-        held.refused,
-        issue_limited_until(facts->tasks, facts->task_count, facts->limits.issue, facts->issued,
-                            facts->issued_count + facts->spent_count, facts->now));
+    held.by_source[HELD_BY_CA] = wall_time_later(held.refused, held.limited);
     held.by_source[HELD_BY_FAILURES] = backed_off_until(facts, latest, held.failures);
     held.by_source[HELD_BY_VALIDATIONS] = validated_from(facts);
     held.by_source[HELD_BY_ACCOUNT] = facts->paced_until;

@@ -46,19 +46,13 @@ struct held_limits {
 };
 
 /*
- * H from the domain's own tasks (Failed ones count here) and the issue times of the stored
- * certificates with exactly its set. A Retry after a refusal counts with its due, or with what the
- * CA has said since it was `tried`; where the CA named no time, `seen` (failed_at where Failed) +
- * blind_hold_seconds, unless a collapse has written its due already.
+ * By what the CA has said to the domain's own tasks (Failed ones count here), which is a part of H.
+ * A Retry after a refusal counts with its due, or with what the CA has said since it was `tried`;
+ * where the CA named no time, `seen` (failed_at where Failed) + blind_hold_seconds, unless a
+ * collapse has written its due already.
  */
 wall_time refused_until(const struct renewal_task *tasks, size_t task_count,
-                        struct issue_limit limit, const wall_time *issued, size_t issued_count,
                         int64_t blind_hold_seconds, wall_time now);
-
-/* The part of it that is the limit of certificates for the set. */
-wall_time issue_limited_until(const struct renewal_task *tasks, size_t task_count,
-                              struct issue_limit limit, const wall_time *issued,
-                              size_t issued_count, wall_time now);
 
 struct held_facts {
     struct held_limits limits;
@@ -80,10 +74,12 @@ struct held {
     enum held_by by;
     wall_time by_source[HELD_SOURCES]; /* what each says; likewise */
     wall_time refused;                 /* by the CA's own words, whatever its limit; likewise */
+    wall_time limited;                 /* by its limit of certificates for the set; likewise */
     size_t failures;                   /* since the last certificate */
     const char *reason; /* the latest failure's, borrowed from its task; NULL where there is none */
 };
 
+/* H, which nothing else tells: creates and explanations, sweeps and audits go by it. */
 struct held held_until(const struct held_facts *facts);
 
 /* "ca", "failures", "validations", "account": the word of metrics and JSON. */

@@ -133,10 +133,8 @@ static bool judge_by(struct audit *audit, const struct lookup_domain *found,
         .follower = found->follower.id ? &found->follower : NULL,
         .spent = outlook->spent_count,
         .issue_limit = settings->issue_limit,
-        .blind_hold_seconds = settings->blind_hold_seconds,
         .settings = settings->table,
-        .held_until = outlook->held.until,
-        .held_by = outlook->held.by,
+        .held = outlook->held,
         .not_before = not_before,
     };
     bool done = certificates && audit_judge(&facts, &domain.verdict) &&

@@ -51,15 +51,11 @@ static void judge(struct explain *explain, const char *unread)
     result->unread = unread;
     result->facts =
         decision_begin(&settings->table, time, time, context->forced && settings->force_allowed);
-    result->bucket_until = WALL_TIME_NEVER;
     if (unread) {
         judgement_recall(&result->facts, settings, context->memory, result->id, &explain->known);
     } else {
         result->found = &explain->found;
         result->held = judgement_add(&result->facts, settings, result->found);
-        result->bucket_until = issue_limited_until(result->found->tasks, result->found->task_count,
-                                                   settings->issue_limit, result->found->issued,
-                                                   result->found->issued_count, time);
     }
     result->decision = judgement_decide(&result->facts, settings, context->memory, &explain->found,
                                         NULL, &result->trace);

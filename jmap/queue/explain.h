@@ -28,7 +28,6 @@ struct explanation {
     const char *unread;                /* why not, in words; else NULL. Static */
     struct decision_facts facts;       /* as the table was read with */
     struct held held;                  /* with the account's limit where that has a say */
-    wall_time bucket_until; /* the next token for this set of names; NEVER where there is one */
     struct decision decision;
     struct decision_trace trace;
     char answered[OBJECT_ID_SIZE]; /* the id that the create would be answered with; or "" */

@@ -106,8 +106,8 @@ static struct collapse_plan plan(struct collapse *collapse)
 {
     const struct collapse_order *order = &collapse->order;
     wall_time now = order->now(order->user);
-    wall_time until = refused_until(collapse->tasks, collapse->task_count, (struct issue_limit){0},
-                                    NULL, 0, order->blind_hold_seconds, now);
+    wall_time until =
+        refused_until(collapse->tasks, collapse->task_count, order->blind_hold_seconds, now);
     struct collapse_plan plan = collapse_plan(
         &(struct collapse_facts){.now = now,
                                  .refused_until = wall_time_later(order->refused_until, until),

@@ -108,7 +108,7 @@ static json_t *bucket_json(const struct explanation *explanation,
         return json_null();
     return json_pack("{s:I,s:I,s:I,s:o}", "limit", (json_int_t)limit.burst, "limit_seconds",
                      (json_int_t)limit.window_seconds, "issued", (json_int_t)recent, "empty_until",
-                     json_value_of_time(explanation->bucket_until));
+                     json_value_of_time(explanation->held.limited));
 }
 
 static json_t *next_json(const struct explanation *explanation, const struct config *config)

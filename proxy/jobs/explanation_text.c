@@ -135,7 +135,7 @@ static void print_bucket(const struct explanation *explanation,
         return;
     fprintf(out, "\nbucket of the CA for these names: %u in %" PRId64 " h; next certificate: ",
             limit.burst, limit.window_seconds / 3600);
-    print_time(out, explanation->facts.now, explanation->bucket_until, "at once");
+    print_time(out, explanation->facts.now, explanation->held.limited, "at once");
     fputc('\n', out);
 }
 

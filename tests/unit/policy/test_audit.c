@@ -204,6 +204,24 @@ static const struct row {
      false},
 };
 
+static struct held held_of(const struct audit_facts *facts)
+{
+    wall_time issued[THINGS_MAX];
+
+    for (size_t i = 0; i < facts->certificate_count; i++)
+        issued[i] = facts->certificates[i].begins;
+    return held_until(
+        &(struct held_facts){.limits = {.issue = facts->issue_limit, .blind_hold_seconds = HOUR},
+                             .now = facts->now,
+                             .tasks = facts->tasks,
+                             .task_count = facts->task_count,
+                             .issued = issued,
+                             .issued_count = facts->certificate_count,
+                             .last_issue = WALL_TIME_NEVER,
+                             .kept_until = WALL_TIME_NEVER,
+                             .paced_until = WALL_TIME_NEVER});
+}
+
 static struct audit_facts facts_of(const struct row *row)
 {
     struct audit_facts facts = {
@@ -212,7 +230,6 @@ static struct audit_facts facts_of(const struct row *row)
         .certificates = row->certificates,
         .tasks = row->tasks,
         .issue_limit = {5, 7 * DAY},
-        .blind_hold_seconds = HOUR,
         .settings.stuck_after_seconds = 3 * HOUR,
         .not_before = WALL_TIME_NEVER,
     };
@@ -222,6 +239,7 @@ static struct audit_facts facts_of(const struct row *row)
         facts.certificate_count++;
     while (facts.task_count < THINGS_MAX && row->tasks[facts.task_count].id)
         facts.task_count++;
+    facts.held = held_of(&facts);
     return facts;
 }
 

@@ -279,8 +279,7 @@ static size_t live(const struct renewal_task *tasks, size_t count, bool due)
 static struct collapse_plan plan_of(const struct renewal_task *tasks, size_t count,
                                     wall_time renewal_due, enum collapse_fate *fates)
 {
-    wall_time until =
-        refused_until(tasks, count, (struct issue_limit){0}, NULL, 0, 0, (wall_time){NOW});
+    wall_time until = refused_until(tasks, count, 0, (wall_time){NOW});
 
     return collapse_plan(&(struct collapse_facts){.now = {NOW},
                                                   .refused_until = until,

@@ -907,8 +907,17 @@ static void finds_what_the_ca_refuses(void **state)
         for (; row->issued[issued_count] != 0; issued_count++)
             issued[issued_count] = (wall_time)AT(-row->issued[issued_count]);
 
-        wall_time until = refused_until(row->tasks, count_tasks(row->tasks), limit, issued,
-                                        issued_count, 6 * HOUR, (wall_time)AT(0));
+        const struct held held = held_until(
+            &(struct held_facts){.limits = {.issue = limit, .blind_hold_seconds = 6 * HOUR},
+                                 .now = AT(0),
+                                 .tasks = row->tasks,
+                                 .task_count = count_tasks(row->tasks),
+                                 .issued = issued,
+                                 .issued_count = issued_count,
+                                 .last_issue = NEVER,
+                                 .kept_until = NEVER,
+                                 .paced_until = NEVER});
+        wall_time until = held.by_source[HELD_BY_CA];
         if (!wall_time_equal(until, row->until))
             fail_msg("%s: %lld", row->name, (long long)until.seconds);
     }

@@ -379,8 +379,7 @@ static void after_it_every_domain_has_its_one_task(void **state)
         size_t count = (size_t)any(0, COUNT(ids));
         for (size_t i = 0; i < count; i++)
             tasks[i] = any_task(ids[i]);
-        wall_time now = {NOW},
-                  until = refused_until(tasks, count, (struct issue_limit){0}, NULL, 0, HOUR, now);
+        wall_time now = {NOW}, until = refused_until(tasks, count, HOUR, now);
         assert_kept(number,
                     &(struct upkeep_facts){.now = now,
                                            .renewable = true,
