@@ -159,7 +159,8 @@ static const struct variable variables[] = {
              "quarters."},
     {"MAX_CONNECTIONS", KIND_COUNT, MEMBER(max_connections), .fallback = "8192",
      .allowed = "a number from 64 to 1000000", .least = 64, .most = 1000000,
-     .help = "Clients' connections at one time; more have to wait."},
+     .help = "Clients' connections at one time; more have to wait. Beside them as many WebSockets; "
+             "more are answered 503."},
     {"CONNECT_TIMEOUT", KIND_MILLISECONDS, MEMBER(connect_timeout_ms), .fallback = "5s",
      .allowed = "a duration from 1ms to 1h", .least = 1, .most = 3600000,
      .help = "How long connecting to the server may take."},

@@ -143,6 +143,10 @@ void client_request_interim(struct client_request *client_request, unsigned stat
 /* Goes on after a short body() or CONTENT_LATER. */
 void client_request_resume(struct client_request *client_request);
 
+/* Whether there is room for another upgraded connection; an ANSWER_UPGRADE without breaks it off.
+ */
+bool client_request_may_upgrade(const struct client_request *client_request);
+
 /*
  * Upgraded connections only: nothing more is written to it. False where its end cannot be told to
  * the client but by client_request_abort(), which lets what has been written go out first.

@@ -132,8 +132,7 @@ enum MHD_Result client_request_queue_answer(struct client_request *client_reques
     if (!client_request->downstream->handler->answer(client_request->object, &answer) ||
         !tells_length(&answer))
         return MHD_NO;
-    if (answer.kind == ANSWER_UPGRADE &&
-        client_request->downstream->upgraded_count >= client_request->downstream->upgraded_limit)
+    if (answer.kind == ANSWER_UPGRADE && !client_request_may_upgrade(client_request))
         return MHD_NO;
     answer.close =
         answer.kind != ANSWER_UPGRADE && (answer.close || client_request->downstream->draining);

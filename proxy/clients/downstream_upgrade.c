@@ -145,6 +145,12 @@ void upgrades_destroy_ended(struct downstream *downstream)
     }
 }
 
+bool client_request_may_upgrade(const struct client_request *client_request)
+{
+    const struct downstream *downstream = client_request->downstream;
+    return downstream->upgraded_count < downstream->upgraded_limit;
+}
+
 bool client_request_end(struct client_request *client_request)
 {
     return client_request->file >= 0 && shutdown(client_request->file, SHUT_WR) == 0;

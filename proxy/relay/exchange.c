@@ -74,6 +74,15 @@ static bool refuse_call(struct exchange *exchange)
     return true;
 }
 
+/* True where there is no room for a WebSocket, which is then not opened at the server either. */
+static bool refuse_upgrade(struct exchange *exchange)
+{
+    if (!exchange->asks_upgrade || client_request_may_upgrade(exchange->client_request))
+        return false;
+    exchange_answer_own(exchange, reply_no_room(exchange->arena, &exchange->answer));
+    return true;
+}
+
 /* True where the request's head was refused. Its body may not end where it seems to. */
 static bool refuse_head(struct exchange *exchange)
 {
@@ -123,7 +132,7 @@ static void exchange_begin(struct exchange *exchange)
     if (exchange->is_call || exchange->is_session)
         budget_open(&exchange->account, exchange->context->gate->budget,
                     exchange->request_head->peer);
-    if (exchange->is_call && refuse_call(exchange))
+    if (refuse_upgrade(exchange) || (exchange->is_call && refuse_call(exchange)))
         return;
     exchange->awaits_leave =
         exchange->frame.present && !exchange->is_call && asks_leave(exchange->request_head);

@@ -125,6 +125,17 @@ def test_what_is_no_handshake_is_not_upgraded(method, extra):
         assert "Upgrade" not in dict(server.requests[0][1])
 
 
+def test_there_are_as_many_sockets_as_connections_and_no_more():
+    with Server(echo) as server, Gate(server.port, MAX_CONNECTIONS=64, WORKERS=1) as gate, \
+            contextlib.ExitStack() as opened:
+        for _ in range(64):
+            opened.enter_context(connect(gate.port, CHAT))
+        refused, line, _, _ = handshake(gate.port, CHAT)
+        refused.close()
+        assert line.split()[1] == "503"
+        assert len(server.requests) == 64
+
+
 def test_http_1_0_knows_no_upgrade():
     """RFC 9110, section 7.8."""
     refusal = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
