@@ -33,8 +33,8 @@ bool network_address_read(const char *text, size_t len, struct network_address *
         return false;
     memcpy(copy, text, len);
     copy[len] = '\0';
-    if (inet_pton(AF_INET6, copy, out->bytes) == 1)
-        return true;
+    if (memchr(copy, ':', len) != NULL)
+        return inet_pton(AF_INET6, copy, out->bytes) == 1;
     if (inet_pton(AF_INET, copy, &four) != 1)
         return false;
     network_address_of_four(&four, out);

@@ -15,18 +15,6 @@ struct arena *client_request_arena(struct client_request *client_request)
     return &client_request->arena;
 }
 
-static enum MHD_Result count_field(void *user, enum MHD_ValueKind kind, const char *name,
-                                   size_t name_len, const char *value, size_t value_len)
-{
-    (void)kind;
-    (void)name;
-    (void)name_len;
-    (void)value;
-    (void)value_len;
-    ++*(size_t *)user;
-    return MHD_YES;
-}
-
 static enum MHD_Result request_add_field(void *user, enum MHD_ValueKind kind, const char *name,
                                          size_t name_len, const char *value, size_t value_len)
 {
@@ -41,11 +29,10 @@ static enum MHD_Result request_add_field(void *user, enum MHD_ValueKind kind, co
 
 static bool collect_fields(struct client_request *client_request)
 {
-    size_t count = 0;
-    MHD_get_connection_values_n(client_request->connection, MHD_HEADER_KIND, count_field, &count);
+    int count =
+        MHD_get_connection_values_n(client_request->connection, MHD_HEADER_KIND, NULL, NULL);
     struct field_list *list = &client_request->request_head.fields;
-    list->fields = arena_alloc(&client_request->arena, count * sizeof *list->fields);
-    if (list->fields == NULL)
+    if (!field_list_create(list, (size_t)count, &client_request->arena))
         return false;
     MHD_get_connection_values_n(client_request->connection, MHD_HEADER_KIND, request_add_field,
                                 list);

@@ -12,17 +12,11 @@ struct span {
     size_t len;
 };
 
-static const char *const own_names[FORWARDING_FIELDS] = {
-    "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded", "Via",
-};
-
 bool forwarding_is_own(const struct field *field)
 {
-    for (size_t i = 0; i < FORWARDING_FIELDS; i++) {
-        if (field_is(field, own_names[i]))
-            return true;
-    }
-    return false;
+    return field_is(field, "X-Forwarded-For") || field_is(field, "X-Forwarded-Proto") ||
+           field_is(field, "X-Forwarded-Host") || field_is(field, "Forwarded") ||
+           field_is(field, "Via");
 }
 
 static char *forwarding_put(char *at, const char *text, size_t len)

@@ -21,7 +21,7 @@ static bool is_idempotent(const char *method)
         "COPY", "MOVE", "UNLOCK", "SEARCH", "PROPPATCH", "ACL",   "QUERY",    "MKCALENDAR",
     };
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
-        if (strcmp(method, methods[i]) == 0)
+        if (*method == *methods[i] && strcmp(method, methods[i]) == 0)
             return true;
     }
     return false;
