@@ -1,7 +1,8 @@
 /*
  * Of what a look-up reads most is other domains' tasks: they cost next to nothing, and are known
- * afterwards all the same. Counted in allocations, of which jansson's trees are made; linked with
- * -Wl,--wrap for malloc, calloc, realloc and str(n)dup.
+ * afterwards all the same. Counted in allocations, of which jansson's trees are made. And a server
+ * that takes fewer objects a call than most is asked for fewer, whether or not memory runs out on
+ * the way. Linked with -Wl,--wrap for malloc, calloc, realloc and str(n)dup.
  */
 
 #include "jmap/facts/lookup.h"
@@ -20,13 +21,12 @@
 #include "tests/unit/renewal_tasks.h"
 #include "tests/unit/wrapped_memory.h"
 
-static size_t allocations;
+static size_t allocations, fails_at = SIZE_MAX; /* the one from which on all fail */
 static bool counting;
 
 static bool may_allocate(void)
 {
-    allocations += counting;
-    return true;
+    return !counting || allocations++ < fails_at;
 }
 
 /* The tasks of so many other domains that are due, as the server answers them. */
@@ -60,6 +60,9 @@ static json_t *objects_of(const char *name, const char *call_id, size_t others)
     return json_array();
 }
 
+/* So many requests are refused for having too many objects. */
+static size_t refusals;
+
 static char *answer(const char *body, size_t len, size_t others)
 {
     json_t *request = json_loadb(body, len, 0, NULL), *responses = json_array(), *call;
@@ -75,6 +78,11 @@ static char *answer(const char *body, size_t len, size_t others)
                                                          objects_of(name, call_id, others),
                                                          "notFound", call_id));
     }
+    if (refusals > 0) {
+        refusals--;
+        json_array_set_new(responses, 1,
+                           json_pack("[s, {s:s}, s]", "error", "type", "requestTooLarge", "T"));
+    }
     json_t *whole = json_pack("{s:o}", "methodResponses", responses);
     char *text = json_dumps(whole, JSON_COMPACT);
     json_decref(whole);
@@ -82,15 +90,16 @@ static char *answer(const char *body, size_t len, size_t others)
     return text;
 }
 
-/* How many allocations a look-up at one domain takes beside so many others' tasks. */
-static size_t look_up(struct task_memory *memory, size_t others)
+/* Looks up one domain beside so many others' tasks; allocations are counted. */
+static enum lookup_state drive(struct task_memory *memory, size_t others)
 {
     struct lookup_domain domain = {.id = "b", .asked = AT(0)};
 
     allocations = 0;
+    counting = true;
     struct lookup *lookup = lookup_create(&domain, 1, memory, (wall_time)AT(0));
-    assert_non_null(lookup);
-    while (lookup_state(lookup) == LOOKUP_SEND_API) {
+    counting = false;
+    while (lookup && lookup_state(lookup) == LOOKUP_SEND_API) {
         size_t len;
         const char *body = lookup_body(lookup, &len);
         char *text = answer(body, len, others);
@@ -99,10 +108,17 @@ static size_t look_up(struct task_memory *memory, size_t others)
         counting = false;
         free(text);
     }
-    assert_int_equal(lookup_state(lookup), LOOKUP_DONE);
-    assert_true(domain.renewable);
-    assert_int_equal(domain.task_count, 0);
+    enum lookup_state state = lookup ? lookup_state(lookup) : LOOKUP_NO_MEMORY;
+    if (state == LOOKUP_DONE)
+        assert_true(domain.renewable && domain.task_count == 0);
     lookup_destroy(lookup);
+    return state;
+}
+
+/* How many allocations that takes. */
+static size_t look_up(struct task_memory *memory, size_t others)
+{
+    assert_int_equal(drive(memory, others), LOOKUP_DONE);
     return allocations;
 }
 
@@ -134,11 +150,45 @@ static void other_domains_tasks_count_against_the_accounts_limit(void **state)
     }
 }
 
+static void a_server_that_takes_fewer_objects_is_asked_for_fewer(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+
+    refusals = 3;
+    look_up(memory, 10);
+    assert_int_equal(memory_objects_a_call(memory), 500 / 8);
+
+    refusals = 300; /* and one that takes none is given up */
+    assert_int_equal(drive(memory, 10), LOOKUP_FAILED);
+    assert_int_equal(memory_objects_a_call(memory), 1);
+    refusals = 0;
+    task_memory_destroy(memory);
+}
+
+static void memory_may_run_out_while_fewer_are_asked_for(void **state)
+{
+    (void)state;
+    enum lookup_state ended = LOOKUP_NO_MEMORY;
+
+    for (fails_at = 0; ended == LOOKUP_NO_MEMORY; fails_at++) {
+        struct task_memory *memory = task_memory_create();
+        refusals = 2;
+        ended = drive(memory, 10);
+        task_memory_destroy(memory);
+    }
+    assert_int_equal(ended, LOOKUP_DONE);
+    fails_at = SIZE_MAX;
+    refusals = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(other_domains_tasks_are_no_trees),
         cmocka_unit_test(other_domains_tasks_count_against_the_accounts_limit),
+        cmocka_unit_test(a_server_that_takes_fewer_objects_is_asked_for_fewer),
+        cmocka_unit_test(memory_may_run_out_while_fewer_are_asked_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
