@@ -67,11 +67,19 @@ bool field_value_valid(const char *value, size_t len)
     return valid == len;
 }
 
+static bool is_separator(char c)
+{
+    return c == ',' || c == ' ' || c == '\t';
+}
+
 bool field_value_has_token(const char *value, const char *token, size_t token_len)
 {
     while (*value != '\0') {
-        value += strspn(value, ", \t");
-        size_t len = strcspn(value, ", \t");
+        size_t len = 0;
+        while (is_separator(*value))
+            value++;
+        while (value[len] != '\0' && !is_separator(value[len]))
+            len++;
         if (len == token_len && strncasecmp(value, token, len) == 0)
             return true;
         value += len;
