@@ -391,6 +391,18 @@ bool config_read(struct config *config, char *const *environment, FILE *errors)
     return fine;
 }
 
+bool config_read_admin(struct listen_address *admin, char *const *environment, FILE *errors)
+{
+    struct config config = {0};
+    bool fine = false;
+    for (size_t i = 0; i < VARIABLE_COUNT; i++) {
+        if (variables[i].offset == offsetof(struct config, admin_listen))
+            fine = read_variable(&config, &variables[i], environment, errors);
+    }
+    *admin = config.admin_listen;
+    return fine;
+}
+
 void config_clear(struct config *config)
 {
     free(config->upstream_url);

@@ -73,6 +73,9 @@ bool config_read(struct config *config, char *const *environment, FILE *errors);
 
 void config_clear(struct config *config);
 
+/* The admin address alone, whatever else is set. False after such a line. */
+bool config_read_admin(struct listen_address *admin, char *const *environment, FILE *errors);
+
 /* Whom an https:// server must be. Borrowed from the configuration. */
 struct trust config_trust(const struct config *config);
 

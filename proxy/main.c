@@ -82,8 +82,6 @@ struct command {
 static int run_command(struct gate *gate, const struct command *command)
 {
     switch (command->kind) {
-    case COMMAND_ALIVE:
-        return alive_run(gate->config, stderr);
     case COMMAND_CHECK:
         return check_run(gate->config, stdout);
     case COMMAND_SWEEP:
@@ -95,6 +93,7 @@ static int run_command(struct gate *gate, const struct command *command)
         signal(SIGPIPE, SIG_IGN);
         return explain_command(gate, &command->explain, stdout, stderr);
     case COMMAND_SERVE:
+    case COMMAND_ALIVE:
     case COMMAND_USAGE:
         break;
     }
@@ -255,6 +254,17 @@ static bool read_command(struct command *command, int count, char **arguments)
     return count < 2;
 }
 
+static int run_alive(void)
+{
+    struct listen_address admin;
+    if (!config_read_admin(&admin, environ, stderr))
+        return EXIT_CONFIGURATION;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    int status = alive_run(&admin, stderr);
+    curl_global_cleanup();
+    return status;
+}
+
 static void print_not_understood(int count, char **arguments)
 {
     fputs("renewgate: \"", stderr);
@@ -291,6 +301,8 @@ int main(int count, char **arguments)
         fputs(command.usage, stdout);
         return EXIT_SUCCESS;
     }
+    if (command.kind == COMMAND_ALIVE)
+        return run_alive();
     struct config config;
     if (!config_read(&config, environ, stderr))
         return EXIT_CONFIGURATION;

@@ -15,9 +15,8 @@ static const char *reachable(const char *host)
     return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0 ? "127.0.0.1" : host;
 }
 
-int alive_run(const struct config *config, FILE *errors)
+int alive_run(const struct listen_address *admin, FILE *errors)
 {
-    const struct listen_address *admin = &config->admin_listen;
     const char *host = reachable(admin->host);
     bool is_v6 = strchr(host, ':') != NULL;
     struct probe_result result;

@@ -58,6 +58,15 @@ def test_a_wrong_value_stops_the_start_with_one_line(name, value):
     assert f"RENEWGATE_{name}" in line and "allowed" in line
 
 
+def test_whether_a_gate_is_alive_depends_on_nothing_but_its_address():
+    """It goes on with what it has read from files that are no good by now."""
+    with Gate(1) as gate:
+        alive = run("--alive", ADMIN_LISTEN=f"127.0.0.1:{gate.admin_port}",
+                    UPSTREAM_URL="http://mail.invalid", TLS_CERT="/absent", TLS_KEY="/absent",
+                    SERVICE_AUTHORIZATION_FILE="/absent", LOCK_CA="/absent")
+    assert (alive.returncode, alive.stdout, alive.stderr) == (0, "", "")
+
+
 @pytest.mark.parametrize("words, offered", [
     ([""], ["sweep", "audit", "explain", "--check", "--alive", "--help", "--help-markdown", "--version"]),
     (["--h"], ["--help", "--help-markdown"]),
