@@ -56,9 +56,9 @@ void tls_begin(struct connection *connection)
 {
     struct curl_tlssessioninfo *session = NULL;
     curl_easy_getinfo(connection->easy, CURLINFO_TLS_SSL_PTR, &session);
-    BIO *bio = session == NULL || session->internals == NULL
-                   ? NULL
-                   : BIO_new(connection->upstream->bytes_of_tls);
+    if (session == NULL || session->backend != CURLSSLBACKEND_OPENSSL || session->internals == NULL)
+        return;
+    BIO *bio = BIO_new(connection->upstream->bytes_of_tls);
     if (bio == NULL)
         return;
     BIO_set_data(bio, connection);
