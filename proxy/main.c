@@ -129,11 +129,10 @@ static int run_gate(const struct config *config, struct keypair_store *keypairs,
         .started = clock_wall(),
         .keypairs = keypairs,
     };
-    if (config->service_authorization != NULL) {
-        own_address_find(config->upstream_url, own_address);
+    own_address_find(config->upstream_url, own_address);
+    if (config->service_authorization != NULL)
         gate.credential = service_credential_open(config->service_authorization,
                                                   config->service_authorization_file);
-    }
     if (gate.memory != NULL)
         memory_watch_unreadable(gate.memory, report_unreadable_task, &gate);
     int status = EXIT_FAILURE;

@@ -53,7 +53,7 @@ struct page {
 static bool ask_server(struct admin *admin)
 {
     struct probe_result result;
-    probe_get(admin->gate->config, "/healthz/live", NULL, PROBE_TIMEOUT_MILLISECONDS, &result);
+    probe_live(admin->gate->config, admin->gate->own_address, PROBE_TIMEOUT_MILLISECONDS, &result);
     bool reachable = result.status != 0 && result.status < 500;
     if (result.status == 0)
         snprintf(admin->error, sizeof admin->error, "%s", result.error);

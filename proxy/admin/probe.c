@@ -31,11 +31,13 @@ static bool probe_add_field(struct curl_slist **fields, const char *name, const 
     return longer != NULL;
 }
 
+/* QUICK_EXIT: else its time-out would wait for the system's resolver. */
 static void set_limits(CURL *easy, int64_t timeout_ms, struct probe_result *out)
 {
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, out->error);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, probe_on_data);
@@ -63,8 +65,9 @@ static void perform(CURL *easy, struct probe_result *out)
 }
 
 /* GET without a body. */
-static void probe_ask(const struct config *config, const char *path, const char *authorization,
-                      const char *body, int64_t timeout_ms, struct probe_result *out)
+static void probe_ask(const struct config *config, const char *own_address, const char *path,
+                      const char *authorization, const char *body, int64_t timeout_ms,
+                      struct probe_result *out)
 {
     *out = (struct probe_result){.error = "out of memory"};
     struct trust trust = config_trust(config);
@@ -72,10 +75,9 @@ static void probe_ask(const struct config *config, const char *path, const char 
     struct curl_slist *connect_to = NULL;
     CURLU *url = curl_url();
     CURL *easy = curl_easy_init();
-    char own[NETWORK_ADDRESS_TEXT_SIZE];
-    own_address_find(config->upstream_url, own);
     bool fine =
-        easy != NULL && (own[0] == '\0' || probe_add_field(&fields, "X-Forwarded-For", own)) &&
+        easy != NULL &&
+        (own_address[0] == '\0' || probe_add_field(&fields, "X-Forwarded-For", own_address)) &&
         (authorization == NULL || probe_add_field(&fields, "Authorization", authorization)) &&
         (body == NULL || probe_add_field(&fields, "Content-Type", "application/json")) &&
         url != NULL && curl_url_set(url, CURLUPART_URL, config->upstream_url, 0) == CURLUE_OK &&
@@ -96,16 +98,26 @@ static void probe_ask(const struct config *config, const char *path, const char 
     curl_url_cleanup(url);
 }
 
+void probe_live(const struct config *config, const char *own_address, int64_t timeout_ms,
+                struct probe_result *out)
+{
+    probe_ask(config, own_address, "/healthz/live", NULL, NULL, timeout_ms, out);
+}
+
 void probe_get(const struct config *config, const char *path, const char *authorization,
                int64_t timeout_ms, struct probe_result *out)
 {
-    probe_ask(config, path, authorization, NULL, timeout_ms, out);
+    char own[NETWORK_ADDRESS_TEXT_SIZE];
+    own_address_find(config->upstream_url, own);
+    probe_ask(config, own, path, authorization, NULL, timeout_ms, out);
 }
 
 void probe_call(const struct config *config, const char *body, const char *authorization,
                 int64_t timeout_ms, struct probe_result *out)
 {
-    probe_ask(config, "/jmap/", authorization, body, timeout_ms, out);
+    char own[NETWORK_ADDRESS_TEXT_SIZE];
+    own_address_find(config->upstream_url, own);
+    probe_ask(config, own, "/jmap/", authorization, body, timeout_ms, out);
 }
 
 static void ask_url(const char *url, bool as_ca, int64_t timeout_ms, struct probe_result *out)

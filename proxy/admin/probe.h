@@ -20,9 +20,13 @@ struct probe_result {
     char error[PROBE_ERROR_SIZE]; /* with status 0: why, in words */
 };
 
-/*
- * GETs a path; `authorization` may be NULL. End with probe_clear(), whatever came of it.
- */
+/* End each with probe_clear(), whatever came of it. */
+
+/* Asks whether the server lives, from the gate's `own_address`, or "". No longer than that. */
+void probe_live(const struct config *config, const char *own_address, int64_t timeout_ms,
+                struct probe_result *out);
+
+/* GETs a path; `authorization` may be NULL. The own address is looked up before. */
 void probe_get(const struct config *config, const char *path, const char *authorization,
                int64_t timeout_ms, struct probe_result *out);
 
