@@ -21,7 +21,7 @@ struct buffer {
 /* Lets an empty one begin with bytes that live longer than it; NULL is allowed. */
 void buffer_lend(struct buffer *buffer, char *bytes, size_t capacity);
 
-/* Where the content begins; not NULL even when empty. */
+/* Where the content begins; not NULL even when empty. Valid until the buffer changes. */
 const char *buffer_content(const struct buffer *buffer);
 
 /* By how much the memory of it would grow if so many bytes were appended. */

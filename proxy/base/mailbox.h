@@ -29,6 +29,8 @@ struct mailbox {
 
 /* False with errno. The mailbox must stay where it is; the loop must outlive it. */
 bool mailbox_open(struct mailbox *mailbox, struct loop *loop);
+
+/* Once nobody posts any more; what is posted is not opened. */
 void mailbox_close(struct mailbox *mailbox);
 
 /* From any thread. A message that is posted already stays where it is in the queue. */
