@@ -314,7 +314,8 @@ monotonic_time upstream_due(const struct upstream *upstream)
 {
     if (!LIST_EMPTY(&upstream->ready))
         return upstream->now;
-    return monotonic_earlier(upstream->timer, upstream->due);
+    return monotonic_earlier(monotonic_earlier(upstream->timer, names_due(upstream)),
+                             upstream->due);
 }
 
 /* Those whose time is up; when the next one's is. */

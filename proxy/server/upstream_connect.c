@@ -155,34 +155,45 @@ static CURLcode on_tls_context(CURL *easy, void *context, void *user)
 }
 
 /*
- * QUICK_EXIT: whoever gives a connection up while the server's name is looked up would wait for the
- * system's resolver, and with it the worker. Its thread is left to itself.
+ * QUICK_EXIT: whoever gives a look-up of the server's name up would wait for the system's resolver,
+ * and with it the worker. Its thread is left to itself.
  */
-static void set_options(struct connection *connection)
+void connect_set_server(const struct upstream *upstream, CURL *easy)
 {
-    const struct upstream *upstream = connection->upstream;
-    const struct upstream_settings *settings = &upstream->settings;
-    CURL *easy = connection->easy;
     curl_easy_setopt(easy, CURLOPT_CURLU, upstream->url);
+    if (upstream->connect_to != NULL)
+        curl_easy_setopt(easy, CURLOPT_CONNECT_TO, upstream->connect_to);
     curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+}
+
+/* 0 would be libcurl's own time. */
+static long time_left(const struct connection *connection)
+{
+    int64_t left = monotonic_milliseconds_until(clock_monotonic(), connection->connect_due);
+    return left > 0 ? (long)left : 1;
+}
+
+/* How long the server's name is known is told by upstream_names.c, not by libcurl's cache. */
+static void set_options(struct connection *connection)
+{
+    const struct upstream *upstream = connection->upstream;
+    CURL *easy = connection->easy;
+    connect_set_server(upstream, easy);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, CURL_BUFFER_SIZE);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, time_left(connection));
+    curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, -1L);
     bool any_issuer = connection->transfer->any_issuer;
-    trust_apply(easy, &settings->trust, any_issuer);
+    trust_apply(easy, &upstream->settings.trust, any_issuer);
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_tls_context);
     if (!any_issuer)
         curl_easy_setopt(easy, CURLOPT_SHARE, upstream->share);
-    if (upstream->connect_to != NULL)
-        curl_easy_setopt(easy, CURLOPT_CONNECT_TO, upstream->connect_to);
-    if (upstream->asks_names_anew)
-        curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, connection->error);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, connection);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
@@ -191,7 +202,7 @@ static void set_options(struct connection *connection)
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, connection);
 }
 
-bool connect_begin(struct connection *connection)
+bool connect_start(struct connection *connection)
 {
     struct upstream *upstream = connection->upstream;
     connection->easy = curl_easy_init();
@@ -206,6 +217,14 @@ bool connect_begin(struct connection *connection)
     upstream->connecting++;
     connection->connecting = true;
     return true;
+}
+
+bool connect_begin(struct connection *connection)
+{
+    const struct upstream *upstream = connection->upstream;
+    connection->connect_due =
+        monotonic_after(clock_monotonic(), upstream->settings.connect_timeout_ms);
+    return names_are_known(upstream) ? connect_start(connection) : names_wait(connection);
 }
 
 static void drop_handle(struct upstream *upstream, CURL *easy)
@@ -266,7 +285,8 @@ static void upstream_connect_finish(struct connection *connection, CURLcode code
 {
     connection->connecting = false;
     connection->upstream->connecting--;
-    connection->upstream->asks_names_anew = code != CURLE_OK;
+    if (code != CURLE_OK)
+        names_doubt(connection->upstream);
     if (code != CURLE_OK)
         transfer_not_connected(connection->transfer, failure_of(code),
                                connection->error[0] != '\0' ? connection->error
@@ -286,6 +306,7 @@ void connect_run(struct upstream *upstream)
         upstream->timer = MONOTONIC_NEVER;
         curl_multi_socket_action(upstream->multi, CURL_SOCKET_TIMEOUT, 0, &left);
     }
+    names_run(upstream);
     while (upstream->connecting > 0 &&
            (message = curl_multi_info_read(upstream->multi, &left)) != NULL) {
         char *connection = NULL;
@@ -293,7 +314,10 @@ void connect_run(struct upstream *upstream)
             continue;
         CURLcode code = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &connection);
-        upstream_connect_finish((struct connection *)(void *)connection, code);
+        if (connection != NULL)
+            upstream_connect_finish((struct connection *)(void *)connection, code);
+        else
+            names_fail(upstream, failure_of(code), curl_easy_strerror(code));
     }
 }
 
@@ -330,12 +354,13 @@ bool connect_prepare(struct upstream *upstream)
     curl_multi_setopt(upstream->multi, CURLMOPT_SOCKETDATA, upstream);
     curl_multi_setopt(upstream->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(upstream->multi, CURLMOPT_TIMERDATA, upstream);
-    return upstream->authority != NULL && tls_prepare(upstream) &&
+    return upstream->authority != NULL && names_prepare(upstream) && tls_prepare(upstream) &&
            trust_put_name(&upstream->settings.trust, upstream->url, &upstream->connect_to);
 }
 
 void connect_clear(struct upstream *upstream)
 {
+    names_clear(upstream);
     curl_multi_cleanup(upstream->multi);
     curl_share_cleanup(upstream->share);
     curl_slist_free_all(upstream->connect_to);

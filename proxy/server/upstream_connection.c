@@ -86,6 +86,7 @@ void connection_close(struct connection *connection)
 {
     connection->transfer = NULL;
     connection->open = false;
+    names_leave(connection);
     if (connection->easy != NULL)
         connect_end(connection);
     else if (connection->file >= 0)

@@ -9,6 +9,7 @@
  *     upstream_answer.c      what comes in, by proxy/http/answer_parser.h
  *     upstream_connection.c  connections that are kept, and their events
  *     upstream_connect.c     libcurl, which makes connections
+ *     upstream_names.c       the look-up of the server's name, one for all that wait for it
  *     upstream_wire.c        bytes, plain or through TLS
  *     upstream_tls.c         TLS of kept connections, past libcurl
  */
@@ -29,8 +30,20 @@
 
 LIST_HEAD(transfer_list, transfer);
 LIST_HEAD(connection_list, connection);
+TAILQ_HEAD(connection_queue, connection);
 
 struct watched; /* upstream_connect.c */
+
+/* upstream_names.c */
+struct names {
+    bool needed; /* the server has a name, not an address */
+    CURL *easy;  /* looks it up now; or NULL */
+    bool found;  /* by it */
+    monotonic_time known_until;
+    unsigned long look_ups;          /* that have ended */
+    struct connection_queue waiting; /* for the one under way, in the order of coming */
+    char error[CURL_ERROR_SIZE];     /* libcurl's words */
+};
 
 struct upstream {
     struct upstream_settings settings;
@@ -48,10 +61,10 @@ struct upstream {
     CURLM *multi;
     CURLU *url;                    /* settings.url, parsed once; with the name that TLS is to see */
     struct curl_slist *connect_to; /* where that name is found; or NULL */
-    bool asks_names_anew;          /* the last connection failed: its address may have changed */
     CURLSH *share;
     monotonic_time timer; /* libcurl's */
-    size_t connecting;
+    size_t connecting;    /* handles that libcurl is to tell of */
+    struct names names;
     struct watched **watched; /* by file number */
     size_t watched_count;
     BIO_METHOD *bytes_of_tls; /* upstream_tls.c's */
@@ -73,6 +86,10 @@ struct connection {
     SSL *tls;                     /* the handle's, once bytes go past libcurl; else NULL */
     int file;                     /* -1 before it is open */
     bool connecting;              /* by libcurl */
+    bool waits_for_name;          /* in names.waiting, for this look-up */
+    unsigned long look_up;
+    TAILQ_ENTRY(connection) name_entry;
+    monotonic_time connect_due; /* when it must have been made */
     bool open;
     bool kept; /* has served a request before */
     bool readable;
@@ -208,14 +225,56 @@ void connections_free_closed(struct upstream *upstream);
 bool connect_prepare(struct upstream *upstream);
 void connect_clear(struct upstream *upstream);
 
-/* Begins to make it; its transfer will be told. False when memory runs out. */
+/*
+ * Begins to make it, once the server's name is known; its transfer will be told. False when memory
+ * runs out.
+ */
 bool connect_begin(struct connection *connection);
+
+/* The same, with the name known. */
+bool connect_start(struct connection *connection);
+
+/* Where the server is, and how its name is looked up. */
+void connect_set_server(const struct upstream *upstream, CURL *easy);
 
 /* Gives libcurl's handle back, and with it the connection that it has, if any. */
 void connect_end(struct connection *connection);
 
 /* Runs libcurl's timers and tells transfers of the connections that have been made. */
 void connect_run(struct upstream *upstream);
+
+/* ---- upstream_names.c ---- */
+
+/*
+ * The system's resolver cannot be called off, and each look-up is a thread of libcurl's. So there
+ * is one at a time, which belongs to no request: connections that need the name wait for it, each
+ * until its own time is up, and what is found is every connection's for a minute.
+ */
+
+/* Once the URL is there. False when memory runs out. */
+bool names_prepare(struct upstream *upstream);
+void names_clear(struct upstream *upstream);
+
+/* Also where there is no name. */
+bool names_are_known(const struct upstream *upstream);
+
+/* A connection has failed: the server's address may have changed. */
+void names_doubt(struct upstream *upstream);
+
+/* connect_start() will be called, or the transfer be told. False when memory runs out. */
+bool names_wait(struct connection *connection);
+
+/* Waits no more, if it has. */
+void names_leave(struct connection *connection);
+
+/* When the first one's time is up. */
+monotonic_time names_due(const struct upstream *upstream);
+
+/* Begins what has waited for a name that has been found, and ends what has waited too long. */
+void names_run(struct upstream *upstream);
+
+/* The look-up has ended in vain; `words` where libcurl has none of its own. */
+void names_fail(struct upstream *upstream, enum upstream_failure failure, const char *words);
 
 /* ---- upstream_wire.c ---- */
 

@@ -45,6 +45,8 @@ LIMITS = [
         "IDLE_SECONDS": "30U"}),
     ("to the server | 256 a worker, 25 seconds", "upstream_connection.c", {
         "IDLE_CONNECTIONS": "256", "IDLE_SECONDS": "25"}),
+    ("each a thread | 1 a worker, of up to 300 seconds", "upstream_names.c", {
+        "LOOK_UP_SECONDS": "300"}),
     ("26 for the gate itself and 8 a worker, then two", "open_files.c", {
         "OWN_FILES": "26UL", "WORKER_FILES": "8UL", "CLIENT_FILES": "2UL"}),
     ("whatever is allowed | 90; 65,534 bytes; 384 KiB", "validation.h", {

@@ -21,7 +21,7 @@
 #include "tests/unit/loopback.h"
 
 static int listener;
-static char url[LOOPBACK_URL_SIZE];
+static char url[LOOPBACK_URL_SIZE], named_url[LOOPBACK_URL_SIZE + 16];
 
 /* One answer a connection. */
 static void *serve(void *unused)
@@ -44,6 +44,7 @@ static int set_up(void **state)
 {
     (void)state;
     listener = loopback_listen(url);
+    snprintf(named_url, sizeof named_url, "http://localhost%s", strrchr(url, ':'));
     return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK
                ? pthread_create(&server, NULL, serve, NULL)
                : -1;
@@ -130,15 +131,14 @@ static bool ask(struct upstream *upstream, struct loop *loop)
     return answered;
 }
 
-static void goes_on(void **state)
+static void goes_on(const char *server)
 {
     static const struct upstream_settings settings_like = {
         .connect_timeout_ms = 300, .idle_timeout_ms = 10000, .head_limit = 16384};
     struct upstream_settings settings = settings_like;
     bool answered = false;
 
-    (void)state;
-    settings.url = url;
+    settings.url = server;
     for (int allowed = 0; !answered; allowed++) {
         for (int forever = 0; forever < 2; forever++) {
             struct loop loop;
@@ -156,10 +156,23 @@ static void goes_on(void **state)
     }
 }
 
+static void with_an_address_it_goes_on(void **state)
+{
+    (void)state;
+    goes_on(url);
+}
+
+static void with_a_name_it_goes_on(void **state)
+{
+    (void)state;
+    goes_on(named_url);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(goes_on),
+        cmocka_unit_test(with_an_address_it_goes_on),
+        cmocka_unit_test(with_a_name_it_goes_on),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
