@@ -71,7 +71,19 @@ bool refusal_is_failure(const char *failure_reason)
 
 bool refusal_is_thrown_away(const char *failure_reason)
 {
-    return begins_with(failure_reason, "Invalid request: Certificate expires in ");
+    static const char *const openings[] = {
+        "Invalid request: Certificate expires in ",
+        "Registry error: ",
+        "Cryptographic error: Failed to parse PEM: ",
+        "Cryptographic error: Failed to parse X.509 certificate: ",
+        "Cryptographic error: No certificates found in PEM",
+        "Cryptographic error: Certificate not_",
+    };
+    bool found = false;
+
+    for (size_t i = 0; i < sizeof openings / sizeof *openings; i++)
+        found = found || begins_with(failure_reason, openings[i]);
+    return found;
 }
 
 bool refusal_is_invalid(const char *failure_reason)

@@ -49,8 +49,10 @@ bool refusal_is_not_due(const char *failure_reason);
 bool refusal_is_failure(const char *failure_reason);
 
 /*
- * Whether it is the server's "Invalid request: Certificate expires in N seconds, expected at least
- * 3600 seconds" (acme.rs, `renew`): the CA has issued, and the server thrown away, a certificate.
+ * Whether the CA has issued, and the server thrown away, a certificate (`acme_renew`): what it
+ * could not read ("Cryptographic error: Failed to parse …"), what was too short ("Invalid request:
+ * Certificate expires in N seconds, expected at least 3600 seconds"), or what it could not store
+ * ("Registry error: …").
  */
 bool refusal_is_thrown_away(const char *failure_reason);
 

@@ -128,8 +128,13 @@ def test_fifteen_creates_in_a_row_are_one_order(standin, gate):
     assert is_due_in(standin, waiting, HOUR) and waiting["id"] == ids[-1]
 
 
-def test_certificates_that_were_thrown_away_use_up_the_limit(standin):
-    standin.put_state(**state(ca={"lifetime_seconds": 1800, "limit": "off"}))
+@pytest.mark.parametrize("ca", [
+    {"lifetime_seconds": 1800},
+    {"discard": "Registry error: ValidationError { errors: [Required { property: Issuer }] }"},
+    {"discard": "Cryptographic error: Failed to parse X.509 certificate: Parsing Error"},
+], ids=["too short", "not stored", "not read"])
+def test_certificates_that_were_thrown_away_use_up_the_limit(standin, ca):
+    standin.put_state(**state(ca={**ca, "limit": "off"}))
     with Gate(standin.port, FAILURE_BACKOFF="off") as gate:
         for _ in range(15):
             gate.renew()

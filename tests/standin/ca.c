@@ -10,6 +10,7 @@ void ca_reset(void)
     free(store.ca.fail);
     free(store.ca.common_name);
     free(store.ca.invalid);
+    free(store.ca.discard);
     store.ca = (struct ca){
         .retry_after = RETRY_AFTER_SECONDS,
         .limited = true,
@@ -89,6 +90,7 @@ bool ca_configure(const json_t *json, const char **error)
         ca->count_stored = json_is_true(count_stored);
     configure_text(&ca->fail, json_object_get(json, "fail"));
     configure_text(&ca->invalid, json_object_get(json, "invalid"));
+    configure_text(&ca->discard, json_object_get(json, "discard"));
     configure_text(&ca->common_name, json_object_get(json, "common_name"));
     return true;
 }
@@ -100,12 +102,13 @@ json_t *ca_describe(void)
     char limit[64] = "off";
     if (ca->limited)
         snprintf(limit, sizeof limit, "%lld/%llds", (long long)ca->burst, (long long)ca->window);
-    return json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:b, s:s?, s:s?, s:s?}", "retry_after",
+    return json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:b, s:s?, s:s?, s:s?, s:s?}", "retry_after",
                      forms[ca->retry_after], "limit", limit, "refuse", ca->refuse, "refuse_seconds",
                      (json_int_t)ca->refuse_seconds, "lifetime_seconds",
                      (json_int_t)ca->lifetime_seconds, "backdate_seconds",
                      (json_int_t)ca->backdate_seconds, "count_stored", ca->count_stored, "fail",
-                     ca->fail, "invalid", ca->invalid, "common_name", ca->common_name);
+                     ca->fail, "invalid", ca->invalid, "discard", ca->discard, "common_name",
+                     ca->common_name);
 }
 
 /* The bucket as one number: the time at which it would be full again. */

@@ -41,11 +41,12 @@
  *     locked for so long, as is what was to run next
  * POST /ca {"retry_after": "seconds" | "date" | "absent", "limit": "5/168h" | "off", "refuse":
  * true, "refuse_seconds": 3600, "lifetime_days": 90, "lifetime_seconds", "backdate_seconds": 0,
- * "count_stored": true, "fail": "words" | null, "invalid": "words" | null, "common_name": "words" |
- * null}    and GET /ca refuse: every order is answered 429; fail: every validation fails; invalid:
- * every order becomes invalid; common_name: each certificate has it, among its names too;
- * count_stored: the certificates that PUT /state brings have used up the CA's limit GET /counters,
- * POST /counters/reset
+ * "count_stored": true, "fail": "words" | null, "invalid": "words" | null, "discard": "words" |
+ * null, "common_name": "words" | null}    and GET /ca refuse: every order is answered 429; fail:
+ * every validation fails; invalid: every order becomes invalid; discard: each certificate is thrown
+ * away by the server, with this failureReason; common_name: each certificate has it, among its
+ * names too; count_stored: the certificates that PUT /state brings have used up the CA's limit GET
+ * /counters, POST /counters/reset
  *     {"orders", "certificates", "refusals", "tasks_created", "creates_answered", "http_requests",
  *      "failed_logins", "malformed_requests", "methods": {"x:Task/get": 3},
  *      "orders_by_names": {"a.test,b.test": 2}}

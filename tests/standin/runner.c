@@ -274,6 +274,10 @@ static int64_t store_certificate(const struct order *order)
         fail(order->task_id, FAIL_PERMANENT, 0, 0, text);
         return 0;
     }
+    if (store.ca.discard) {
+        fail(order->task_id, FAIL_PERMANENT, 0, 0, store.ca.discard);
+        return 0;
+    }
     add_certificate(order->set, from, to);
     /* The older version counts what is left of the lifetime from the end of the order. */
     return due_at(store.version == VERSION_0_16_5 ? now : from, to, order->renew_before);

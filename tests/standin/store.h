@@ -100,6 +100,7 @@ struct ca {
     bool count_stored;        /* certificates that PUT /state brings have used up tokens */
     char *fail;               /* validation fails with these words */
     char *invalid;            /* orders become invalid with these words */
+    char *discard;            /* certificates are thrown away with these words */
 };
 
 struct runner_settings {

@@ -397,6 +397,36 @@ static void knows_what_only_says_not_due(void **state)
         assert_int_equal(refusal_is_not_due(rows[i].text), rows[i].not_due);
 }
 
+/* As v0.16.5 writes them; the first three behind an order that is done. */
+static void tells_certificates_that_were_thrown_away(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool thrown_away;
+    } rows[] = {
+        {"Invalid request: Certificate expires in 1797 seconds, expected at least 3600 seconds",
+         true},
+        {"Registry error: ValidationError { errors: [Required { property: Issuer }] }", true},
+        {"Cryptographic error: Failed to parse X.509 certificate: Parsing Error: "
+         "Der(UnexpectedTag { expected: Some(Tag(16)), actual: Tag(0) })",
+         true},
+        {"Cryptographic error: Failed to parse PEM: malformed framing", true},
+        {"Cryptographic error: No certificates found in PEM", true},
+        {"Cryptographic error: Certificate not_before time is out of range", true},
+        {"Cryptographic error: Certificate not_after time is out of range", true},
+        {"Cryptographic error: Failed to generate key pair: no entropy", false},
+        {"Cryptographic error: Failed to create certificate params: bad name", false},
+        {"Invalid request: ACME not configured for domain", false},
+        {"Order is invalid: Registry error: no", false},
+        {"", false},
+        {NULL, false},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(refusal_is_thrown_away(rows[i].text), rows[i].thrown_away);
+}
+
 static void tells_failures_that_say_the_same(void **state)
 {
     (void)state;
@@ -440,6 +470,7 @@ static void looks_at_each_word_of_a_reason_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tells_certificates_that_were_thrown_away),
         cmocka_unit_test(tells_failures_that_say_the_same),
         cmocka_unit_test(looks_at_each_word_of_a_reason_once),
         cmocka_unit_test(knows_what_only_says_not_due),
