@@ -96,6 +96,7 @@ struct connection {
     bool drained; /* its file is known to have nothing to read, though TLS may hold some */
     bool writable;
     bool hung_up; /* the server has ended it; there may be something to read */
+    bool ended;   /* nor is there anything any more below its TLS */
     monotonic_time idle_since;
     char error[CURL_ERROR_SIZE]; /* libcurl's words */
 };

@@ -10,10 +10,12 @@
 static int read_encrypted(BIO *bio, char *into, int size)
 {
     size_t len;
-    enum wire result = wire_receive_plain(BIO_get_data(bio), into, (size_t)size, &len);
+    struct connection *connection = BIO_get_data(bio);
+    enum wire result = wire_receive_plain(connection, into, (size_t)size, &len);
     BIO_clear_retry_flags(bio);
     if (result == WIRE_LATER)
         BIO_set_retry_read(bio);
+    connection->ended = result == WIRE_END;
     return result == WIRE_LATER || result == WIRE_BROKEN ? -1 : (int)len;
 }
 
@@ -79,18 +81,21 @@ static enum wire result_of(const struct connection *connection, int count)
         return WIRE_LATER;
     case SSL_ERROR_ZERO_RETURN:
         return WIRE_END;
-    case SSL_ERROR_SYSCALL:
-        return count == 0 ? WIRE_END : WIRE_BROKEN;
     default:
         return WIRE_BROKEN;
     }
 }
 
-/* No more than a block is ever read at a time. */
+/*
+ * No more than a block is ever read at a time. An end without notice is one; what OpenSSL makes of
+ * it differs by version (3.0, 3.5).
+ */
 enum wire tls_receive(struct connection *connection, char *into, size_t size, size_t *len)
 {
     ERR_clear_error();
     int received = SSL_read(connection->tls, into, (int)size);
+    if (received <= 0 && connection->ended)
+        return WIRE_END;
     if (received <= 0)
         return result_of(connection, received);
     *len = (size_t)received;
