@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Puts libmicrohttpd 1.0.1 or later into build/deps, where the Makefile looks for it.
+# build-libmicrohttpd.sh [--own]: puts libmicrohttpd 1.0.1 or later into build/deps, where the Makefile
+# looks for it. With --own also where Debian's package would do, for what the patch saves.
 #
 # Debian 13 has it as a package. Debian 12 has 0.9.75, which is not fit to stand in front of a
 # server (it takes a request with two framings, and damages folded header lines), so there Debian
@@ -19,7 +20,7 @@ patch=$PWD/deploy/libmicrohttpd.patch
 made="$options, patched: $(sha256sum < "$patch")"
 stamp=$deps/libmicrohttpd.version # written last: there only when everything else is
 
-if pkg-config --exists 'libmicrohttpd >= 1.0.1'; then
+if [ "${1:-}" != --own ] && pkg-config --exists 'libmicrohttpd >= 1.0.1'; then
     echo "libmicrohttpd $(pkg-config --modversion libmicrohttpd) is installed"
     exit 0
 fi
@@ -87,8 +88,10 @@ quietly "${private_apt[@]}" source libmicrohttpd
 echo "building libmicrohttpd into build/deps"
 cd "$work"/libmicrohttpd-*/
 # A security update does not wait for the patch to be brought up to date.
+version=$(dpkg-parsechangelog -S Version)
 if patch --dry-run -sp1 < "$patch" > /dev/null; then
     patch -sp1 < "$patch"
+    version="$version with libmicrohttpd.patch"
 else
     echo "deploy/libmicrohttpd.patch does not fit any more: built without it" >&2
 fi
@@ -97,6 +100,7 @@ quietly ./configure --prefix="$deps" --disable-shared --enable-static --with-pic
 quietly make -j"$(nproc)" install
 # The tree may be moved or copied.
 sed -i 's|^prefix=.*|prefix=${pcfiledir}/../..|' "$deps/lib/pkgconfig/libmicrohttpd.pc"
+install -D -m 644 debian/copyright "$deps/share/doc/libmicrohttpd/copyright"
 printf '%s' "$made" > "$deps/options"
-dpkg-parsechangelog -S Version > "$stamp"
+echo "$version" > "$stamp"
 echo "libmicrohttpd $(cat "$stamp") is in build/deps"

@@ -53,10 +53,14 @@ def components(binary):
         yield component(name, version,
                         f"pkg:deb/debian/{name}@{version}?arch={architecture}&distro={codename}", False)
     said = run(binary, "--version")
-    part = re.search(r"^  libmicrohttpd (\S+), part of this binary$", said, re.M)
+    part = re.search(r"^  libmicrohttpd (\S+)(?: with (\S+))?, part of this binary$", said, re.M)
     if part:
-        yield component("libmicrohttpd", part[1],
-                        f"pkg:deb/debian/libmicrohttpd@{part[1]}?arch=source&distro=trixie", True)
+        found = component("libmicrohttpd", part[1],
+                          f"pkg:deb/debian/libmicrohttpd@{part[1]}?arch=source&distro=trixie", True)
+        if part[2]:
+            patch = {"type": "unofficial", "diff": {"url": f"deploy/{part[2]}"}}
+            found["pedigree"] = {"patches": [patch]}
+        yield found
 
 
 def main():

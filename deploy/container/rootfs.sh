@@ -38,4 +38,11 @@ sort -u -o "$list" "$list"
 cut -d' ' -f1 "$list" | while read -r package; do
     install -D -m 644 "/usr/share/doc/$package/copyright" "$root/usr/share/doc/$package/copyright"
 done
+# What is part of the program is no package that is installed.
+part=$("$program" --version | sed -nE 's/^  (libmicrohttpd .*), part of this binary$/\1/p')
+if [ -n "$part" ]; then
+    echo "$part" >> "$list"
+    install -D -m 644 "$(dirname "$0")/../../build/deps/share/doc/libmicrohttpd/copyright" \
+        "$root/usr/share/doc/libmicrohttpd/copyright"
+fi
 du -sh --apparent-size "$root"

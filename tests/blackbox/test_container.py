@@ -82,7 +82,7 @@ def test_it_is_small_and_has_no_shell(root):
     assert [path.name for path in files if os.access(path, os.X_OK) and "lib" not in path.parts
             and not re.search(r"\.so(\.|$)", path.name)] == ["renewgate"]
     packages = (root / "usr/share/doc/renewgate/packages").read_text()
-    for name in ("libc6", "libssl3", "libcurl4", "ca-certificates"):
+    for name in ("libc6", "libssl3", "libcurl4", "libmicrohttpd", "ca-certificates"):
         assert name in packages
     assert all((root / "usr/share/doc" / line.split()[0] / "copyright").exists()
                for line in packages.splitlines())

@@ -40,6 +40,11 @@ def test_the_list_of_what_is_linked_is_whole():
         assert any(name.startswith(library) for name in names), library
     assert all(re.fullmatch(r"pkg:deb/debian/\S+@\S+\?arch=\w+&distro=\w+", component["purl"])
                for component in bill["components"])
+    said = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
+    patches = [patch["diff"]["url"] for component in bill["components"]
+               for patch in component.get("pedigree", {}).get("patches", [])]
+    assert patches == [f"deploy/{name}" for name in re.findall(r" with (\S+), part of", said)]
+    assert all((ROOT / patch).exists() for patch in patches)
     assert bill["dependencies"][0]["dependsOn"] == [each["bom-ref"] for each in bill["components"]]
 
 
