@@ -178,7 +178,7 @@ static const struct variable variables[] = {
      .allowed = "a duration from 1s to 1d", .least = 1000, .most = 86400000,
      .help = "How long a client may say nothing or keep a connection without a request, and how "
              "long the server may be silent before its answer, or within one that is read whole "
-             "here; a stream that goes on has no limit."},
+             "here, or take nothing of a request; a stream that goes on has no limit."},
     {"DRAIN_TIMEOUT", KIND_MILLISECONDS, MEMBER(drain_timeout_ms), .fallback = "10s",
      .allowed = "a duration from 0s to 1d", .most = 86400000,
      .help = "How long requests under way are waited for when the gate is stopped."},

@@ -169,10 +169,13 @@ static void on_relay_done(void *user, enum upstream_failure failure, const char 
     report_failure(exchange->context->gate, exchange->request_head, failure,
                    exchange->fault != NULL ? exchange->fault : detail);
     exchange->failure = failure;
-    if (begun)
+    if (begun) {
+        /* Nothing of it has gone out where the client still sends. */
         exchange->state = EXCHANGE_BROKEN;
-    else
+        client_request_ready(exchange->client_request);
+    } else {
         exchange_answer_failure(exchange, failure);
+    }
 }
 
 static const struct transfer_handler relay_handler = {

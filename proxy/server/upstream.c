@@ -357,14 +357,15 @@ void upstream_run(struct upstream *upstream, monotonic_time now)
 
 /*
  * Whether the server is to do something. Where the client does not send, or does not take what has
- * come, nobody is to blame.
+ * come, nobody is to blame. Whatever the server has answered, it is to take what there is of the
+ * request: nothing of an answer with content reaches the client before.
  */
 static bool is_waited_for(const struct transfer *transfer)
 {
     if (transfer->parser.state == ANSWER_AT_TUNNEL)
         return false;
-    if (transfer->sends && transfer->pull_waits)
-        return false;
+    if (transfer->sends)
+        return !transfer->pull_waits;
     if (transfer->has_head && !transfer->answered)
         return transfer->whole && !transfer->data_waits;
     return true;
@@ -375,6 +376,21 @@ static bool is_silent(const struct transfer *transfer)
     const struct upstream *upstream = transfer->upstream;
     int64_t limit = upstream->settings.idle_timeout_ms * NANOSECONDS_PER_MILLISECOND;
     return is_waited_for(transfer) && monotonic_elapsed(transfer->progress, upstream->now) > limit;
+}
+
+/* A slow server may take of what its socket holds for long before there is room for more. */
+static void look_for_progress(struct upstream *upstream)
+{
+    struct transfer *transfer;
+    LIST_FOREACH(transfer, &upstream->live, entry)
+    {
+        if (!is_waited_for(transfer) || !transfer->connection->open)
+            continue;
+        size_t untaken = wire_untaken(transfer->connection);
+        if (untaken < transfer->untaken)
+            transfer->progress = upstream->now;
+        transfer->untaken = untaken;
+    }
 }
 
 /* One whose server is silent for too long, or NULL. */
@@ -390,13 +406,16 @@ void upstream_tick(struct upstream *upstream)
 {
     struct transfer *transfer;
     upstream->now = clock_monotonic();
+    look_for_progress(upstream);
     while ((transfer = find_silent(upstream)) != NULL) {
         if (transfer->answered)
             upstream_finish(transfer, UPSTREAM_FINE, "");
         else
             upstream_finish(transfer, UPSTREAM_TIMEOUT,
-                            transfer->has_head ? "the server did not go on with its answer in time"
-                                               : "the server did not begin its answer in time");
+                            transfer->sends ? "the server did not take the request in time"
+                            : transfer->has_head
+                                ? "the server did not go on with its answer in time"
+                                : "the server did not begin its answer in time");
     }
     connections_look_after(upstream);
 }

@@ -144,6 +144,7 @@ struct transfer {
     struct buffer held; /* what came and could not be passed on */
     size_t held_data;   /* how much of its beginning is content that the parser has given */
 
+    size_t untaken;          /* wire_untaken(), a tick ago */
     monotonic_time progress; /* when bytes last went either way */
     monotonic_time deadline;
 };
@@ -296,6 +297,9 @@ enum wire wire_send(struct connection *connection, const struct iovec *parts, si
 enum wire wire_receive_plain(struct connection *connection, char *into, size_t size, size_t *len);
 enum wire wire_send_plain(struct connection *connection, const struct iovec *parts, size_t count,
                           size_t *len);
+
+/* How much of what has been sent the server's end has not taken yet. */
+size_t wire_untaken(const struct connection *connection);
 
 /* ---- upstream_tls.c ---- */
 

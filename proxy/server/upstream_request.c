@@ -166,6 +166,8 @@ static void drop_sent(struct transfer *transfer, size_t len)
 {
     size_t sent = 0;
     transfer->sent_any = transfer->sent_any || len > 0;
+    if (len > 0)
+        transfer->progress = transfer->upstream->now;
     while (sent < transfer->part_count && len >= transfer->parts[sent].iov_len)
         len -= transfer->parts[sent++].iov_len;
     for (size_t i = sent; i < transfer->part_count; i++)

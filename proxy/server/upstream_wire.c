@@ -1,7 +1,9 @@
 #include "proxy/server/upstream_parts.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 static bool would_block(void)
@@ -102,4 +104,10 @@ enum wire wire_send(struct connection *connection, const struct iovec *parts, si
     if (result == WIRE_LATER)
         connection->writable = false;
     return result;
+}
+
+size_t wire_untaken(const struct connection *connection)
+{
+    int count = 0;
+    return ioctl(connection->file, SIOCOUTQ, &count) == 0 && count > 0 ? (size_t)count : 0;
 }

@@ -4,18 +4,22 @@ Whether a body may come is then the server's to say (RFC 9110, section 10.1.1), 
 reaches the client while that still sends.
 """
 
+import contextlib
+import select
 import shutil
 import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 
 from certificates import Authority
 from gate import Gate
 from servers import SocketServer
-from wire import Line, ask, connect, gate, last_answer, read_answer, read_body  # noqa: F401
+from waiting import PATIENCE
+from wire import Line, Upstream, ask, connect, gate, last_answer, read_answer, read_body  # noqa: F401
 from wire import read_head, takes_body, upstream  # noqa: F401
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -252,3 +256,104 @@ def test_a_refused_upload_is_not_the_gateways_fault(authority, pair, scheme, clo
         for _ in range(40):
             answer = ask(gate.port, upload)
             assert answer.status == int(status[:3]) and answer.body == b"refused"
+
+
+# Servers that answer and then take no more of the body.
+
+BLOCK = b"x" * 65536
+ENDLESS = {"counted": b"Content-Length: 4000000000\r\n\r\n",
+           "chunked": b"Transfer-Encoding: chunked\r\n\r\nee6b2800\r\n"}
+BEGUN = {"answered": b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nhalf", "silent": b"",
+         "full": b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 500_000}
+
+
+def give_until_answered(line):
+    """Keeps its socket full until there is something to be read."""
+    line.socket.setblocking(False)
+    while not select.select([line.socket], [], [], 0)[0]:
+        if select.select([line.socket], [line.socket], [], PATIENCE)[1]:
+            with contextlib.suppress(BlockingIOError):
+                line.socket.send(BLOCK)
+    line.socket.settimeout(PATIENCE)
+
+
+@pytest.fixture(scope="module", params=["http", "https"])
+def hasty(request, authority, pair):
+    """A server, and a gate before it that waits for a second; TLS between the two or not."""
+    context = None
+    if request.param == "https":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*pair)
+    with Upstream(tls=context) as server:
+        # What is taken shows soon, while the gate's own socket holds megabytes.
+        server.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        with Gate(0, UPSTREAM_URL=f"{request.param}://localhost:{server.port}",
+                  UPSTREAM_CA=authority.certificate, IDLE_TIMEOUT="1s") as gate:
+            yield server, gate
+
+
+@pytest.mark.parametrize("framing", ENDLESS)
+@pytest.mark.parametrize("begun", BEGUN)
+def test_a_server_that_takes_no_more_is_not_waited_for_for_ever(hasty, begun, framing):
+    server, gate = hasty
+    ended = threading.Event()
+
+    @takes_body
+    def answer(line, request):
+        line.send(BEGUN[begun])
+        assert ended.wait(PATIENCE)
+        return False
+
+    server.answer = answer
+    line = connect(gate.port)
+    line.send(b"PUT /dav/x HTTP/1.1\r\nHost: h\r\n" + ENDLESS[framing])
+    give_until_answered(line)
+    assert read_answer(line).status == 504
+    line.close()
+    ended.set()
+
+
+@pytest.mark.parametrize("framing", ENDLESS)
+def test_nor_is_a_client_that_stops_as_well(hasty, framing):
+    server, gate = hasty
+    ended = threading.Event()
+
+    @takes_body
+    def answer(line, request):
+        line.send(BEGUN["answered"])
+        assert ended.wait(PATIENCE)
+        return False
+
+    server.answer = answer
+    line = connect(gate.port)
+    line.send(b"PUT /dav/x HTTP/1.1\r\nHost: h\r\n" + ENDLESS[framing] + BLOCK)
+    line.rest()
+    line.close()
+    ended.set()
+
+
+@pytest.mark.parametrize("begun", ["answered", "silent"])
+def test_a_server_that_takes_a_body_slowly_gets_it_all(hasty, begun):
+    """What the sockets hold of it lasts for longer than the idle time-out."""
+    server, gate = hasty
+    length = 8 << 20
+
+    @takes_body
+    def answer(line, request):
+        line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n"[:-1 if begun == "silent" else None])
+        end = time.monotonic() + 3
+        taken = 0
+        while time.monotonic() < end:
+            taken += len(line.exactly(4096))
+            time.sleep(0.02)
+        line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        assert len(line.exactly(length - taken)) == length - taken
+        line.send(b"\n%08d" % length if begun == "silent" else b"%08d" % length)
+
+    server.answer = answer
+    line = connect(gate.port)
+    line.send(b"PUT /dav/x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % length)
+    line.send(b"x" * length)
+    taken = read_answer(line)
+    assert (taken.status, taken.body) == (200, b"%08d" % length)
+    line.close()
