@@ -6,8 +6,9 @@
  * anything:
  *
  *     list    all tasks and domains (jmap/facts/inventory.h)
- *     look    some of the domains at a time: their names and certificates (jmap/facts/lookup.h),
- * and what policy/audit.h says of them texts   where wanted, the PEM text of these certificates
+ *     look    some of the domains at a time: their names, their certificates (jmap/facts/lookup.h)
+ *             and what policy/audit.h says of them
+ *     texts   where wanted, the PEM text of these certificates
  *
  * What has been told of some domains is freed before the next are looked at.
  */
