@@ -24,7 +24,8 @@ enum held_by {
     HELD_SOURCES,
 };
 
-/* How long nothing is asked for after failures: `first`, doubled with each one, `longest` at most.
+/*
+ * How long nothing is asked for after failures: `first`, doubled with each one, `longest` at most.
  */
 struct failure_backoff {
     int64_t first_seconds; /* 0: off */

@@ -5,7 +5,8 @@
 
 #define ISSUE_BURST_MAX 1000
 #define ISSUE_WINDOW_MAX (INT64_C(366) * 86400)
-/* Of more than twice the greatest burst the oldest make no difference: the bucket was empty since.
+/*
+ * Of more than twice the greatest burst the oldest make no difference: the bucket was empty since.
  */
 #define ISSUES_MAX ((size_t)2 * ISSUE_BURST_MAX)
 #define ISSUE_AGE_MAX INT64_C(1000000000000)

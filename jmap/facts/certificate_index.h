@@ -33,7 +33,8 @@ struct certificate_index {
 /* How many certificates fit into a bucket. */
 #define CERTIFICATE_INDEX_BUCKET 16
 
-/* Of two with the same names the one that ends later stays. Where memory runs out it does not grow.
+/*
+ * Of two with the same names the one that ends later stays. Where memory runs out it does not grow.
  */
 void certificate_index_note(struct certificate_index *index,
                             const struct indexed_certificate *certificate);

@@ -116,7 +116,8 @@ static bool lacks_dns_tasks(const struct lookup *lookup)
     return false;
 }
 
-/* One that has ended by now has left its renewal among the tasks, which are read again behind it.
+/*
+ * One that has ended by now has left its renewal among the tasks, which are read again behind it.
  */
 static enum lookup_state send_dns_tasks(struct lookup *lookup)
 {

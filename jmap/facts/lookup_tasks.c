@@ -58,7 +58,8 @@ static bool add_task_to(struct lookup_domain *domain, struct renewal_task task, 
     return true;
 }
 
-/* Of tasks in a long list those of other domains are remembered; `object` owns the others' strings.
+/*
+ * Of tasks in a long list those of other domains are remembered; `object` owns the others' strings.
  */
 static bool add_task(struct lookup *lookup, json_t *object)
 {

@@ -189,7 +189,8 @@ static bool stands(const struct pace *pace, const struct pace_account *account,
            (wall_time_before(pace->now, placed) || fits(pace, &past, pace->now, early));
 }
 
-/* When the order of a domain that is due comes; in `all` it has a place already, where it has one.
+/*
+ * When the order of a domain that is due comes; in `all` it has a place already, where it has one.
  */
 static bool find_time(const struct pace *pace, struct pace_account *account, wall_time *placed,
                       wall_time from)

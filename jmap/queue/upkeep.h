@@ -30,7 +30,8 @@ enum upkeep_step {
                          */
 };
 
-/* Its members are its own, but for `placed_at`, `error` and `is_over`. Zeroed before its first use.
+/*
+ * Its members are its own, but for `placed_at`, `error` and `is_over`. Zeroed before its first use.
  */
 struct upkeep {
     const struct sweep_context *context;

@@ -21,7 +21,8 @@ void collapse_end(struct collapse *collapse, const char *error)
         send_spent(collapse);
 }
 
-/* Where a write was answered with neither result nor refusal, that says nothing of the credential.
+/*
+ * Where a write was answered with neither result nor refusal, that says nothing of the credential.
  */
 void collapse_end_unchanged(struct collapse *collapse)
 {

@@ -55,7 +55,8 @@ bool answer_set_error(struct jmap_answer *answer, size_t call, const char *key, 
  */
 json_t *answer_made(const struct jmap_answer *answer);
 
-/* What the server says that keys mean; NULL where it does not, or no key means anything. Borrowed.
+/*
+ * What the server says that keys mean; NULL where it does not, or no key means anything. Borrowed.
  */
 const json_t *answer_created_ids(const struct jmap_answer *answer);
 

@@ -45,7 +45,8 @@ bool batch_read(const struct jmap_request *request, enum batch_cut cut, struct b
 
 void batch_clear(struct batch *batch);
 
-/* Whether this call, or one after it, may change what the decision about a create in it rests on.
+/*
+ * Whether this call, or one after it, may change what the decision about a create in it rests on.
  */
 bool batch_changes_after(const struct batch *batch, size_t call);
 

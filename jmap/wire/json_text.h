@@ -21,7 +21,8 @@ uint64_t json_text_hash(const json_t *value);
 /* A deep copy, whole; NULL when memory ran out. jansson leaves out what it has no memory for. */
 json_t *json_text_copy(const json_t *value);
 
-/* A string's text; NULL for what is none, and for one with a NUL in it, which equals none of ours.
+/*
+ * A string's text; NULL for what is none, and for one with a NUL in it, which equals none of ours.
  */
 const char *json_text_value(const json_t *value);
 

@@ -34,7 +34,8 @@ void message_clear(struct message *message);
 /* True where the message may be the answer to a request with that id (or NULL). */
 bool message_answers(const struct message *message, const json_t *id);
 
-/* For a request that is not read: the gate has no room, or it has too many values. NULL: no memory.
+/*
+ * For a request that is not read: the gate has no room, or it has too many values. NULL: no memory.
  */
 char *message_not_held(bool too_much);
 

@@ -29,7 +29,8 @@ struct file_watch {
     struct file_version seen; /* at the last look */
 };
 
-/* They were read; `version` is from before that: what changes meanwhile is seen at the next look.
+/*
+ * They were read; `version` is from before that: what changes meanwhile is seen at the next look.
  */
 void file_watch_note_read(struct file_watch *watch, const struct file_version *version);
 

@@ -2,7 +2,8 @@
 
 #include <sys/resource.h>
 
-/* The log, the admin address with some connections and what they ask the server, the lock, sweeps.
+/*
+ * The log, the admin address with some connections and what they ask the server, the lock, sweeps.
  */
 #define OWN_FILES 26UL
 /* Its loops, listeners and mailbox. */

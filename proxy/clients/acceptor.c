@@ -104,7 +104,8 @@ static bool has_ended(uint32_t events)
     return (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
 }
 
-/* Looks at what has come and leaves it there; 0 where nothing has yet, or the connection is gone.
+/*
+ * Looks at what has come and leaves it there; 0 where nothing has yet, or the connection is gone.
  */
 static size_t peek(struct greeting *greeting, char *bytes, size_t size)
 {

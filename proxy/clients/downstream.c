@@ -89,7 +89,8 @@ static const struct acceptor_handler acceptor_handler = {
     .accepted = on_accepted,
 };
 
-/* Lets `listener` be accepted from, by libmicrohttpd or by an acceptor. False where it is closed.
+/*
+ * Lets `listener` be accepted from, by libmicrohttpd or by an acceptor. False where it is closed.
  */
 static bool downstream_start(struct downstream *downstream,
                              const struct downstream_settings *settings, int listener)

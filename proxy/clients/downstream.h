@@ -143,7 +143,8 @@ void client_request_interim(struct client_request *client_request, unsigned stat
 /* Goes on after a short body() or CONTENT_LATER. */
 void client_request_resume(struct client_request *client_request);
 
-/* Whether there is room for another upgraded connection; an ANSWER_UPGRADE without breaks it off.
+/*
+ * Whether there is room for another upgraded connection; an ANSWER_UPGRADE without breaks it off.
  */
 bool client_request_may_upgrade(const struct client_request *client_request);
 

@@ -86,7 +86,8 @@ static bool drain(struct pipe *pipe)
     return true;
 }
 
-/* What the end that `in` reads from and `out` writes to is waited for. Nothing: not even its end.
+/*
+ * What the end that `in` reads from and `out` writes to is waited for. Nothing: not even its end.
  */
 static struct pollfd wanted(const struct pipe *in, const struct pipe *out)
 {

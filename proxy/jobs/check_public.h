@@ -1,7 +1,8 @@
 #ifndef RENEWGATE_PROXY_JOBS_CHECK_PUBLIC_H
 #define RENEWGATE_PROXY_JOBS_CHECK_PUBLIC_H
 
-/* What `--check` tries of the addresses: the server's, and those of the gate for clients and CAs.
+/*
+ * What `--check` tries of the addresses: the server's, and those of the gate for clients and CAs.
  */
 
 #include <stdio.h>

@@ -16,7 +16,8 @@ struct explainer;
 /* The gate has a credential of its own. NULL when memory or files run out. */
 struct explainer *explainer_open(struct gate *gate);
 
-/* What is under way ends soon, and nothing begins any more. From another thread. NULL is allowed.
+/*
+ * What is under way ends soon, and nothing begins any more. From another thread. NULL is allowed.
  */
 void explainer_stop(struct explainer *explainer);
 

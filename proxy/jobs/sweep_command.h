@@ -19,7 +19,8 @@ extern const char sweep_usage[];
 /* Reads what follows "sweep" on the command line; false for anything else. */
 bool sweep_options_read(struct sweep_options *options, int count, char **arguments);
 
-/* The exit status: 0, or 1 after lines on `errors` that say why, or which domains it passed over.
+/*
+ * The exit status: 0, or 1 after lines on `errors` that say why, or which domains it passed over.
  */
 int sweep_command(struct gate *gate, const struct sweep_options *options, FILE *out, FILE *errors);
 

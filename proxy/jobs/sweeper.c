@@ -94,7 +94,8 @@ const char *sweeper_sweep(struct sweeper *sweeper)
 
 /* ---- the thread ---- */
 
-/* Of several replicas one sweeps. False where that is another; `lease` is NULL where nobody knows.
+/*
+ * Of several replicas one sweeps. False where that is another; `lease` is NULL where nobody knows.
  */
 static bool take_lease(struct sweeper *sweeper, struct lease **lease)
 {

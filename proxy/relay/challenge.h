@@ -18,7 +18,8 @@
  */
 #define CHALLENGE_TIMEOUT 10000
 
-/* Whether this reads a challenge: GET or HEAD of the well-known path and one token, nothing more.
+/*
+ * Whether this reads a challenge: GET or HEAD of the well-known path and one token, nothing more.
  */
 bool challenge_is_asked(const struct request_head *request_head);
 

@@ -83,7 +83,8 @@ bool conversation_reads_server(const struct conversation *conversation);
 /* Does what can be done now; after pieces were passed on. */
 void conversation_step(struct conversation *conversation);
 
-/* Counts what waits in the buffers towards the two ends, which hold whole messages; as they change.
+/*
+ * Counts what waits in the buffers towards the two ends, which hold whole messages; as they change.
  */
 void conversation_count_unread(struct conversation *conversation);
 
@@ -93,7 +94,8 @@ bool conversation_is_overdue(const struct conversation *conversation);
 /* No more messages come from the server. */
 void conversation_server_ended(struct conversation *conversation);
 
-/* True while others may wait for what comes of a request, so that even its client must not end it.
+/*
+ * True while others may wait for what comes of a request, so that even its client must not end it.
  */
 bool conversation_is_committed(const struct conversation *conversation);
 

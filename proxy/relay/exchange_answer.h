@@ -27,7 +27,8 @@ bool exchange_take_head(struct exchange *exchange, const struct upstream_head *h
 /* Makes the answer that there is no room for the request. */
 bool exchange_refuse_room(struct exchange *exchange);
 
-/* Counts what of the server's answer is kept because it is needed whole; false: there is no room.
+/*
+ * Counts what of the server's answer is kept because it is needed whole; false: there is no room.
  */
 bool exchange_count_received(struct exchange *exchange, size_t len);
 

@@ -86,7 +86,8 @@ void holding_feed(struct holding *holding, unsigned status, const char *body, si
 /* There will be no answer to it. */
 void holding_fail(struct holding *holding, enum upstream_failure failure);
 
-/* Whether others may wait for what comes of the request, so that even its client must not end it.
+/*
+ * Whether others may wait for what comes of the request, so that even its client must not end it.
  */
 bool holding_is_committed(const struct holding *holding);
 

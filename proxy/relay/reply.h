@@ -17,7 +17,8 @@
 bool reply_problem(unsigned status, const char *title, const char *detail, struct arena *arena,
                    struct answer *out);
 
-/* A JMAP request of more than `limit` bytes, as the server answers one (RFC 8620, section 3.6.1).
+/*
+ * A JMAP request of more than `limit` bytes, as the server answers one (RFC 8620, section 3.6.1).
  */
 bool reply_too_large(size_t limit, struct arena *arena, struct answer *out);
 

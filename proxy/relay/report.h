@@ -38,7 +38,8 @@ void report_credential_answer(const struct gate *gate, const char *credential, u
  * it. */
 void report_unreadable_task(void *user, const char *domain_id, const char *task_id);
 
-/* The server's queue of tasks was tidied up; `request_head` is the request that led to it, or NULL.
+/*
+ * The server's queue of tasks was tidied up; `request_head` is the request that led to it, or NULL.
  */
 void report_change(const struct gate *gate, const struct request_head *request_head,
                    const struct queue_change *change);

@@ -80,7 +80,8 @@ void websocket_run(struct websocket *websocket);
 /* What the loop calls for it. */
 struct loop_source websocket_client_source(struct websocket *websocket);
 
-/* Reads what has come, as far as it may; what is left in a later round, as others have sockets too.
+/*
+ * Reads what has come, as far as it may; what is left in a later round, as others have sockets too.
  */
 void websocket_client_read(struct websocket *websocket);
 

@@ -20,7 +20,8 @@
 #include "proxy/server/upstream.h"
 
 #define TICK_MILLISECONDS 1000
-/* Connections and requests that are worth a walk over the heap once they are gone: some megabytes.
+/*
+ * Connections and requests that are worth a walk over the heap once they are gone: some megabytes.
  */
 #define CROWD ((size_t)128)
 /* How often one side is run for the other's sake before files are looked at again. */

@@ -21,7 +21,8 @@
 #include "proxy/base/clock.h"
 #include "proxy/replicas/lock_protocol.h"
 
-/* How long the lock server keeps a lease whose owner says nothing, and how often it says something.
+/*
+ * How long the lock server keeps a lease whose owner says nothing, and how often it says something.
  */
 #define LEASE_LIFE_MILLISECONDS 30000
 #define LEASE_RENEWAL_MILLISECONDS 10000

@@ -35,7 +35,8 @@ struct lock_connection *lock_connection_open(const struct lock_connection_settin
 /* NULL is allowed. */
 void lock_connection_close(struct lock_connection *connection);
 
-/* Its socket; to be waited for until it can be read, and written where something is left to send.
+/*
+ * Its socket; to be waited for until it can be read, and written where something is left to send.
  */
 int lock_connection_file(const struct lock_connection *connection);
 

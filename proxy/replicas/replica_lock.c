@@ -89,7 +89,8 @@ static void note_waits(void *user)
     metrics_count_lock_wait(lock->settings.metrics);
 }
 
-/* What the next owner is to know of a domain, and how long it matters; "" where there is nothing.
+/*
+ * What the next owner is to know of a domain, and how long it matters; "" where there is nothing.
  */
 static int64_t write_note(const struct replica_lock *lock, const char *domain_id,
                           char note[static LEASE_NOTE_SIZE])

@@ -42,7 +42,8 @@ struct replica_lock_settings {
  */
 struct replica_lock *replica_lock_start(const struct replica_lock_settings *settings);
 
-/* Gives back what can be given back, and ends it; no lease is anyone's any more. NULL is allowed.
+/*
+ * Gives back what can be given back, and ends it; no lease is anyone's any more. NULL is allowed.
  */
 void replica_lock_stop(struct replica_lock *lock);
 

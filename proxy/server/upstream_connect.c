@@ -12,7 +12,8 @@
 /* libcurl's own buffer, which nothing goes through. */
 #define CURL_BUFFER_SIZE 1024L
 
-/* A file that libcurl wants to be watched. Kept for as long as the upstream, found by its number.
+/*
+ * A file that libcurl wants to be watched. Kept for as long as the upstream, found by its number.
  */
 struct watched {
     struct loop_source source;

@@ -75,7 +75,8 @@ static inline struct log_field log_flag(const char *name, bool flag)
 /* The two bounds of wall_time leave the field out. */
 struct log_field log_time(const char *name, wall_time time);
 
-/* Text values are cut after a kilobyte, and the line ends before 4096 bytes: pipes take that whole.
+/*
+ * Text values are cut after a kilobyte, and the line ends before 4096 bytes: pipes take that whole.
  */
 void log_write(const struct log *log, enum log_level level, const char *message,
                const struct log_field *fields, size_t count);

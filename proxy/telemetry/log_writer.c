@@ -124,7 +124,8 @@ static void sleep_until_woken(struct log_writer *writer)
     }
 }
 
-/* Waits until the file takes a line, or has no reader. False where there is no more time to wait.
+/*
+ * Waits until the file takes a line, or has no reader. False where there is no more time to wait.
  */
 static bool wait_for_room(struct log_writer *writer)
 {
@@ -275,7 +276,8 @@ static void flush_at_once(struct log_writer *writer)
         from += len;
 }
 
-/* A fault comes again behind it, to whoever was asked before; what was sent has to be sent again.
+/*
+ * A fault comes again behind it, to whoever was asked before; what was sent has to be sent again.
  */
 static void on_crash(int number, siginfo_t *info, void *context)
 {

@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         json_t *session = json_loadb(rewritten, len, 0, NULL);
         MUST(session != NULL);
         json_decref(session);
-        /* URLs are written each time, with the same bytes; of a limit alone nothing is left to do.
+        /*
+         * URLs are written each time, with the same bytes; of a limit alone nothing is left to do.
          */
         char *again = session_rewrite(rewritten, len, &address, &again_len, &no_memory);
         MUST(again == NULL || (again_len == len && memcmp(again, rewritten, len) == 0));

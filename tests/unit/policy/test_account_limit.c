@@ -136,7 +136,8 @@ static void what_it_finds_fits_and_nothing_before(void **state)
     }
 }
 
-/* Three at once have gone out a minute later than they were to; those behind them wait as they did.
+/*
+ * Three at once have gone out a minute later than they were to; those behind them wait as they did.
  */
 static void a_chain_that_has_moved_a_little_fits(void **state)
 {

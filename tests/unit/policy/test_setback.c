@@ -8,7 +8,8 @@
 
 #include "tests/unit/renewal_tasks.h"
 
-/* One look after another: each row says with what order and setup, and what becomes of its tasks.
+/*
+ * One look after another: each row says with what order and setup, and what becomes of its tasks.
  */
 
 static bool look(struct setback *known, uint64_t order, uint64_t setup, struct renewal_task *tasks,

@@ -148,7 +148,8 @@ static size_t most_held(const char *body, unsigned *requests)
     return peak;
 }
 
-/* Each call but the first speaks of the create before it, so it is cut off; `bulk` is in the last.
+/*
+ * Each call but the first speaks of the create before it, so it is cut off; `bulk` is in the last.
  */
 static char *request_of(size_t parts, const char *members, const char *bulk)
 {

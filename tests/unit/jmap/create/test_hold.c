@@ -1311,7 +1311,8 @@ static void references_to_what_is_no_domain_are_the_servers_to_refuse(void **sta
     }
 }
 
-/* The one task that is there may be destroyed by the call of the create: that must be seen first.
+/*
+ * The one task that is there may be destroyed by the call of the create: that must be seen first.
  */
 static void a_create_waits_for_what_its_call_takes_away(void **state)
 {

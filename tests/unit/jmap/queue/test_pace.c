@@ -1,4 +1,5 @@
-/* The pace of orders: no account is asked for more than its limit, and what has its time keeps it.
+/*
+ * The pace of orders: no account is asked for more than its limit, and what has its time keeps it.
  */
 
 #include "jmap/queue/pace.h"

@@ -1,4 +1,5 @@
-/* Leases from being wanted to being given back, with the replies and the clock in the test's hand.
+/*
+ * Leases from being wanted to being given back, with the replies and the clock in the test's hand.
  */
 
 #include <setjmp.h>

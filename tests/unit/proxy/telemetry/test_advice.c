@@ -1,4 +1,5 @@
-/* What a person does next: for each state one thing, and nothing in a command that a shell obeys.
+/*
+ * What a person does next: for each state one thing, and nothing in a command that a shell obeys.
  */
 
 #include <errno.h>
