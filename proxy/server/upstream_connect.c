@@ -189,7 +189,7 @@ static void set_options(struct connection *connection)
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, CURL_BUFFER_SIZE);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, time_left(connection));
-    curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, -1L);
+    curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, NAMES_CACHED_SECONDS);
     bool any_issuer = connection->transfer->any_issuer;
     trust_apply(easy, &upstream->settings.trust, any_issuer);
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_tls_context);

@@ -63,7 +63,7 @@ static curl_socket_t on_found(void *user, curlsocktype purpose, struct curl_sock
     (void)purpose;
     (void)address;
     names->found = true;
-    curl_easy_setopt(names->easy, CURLOPT_DNS_CACHE_TIMEOUT, -1L);
+    curl_easy_setopt(names->easy, CURLOPT_DNS_CACHE_TIMEOUT, NAMES_CACHED_SECONDS);
     return CURL_SOCKET_BAD;
 }
 

@@ -253,6 +253,12 @@ void connect_run(struct upstream *upstream);
  * until its own time is up, and what is found is every connection's for a minute.
  */
 
+/*
+ * So long libcurl keeps what it has found: longer than it is taken for known here. Not -1, "for
+ * ever", by which libcurl 8.14 forgets everything with the next handle that ends.
+ */
+#define NAMES_CACHED_SECONDS 3600L
+
 /* Once the URL is there. False when memory runs out. */
 bool names_prepare(struct upstream *upstream);
 void names_clear(struct upstream *upstream);
