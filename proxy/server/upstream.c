@@ -381,9 +381,8 @@ static bool is_silent(const struct transfer *transfer)
 /* A slow server may take of what its socket holds for long before there is room for more. */
 static void look_for_progress(struct upstream *upstream)
 {
-    struct transfer *transfer;
-    LIST_FOREACH(transfer, &upstream->live, entry)
-    {
+    struct transfer *transfer = LIST_FIRST(&upstream->live);
+    for (; transfer != NULL; transfer = LIST_NEXT(transfer, entry)) {
         if (!is_waited_for(transfer) || !transfer->connection->open)
             continue;
         size_t untaken = wire_untaken(transfer->connection);
