@@ -17,6 +17,13 @@ const char *task_state_name(enum task_state state)
     return names[state];
 }
 
+enum task_state task_state_read(const char *name)
+{
+    if (strcmp(name, task_state_name(TASK_RETRY)) == 0)
+        return TASK_RETRY;
+    return strcmp(name, task_state_name(TASK_FAILED)) == 0 ? TASK_FAILED : TASK_PENDING;
+}
+
 wall_time renewal_task_tried(const struct renewal_task *task, int64_t max_attempts)
 {
     int64_t before = task->attempts - 1;

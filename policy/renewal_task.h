@@ -16,6 +16,9 @@ enum task_state {
 /* "Pending", "Retry" or "Failed", as the server calls them; static. */
 const char *task_state_name(enum task_state state);
 
+/* From such a name; any other is that of a task which waits. */
+enum task_state task_state_read(const char *name);
+
 /*
  * How long a task is due before it counts as stuck where nothing else is said: the server's lock on
  * one that runs lasts for an hour, and it runs tasks one after another.

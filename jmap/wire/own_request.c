@@ -240,9 +240,7 @@ static bool read_task(const json_t *object, const char *wanted_type, wall_time n
         return false;
     *out = (struct renewal_task){
         .id = id,
-        .state = strcmp(state, "Retry") == 0    ? TASK_RETRY
-                 : strcmp(state, "Failed") == 0 ? TASK_FAILED
-                                                : TASK_PENDING,
+        .state = task_state_read(state),
         .due = own_request_time(status, "due", WALL_TIME_FOREVER),
         .failed_at = own_request_time(status, "failedAt", now),
         .seen = now,

@@ -188,9 +188,7 @@ bool task_text_read(const char *text, size_t len, wall_time now, struct task_tex
         !copy(&parts.id, out->id, sizeof out->id) ||
         !copy(&parts.domain_id, out->domain_id, sizeof out->domain_id))
         return false;
-    out->state = strcmp(state, "Retry") == 0    ? TASK_RETRY
-                 : strcmp(state, "Failed") == 0 ? TASK_FAILED
-                                                : TASK_PENDING;
+    out->state = task_state_read(state);
     out->due = WALL_TIME_NEVER;
     return out->state == TASK_FAILED || read_due(&parts, out->state, now, &out->due);
 }
