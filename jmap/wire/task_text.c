@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "jmap/wire/json_walk.h"
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 /* More than any that is read for what it says. */
 #define REASON_SIZE 512
@@ -25,16 +27,10 @@ struct reader {
     const char *at, *end;
 };
 
-static bool is_at(const struct reader *reader, char letter)
-{
-    return reader->at < reader->end && *reader->at == letter;
-}
-
 static bool take(struct reader *reader, char letter)
 {
-    while (is_at(reader, ' ') || is_at(reader, '\n') || is_at(reader, '\r') || is_at(reader, '\t'))
-        reader->at++;
-    bool there = is_at(reader, letter);
+    reader->at = json_walk_space(reader->at, reader->end);
+    bool there = reader->at < reader->end && *reader->at == letter;
     reader->at += there;
     return there;
 }
