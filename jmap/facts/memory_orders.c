@@ -117,7 +117,6 @@ static void set_queued(struct task_memory *memory, struct record *record, wall_t
 {
     bool none = wall_time_equal(queued, WALL_TIME_NEVER);
     wall_time at = none ? queued : wall_time_later(queued, now);
-
     bool counts = !none && !wall_time_before(wall_time_add(now, QUEUED_AHEAD_SECONDS), at);
 
     if (wall_time_equal(at, record->queued))

@@ -75,6 +75,14 @@ static struct record **bucket_of(struct task_memory *memory, uint64_t hash)
     return &memory->buckets[hash & (memory->bucket_count - 1)];
 }
 
+static void put_hashed(struct task_memory *memory, struct record *record)
+{
+    struct record **bucket = bucket_of(memory, record->hash);
+
+    record->next = *bucket;
+    *bucket = record;
+}
+
 /* Where there is no memory for more of them, each has more records. False where there is none. */
 static bool grow_buckets(struct task_memory *memory)
 {
@@ -89,11 +97,8 @@ static bool grow_buckets(struct task_memory *memory)
     free(memory->buckets);
     memory->buckets = buckets;
     memory->bucket_count = count;
-    for (struct record *record = memory->newest; record; record = record->older) {
-        struct record **bucket = bucket_of(memory, record->hash);
-        record->next = *bucket;
-        *bucket = record;
-    }
+    for (struct record *record = memory->newest; record; record = record->older)
+        put_hashed(memory, record);
     return true;
 }
 
@@ -191,10 +196,8 @@ struct record *record_of(struct task_memory *memory, const char *domain_id)
     make_room(memory);
     strncpy(record->domain.domain_id, domain_id, OBJECT_ID_SIZE - 1);
     record->ordered = record->queued = record->before = WALL_TIME_NEVER;
-    struct record **bucket = bucket_of(memory, hash);
     record->hash = hash;
-    record->next = *bucket;
-    *bucket = record;
+    put_hashed(memory, record);
     link_record(memory, record);
     memory->count++;
     return record;
