@@ -203,6 +203,23 @@ static void set_options(struct connection *connection)
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, connection);
 }
 
+bool connect_add(struct upstream *upstream, CURL **easy)
+{
+    if (curl_multi_add_handle(upstream->multi, *easy) != CURLM_OK) {
+        curl_easy_cleanup(*easy);
+        *easy = NULL;
+        return false;
+    }
+    upstream->connecting++;
+    return true;
+}
+
+void connect_drop(struct upstream *upstream, CURL *easy)
+{
+    curl_multi_remove_handle(upstream->multi, easy);
+    curl_easy_cleanup(easy);
+}
+
 bool connect_start(struct connection *connection)
 {
     struct upstream *upstream = connection->upstream;
@@ -210,14 +227,8 @@ bool connect_start(struct connection *connection)
     if (connection->easy == NULL)
         return false;
     set_options(connection);
-    if (curl_multi_add_handle(upstream->multi, connection->easy) != CURLM_OK) {
-        curl_easy_cleanup(connection->easy);
-        connection->easy = NULL;
-        return false;
-    }
-    upstream->connecting++;
-    connection->connecting = true;
-    return true;
+    connection->connecting = connect_add(upstream, &connection->easy);
+    return connection->connecting;
 }
 
 bool connect_begin(struct connection *connection)
@@ -228,19 +239,13 @@ bool connect_begin(struct connection *connection)
     return names_are_known(upstream) ? connect_start(connection) : names_wait(connection);
 }
 
-static void drop_handle(struct upstream *upstream, CURL *easy)
-{
-    curl_multi_remove_handle(upstream->multi, easy);
-    curl_easy_cleanup(easy);
-}
-
 void connect_end(struct connection *connection)
 {
     if (connection->connecting)
         connection->upstream->connecting--;
     connection->connecting = false;
     connection->drained = false; /* libcurl reads the end of TLS, if it has come */
-    drop_handle(connection->upstream, connection->easy);
+    connect_drop(connection->upstream, connection->easy);
     connection->easy = NULL;
     connection->tls = NULL;
     connection->file = -1;
@@ -276,7 +281,7 @@ static bool take_over(struct connection *connection)
     if (!is_tls(connection->upstream)) {
         CURL *easy = connection->easy;
         connection->easy = NULL;
-        drop_handle(connection->upstream, easy);
+        connect_drop(connection->upstream, easy);
     }
     upstream_connect_forget(connection->upstream, file);
     return connection_opened(connection);
@@ -286,17 +291,17 @@ static void upstream_connect_finish(struct connection *connection, CURLcode code
 {
     connection->connecting = false;
     connection->upstream->connecting--;
-    if (code != CURLE_OK)
+    if (code != CURLE_OK) {
         names_doubt(connection->upstream);
-    if (code != CURLE_OK)
         transfer_not_connected(connection->transfer, failure_of(code),
                                connection->error[0] != '\0' ? connection->error
                                                             : curl_easy_strerror(code));
-    else if (!take_over(connection))
+    } else if (!take_over(connection)) {
         transfer_not_connected(connection->transfer, UPSTREAM_MEMORY,
                                "a new connection cannot be watched");
-    else
+    } else {
         transfer_connected(connection->transfer);
+    }
 }
 
 void connect_run(struct upstream *upstream)

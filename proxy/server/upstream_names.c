@@ -41,8 +41,7 @@ void names_doubt(struct upstream *upstream)
 static void end_look_up(struct upstream *upstream)
 {
     struct names *names = &upstream->names;
-    curl_multi_remove_handle(upstream->multi, names->easy);
-    curl_easy_cleanup(names->easy);
+    connect_drop(upstream, names->easy);
     names->easy = NULL;
     upstream->connecting--;
 }
@@ -81,13 +80,7 @@ static bool look_up(struct upstream *upstream)
     curl_easy_setopt(names->easy, CURLOPT_ERRORBUFFER, names->error);
     curl_easy_setopt(names->easy, CURLOPT_OPENSOCKETFUNCTION, on_found);
     curl_easy_setopt(names->easy, CURLOPT_OPENSOCKETDATA, names);
-    if (curl_multi_add_handle(upstream->multi, names->easy) != CURLM_OK) {
-        curl_easy_cleanup(names->easy);
-        names->easy = NULL;
-        return false;
-    }
-    upstream->connecting++;
-    return true;
+    return connect_add(upstream, &names->easy);
 }
 
 /* ---- those who wait for it ---- */

@@ -239,6 +239,12 @@ bool connect_start(struct connection *connection);
 /* Where the server is, and how its name is looked up. */
 void connect_set_server(const struct upstream *upstream, CURL *easy);
 
+/* Lets a handle that is set up begin. Without memory it is gone: false, and NULL in its place. */
+bool connect_add(struct upstream *upstream, CURL **easy);
+
+/* Ends a handle, whatever has become of it. */
+void connect_drop(struct upstream *upstream, CURL *easy);
+
 /* Gives libcurl's handle back, and with it the connection that it has, if any. */
 void connect_end(struct connection *connection);
 
