@@ -253,9 +253,7 @@ static void serve(struct service *service, const struct listen_texts *texts)
               log_number("drain_milliseconds", config->drain_timeout_ms));
 }
 
-/* Where the server answers a CA's challenges over TLS, if that is set. False with a line in the
- * log.
- */
+/* Where the server answers a CA's challenges over TLS, if that is set. False after a line. */
 static bool open_passthrough(struct gate *gate)
 {
     const struct listen_address *server = &gate->config->tls_alpn_upstream;
