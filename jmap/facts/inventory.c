@@ -312,11 +312,6 @@ static const char *fault_of(const struct inventory *inventory)
     return "the server refused to list tasks and domains";
 }
 
-static size_t page_size(size_t objects)
-{
-    return objects < OWN_REQUEST_IDS ? objects : OWN_REQUEST_IDS;
-}
-
 /* The same page with fewer objects; false where there can be no fewer. */
 static bool ask_for_fewer(struct inventory *inventory)
 {
@@ -324,7 +319,7 @@ static bool ask_for_fewer(struct inventory *inventory)
 
     if (objects == 0)
         return false;
-    inventory->page = page_size(objects);
+    inventory->page = own_request_a_call(objects);
     send_page(inventory);
     return true;
 }
@@ -373,7 +368,7 @@ void inventory_begin(struct inventory *inventory, struct task_memory *memory, wa
     *inventory = (struct inventory){.now = now,
                                     .cursor = WALL_TIME_NEVER,
                                     .issued_since = WALL_TIME_FOREVER,
-                                    .page = page_size(memory_objects_a_call(memory)),
+                                    .page = own_request_a_call(memory_objects_a_call(memory)),
                                     .memory = memory};
     send_page(inventory);
 }

@@ -48,17 +48,12 @@ static bool ask_for_more(struct clearing *clearing)
     return false;
 }
 
-static void set_most(struct clearing *clearing, size_t objects)
-{
-    clearing->most = objects < OWN_REQUEST_IDS ? objects : OWN_REQUEST_IDS;
-}
-
 /* The same ones in smaller parts; false where there are no smaller ones. */
 static bool ask_for_fewer(struct clearing *clearing)
 {
     size_t objects = memory_note_too_many(clearing->context->memory, clearing->most);
 
-    set_most(clearing, objects);
+    clearing->most = own_request_a_call(objects);
     return objects > 0 && ask_for_more(clearing);
 }
 
@@ -67,7 +62,7 @@ bool clearing_begin(struct clearing *clearing, const struct sweep_context *conte
 {
     clearing->context = context;
     clearing->inventory = inventory;
-    set_most(clearing, memory_objects_a_call(context->memory));
+    clearing->most = own_request_a_call(memory_objects_a_call(context->memory));
     if (!context->dry_run)
         return ask_for_more(clearing);
     tell_all(clearing);

@@ -175,6 +175,11 @@ const char *own_request_fault(const struct own_request *request, bool *forbidden
     return fault;
 }
 
+size_t own_request_a_call(size_t allowed)
+{
+    return allowed < OWN_REQUEST_IDS ? allowed : OWN_REQUEST_IDS;
+}
+
 bool own_request_is_too_large(const struct own_request *request)
 {
     size_t i;

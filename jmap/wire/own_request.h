@@ -76,6 +76,9 @@ bool own_request_goes_on(const json_t *answer, size_t asked);
 /* The type of the method-level error that a call got, or NULL. Borrowed. */
 const char *own_request_error(const struct own_request *request, const char *call_id);
 
+/* How many objects go into one call, where the server takes so many. */
+size_t own_request_a_call(size_t allowed);
+
 /* Whether a call was refused for naming more objects than the server takes in one (RFC 8620,
  * sections 5.1 and 5.3). */
 bool own_request_is_too_large(const struct own_request *request);
