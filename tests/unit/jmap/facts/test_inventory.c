@@ -9,9 +9,10 @@
 #include <cmocka.h>
 
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/listed_ids.h"
 
 struct list_server {
     size_t count;     /* domains; there is no task */
@@ -21,21 +22,9 @@ struct list_server {
 
 static json_t *query(const struct list_server *server, const char *name, const json_t *arguments)
 {
-    size_t position = (size_t)json_integer_value(json_object_get(arguments, "position"));
-    size_t limit = (size_t)json_integer_value(json_object_get(arguments, "limit"));
-    json_t *ids = json_array(), *answer = json_pack("{s:o}", "ids", ids);
+    size_t count = strcmp(name, "x:Domain/query") == 0 ? server->count : 0;
 
-    if (limit > server->query_max) {
-        limit = server->query_max;
-        json_object_set_new(answer, "limit", json_integer((json_int_t)limit));
-    }
-    for (size_t i = position; i < server->count && i < position + limit; i++) {
-        char id[24];
-        snprintf(id, sizeof id, "d%zu", i);
-        if (strcmp(name, "x:Domain/query") == 0)
-            json_array_append_new(ids, json_string(id));
-    }
-    return answer;
+    return list_ids(arguments, count, server->query_max, "d", 0);
 }
 
 static json_t *get(const struct list_server *server, const json_t *ids)

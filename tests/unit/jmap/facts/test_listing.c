@@ -16,6 +16,7 @@
 
 #include "jmap/facts/listing.h"
 #include "tests/unit/failing_memory.h"
+#include "tests/unit/listed_ids.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define CALLS_MAX 16
@@ -36,24 +37,6 @@ struct seen {
 static size_t a_call(const struct list_server *server)
 {
     return server->a_call ? server->a_call : 500;
-}
-
-static json_t *query(const struct list_server *server, const json_t *arguments)
-{
-    size_t position = (size_t)json_integer_value(json_object_get(arguments, "position"));
-    size_t limit = (size_t)json_integer_value(json_object_get(arguments, "limit"));
-    json_t *ids = json_array(), *answer = json_pack("{s:o}", "ids", ids);
-
-    if (limit > server->query_max) {
-        limit = server->query_max;
-        json_object_set_new(answer, "limit", json_integer((json_int_t)limit));
-    }
-    for (size_t i = position; i < server->count && i < position + limit; i++) {
-        char id[32];
-        snprintf(id, sizeof id, "%zu", i + 1);
-        json_array_append_new(ids, json_string(id));
-    }
-    return answer;
 }
 
 static json_t *get(const struct list_server *server, const json_t *arguments, json_t *responses)
@@ -87,8 +70,9 @@ static char *serve(const struct list_server *server, const struct own_request *r
     {
         const char *name = json_string_value(json_array_get(call, 0));
         const json_t *arguments = json_array_get(call, 1);
-        json_t *answer = strcmp(name, "x:Thing/query") == 0 ? query(server, arguments)
-                                                            : get(server, arguments, responses);
+        json_t *answer = strcmp(name, "x:Thing/query") == 0
+                             ? list_ids(arguments, server->count, server->query_max, "", 1)
+                             : get(server, arguments, responses);
         json_array_append_new(responses,
                               json_pack("[s, o, O]", name, answer, json_array_get(call, 2)));
     }

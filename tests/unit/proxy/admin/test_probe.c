@@ -6,10 +6,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <curl/curl.h>
 
 #include "proxy/admin/probe.h"
 #include "tests/unit/slow_names.h"
+#include "tests/unit/with_curl.h"
 
 static void a_probe_has_an_end_while_its_name_is_looked_up(void **state)
 {
@@ -24,23 +24,10 @@ static void a_probe_has_an_end_while_its_name_is_looked_up(void **state)
     probe_clear(&result);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    curl_global_cleanup();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_probe_has_an_end_while_its_name_is_looked_up),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, curl_set_up, curl_tear_down);
 }

@@ -8,10 +8,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <curl/curl.h>
 
 #include "proxy/replicas/lock_connection.h"
 #include "tests/unit/slow_names.h"
+#include "tests/unit/with_curl.h"
 
 static void a_name_that_is_not_found_in_time_is_not_waited_for(void **state)
 {
@@ -26,23 +26,10 @@ static void a_name_that_is_not_found_in_time_is_not_waited_for(void **state)
     slow_names_end();
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    curl_global_cleanup();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_that_is_not_found_in_time_is_not_waited_for),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, curl_set_up, curl_tear_down);
 }

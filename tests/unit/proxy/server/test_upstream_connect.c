@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <curl/curl.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "proxy/server/upstream.h"
 #include "tests/unit/loopback.h"
 #include "tests/unit/slow_names.h"
+#include "tests/unit/with_curl.h"
 
 #define REQUESTS 8
 #define LONG_TIME 60000
@@ -216,19 +216,6 @@ static void a_server_that_cannot_be_reached_is_looked_up_anew(void **state)
     stop(&fixture);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    curl_global_cleanup();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,5 +227,5 @@ int main(void)
         cmocka_unit_test(one_answer_serves_all),
         cmocka_unit_test(a_server_that_cannot_be_reached_is_looked_up_anew),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, curl_set_up, curl_tear_down);
 }

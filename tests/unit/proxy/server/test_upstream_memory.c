@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <curl/curl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +18,7 @@
 #include "proxy/server/upstream.h"
 #include "tests/unit/failing_memory.h"
 #include "tests/unit/loopback.h"
+#include "tests/unit/with_curl.h"
 
 static int listener;
 static char url[LOOPBACK_URL_SIZE], named_url[LOOPBACK_URL_SIZE + 16];
@@ -42,22 +42,17 @@ static pthread_t server;
 
 static int set_up(void **state)
 {
-    (void)state;
     listener = loopback_listen(url);
     snprintf(named_url, sizeof named_url, "http://localhost%s", strrchr(url, ':'));
-    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK
-               ? pthread_create(&server, NULL, serve, NULL)
-               : -1;
+    return curl_set_up(state) == 0 ? pthread_create(&server, NULL, serve, NULL) : -1;
 }
 
 static int tear_down(void **state)
 {
-    (void)state;
     shutdown(listener, SHUT_RDWR);
     close(listener);
     pthread_join(server, NULL);
-    curl_global_cleanup();
-    return 0;
+    return curl_tear_down(state);
 }
 
 struct outcome {

@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 
 #include "proxy/server/upstream.h"
 #include "tests/unit/loopback.h"
+#include "tests/unit/with_curl.h"
 
 #define LAST_CHUNK "0\r\n\r\n"
 
@@ -134,23 +134,10 @@ static void the_last_chunk_goes_out_once_there_is_room(void **state)
     close(listener);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    curl_global_cleanup();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_chunk_goes_out_once_there_is_room),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, curl_set_up, curl_tear_down);
 }
