@@ -67,6 +67,15 @@ bool renewal_task_has_failed(const struct renewal_task *task)
            refusal_is_failure(task->failure_reason);
 }
 
+const char *renewal_task_released(const struct renewal_task *tasks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (tasks[i].state == TASK_PENDING && tasks[i].other_order)
+            return tasks[i].id;
+    }
+    return NULL;
+}
+
 bool renewal_task_sooner(const struct renewal_task *a, const struct renewal_task *b)
 {
     if (!wall_time_equal(a->due, b->due))

@@ -4,6 +4,7 @@
 /* An AcmeRenewal task of a domain, as it was read, and in which order such tasks count. */
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "policy/wall_time.h"
 
@@ -72,6 +73,12 @@ bool renewal_task_rate_limited(const struct renewal_task *task);
  * nothing was due, nor what a collapse has written.
  */
 bool renewal_task_has_failed(const struct renewal_task *task);
+
+/*
+ * The id of one that the CA has refused for another order, so that it only waits; or NULL. For the
+ * server it is in Retry, so whoever reads it again has to know.
+ */
+const char *renewal_task_released(const struct renewal_task *tasks, size_t count);
 
 /* Equal times are told apart by the id, so that the order of a list never shows. */
 bool renewal_task_sooner(const struct renewal_task *a, const struct renewal_task *b);

@@ -127,16 +127,6 @@ static wall_time time_now(void *user)
     return hold->context->now(hold->context->user);
 }
 
-/* The task whose refusal was for other names, or another CA; or NULL. */
-static const char *released_of(const struct lookup_domain *facts)
-{
-    for (size_t i = 0; i < facts->task_count; i++) {
-        if (facts->tasks[i].state == TASK_PENDING && facts->tasks[i].other_order)
-            return facts->tasks[i].id;
-    }
-    return NULL;
-}
-
 /* The Failed ones that say what a newer one says; NULL where there are none, or no memory. */
 static struct renewal_task *list_spent(const struct hold *hold, const struct lookup_domain *facts,
                                        size_t *count)
@@ -183,7 +173,7 @@ static bool begin_collapse(struct hold *hold, const struct domain *domain,
         .upkeep = is_fresh(hold, domain),
         .stuck_after_seconds = hold->context->settings->table.stuck_after_seconds,
         .blind_hold_seconds = hold->context->settings->blind_hold_seconds,
-        .released = released_of(facts),
+        .released = renewal_task_released(facts->tasks, facts->task_count),
         .now = time_now,
         .changed = tell_change,
         .user = hold,

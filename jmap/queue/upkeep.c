@@ -310,6 +310,7 @@ static enum upkeep_step start_collapse(struct upkeep *upkeep, const char *made)
             .upkeep = true,
             .stuck_after_seconds = settings->table.stuck_after_seconds,
             .blind_hold_seconds = settings->blind_hold_seconds,
+            .released = renewal_task_released(outlook->tasks, outlook->task_count),
             .now = collapse_now,
             .changed = collapsed,
             .user = upkeep,

@@ -6,11 +6,12 @@ import json
 import pytest
 
 from gate import Gate
+from standin import basic
 from test_audit import only
 from test_decisions import failed
 from test_gate import (FRESH, NOW, certificate, days, domain, live_tasks, retry, stamp, state,
                        task)
-from test_sweep import changes
+from test_sweep import changes, until
 
 
 def parse(text):
@@ -208,6 +209,23 @@ def test_a_refusal_ends_with_what_it_was_for(standin, gate, what):
     assert standin.counters()["certificates"] == 1
     following, = live_tasks(standin)
     assert gate.renew() == following["id"] != task
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_sweep_moves_what_was_refused_for_something_else(standin, what):
+    providers = state()["providers"] + [OTHER_CA]
+    standin.put_state(**state(providers=providers, ca={"refuse": True, "refuse_seconds": 604800}))
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="1s",
+              SWEEP_RATE=1000) as gate:
+        task = gate.renew()
+        standin.run()
+        assert gate.renew() == task
+        standin.ca(refuse=False)
+        change(gate, CHANGES[what])
+        until(lambda: is_due_in(standin, live_tasks(standin)[0], datetime.timedelta(0)))
+        assert [each["id"] for each in live_tasks(standin)] == [task]
+        standin.run()
+    assert standin.counters()["certificates"] == 1
 
 
 @pytest.mark.parametrize("what", CHANGES)
