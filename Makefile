@@ -62,6 +62,7 @@ UNIT_LDFLAGS_test_upstream_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_many_names := -Wl,--wrap=strlen,--wrap=memmove
 UNIT_LDFLAGS_test_frames_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_twins := -Wl,--wrap=strcmp,--wrap=realloc
+UNIT_LDFLAGS_test_pace := -Wl,--wrap=memmove
 UNIT_LDFLAGS_test_order_book := -Wl,--wrap=account_replay_begin,--wrap=memmove
 UNIT_LDFLAGS_test_listing := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_lookup_steps := $(UNIT_LDFLAGS_test_hold_memory)

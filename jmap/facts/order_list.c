@@ -1,5 +1,6 @@
 #include "jmap/facts/order_list.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "jmap/wire/array.h"
@@ -46,6 +47,38 @@ int order_list_compare(const void *a, const void *b)
     const struct order_time *x = a, *y = b;
 
     return wall_time_before(y->at, x->at) - wall_time_before(x->at, y->at);
+}
+
+/*
+ * From behind: what is the list's own moves once, and nothing is written over that has yet to move.
+ */
+static void merge_sorted(struct order_list *list, size_t own, const struct order_list *others)
+{
+    size_t left = others->count, to = own + others->count;
+
+    while (left > 0) {
+        bool moves =
+            own > 0 && !wall_time_before(list->times[own - 1].at, others->times[left - 1].at);
+        list->times[--to] = moves ? list->times[--own] : others->times[--left];
+    }
+}
+
+bool order_list_merge(struct order_list *list, struct order_list *others)
+{
+    size_t own = list->count;
+
+    if (others->count == 0)
+        return true;
+    for (size_t i = 0; i < others->count; i++) {
+        if (!order_list_append(list, others->times[i])) {
+            list->count = own;
+            return false;
+        }
+    }
+    qsort(others->times, others->count, sizeof *others->times, order_list_compare);
+    merge_sorted(list, own, others);
+    others->count = 0;
+    return true;
 }
 
 /* Where one that is alike stands; count where there is none. */

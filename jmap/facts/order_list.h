@@ -22,6 +22,9 @@ size_t order_list_place(const struct order_list *list, wall_time at);
 bool order_list_append(struct order_list *list, struct order_time order);
 bool order_list_insert(struct order_list *list, struct order_time order);
 
+/* All of another one, in whatever order they are, which is emptied. False when memory runs out. */
+bool order_list_merge(struct order_list *list, struct order_list *others);
+
 /* One that is alike; false where there is none. */
 bool order_list_remove(struct order_list *list, struct order_time order);
 

@@ -17,9 +17,19 @@ struct pace_account {
     char provider_id[OBJECT_ID_SIZE];
     struct account_orders all; /* those that queued tasks will make too, whether they fit or not */
     struct order_list known;   /* of the domains that were come by, which fit */
+    struct order_list latest;  /* those that are yet to be entered there, in no order */
 };
 
 /* ---- one account's orders ---- */
+
+/*
+ * Where one is to be entered all that are later move, so that is done for many at once, before one
+ * that is due asks for them. Most are not.
+ */
+static bool enter_latest(struct pace_account *account)
+{
+    return order_list_merge(&account->known, &account->latest);
+}
 
 /* Whether one of those that were come by, which are past and to come, fits at that time. */
 static bool fits(const struct pace *pace, const struct order_list *orders, wall_time at,
@@ -112,6 +122,7 @@ void pace_close(struct pace *pace)
     for (size_t i = 0; i < pace->account_count; i++) {
         free(pace->accounts[i].all.list.times);
         free(pace->accounts[i].known.times);
+        free(pace->accounts[i].latest.times);
     }
     free(pace->accounts);
     free(pace->lately.times);
@@ -153,7 +164,8 @@ static bool note_issued(struct pace *pace, struct pace_account *account,
         const struct order_time order = {.at = found->issued[i], .issued = true};
         if (!wall_time_before(past, order.at) || claim(pace, account, order))
             continue;
-        if (!account_orders_add(&account->all, order) || !order_list_insert(&account->known, order))
+        if (!account_orders_add(&account->all, order) ||
+            !order_list_append(&account->latest, order))
             return false;
     }
     return true;
@@ -217,10 +229,10 @@ bool pace_place(struct pace *pace, const struct inventory_domain *domain,
         return true;
     }
     struct pace_account *account = account_of(pace, domain);
-    if (!account || !note_issued(pace, account, found))
+    bool due = !wall_time_before(pace->now, found->renewal_due);
+    if (!account || !note_issued(pace, account, found) || (due && !enter_latest(account)))
         return false;
-    if (!wall_time_before(pace->now, found->renewal_due) &&
-        !stands(pace, account, outlook, *placed)) {
+    if (due && !stands(pace, account, outlook, *placed)) {
         wall_time from = wall_time_later(pace->now, outlook->held.until);
         if (!find_time(pace, account, placed, from))
             return false;
@@ -228,7 +240,7 @@ bool pace_place(struct pace *pace, const struct inventory_domain *domain,
     }
     pace->noted[which] = true;
     return wall_time_equal(*placed, WALL_TIME_NEVER) ||
-           order_list_insert(&account->known, (struct order_time){.at = *placed});
+           order_list_append(&account->latest, (struct order_time){.at = *placed});
 }
 
 bool pace_shift(struct pace *pace, const struct inventory_domain *domain, wall_time at)
@@ -240,5 +252,5 @@ bool pace_shift(struct pace *pace, const struct inventory_domain *domain, wall_t
         return account != NULL;
     *placed = at;
     return account_orders_add(&account->all, (struct order_time){.at = at}) &&
-           order_list_insert(&account->known, (struct order_time){.at = at});
+           order_list_append(&account->latest, (struct order_time){.at = at});
 }

@@ -20,6 +20,18 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define DOMAINS_MAX 2000
 
+/* How many bytes of lists were moved. Linked with -Wl,--wrap=memmove. */
+static size_t moved;
+
+void *__real_memmove(void *to, const void *from, size_t len);
+void *__wrap_memmove(void *to, const void *from, size_t len);
+
+void *__wrap_memmove(void *to, const void *from, size_t len)
+{
+    moved += len;
+    return __real_memmove(to, from, len);
+}
+
 static const struct issue_limit limit = {.burst = 300, .window_seconds = 3 * HOUR};
 
 /* Domains that are due, each with one task or none. */
@@ -266,6 +278,24 @@ static void next_renewals_of_others_are_not_robbed(void **state)
     assert_true(times[300].seconds > NOW + 20);
 }
 
+/* Each comes before all that were come by. */
+static void those_that_are_not_due_move_no_others(void **state)
+{
+    (void)state;
+    static struct world world;
+    static wall_time times[DOMAINS_MAX];
+
+    world = (struct world){0};
+    for (size_t i = 0; i < DOMAINS_MAX; i++) {
+        wall_time due = {NOW + (int64_t)(DOMAINS_MAX - i) * HOUR};
+        add(&world, "p", due);
+        world.renewal_due[i] = due;
+    }
+    moved = 0;
+    place_all(&world, (wall_time){NOW}, times);
+    assert_int_equal(moved, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +306,7 @@ int main(void)
         cmocka_unit_test(a_recovery_goes_on_as_slowly_after_a_restart),
         cmocka_unit_test(what_was_issued_of_late_counts),
         cmocka_unit_test(next_renewals_of_others_are_not_robbed),
+        cmocka_unit_test(those_that_are_not_due_move_no_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
