@@ -140,7 +140,7 @@ static wall_time ordinary_due(const struct collapse_facts *facts, const struct r
 
     if (!facts->upkeep || collapse_count(facts, is_due) > 0)
         return due;
-    return is_in_time(facts, task, right) ? wall_time_later(due, right) : right;
+    return facts->followed || is_in_time(facts, task, right) ? wall_time_later(due, right) : right;
 }
 
 /* How the one that stays is written; the fate that it has by that. */
@@ -171,7 +171,8 @@ struct collapse_plan collapse_plan(const struct collapse_facts *facts, enum coll
         .due = WALL_TIME_NEVER,
     };
 
-    plan.makes = facts->upkeep && due == 0 && plan.survivor == facts->task_count;
+    plan.makes =
+        facts->upkeep && !facts->followed && due == 0 && plan.survivor == facts->task_count;
     if (plan.makes)
         plan.due = collapse_right_time(facts);
     for (size_t i = 0; i < facts->task_count; i++) {

@@ -48,12 +48,13 @@
 
 struct collapse_facts {
     wall_time now;
-    wall_time refused_until;     /* H; WALL_TIME_NEVER where nothing says so */
-    wall_time renewal_due;       /* R; WALL_TIME_NEVER where no certificate has the exact set */
-    wall_time expires;           /* that certificate; only with `upkeep` */
-    wall_time not_before;        /* the account's pace, for what is due; WALL_TIME_NEVER: at once */
-    bool upkeep;                 /* what is left is to be due at the right time, and to be there */
-    int64_t stuck_after_seconds; /* 0: none is */
+    wall_time refused_until; /* H; WALL_TIME_NEVER where nothing says so */
+    wall_time renewal_due;   /* R; WALL_TIME_NEVER where no certificate has the exact set */
+    wall_time expires;       /* that certificate; only with `upkeep` */
+    wall_time not_before;    /* the account's pace, for what is due; WALL_TIME_NEVER: at once */
+    bool upkeep;             /* what is left is to be due at the right time, and to be there */
+    bool followed; /* a renewal that is due follows a DNS task: none is made or brought forward */
+    int64_t stuck_after_seconds;      /* 0: none is */
     const struct renewal_task *tasks; /* of one domain; Failed ones are left */
     size_t task_count;
 };

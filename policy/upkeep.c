@@ -7,7 +7,7 @@ static struct upkeep_plan nothing(const struct upkeep_facts *facts, enum collaps
     return (struct upkeep_plan){.due = WALL_TIME_NEVER};
 }
 
-/* Whether a renewal that is due follows a DNS task, by the time for which one would be made. */
+/* Whether a renewal that is due follows a DNS task, by the time that is right for one. */
 static bool is_followed(const struct upkeep_facts *facts, wall_time due)
 {
     const struct renewal_task *follower = facts->follower;
@@ -22,21 +22,22 @@ struct upkeep_plan upkeep_plan(const struct upkeep_facts *facts, enum collapse_f
     if (!facts->renewable)
         return nothing(facts, fates);
 
-    const struct collapse_plan collapse =
-        collapse_plan(&(struct collapse_facts){.now = facts->now,
-                                               .refused_until = facts->refused_until,
-                                               .renewal_due = facts->renewal_due,
-                                               .expires = facts->expires,
-                                               .not_before = facts->not_before,
-                                               .upkeep = true,
-                                               .stuck_after_seconds = facts->stuck_after_seconds,
-                                               .tasks = facts->tasks,
-                                               .task_count = facts->task_count},
-                      fates);
-    if (collapse.makes && is_followed(facts, collapse.due))
-        return nothing(facts, fates);
-    struct upkeep_plan plan = {
-        .changes = collapse.changes, .makes = collapse.makes, .due = collapse.due};
+    struct collapse_facts known = {.now = facts->now,
+                                   .refused_until = facts->refused_until,
+                                   .renewal_due = facts->renewal_due,
+                                   .expires = facts->expires,
+                                   .not_before = facts->not_before,
+                                   .upkeep = true,
+                                   .stuck_after_seconds = facts->stuck_after_seconds,
+                                   .tasks = facts->tasks,
+                                   .task_count = facts->task_count};
+
+    known.followed = is_followed(facts, collapse_right_time(&known));
+    const struct collapse_plan collapse = collapse_plan(&known, fates);
+    struct upkeep_plan plan = {.changes = collapse.changes,
+                               .followed = known.followed,
+                               .makes = collapse.makes,
+                               .due = collapse.due};
 
     if (collapse.survivor < facts->task_count)
         plan.stays = &facts->tasks[collapse.survivor];

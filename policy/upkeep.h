@@ -29,6 +29,7 @@ struct upkeep_plan {
     size_t changes; /* 0: all is as it should be */
     size_t removed; /* tasks that wait or are due beside another, or are stuck */
     size_t stuck;   /* of those */
+    bool followed;  /* see struct collapse_facts */
     bool moves;     /* the one that stays is written anew */
     bool makes;     /* one is made */
     wall_time due;  /* with either: for when */

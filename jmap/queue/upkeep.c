@@ -308,6 +308,7 @@ static enum upkeep_step start_collapse(struct upkeep *upkeep, const char *made)
             .expires = found->newest_expiry,
             .not_before = upkeep->not_before,
             .upkeep = true,
+            .followed = outlook->plan.followed,
             .stuck_after_seconds = settings->table.stuck_after_seconds,
             .blind_hold_seconds = settings->blind_hold_seconds,
             .released = renewal_task_released(outlook->tasks, outlook->task_count),

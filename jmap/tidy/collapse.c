@@ -116,6 +116,7 @@ static struct collapse_plan plan(struct collapse *collapse)
                                  .expires = order->expires,
                                  .not_before = order->not_before,
                                  .upkeep = order->upkeep,
+                                 .followed = order->followed,
                                  .stuck_after_seconds = order->stuck_after_seconds,
                                  .tasks = collapse->tasks,
                                  .task_count = collapse->task_count},

@@ -40,7 +40,7 @@ struct collapse_order {
     /* One in Retry whose refusal was of another order, so that it only waits; or NULL. */
     const char *released;
     wall_time expires, not_before; /* the four: see policy/collapse.h */
-    bool upkeep;
+    bool upkeep, followed;         /* likewise */
     int64_t stuck_after_seconds;
     wall_time (*now)(void *user);
     void (*changed)(void *user, const struct queue_change *change);

@@ -174,6 +174,18 @@ def test_a_dns_task_that_does_not_stand_for_a_create(standin, gate, left):
     assert [task["id"] for task in renewals(standin)] == [made]
 
 
+@pytest.mark.parametrize("left, moved", [
+    (dns_task(due=SOON), 0), (dns_task("Retry"), 0), (dns_task(), 1),
+], ids=["is due", "is retried", "is for later"])
+def test_a_sweep_brings_none_forward_beside_a_dns_task_that_renews(standin, left, moved):
+    standin.put_state(**state([certificate(DUE)], [left, task(days(3))]))
+    assert len(changes(standin.port, "--dry-run")) == moved
+    assert len(changes(standin.port)) == moved
+    standin.run()
+    standin.run()
+    assert standin.counters()["orders"] == (left["status"]["due"] == SOON or moved)
+
+
 @pytest.mark.parametrize("left, made", [
     (dns_task(due=SOON), 0), (dns_task("Retry"), 0), (dns_task("Failed"), 1), (dns_task(), 1),
     (dns_task(due=SOON, onSuccessRenewCertificate=False), 1),
