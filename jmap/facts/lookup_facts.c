@@ -2,12 +2,6 @@
 
 #include "jmap/facts/certificate.h"
 
-/*
- * With MEMORY_TASKS known tasks each: below the 500 ids a get of the server's session object,
- * unless its operator has lowered that.
- */
-#define DOMAINS_A_REQUEST ((size_t)200)
-
 /* What is asked. */
 
 static void append_settings(struct lookup *lookup)
@@ -72,13 +66,32 @@ static bool wants_dns_tasks(const struct lookup *lookup)
     return false;
 }
 
+static size_t known_tasks(const struct lookup_domain *domain)
+{
+    size_t count = 0;
+
+    for (size_t t = 0; t < MEMORY_TASKS; t++)
+        count += domain->known.task_ids[t][0] != '\0';
+    return count;
+}
+
+/* Where those end of which neither ids nor known tasks are too many for a call. One goes always. */
+static size_t end_of_lot(const struct lookup *lookup)
+{
+    size_t most = lookup_at_most(lookup, OWN_REQUEST_IDS), tasks = 0, last = lookup->first;
+
+    for (; last < lookup->count; last++) {
+        size_t count = last - lookup->first;
+        tasks += known_tasks(&lookup->domains[last]);
+        if (count > 0 && (count == most || tasks > most))
+            break;
+    }
+    return last;
+}
+
 void lookup_write_facts(struct lookup *lookup)
 {
-    size_t lot = lookup_at_most(lookup, DOMAINS_A_REQUEST * MEMORY_TASKS) / MEMORY_TASKS;
-
-    lookup->last = lookup->first + lot + (lot == 0);
-    if (lookup->last > lookup->count)
-        lookup->last = lookup->count;
+    lookup->last = end_of_lot(lookup);
     own_request_begin(&lookup->request);
     if (lookup->first == 0) {
         lookup->dns_tasks_read = wants_dns_tasks(lookup);

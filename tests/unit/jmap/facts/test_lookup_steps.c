@@ -1,8 +1,9 @@
 /*
  * Of what a look-up reads most is other domains' tasks: they cost next to nothing, and are known
- * afterwards all the same. Counted in allocations, of which jansson's trees are made. And a server
- * that takes fewer objects a call than most is asked for fewer, whether or not memory runs out on
- * the way. Linked with -Wl,--wrap for malloc, calloc, realloc and str(n)dup.
+ * afterwards all the same. Counted in allocations, of which jansson's trees are made. As many
+ * domains as can be share a request. And a server that takes fewer objects a call than most is
+ * asked for fewer, whether or not memory runs out on the way. Linked with -Wl,--wrap for malloc,
+ * calloc, realloc and str(n)dup.
  */
 
 #include "jmap/facts/lookup.h"
@@ -182,11 +183,79 @@ static void memory_may_run_out_while_fewer_are_asked_for(void **state)
     refusals = 0;
 }
 
+/* How many ids the call names. */
+static size_t ids_of(const json_t *request, const char *method, const char *call_id)
+{
+    size_t i;
+    json_t *call;
+
+    json_array_foreach(json_object_get(request, "methodCalls"), i, call)
+    {
+        if (strcmp(json_string_value(json_array_get(call, 0)), method) == 0 &&
+            strcmp(json_string_value(json_array_get(call, 2)), call_id) == 0)
+            return json_array_size(json_object_get(json_array_get(call, 1), "ids"));
+    }
+    return 0;
+}
+
+/* How many requests it takes to look up so many domains with so many known tasks each. */
+static size_t requests_for(size_t count, size_t tasks)
+{
+    static char ids[1000][32];
+    static struct lookup_domain domains[1000];
+    struct task_memory *memory = task_memory_create();
+    size_t requests = 0, domains_asked = 0, tasks_asked = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        snprintf(ids[i], sizeof ids[i], "d%03zu", i);
+        domains[i] = (struct lookup_domain){.id = ids[i], .asked = AT(0)};
+        for (size_t t = 0; t < tasks; t++) {
+            char task_id[64];
+            snprintf(task_id, sizeof task_id, "t%03zu%zu", i, t);
+            memory_note_task(memory, ids[i], task_id);
+        }
+    }
+    struct lookup *lookup = lookup_create(domains, count, memory, (wall_time)AT(0));
+    while (lookup_state(lookup) == LOOKUP_SEND_API) {
+        size_t len;
+        const char *body = lookup_body(lookup, &len);
+        json_t *request = json_loadb(body, len, 0, NULL);
+        char *text = answer(body, len, 0);
+        assert_in_range(ids_of(request, "x:Domain/get", "d"), 1, 400);
+        assert_in_range(ids_of(request, "x:Task/get", "k"), 0, 400);
+        domains_asked += ids_of(request, "x:Domain/get", "d");
+        tasks_asked += ids_of(request, "x:Task/get", "k");
+        lookup_feed(lookup, 200, text, strlen(text));
+        requests++;
+        free(text);
+        json_decref(request);
+    }
+    assert_int_equal(lookup_state(lookup), LOOKUP_DONE);
+    assert_int_equal(domains_asked, count);
+    assert_int_equal(tasks_asked, count * tasks);
+    lookup_destroy(lookup);
+    task_memory_destroy(memory);
+    return requests;
+}
+
+static void as_many_domains_share_a_request_as_their_tasks_allow(void **state)
+{
+    (void)state;
+    assert_int_equal(requests_for(1, 2), 1);
+    assert_int_equal(requests_for(400, 0), 1);
+    assert_int_equal(requests_for(401, 0), 2);
+    assert_int_equal(requests_for(400, 1), 1);
+    assert_int_equal(requests_for(1000, 1), 3);
+    assert_int_equal(requests_for(200, 2), 1);
+    assert_int_equal(requests_for(201, 2), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(other_domains_tasks_are_no_trees),
         cmocka_unit_test(other_domains_tasks_count_against_the_accounts_limit),
+        cmocka_unit_test(as_many_domains_share_a_request_as_their_tasks_allow),
         cmocka_unit_test(a_server_that_takes_fewer_objects_is_asked_for_fewer),
         cmocka_unit_test(memory_may_run_out_while_fewer_are_asked_for),
     };
