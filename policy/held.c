@@ -174,9 +174,24 @@ static wall_time refused(const struct held_facts *facts)
     wall_time told = refused_until(facts->tasks, facts->task_count,
                                    facts->limits.blind_hold_seconds, facts->now);
 
-    return wall_time_before(facts->now, told) || !wall_time_before(facts->now, facts->kept_until)
+    return wall_time_before(facts->now, told) || !wall_time_before(facts->now, facts->kept_refused)
                ? told
-               : facts->kept_until;
+               : facts->kept_refused;
+}
+
+/* After failures whose tasks are gone. */
+static bool waits_on(const struct held_facts *facts)
+{
+    return !facts->forced && wall_time_before(facts->now, facts->kept_failing);
+}
+
+void held_prolong(struct held *held, enum held_by by, wall_time until)
+{
+    held->by_source[by] = wall_time_later(held->by_source[by], until);
+    if (wall_time_before(held->until, until)) {
+        held->until = until;
+        held->by = by;
+    }
 }
 
 struct held held_until(const struct held_facts *facts)
@@ -184,21 +199,22 @@ struct held held_until(const struct held_facts *facts)
     struct held held = {
         .until = WALL_TIME_NEVER, .refused = refused(facts), .limited = limited_until(facts)};
     const struct renewal_task *latest = count_failures(facts, &held.failures);
+    bool goes_on = waits_on(facts);
 
-    if (latest) {
-        if (held.failures < facts->failures)
-            held.failures = facts->failures;
-        held.reason = latest->failure_reason;
-    }
-    held.by_source[HELD_BY_CA] = wall_time_later(held.refused, held.limited);
-    held.by_source[HELD_BY_FAILURES] = backed_off_until(facts, latest, held.failures);
-    held.by_source[HELD_BY_VALIDATIONS] = validated_from(facts);
-    held.by_source[HELD_BY_ACCOUNT] = facts->paced_until;
+    if ((latest || goes_on) && held.failures < facts->failures)
+        held.failures = facts->failures;
+    held.reason = latest ? latest->failure_reason : NULL;
+
+    const wall_time by_source[HELD_SOURCES] = {
+        [HELD_BY_CA] = wall_time_later(held.refused, held.limited),
+        [HELD_BY_FAILURES] = wall_time_later(backed_off_until(facts, latest, held.failures),
+                                             goes_on ? facts->kept_failing : WALL_TIME_NEVER),
+        [HELD_BY_VALIDATIONS] = validated_from(facts),
+        [HELD_BY_ACCOUNT] = facts->paced_until,
+    };
     for (int source = 0; source < HELD_SOURCES; source++) {
-        if (wall_time_before(held.until, held.by_source[source])) {
-            held.until = held.by_source[source];
-            held.by = (enum held_by)source;
-        }
+        held.by_source[source] = WALL_TIME_NEVER;
+        held_prolong(&held, (enum held_by)source, by_source[source]);
     }
     return held;
 }

@@ -63,11 +63,13 @@ struct held_facts {
     size_t task_count;
     const wall_time *issued; /* of certificates with its names, stored or known to have been */
     size_t issued_count;
-    wall_time last_issue;  /* of a certificate with its names, whichever CA's; or any time before */
-    size_t spent_count;    /* of further ones behind them, which count against the limit alone */
-    wall_time kept_until;  /* until when the CA refuses by what is remembered; or any time past */
-    size_t failures;       /* known beside those that the tasks show; or 0 */
-    wall_time paced_until; /* when the account has a token; WALL_TIME_NEVER where it has one now */
+    wall_time last_issue; /* of a certificate with its names, whichever CA's; or any time before */
+    size_t spent_count;   /* of further ones behind them, which count against the limit alone */
+    /* By what is remembered of tasks that are gone; or any time past: */
+    wall_time kept_refused; /* until when the CA refuses */
+    wall_time kept_failing; /* until when the next order waits after failures */
+    size_t failures;        /* known beside those that the tasks show; or 0 */
+    wall_time paced_until;  /* when the account has a token; WALL_TIME_NEVER where it has one now */
 };
 
 struct held {
@@ -82,6 +84,9 @@ struct held {
 
 /* H, which nothing else tells: creates and explanations, sweeps and audits go by it. */
 struct held held_until(const struct held_facts *facts);
+
+/* One of the sources says a later time than is known so far. */
+void held_prolong(struct held *held, enum held_by by, wall_time until);
 
 /* "ca", "failures", "validations", "account": the word of metrics and JSON. */
 const char *held_by_name(enum held_by by);

@@ -43,15 +43,24 @@ static void mark_all(struct setback_mark *mark, const struct setback_look *look)
     }
 }
 
+/* What it is of, where nothing was known before. */
+static void setback_begin(struct setback *known, uint64_t order, uint64_t setup)
+{
+    if (known->order != 0)
+        return;
+    known->other_order.until = known->other_setup.until = WALL_TIME_NEVER;
+    known->order = order;
+    known->setup = setup;
+}
+
 static void follow_change(struct setback *known, const struct setback_look *look)
 {
-    if (known->order == 0)
-        known->other_order.until = known->other_setup.until = WALL_TIME_NEVER;
-    if (known->order != 0 && known->order != look->order) {
+    setback_begin(known, look->order, look->setup);
+    if (known->order != look->order) {
         mark_all(&known->other_order, look);
         known->refused_other = known->refused[0] != '\0';
     }
-    if (known->setup != 0 && known->setup != look->setup) {
+    if (known->setup != look->setup) {
         mark_all(&known->other_setup, look);
         known->failures = 0;
     }
@@ -134,22 +143,40 @@ static bool is_over(const struct setback *known, const struct setback_look *look
 {
     for (size_t i = 0; i < look->task_count; i++) {
         if (look->tasks[i].state != TASK_FAILED)
-            return wall_time_before(known->kept_issued, look->issued);
+            return wall_time_before(known->kept.issued, look->issued);
     }
     return true;
 }
 
-void setback_keep(struct setback *known, uint64_t order, wall_time issued, wall_time until)
+void setback_keep(struct setback *known, const struct setback_hold *hold)
 {
-    known->kept_order = order;
-    known->kept = until;
-    known->kept_issued = issued;
+    setback_begin(known, hold->order, hold->setup);
+    known->kept.issued = hold->issued;
+    if (!wall_time_equal(hold->refused, WALL_TIME_NEVER)) {
+        known->kept.order = hold->order;
+        known->kept.refused = hold->refused;
+    }
+    if (!wall_time_equal(hold->failing, WALL_TIME_NEVER)) {
+        known->kept.setup = hold->setup;
+        known->kept.failing = hold->failing;
+        if (known->failures < hold->failures) {
+            known->failures = hold->failures;
+            known->counted = hold->counted;
+        }
+    }
 }
 
-wall_time setback_kept(const struct setback *known)
+struct setback_hold setback_kept(const struct setback *known)
 {
-    return known->kept_order != 0 && known->kept_order == known->order ? known->kept
-                                                                       : WALL_TIME_NEVER;
+    struct setback_hold kept = known->kept;
+
+    kept.failures = known->failures;
+    kept.counted = known->counted;
+    if (kept.order == 0 || kept.order != known->order)
+        kept.refused = WALL_TIME_NEVER;
+    if (kept.setup == 0 || kept.setup != known->setup)
+        kept.failing = WALL_TIME_NEVER;
+    return kept;
 }
 
 bool setback_review(struct setback *known, const struct setback_look *look)
@@ -158,7 +185,7 @@ bool setback_review(struct setback *known, const struct setback_look *look)
 
     follow_change(known, look);
     if (is_over(known, look))
-        known->kept_order = 0;
+        known->kept = (struct setback_hold){0};
     for (size_t i = 0; i < look->task_count; i++) {
         struct renewal_task *task = &look->tasks[i];
 
@@ -171,5 +198,5 @@ bool setback_review(struct setback *known, const struct setback_look *look)
     if (!release_refused(known, look))
         remember_refused(known, look);
     count_failures(known, look);
-    return any || known->kept_order != 0;
+    return any || known->kept.order != 0 || known->kept.setup != 0;
 }

@@ -22,6 +22,19 @@ struct setback_mark {
     uint64_t ids[SETBACK_MARKED]; /* hashes; 0: none */
 };
 
+/*
+ * Until when a domain was held, which is to be known beyond the tasks that told of it. The times
+ * are WALL_TIME_NEVER where nothing says so.
+ */
+struct setback_hold {
+    uint64_t order, setup; /* as in struct setback_look */
+    wall_time issued;      /* the last certificate, by then */
+    wall_time refused;     /* the CA has refused that order until then */
+    wall_time failing;     /* after failures under that setup the next order waits until then */
+    size_t failures;       /* so many, as far as is known; */
+    wall_time counted;     /* the latest of them */
+};
+
 /* Begins zeroed. */
 struct setback {
     uint64_t order, setup; /* as in struct setback_look, when last seen; 0: never */
@@ -31,9 +44,8 @@ struct setback {
     char refused[SETBACK_ID_SIZE]; /* a task in Retry that the CA has refused; or "" */
     uint64_t refused_reason;
     int64_t refused_attempts;
-    bool refused_other;          /* for another order than `order` */
-    uint64_t kept_order;         /* for this order the CA has refused until `kept`; 0: for none */
-    wall_time kept, kept_issued; /* and the last certificate, when that was kept */
+    bool refused_other;       /* for another order than `order` */
+    struct setback_hold kept; /* its order and setup are 0 where nothing is kept of them */
 };
 
 struct setback_look {
@@ -52,12 +64,13 @@ struct setback_look {
 bool setback_review(struct setback *known, const struct setback_look *look);
 
 /*
- * Keeps a refusal beyond the task that told of it: until a certificate has come since the last one,
- * which was `issued`, or no live task is left that waits for its end.
+ * Keeps a refusal, and a wait after failures, beyond the tasks that told of it: until a certificate
+ * has come since the last one, or no live task is left that waits for its end.
  */
-void setback_keep(struct setback *known, uint64_t order, wall_time issued, wall_time until);
+void setback_keep(struct setback *known, const struct setback_hold *hold);
 
-/* Until when; WALL_TIME_NEVER where there is none for the order that was last looked at. */
-wall_time setback_kept(const struct setback *known);
+/* What is kept for the order and the setup that were last looked at, and how many failures are
+ * known. */
+struct setback_hold setback_kept(const struct setback *known);
 
 #endif

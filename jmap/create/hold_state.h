@@ -60,10 +60,10 @@ struct domain {
     /* The create that decides for the others too: the earliest, once judged of those that the
      * server did not reject; behind no-ops, the first that is none. */
     size_t first;
-    wall_time refused_until; /* H, once decided; else WALL_TIME_NEVER */
-    uint64_t refused_order;  /* of which order the CA's refusal is, see lookup_domain; 0: not its */
-    bool took;               /* one of its account's times, until it is settled */
-    enum held_by held_by;    /* see struct held, as the next two */
+    wall_time refused_until;    /* H, once decided; else WALL_TIME_NEVER */
+    struct setback_hold before; /* what held it before the request was carried out */
+    bool took;                  /* one of its account's times, until it is settled */
+    enum held_by held_by;       /* see struct held, as the next two */
     size_t failures;
     const char *failure;           /* borrowed from the look-up */
     char survivor[OBJECT_ID_SIZE]; /* the task that a collapse has left, or "" */

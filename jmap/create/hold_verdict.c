@@ -42,19 +42,84 @@ static bool removes_follower(const struct hold *hold, const struct domain *domai
     return id && (domain->late ? answer_has_destroyed(&hold->answer, id) : hold_removes(hold, id));
 }
 
+/* Whether the request takes a Failed task away, by which the next order waits. */
+static bool removes_failure(const struct hold *hold, const struct lookup_domain *found)
+{
+    for (size_t i = 0; i < found->task_count; i++) {
+        if (renewal_task_has_failed(&found->tasks[i]) && hold_removes(hold, found->tasks[i].id))
+            return true;
+    }
+    return false;
+}
+
+/* What holds a domain that is not to end with the tasks that tell of it. */
+static struct setback_hold hold_of(const struct lookup_domain *found, const struct held *held)
+{
+    return (struct setback_hold){
+        .order = found->order,
+        .setup = found->setup,
+        .refused = held->refused,
+        .failing = wall_time_later(held->by_source[HELD_BY_FAILURES], found->kept.failing),
+        .failures = held->failures < found->failures ? found->failures : held->failures,
+        .counted = found->kept.counted};
+}
+
+/*
+ * What the request has taken away was refused, or has failed, all the same: for these names and
+ * settings. Whether it has taken failures away.
+ */
+static bool carry_over(struct setback_hold *now, const struct setback_hold *before)
+{
+    if (before->order == now->order)
+        now->refused = wall_time_later(now->refused, before->refused);
+    if (before->setup != now->setup ||
+        (now->failures >= before->failures && !wall_time_before(now->failing, before->failing)))
+        return false;
+    now->failing = wall_time_later(now->failing, before->failing);
+    if (now->failures < before->failures) {
+        now->failures = before->failures;
+        now->counted = before->counted;
+    }
+    return true;
+}
+
+static void prolong(struct held *held, const struct setback_hold *hold, bool forced)
+{
+    held->refused = hold->refused;
+    held_prolong(held, HELD_BY_CA, hold->refused);
+    if (forced)
+        return;
+    held->failures = hold->failures;
+    held_prolong(held, HELD_BY_FAILURES, hold->failing);
+}
+
+/* It is known to later requests, too. */
+static void keep_hold(const struct hold *hold, const struct lookup_domain *found,
+                      struct setback_hold keep, bool failures_go)
+{
+    if (!wall_time_before(hold->now, keep.refused))
+        keep.refused = WALL_TIME_NEVER;
+    if (!failures_go)
+        keep.failing = WALL_TIME_NEVER;
+    if (!wall_time_equal(wall_time_later(keep.refused, keep.failing), WALL_TIME_NEVER))
+        lookup_keep_hold(hold->context->memory, found, keep);
+}
+
 /* What was found of the domain, less what the request removes. */
 static void take_facts(const struct hold *hold, struct domain *domain, struct decision_facts *out)
 {
     struct lookup_domain *found = domain->facts;
     struct held held = judgement_add(out, hold->context->settings, found);
-    /* What the request has taken away was refused, or issued, all the same: for these names. */
-    if (domain->late && domain->refused_order == found->order &&
-        wall_time_before(held.until, domain->refused_until))
-        held = (struct held){
-            .until = domain->refused_until, .by = HELD_BY_CA, .refused = domain->refused_until};
-    if (wall_time_before(hold->now, held.refused))
-        lookup_keep_refusal(hold->context->memory, found, held.refused);
-    domain->refused_order = held.by == HELD_BY_CA ? found->order : 0;
+    struct setback_hold now = hold_of(found, &held);
+    bool failures_go =
+        removes_failure(hold, found) || !wall_time_equal(found->kept.failing, WALL_TIME_NEVER);
+
+    if (domain->late) {
+        failures_go |= carry_over(&now, &domain->before);
+        prolong(&held, &now, out->forced);
+    }
+    keep_hold(hold, found, now, failures_go);
+    domain->before = now;
     domain->refused_until = held.until;
     domain->held_by = held.by;
     domain->failures = held.failures;

@@ -52,18 +52,20 @@ struct lookup_domain {
     size_t stored_count;
     wall_time *issued; /* when the CA issued these, then those that are known to have been there */
     size_t issued_count;
-    size_t spent_count;   /* behind them, when what the server has thrown away was issued */
-    wall_time kept_until; /* until when the CA refuses, by a task that is there no more */
-    json_t *noted;        /* object: the ids of these certificates, since lists overlap; or NULL */
+    size_t spent_count;       /* behind them, when what the server has thrown away was issued */
+    struct setback_hold kept; /* what holds it by tasks that are there no more */
+    json_t *noted;   /* object: the ids of these certificates, since lists overlap; or NULL */
     size_t failures; /* since its last certificate, as far as the gate remembers; see held_facts */
-    uint64_t order;  /* the names and the CA, which a refusal is of, as a hash; 0: not renewable */
+    /* Hashes; 0: not renewable. */
+    uint64_t order; /* the names and the CA, which a refusal is of */
+    uint64_t setup; /* with that, how it and its provider are set: what a failure is of */
 
     /* The look-up's own. */
     enum challenge_type challenge;
     enum renew_before renew_before;
     json_t *configured;
     const char *provider_id; /* NULL where it has none */
-    uint64_t ca, setup;      /* hashes: its provider; and how it and that are set */
+    uint64_t ca, settings;   /* hashes: its provider; and how it and that are set */
     bool taskless;           /* no live task was seen before its certificates were read */
     struct domain_memory known;
 };

@@ -66,10 +66,12 @@ enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char
 struct held_facts lookup_held_facts(const struct lookup_domain *found, struct held_limits limits,
                                     wall_time now);
 
-/* The CA has refused the order that was found until then, whatever becomes of the task that says
- * so. */
-void lookup_keep_refusal(struct task_memory *memory, const struct lookup_domain *found,
-                         wall_time until);
+/*
+ * What holds the order that was found, whatever becomes of the tasks that say so; of `hold` the
+ * times are given, and the failures.
+ */
+void lookup_keep_hold(struct task_memory *memory, const struct lookup_domain *found,
+                      struct setback_hold hold);
 
 /* The next look at a domain that was found reads all of its certificates again. */
 void lookup_forget_certificate(struct task_memory *memory, const struct lookup_domain *found);

@@ -67,7 +67,7 @@ void lookup_read_domain(struct lookup *lookup, struct lookup_domain *domain, con
     domain->directory = own_request_string(provider, "directory");
     domain->ca = json_text_hash(json_object_get(provider, "id")) ^
                  json_text_hash(json_object_get(provider, "directory")) * 3;
-    domain->setup = json_text_hash(object) ^ json_text_hash(provider) * 3;
+    domain->settings = json_text_hash(object) ^ json_text_hash(provider) * 3;
     domain->configured = json_object_get(management, "subjectAlternativeNames");
     if (domain->renewable && json_object_size(domain->configured) == 0 &&
         (domain->challenge == CHALLENGE_HTTP01 || domain->challenge == CHALLENGE_TLS_ALPN01))

@@ -32,16 +32,17 @@ static wall_time last_issue(const struct lookup_domain *domain)
 static void review_tasks(const struct lookup *lookup, struct lookup_domain *domain)
 {
     uint64_t order = san_set_hash(&domain->names) ^ domain->ca;
-    uint64_t setup = order * 3 ^ domain->setup;
+    uint64_t setup = order * 3 ^ domain->settings;
 
     domain->order = order ? order : 1;
+    domain->setup = setup ? setup : 1;
     domain->failures = memory_review(lookup->memory, domain->id,
                                      &(struct setback_look){.order = domain->order,
-                                                            .setup = setup ? setup : 1,
+                                                            .setup = domain->setup,
                                                             .tasks = domain->tasks,
                                                             .task_count = domain->task_count,
                                                             .issued = last_issue(domain)},
-                                     &domain->kept_until);
+                                     &domain->kept);
 }
 
 /* When the CA has issued. */
@@ -199,15 +200,19 @@ struct held_facts lookup_held_facts(const struct lookup_domain *found, struct he
                                .issued_count = found->issued_count,
                                .spent_count = found->spent_count,
                                .last_issue = last_issue(found),
-                               .kept_until = found->kept_until,
+                               .kept_refused = found->kept.refused,
+                               .kept_failing = found->kept.failing,
                                .failures = found->failures,
                                .paced_until = WALL_TIME_NEVER};
 }
 
-void lookup_keep_refusal(struct task_memory *memory, const struct lookup_domain *found,
-                         wall_time until)
+void lookup_keep_hold(struct task_memory *memory, const struct lookup_domain *found,
+                      struct setback_hold hold)
 {
-    memory_keep_refusal(memory, found->id, found->order, last_issue(found), until);
+    hold.order = found->order;
+    hold.setup = found->setup;
+    hold.issued = last_issue(found);
+    memory_keep_hold(memory, found->id, &hold);
 }
 
 void lookup_forget_certificate(struct task_memory *memory, const struct lookup_domain *found)

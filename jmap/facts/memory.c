@@ -153,7 +153,7 @@ static void keep_setback(struct task_memory *memory, const char *domain_id,
 }
 
 size_t memory_review(struct task_memory *memory, const char *domain_id,
-                     const struct setback_look *look, wall_time *kept)
+                     const struct setback_look *look, struct setback_hold *kept)
 {
     pthread_mutex_lock(&memory->lock);
     struct record *record = record_find(memory, domain_id);
@@ -169,13 +169,13 @@ size_t memory_review(struct task_memory *memory, const char *domain_id,
     return reviewed.failures;
 }
 
-void memory_keep_refusal(struct task_memory *memory, const char *domain_id, uint64_t order,
-                         wall_time issued, wall_time until)
+void memory_keep_hold(struct task_memory *memory, const char *domain_id,
+                      const struct setback_hold *hold)
 {
     pthread_mutex_lock(&memory->lock);
     struct record *record = record_find(memory, domain_id);
     struct setback known = record && record->setback ? *record->setback : (struct setback){0};
-    setback_keep(&known, order, issued, until);
+    setback_keep(&known, hold);
     keep_setback(memory, domain_id, &known);
     pthread_mutex_unlock(&memory->lock);
 }

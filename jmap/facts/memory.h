@@ -99,14 +99,14 @@ void memory_forget_certificate(struct task_memory *memory, const struct san_set 
 /*
  * Reviews a domain's tasks by what is remembered of its refusals and failures (policy/setback.h),
  * and remembers what is to be. How many failures there are, since its last certificate; `kept` is
- * until when the CA refuses, as setback_kept() says.
+ * what setback_kept() says.
  */
 size_t memory_review(struct task_memory *memory, const char *domain_id,
-                     const struct setback_look *look, wall_time *kept);
+                     const struct setback_look *look, struct setback_hold *kept);
 
 /* See setback_keep(). */
-void memory_keep_refusal(struct task_memory *memory, const char *domain_id, uint64_t order,
-                         wall_time issued, wall_time until);
+void memory_keep_hold(struct task_memory *memory, const char *domain_id,
+                      const struct setback_hold *hold);
 
 /*
  * Reviews when the CA has issued for a domain (policy/issue_history.h), and remembers it; what is

@@ -140,7 +140,9 @@ void upkeep_note_found(const struct sweep_context *context, const struct lookup_
 {
     note_snapshot(context, found, outlook);
     if (wall_time_before(context->now(context->user), outlook->held.refused))
-        lookup_keep_refusal(context->memory, found, outlook->held.refused);
+        lookup_keep_hold(
+            context->memory, found,
+            (struct setback_hold){.refused = outlook->held.refused, .failing = WALL_TIME_NEVER});
     /* By one certificate alone the next look would not see that the CA has had enough. */
     if (!wall_time_equal(outlook->held.until, WALL_TIME_NEVER))
         lookup_forget_certificate(context->memory, found);

@@ -571,6 +571,67 @@ def test_a_refusal_whose_task_the_request_destroys_is_kept(standin, gate):
     assert standin.counters()["orders"] == 1
 
 
+def test_a_refusal_is_kept_though_failures_hold_for_longer(standin, gate):
+    failures = [fails("Order is invalid: no", 5 - i, f"jp173xlcamq{letter}")
+                for i, letter in enumerate("bcdef")]
+    refused = retry(stamp(NOW + 5 * HOUR), "Rate limited. Retry after 18000 seconds")
+    standin.put_state(**state(tasks=[*failures, refused]))
+    gate.call(["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "b"}},
+                              "destroy": [each["id"] for each in [*failures, refused]]}])
+    waiting, = live_tasks(standin)
+    assert parse(waiting["status"]["due"]) - now_of(standin) > 4 * HOUR
+    assert standin.run() == 0
+
+
+def test_a_refusal_is_not_what_the_account_waits_for(standin):
+    standin.put_state(**many(2))
+    first, second = generated(standin)
+    with Gate(standin.port, ACCOUNT_LIMIT="1/3h") as gate:
+        gate.renew(first)
+        create = ["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": second}}}]
+        gate.call(create, ["x:Domain/set", {"update": {second: {"description": "no change"}}}])
+        assert "account" in gate.decisions(2)[-1]["why"]
+
+
+@pytest.mark.parametrize("stale", ["what has failed", "all"])
+@pytest.mark.parametrize("why", FAILS)
+def test_the_wait_goes_on_though_the_request_destroys_what_failed(standin, gate, why, stale):
+    """As a reconciler does that clears away what is there, and creates, in one call."""
+    standin.put_state(**state(now=stamp(NOW), **FAILS[why]))
+    for _ in range(8 * 6):
+        there = failed_tasks(standin) + (live_tasks(standin) if stale == "all" else [])
+        gate.call(["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "b"}},
+                                  "destroy": [each["id"] for each in there]}])
+        standin.run()
+        standin.clock(advance=600)
+    assert standin.counters()["orders"] == 4
+
+
+@pytest.mark.parametrize("stale", ["what has failed", "all"])
+def test_a_force_ends_a_wait_that_goes_on_so(standin, stale):
+    standin.put_state(**state(**FAILS["invalid orders"]))
+    with Gate(standin.port, FORCE="allow") as gate:
+        gate.renew()
+        standin.run()
+        for forced in (False, True):
+            there = failed_tasks(standin) + (live_tasks(standin) if stale == "all" else [])
+            gate.call(["x:Task/set", {"create": {"k": {"@type": "AcmeRenewal", "domainId": "b"}},
+                                      "destroy": [each["id"] for each in there]}],
+                      headers={"Renewgate-Force": "1"} if forced else {})
+            assert standin.run() == forced
+
+
+def test_who_takes_what_failed_away_alone_ends_the_wait(standin, gate):
+    standin.put_state(**state(**FAILS["invalid orders"]))
+    for _ in range(3):
+        gate.renew()
+        standin.run()
+    there = failed_tasks(standin) + live_tasks(standin)
+    (_, answer), = gate.call(["x:Task/set", {"destroy": [each["id"] for each in there]}])
+    gate.renew()
+    assert standin.run() == ("destroyed" in answer)
+
+
 def test_who_takes_the_waiting_task_away_ends_it(standin, gate):
     standin.put_state(**state(ca={"refuse": True, "refuse_seconds": 604800}))
     task = gate.renew()

@@ -218,7 +218,8 @@ static struct held held_of(const struct audit_facts *facts)
                              .issued = issued,
                              .issued_count = facts->certificate_count,
                              .last_issue = WALL_TIME_NEVER,
-                             .kept_until = WALL_TIME_NEVER,
+                             .kept_refused = WALL_TIME_NEVER,
+                             .kept_failing = WALL_TIME_NEVER,
                              .paced_until = WALL_TIME_NEVER});
 }
 

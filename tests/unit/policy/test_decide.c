@@ -915,7 +915,8 @@ static void finds_what_the_ca_refuses(void **state)
                                  .issued = issued,
                                  .issued_count = issued_count,
                                  .last_issue = NEVER,
-                                 .kept_until = NEVER,
+                                 .kept_refused = NEVER,
+                                 .kept_failing = NEVER,
                                  .paced_until = NEVER});
         wall_time until = held.by_source[HELD_BY_CA];
         if (!wall_time_equal(until, row->until))

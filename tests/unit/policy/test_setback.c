@@ -141,6 +141,61 @@ static void a_certificate_ends_the_count(void **state)
     assert_int_equal(known.failures, 1);
 }
 
+static void keep(struct setback *known, wall_time issued, wall_time refused, wall_time failing)
+{
+    setback_keep(
+        known,
+        &(struct setback_hold){
+            .order = 1, .setup = 1, .issued = issued, .refused = refused, .failing = failing});
+}
+
+static void assert_kept(const struct setback *known, int64_t refused, int64_t failing)
+{
+    const struct setback_hold kept = setback_kept(known);
+
+    assert_int_equal(kept.refused.seconds, refused);
+    assert_int_equal(kept.failing.seconds, failing);
+}
+
+/* A refusal is the order's, a failure the setup's; to keep one leaves the other. */
+static void each_is_kept_for_what_it_was_of(void **state)
+{
+    (void)state;
+    struct setback known = {0};
+    struct renewal_task waits = PENDING("b", 7 * DAY);
+
+    keep(&known, WALL_TIME_NEVER, (wall_time)AT(DAY), WALL_TIME_NEVER);
+    look(&known, 1, 1, &waits, 1);
+    assert_kept(&known, NOW + DAY, INT64_MIN);
+    keep(&known, WALL_TIME_NEVER, WALL_TIME_NEVER, (wall_time)AT(HOUR));
+    assert_true(look(&known, 1, 1, &waits, 1));
+    assert_kept(&known, NOW + DAY, NOW + HOUR);
+    look(&known, 1, 2, &waits, 1);
+    assert_kept(&known, NOW + DAY, INT64_MIN);
+}
+
+/* So the wait goes on growing, although nothing tells of the failures before. */
+static void failures_that_are_kept_stay_counted(void **state)
+{
+    (void)state;
+    struct setback known = {0};
+    struct renewal_task failed = FAILED("f", -HOUR, DNS_ERROR);
+    const struct setback_hold hold = {.order = 1,
+                                      .setup = 1,
+                                      .issued = WALL_TIME_NEVER,
+                                      .refused = WALL_TIME_NEVER,
+                                      .failing = AT(-HOUR),
+                                      .failures = 3,
+                                      .counted = AT(-DAY)};
+
+    setback_keep(&known, &hold);
+    assert_true(look(&known, 1, 1, &failed, 1));
+    assert_int_equal(setback_kept(&known).failures, 4);
+    assert_int_equal(setback_kept(&known).counted.seconds, NOW - HOUR);
+    look(&known, 1, 2, &failed, 1);
+    assert_int_equal(setback_kept(&known).failures, 0);
+}
+
 static void what_is_kept_ends_with_the_task_that_waits_for_it(void **state)
 {
     (void)state;
@@ -148,21 +203,21 @@ static void what_is_kept_ends_with_the_task_that_waits_for_it(void **state)
     struct renewal_task waits = PENDING("b", 7 * DAY), failed = FAILED("f", -DAY, DNS_ERROR);
     const wall_time until = AT(7 * DAY), none = NEVER;
 
-    setback_keep(&known, 1, WALL_TIME_NEVER, until);
+    keep(&known, WALL_TIME_NEVER, until, until);
     for (size_t again = 0; again < 2; again++) {
         assert_true(look(&known, 1, 1, &waits, 1));
-        assert_int_equal(setback_kept(&known).seconds, until.seconds);
+        assert_kept(&known, until.seconds, until.seconds);
     }
     /* Not for other names, and still for these. */
     look(&known, 2, 2, &waits, 1);
-    assert_int_equal(setback_kept(&known).seconds, none.seconds);
+    assert_kept(&known, none.seconds, none.seconds);
     look(&known, 1, 1, &waits, 1);
-    assert_int_equal(setback_kept(&known).seconds, until.seconds);
+    assert_kept(&known, until.seconds, until.seconds);
 
     look(&known, 1, 1, &failed, 1);
-    assert_int_equal(setback_kept(&known).seconds, none.seconds);
+    assert_kept(&known, none.seconds, none.seconds);
     look(&known, 1, 1, &waits, 1);
-    assert_int_equal(setback_kept(&known).seconds, none.seconds);
+    assert_kept(&known, none.seconds, none.seconds);
     assert_false(look(&known, 1, 1, &waits, 1));
 }
 
@@ -174,17 +229,19 @@ static void what_is_kept_ends_with_the_next_certificate(void **state)
     struct setback_look seen = {
         .order = 1, .setup = 1, .tasks = &waits, .task_count = 1, .issued = AT(-DAY)};
 
-    setback_keep(&known, 1, seen.issued, (wall_time){NOW + DAY});
+    keep(&known, seen.issued, (wall_time)AT(DAY), (wall_time)AT(DAY));
     setback_review(&known, &seen);
-    assert_int_equal(setback_kept(&known).seconds, NOW + DAY);
+    assert_kept(&known, NOW + DAY, NOW + DAY);
     seen.issued = (wall_time){NOW - HOUR};
     assert_false(setback_review(&known, &seen));
-    assert_int_equal(setback_kept(&known).seconds, INT64_MIN);
+    assert_kept(&known, INT64_MIN, INT64_MIN);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_is_kept_for_what_it_was_of),
+        cmocka_unit_test(failures_that_are_kept_stay_counted),
         cmocka_unit_test(what_is_kept_ends_with_the_task_that_waits_for_it),
         cmocka_unit_test(what_is_kept_ends_with_the_next_certificate),
         cmocka_unit_test(a_refusal_is_of_the_order_that_it_was_first_seen_with),

@@ -424,7 +424,11 @@ static void without_memory_as_many_issues_stay_as_there_were(void **state)
     assert_int_equal(review_issue(memory, "b", 900000, missing), 0);
     left = 0;
     assert_int_equal(review_issue(memory, "b", 900001, missing), 1);
-    memory_keep_refusal(memory, "b", 1, WALL_TIME_NEVER, (wall_time){2000000});
+    memory_keep_hold(memory, "b",
+                     &(struct setback_hold){.order = 1,
+                                            .issued = WALL_TIME_NEVER,
+                                            .refused = {2000000},
+                                            .failing = WALL_TIME_NEVER});
     left = INT_MAX;
     for_good = false;
     /* The newest of them. */
@@ -492,7 +496,7 @@ static void without_memory_failures_count_as_they_are_seen(void **state)
         const struct setback_look look = {
             .order = 1, .setup = 1, .tasks = &task, .task_count = 1, .issued = WALL_TIME_NEVER};
         memory_fails(allocations, false);
-        wall_time kept;
+        struct setback_hold kept;
         size_t seen = memory_review(memory, "b", &look, &kept);
         failed += memory_is_back();
         assert_in_range(seen, 0, 1);

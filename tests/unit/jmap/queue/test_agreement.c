@@ -117,7 +117,8 @@ static void generate(struct found *found)
                                        .renewable = true,
                                        .tasks = found->tasks,
                                        .task_count = (size_t)number(TASKS + 1),
-                                       .kept_until = one_in(3) ? anytime() : WALL_TIME_NEVER,
+                                       .kept = {.refused = one_in(3) ? anytime() : WALL_TIME_NEVER,
+                                                .failing = one_in(3) ? anytime() : WALL_TIME_NEVER},
                                        .failures = (size_t)number(3),
                                        .renewal_due = WALL_TIME_NEVER,
                                        .newest_expiry = WALL_TIME_NEVER}};
