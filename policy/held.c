@@ -138,15 +138,43 @@ static int64_t backoff_of(struct failure_backoff backoff, size_t failures)
     return wait;
 }
 
+/* Failed validations, of the domain's tasks and of those that are gone. */
+struct validations {
+    const struct held_facts *facts;
+    bool gone[SETBACK_INVALID];
+};
+
+static struct validations list_validations(const struct held_facts *facts)
+{
+    struct validations list = {.facts = facts};
+
+    for (size_t n = 0; facts->invalid && n < SETBACK_INVALID; n++) {
+        list.gone[n] = facts->invalid[n].id[0] != '\0';
+        for (size_t i = 0; list.gone[n] && i < facts->task_count; i++)
+            list.gone[n] = strcmp(facts->tasks[i].id, facts->invalid[n].id) != 0;
+    }
+    return list;
+}
+
 static wall_time validated_at(const void *user, size_t i)
 {
-    const struct renewal_task *task =
-        &((const struct held_facts *)user)->tasks[i / VALIDATIONS_MAX];
-    int64_t runs = task->attempts < 1 ? 1 : task->attempts < RUNS_MAX ? task->attempts : RUNS_MAX;
-    bool counts = (int64_t)(i % VALIDATIONS_MAX) < runs * VALIDATIONS_A_RUN &&
-                  task->state == TASK_FAILED && refusal_is_invalid(task->failure_reason);
+    const struct validations *list = user;
+    const struct held_facts *facts = list->facts;
+    size_t which = i / VALIDATIONS_MAX;
+    wall_time failed_at = WALL_TIME_NEVER;
+    int64_t attempts = 0;
 
-    return counts ? task->failed_at : WALL_TIME_NEVER;
+    if (which < facts->task_count) {
+        const struct renewal_task *task = &facts->tasks[which];
+        if (task->state == TASK_FAILED && refusal_is_invalid(task->failure_reason))
+            failed_at = task->failed_at;
+        attempts = task->attempts;
+    } else if (list->gone[which - facts->task_count]) {
+        failed_at = facts->invalid[which - facts->task_count].failed_at;
+        attempts = facts->invalid[which - facts->task_count].attempts;
+    }
+    int64_t runs = attempts < 1 ? 1 : attempts < RUNS_MAX ? attempts : RUNS_MAX;
+    return (int64_t)(i % VALIDATIONS_MAX) < runs * VALIDATIONS_A_RUN ? failed_at : WALL_TIME_NEVER;
 }
 
 static wall_time backed_off_until(const struct held_facts *facts, const struct renewal_task *latest,
@@ -160,9 +188,11 @@ static wall_time backed_off_until(const struct held_facts *facts, const struct r
 
 static wall_time validated_from(const struct held_facts *facts)
 {
+    const struct validations list = list_validations(facts);
     const struct issue_times times = {.at = validated_at,
-                                      .user = facts,
-                                      .count = facts->task_count * VALIDATIONS_MAX,
+                                      .user = &list,
+                                      .count =
+                                          (facts->task_count + SETBACK_INVALID) * VALIDATIONS_MAX,
                                       .tokens = VALIDATIONS_A_RUN};
 
     return issue_limit_next_of(facts->limits.validation, &times, facts->now);

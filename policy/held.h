@@ -13,6 +13,7 @@
 
 #include "policy/refusal.h"
 #include "policy/renewal_task.h"
+#include "policy/setback.h"
 #include "policy/wall_time.h"
 
 /* What holds a domain; in this order they come where two name the same time. */
@@ -69,7 +70,9 @@ struct held_facts {
     wall_time kept_refused; /* until when the CA refuses */
     wall_time kept_failing; /* until when the next order waits after failures */
     size_t failures;        /* known beside those that the tasks show; or 0 */
-    wall_time paced_until;  /* when the account has a token; WALL_TIME_NEVER where it has one now */
+    /* SETBACK_INVALID failed validations, whether their tasks are there or not; or NULL. */
+    const struct setback_invalid *invalid;
+    wall_time paced_until; /* when the account has a token; WALL_TIME_NEVER where it has one now */
 };
 
 struct held {

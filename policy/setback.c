@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "policy/hash.h"
+#include "policy/refusal.h"
 
 /* Never 0. */
 static uint64_t hash_of(const char *text)
@@ -148,6 +149,46 @@ static bool is_over(const struct setback *known, const struct setback_look *look
     return true;
 }
 
+/* The place of that task, else of the oldest. */
+static struct setback_invalid *place_of_invalid(struct setback *known, const char *id)
+{
+    struct setback_invalid *oldest = &known->invalid[0];
+
+    for (size_t i = 0; i < SETBACK_INVALID; i++) {
+        struct setback_invalid *invalid = &known->invalid[i];
+        if (strcmp(invalid->id, id) == 0)
+            return invalid;
+        if (oldest->id[0] &&
+            (!invalid->id[0] || wall_time_before(invalid->failed_at, oldest->failed_at)))
+            oldest = invalid;
+    }
+    return oldest;
+}
+
+/* Whether any is known, of tasks that are there or not. */
+static bool note_invalid(struct setback *known, const struct setback_look *look)
+{
+    wall_time past = wall_time_add(look->now, -SETBACK_INVALID_SECONDS);
+    bool any = false;
+
+    for (size_t i = 0; i < look->task_count; i++) {
+        const struct renewal_task *task = &look->tasks[i];
+        struct setback_invalid *place = place_of_invalid(known, task->id);
+
+        if (task->state != TASK_FAILED || !refusal_is_invalid(task->failure_reason) ||
+            (place->id[0] && wall_time_before(task->failed_at, place->failed_at)))
+            continue;
+        *place = (struct setback_invalid){.failed_at = task->failed_at, .attempts = task->attempts};
+        strncpy(place->id, task->id, SETBACK_ID_SIZE - 1);
+    }
+    for (size_t i = 0; i < SETBACK_INVALID; i++) {
+        if (wall_time_before(known->invalid[i].failed_at, past))
+            known->invalid[i] = (struct setback_invalid){.id = ""};
+        any |= known->invalid[i].id[0] != '\0';
+    }
+    return any;
+}
+
 void setback_keep(struct setback *known, const struct setback_hold *hold)
 {
     setback_begin(known, hold->order, hold->setup);
@@ -198,5 +239,8 @@ bool setback_review(struct setback *known, const struct setback_look *look)
     if (!release_refused(known, look))
         remember_refused(known, look);
     count_failures(known, look);
-    return any || known->kept.order != 0 || known->kept.setup != 0;
+    any |= known->kept.order != 0 || known->kept.setup != 0;
+    if (!any)
+        known->failures = 0;
+    return note_invalid(known, look) || any;
 }

@@ -15,6 +15,10 @@
 
 #define SETBACK_ID_SIZE 14
 #define SETBACK_MARKED 4
+/* More failed validations no CA takes within any time that counts. */
+#define SETBACK_INVALID 4
+/* For so long they are known. */
+#define SETBACK_INVALID_SECONDS (INT64_C(31) * 86400)
 
 /* Failed tasks up to a moment, of the last second these. */
 struct setback_mark {
@@ -35,6 +39,13 @@ struct setback_hold {
     wall_time counted;     /* the latest of them */
 };
 
+/* A task that Failed since the CA could not validate a name; it may be gone. */
+struct setback_invalid {
+    char id[SETBACK_ID_SIZE]; /* "": none */
+    wall_time failed_at;
+    int64_t attempts;
+};
+
 /* Begins zeroed. */
 struct setback {
     uint64_t order, setup; /* as in struct setback_look, when last seen; 0: never */
@@ -46,6 +57,7 @@ struct setback {
     int64_t refused_attempts;
     bool refused_other;       /* for another order than `order` */
     struct setback_hold kept; /* its order and setup are 0 where nothing is kept of them */
+    struct setback_invalid invalid[SETBACK_INVALID]; /* the newest that were seen */
 };
 
 struct setback_look {
@@ -54,6 +66,7 @@ struct setback_look {
     struct renewal_task *tasks; /* of one domain */
     size_t task_count;
     wall_time issued; /* its last certificate; or WALL_TIME_NEVER */
+    wall_time now;
 };
 
 /*

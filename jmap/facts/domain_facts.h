@@ -54,6 +54,7 @@ struct lookup_domain {
     size_t issued_count;
     size_t spent_count;       /* behind them, when what the server has thrown away was issued */
     struct setback_hold kept; /* what holds it by tasks that are there no more */
+    struct setback_invalid invalid[SETBACK_INVALID]; /* whether their tasks are there or not */
     json_t *noted;   /* object: the ids of these certificates, since lists overlap; or NULL */
     size_t failures; /* since its last certificate, as far as the gate remembers; see held_facts */
     /* Hashes; 0: not renewable. */

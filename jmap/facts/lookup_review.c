@@ -33,16 +33,21 @@ static void review_tasks(const struct lookup *lookup, struct lookup_domain *doma
 {
     uint64_t order = san_set_hash(&domain->names) ^ domain->ca;
     uint64_t setup = order * 3 ^ domain->settings;
+    struct setback reviewed;
 
     domain->order = order ? order : 1;
     domain->setup = setup ? setup : 1;
-    domain->failures = memory_review(lookup->memory, domain->id,
-                                     &(struct setback_look){.order = domain->order,
-                                                            .setup = domain->setup,
-                                                            .tasks = domain->tasks,
-                                                            .task_count = domain->task_count,
-                                                            .issued = last_issue(domain)},
-                                     &domain->kept);
+    memory_review(lookup->memory, domain->id,
+                  &(struct setback_look){.order = domain->order,
+                                         .setup = domain->setup,
+                                         .tasks = domain->tasks,
+                                         .task_count = domain->task_count,
+                                         .issued = last_issue(domain),
+                                         .now = lookup->now},
+                  &reviewed);
+    domain->failures = reviewed.failures;
+    domain->kept = setback_kept(&reviewed);
+    memcpy(domain->invalid, reviewed.invalid, sizeof domain->invalid);
 }
 
 /* When the CA has issued. */
@@ -203,6 +208,7 @@ struct held_facts lookup_held_facts(const struct lookup_domain *found, struct he
                                .kept_refused = found->kept.refused,
                                .kept_failing = found->kept.failing,
                                .failures = found->failures,
+                               .invalid = found->invalid,
                                .paced_until = WALL_TIME_NEVER};
 }
 

@@ -152,21 +152,19 @@ static void keep_setback(struct task_memory *memory, const char *domain_id,
         *record->setback = *reviewed;
 }
 
-size_t memory_review(struct task_memory *memory, const char *domain_id,
-                     const struct setback_look *look, struct setback_hold *kept)
+void memory_review(struct task_memory *memory, const char *domain_id,
+                   const struct setback_look *look, struct setback *reviewed)
 {
     pthread_mutex_lock(&memory->lock);
     struct record *record = record_find(memory, domain_id);
-    struct setback reviewed = record && record->setback ? *record->setback : (struct setback){0};
-    if (setback_review(&reviewed, look)) {
-        keep_setback(memory, domain_id, &reviewed);
+    *reviewed = record && record->setback ? *record->setback : (struct setback){0};
+    if (setback_review(reviewed, look)) {
+        keep_setback(memory, domain_id, reviewed);
     } else if (record) {
         free(record->setback);
         record->setback = NULL;
     }
     pthread_mutex_unlock(&memory->lock);
-    *kept = setback_kept(&reviewed);
-    return reviewed.failures;
 }
 
 void memory_keep_hold(struct task_memory *memory, const char *domain_id,

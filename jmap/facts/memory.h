@@ -98,11 +98,10 @@ void memory_forget_certificate(struct task_memory *memory, const struct san_set 
 
 /*
  * Reviews a domain's tasks by what is remembered of its refusals and failures (policy/setback.h),
- * and remembers what is to be. How many failures there are, since its last certificate; `kept` is
- * what setback_kept() says.
+ * and remembers what is to be; `reviewed` is what is known then.
  */
-size_t memory_review(struct task_memory *memory, const char *domain_id,
-                     const struct setback_look *look, struct setback_hold *kept);
+void memory_review(struct task_memory *memory, const char *domain_id,
+                   const struct setback_look *look, struct setback *reviewed);
 
 /* See setback_keep(). */
 void memory_keep_hold(struct task_memory *memory, const char *domain_id,

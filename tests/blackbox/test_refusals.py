@@ -607,6 +607,17 @@ def test_the_wait_goes_on_though_the_request_destroys_what_failed(standin, gate,
     assert standin.counters()["orders"] == 4
 
 
+def test_failed_validations_count_on_after_their_tasks(standin):
+    there = failed('Authentication failed: "Status: invalid"')
+    standin.put_state(**state(tasks=[there]))
+    with Gate(standin.port, FAILURE_BACKOFF="off") as gate:
+        task = gate.renew()
+        gate.call(["x:Task/set", {"destroy": [there["id"]]}])
+        assert gate.renew() == task
+        assert "validations" in gate.decisions(2)[-1]["why"]
+    assert standin.run() == 0
+
+
 @pytest.mark.parametrize("stale", ["what has failed", "all"])
 def test_a_force_ends_a_wait_that_goes_on_so(standin, stale):
     standin.put_state(**state(**FAILS["invalid orders"]))

@@ -6,7 +6,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "tests/unit/renewal_tasks.h"
+
+#define INVALID "Authentication failed: \"Status: invalid\""
 
 /*
  * One look after another: each row says with what order and setup, and what becomes of its tasks.
@@ -19,7 +23,8 @@ static bool look(struct setback *known, uint64_t order, uint64_t setup, struct r
                                                         .setup = setup,
                                                         .tasks = tasks,
                                                         .task_count = count,
-                                                        .issued = WALL_TIME_NEVER});
+                                                        .issued = WALL_TIME_NEVER,
+                                                        .now = AT(0)});
 }
 
 static struct renewal_task limited(const char *id, int64_t attempts)
@@ -157,6 +162,30 @@ static void assert_kept(const struct setback *known, int64_t refused, int64_t fa
     assert_int_equal(kept.failing.seconds, failing);
 }
 
+/* The newest few, by their tasks, for as long as they may count; other failures do not stay. */
+static void failed_validations_that_are_gone_stay_known(void **state)
+{
+    (void)state;
+    struct setback known = {0};
+    struct renewal_task tasks[] = {FAILED("a", -HOUR, INVALID), FAILED("b", -6 * HOUR, INVALID),
+                                   FAILED("c", -DAY, INVALID),  FAILED("d", -60, DNS_ERROR),
+                                   FAILED("e", -120, INVALID),  FAILED("f", -180, INVALID)};
+
+    look(&known, 1, 1, tasks, COUNT(tasks));
+    look(&known, 1, 1, tasks, COUNT(tasks));
+    for (size_t again = 0; again < 2; again++) {
+        size_t found = 0;
+        for (size_t i = 0; i < SETBACK_INVALID; i++)
+            found += strchr("abef", known.invalid[i].id[0]) != NULL;
+        assert_int_equal(found, SETBACK_INVALID);
+        assert_true(look(&known, 2, 2, NULL, 0));
+        assert_int_equal(known.failures, 0);
+    }
+    struct setback_look later = {
+        .order = 1, .setup = 1, .issued = WALL_TIME_NEVER, .now = AT(31 * DAY)};
+    assert_false(setback_review(&known, &later));
+}
+
 /* A refusal is the order's, a failure the setup's; to keep one leaves the other. */
 static void each_is_kept_for_what_it_was_of(void **state)
 {
@@ -240,6 +269,7 @@ static void what_is_kept_ends_with_the_next_certificate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(failed_validations_that_are_gone_stay_known),
         cmocka_unit_test(each_is_kept_for_what_it_was_of),
         cmocka_unit_test(failures_that_are_kept_stay_counted),
         cmocka_unit_test(what_is_kept_ends_with_the_task_that_waits_for_it),
