@@ -27,22 +27,22 @@ void lookup_note_others(const struct lookup *lookup)
     }
 }
 
-static bool set_aside(void *user, const char *element, size_t len)
+static const char *set_aside(void *user, const char *element, const char *end)
 {
     struct lookup *lookup = user;
     struct task_text task;
+    const char *behind = task_text_read(element, end, lookup->now, &task);
 
-    if (!task_text_read(element, len, lookup->now, &task) ||
-        lookup_domain_by_id(lookup, task.domain_id))
-        return false;
+    if (!behind || lookup_domain_by_id(lookup, task.domain_id))
+        return NULL;
     if (task.state == TASK_FAILED)
-        return true;
+        return behind;
     struct task_text *others = array_grow(lookup->others, lookup->other_count, sizeof *others);
     if (!others)
-        return false;
+        return NULL;
     lookup->others = others;
     others[lookup->other_count++] = task;
-    return true;
+    return behind;
 }
 
 char *lookup_set_others_aside(struct lookup *lookup, const char *body, size_t len,

@@ -1,5 +1,6 @@
 #include "jmap/wire/json_list.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@ struct reader {
     const char *at, *end;
     char *out;
     size_t len;
-    bool (*drops)(void *user, const char *element, size_t len);
+    json_list_taker *take;
     void *user;
 };
 
@@ -39,22 +40,32 @@ static void put(struct reader *reader, const char *from, const char *to)
     reader->len += (size_t)(to - from);
 }
 
+/* One object, which is copied unless it is taken; `any`: one was before. */
+static bool pick_element(struct reader *reader, bool *any)
+{
+    const char *from = reader->at, *behind = reader->take(reader->user, from, reader->end);
+
+    if (behind) {
+        reader->at = behind;
+        return true;
+    }
+    if (!skip_value(reader))
+        return false;
+    if (*any)
+        reader->out[reader->len++] = ',';
+    put(reader, from, reader->at);
+    *any = true;
+    return true;
+}
+
 /* Behind the bracket of a list, up to the one that ends it. */
 static bool pick_elements(struct reader *reader)
 {
     bool any = false;
 
     for (skip_space(reader); !is_at(reader, ']'); skip_space(reader)) {
-        const char *from = reader->at;
-
-        if (!is_at(reader, '{') || !skip_value(reader))
+        if (!is_at(reader, '{') || !pick_element(reader, &any))
             return false;
-        if (!reader->drops(reader->user, from, (size_t)(reader->at - from))) {
-            if (any)
-                reader->out[reader->len++] = ',';
-            put(reader, from, reader->at);
-            any = true;
-        }
         skip_space(reader);
         if (is_at(reader, ']'))
             break;
@@ -89,15 +100,12 @@ static bool pick(struct reader *reader)
 {
     while (reader->at < reader->end) {
         const char *from = reader->at;
+        const char *string = memchr(from, '"', (size_t)(reader->end - from));
 
-        if (*from != '"') {
-            reader->at++;
-            put(reader, from, reader->at);
-            continue;
-        }
-        if (!skip_value(reader))
+        reader->at = string ? string : reader->end;
+        if (string && !skip_value(reader))
             return false;
-        bool list = begins_list(reader, from);
+        bool list = string && begins_list(reader, string);
         put(reader, from, reader->at);
         if (list && !pick_elements(reader))
             return false;
@@ -105,11 +113,10 @@ static bool pick(struct reader *reader)
     return true;
 }
 
-char *json_list_pick(const char *text, size_t len,
-                     bool (*drops)(void *user, const char *element, size_t len), void *user,
+char *json_list_pick(const char *text, size_t len, json_list_taker *take, void *user,
                      size_t *picked_len)
 {
-    struct reader reader = {.at = text, .end = text + len, .drops = drops, .user = user};
+    struct reader reader = {.at = text, .end = text + len, .take = take, .user = user};
 
     reader.out = malloc(len + 1);
     if (!reader.out || !pick(&reader)) {

@@ -6,16 +6,20 @@
  * times what a look at the text does.
  */
 
-#include <stdbool.h>
 #include <stddef.h>
 
 /*
- * The text without those elements of its lists ("list":[…], as a get answers) that `drops` takes.
- * What is left out is not looked at any further. The caller's to free(); NULL where memory ran out,
- * or the text ends early or has no such form: then all of it is to be read.
+ * Reads an object that begins at `element`, in a text that ends at `end`, and gives what is behind
+ * it; NULL where it is to stay.
  */
-char *json_list_pick(const char *text, size_t len,
-                     bool (*drops)(void *user, const char *element, size_t len), void *user,
+typedef const char *json_list_taker(void *user, const char *element, const char *end);
+
+/*
+ * The text without those elements of its lists ("list":[…], as a get answers) that `take` has read.
+ * They are not looked at any further. The caller's to free(); NULL where memory ran out, or the
+ * text ends early or has no such form: then all of it is to be read.
+ */
+char *json_list_pick(const char *text, size_t len, json_list_taker *take, void *user,
                      size_t *picked_len);
 
 #endif

@@ -1,6 +1,8 @@
 #include "jmap/wire/json_size.h"
 
-#include <stdbool.h>
+#include <limits.h>
+
+#include "jmap/wire/json_walk.h"
 
 /*
  * What each token can cost, blocks rounded up and tables as they are while they grow: an object
@@ -15,41 +17,28 @@ enum {
     STRING_BYTES = 96,
 };
 
+/* Of the byte that tells each of them, outside of strings. */
+static const unsigned short costs[UCHAR_MAX + 1] = {
+    ['{'] = OBJECT_BYTES,  ['['] = ARRAY_BYTES,  [':'] = MEMBER_BYTES,
+    [','] = ELEMENT_BYTES, ['"'] = STRING_BYTES,
+};
+
 size_t json_size_bound(const char *text, size_t len)
 {
     const char *end = text + len;
     size_t bound = STRING_BYTES;
-    bool in_string = false;
 
-    for (const char *at = text; at < end; at++) {
-        if (in_string) {
-            bound++;
-            if (*at == '\\' && at + 1 < end)
-                at++;
-            else if (*at == '"')
-                in_string = false;
+    for (const char *at = text; at < end;) {
+        bound += costs[(unsigned char)*at];
+        if (*at != '"') {
+            at++;
             continue;
         }
-        switch (*at) {
-        case '{':
-            bound += OBJECT_BYTES;
-            break;
-        case '[':
-            bound += ARRAY_BYTES;
-            break;
-        case ':':
-            bound += MEMBER_BYTES;
-            break;
-        case ',':
-            bound += ELEMENT_BYTES;
-            break;
-        case '"':
-            bound += STRING_BYTES;
-            in_string = true;
-            break;
-        default:
-            break;
-        }
+        const char *behind = json_walk_string(at, end);
+        if (!behind)
+            behind = end;
+        bound += (size_t)(behind - at);
+        at = behind;
     }
     return bound;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/wire/json_walk.h"
 #include "policy/hash.h"
 
 static _Thread_local bool ran_out;
@@ -60,9 +61,8 @@ static size_t largest_text(const char *text, size_t len)
     for (const char *at = text; at < end;) {
         const char *start = at++;
         if (*start == '"') {
-            while (at < end && *at != '"')
-                at += *at == '\\' && at + 1 < end ? 2 : 1;
-            at += at < end;
+            const char *behind = json_walk_string(start, end);
+            at = behind ? behind : end;
         } else if (is_in_token(*start)) {
             while (at < end && is_in_token(*at))
                 at++;

@@ -11,6 +11,12 @@
 /* Behind the white space that is there, if any. */
 const char *json_walk_space(const char *at, const char *end);
 
+/*
+ * Behind the letters of a string that stand for themselves and are ASCII: at a quote, a backslash,
+ * a control character, a byte beyond ASCII, or the end. DEL is a letter here, as in JSON.
+ */
+const char *json_walk_plain(const char *at, const char *end);
+
 /* From a string's first quote to behind its last; NULL where the text ends before. */
 const char *json_walk_string(const char *at, const char *end);
 

@@ -1,5 +1,7 @@
 #include "jmap/wire/task_text.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "jmap/wire/json_walk.h"
@@ -38,19 +40,21 @@ static bool take(struct reader *reader, char letter)
 /* What a \u stands for, and bytes beyond ASCII, can be wrong in ways that only a parser sees. */
 static bool read_text(struct reader *reader, struct slice *out)
 {
-    *out = (struct slice){.text = reader->at, .quoted = true};
-    for (; reader->at < reader->end && *reader->at != '"'; reader->at++) {
-        unsigned char letter = (unsigned char)*reader->at;
-        if (letter < ' ' || letter > '~')
+    const char *at = reader->at, *end = reader->end;
+    bool escaped = false;
+
+    for (at = json_walk_plain(at, end); at < end && *at == '\\'; at = json_walk_plain(at, end)) {
+        if (end - at < 2 || !memchr("\"\\/bfnrt", at[1], 8))
             return false;
-        if (letter != '\\')
-            continue;
-        out->escaped = true;
-        if (++reader->at == reader->end || !memchr("\"\\/bfnrt", *reader->at, 8))
-            return false;
+        escaped = true;
+        at += 2;
     }
-    out->len = (size_t)(reader->at - out->text);
-    return take(reader, '"');
+    if (at == end || *at != '"')
+        return false;
+    *out = (struct slice){
+        .text = reader->at, .len = (size_t)(at - reader->at), .quoted = true, .escaped = escaped};
+    reader->at = at + 1;
+    return true;
 }
 
 /* A number that no parser finds too large, or a literal. */
@@ -156,7 +160,8 @@ static bool read_due(const struct parts *parts, enum task_state state, wall_time
     return true;
 }
 
-static bool read_parts(const char *text, size_t len, struct parts *parts)
+/* What is behind the object; NULL where it is not plain. */
+static const char *read_parts(const char *text, const char *end, struct parts *parts)
 {
     const struct member of_status[] = {{.name = "@type", .value = &parts->state},
                                        {.name = "due", .value = &parts->due},
@@ -168,23 +173,23 @@ static bool read_parts(const char *text, size_t len, struct parts *parts)
         {.name = "@type", .value = &parts->type},
         {"status", &parts->status, of_status, COUNT(of_status)},
     };
-    struct reader reader = {.at = text, .end = text + len};
+    struct reader reader = {.at = text, .end = end};
 
-    return take(&reader, '{') && read_members(&reader, of_task, COUNT(of_task)) &&
-           reader.at == reader.end;
+    return take(&reader, '{') && read_members(&reader, of_task, COUNT(of_task)) ? reader.at : NULL;
 }
 
-bool task_text_read(const char *text, size_t len, wall_time now, struct task_text *out)
+const char *task_text_read(const char *text, const char *end, wall_time now, struct task_text *out)
 {
     struct parts parts = {0};
     char type[sizeof "AcmeRenewal"], state[sizeof "Pending"];
+    const char *behind = read_parts(text, end, &parts);
 
-    if (!read_parts(text, len, &parts) || !copy(&parts.type, type, sizeof type) ||
-        strcmp(type, "AcmeRenewal") != 0 || !copy(&parts.state, state, sizeof state) ||
-        !copy(&parts.id, out->id, sizeof out->id) ||
+    if (!behind || !copy(&parts.type, type, sizeof type) || strcmp(type, "AcmeRenewal") != 0 ||
+        !copy(&parts.state, state, sizeof state) || !copy(&parts.id, out->id, sizeof out->id) ||
         !copy(&parts.domain_id, out->domain_id, sizeof out->domain_id))
-        return false;
+        return NULL;
     out->state = task_state_read(state);
     out->due = WALL_TIME_NEVER;
-    return out->state == TASK_FAILED || read_due(&parts, out->state, now, &out->due);
+    bool readable = out->state == TASK_FAILED || read_due(&parts, out->state, now, &out->due);
+    return readable ? behind : NULL;
 }

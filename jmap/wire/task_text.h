@@ -5,9 +5,6 @@
  * A renewal task read from the text of its object, without a tree (jmap/wire/json_list.h).
  */
 
-#include <stdbool.h>
-#include <stddef.h>
-
 #include "jmap/wire/object_id.h"
 #include "policy/renewal_task.h"
 
@@ -19,10 +16,11 @@ struct task_text {
 };
 
 /*
- * True where it says what own_request_task() would. False for what is no AcmeRenewal, and for what
- * is not as plain as the server writes it: with a member twice, unusual escapes, bytes beyond
- * ASCII, or a Retry whose reason has an escape. Then the object is to be parsed.
+ * Reads the object that begins at `text`, in a text that ends at `end`, and gives what is behind
+ * it, where it says what own_request_task() would. NULL for what is no AcmeRenewal, and for what is
+ * not as plain as the server writes it: with a member twice, unusual escapes, bytes beyond ASCII,
+ * or a Retry whose reason has an escape. Then the object is to be parsed.
  */
-bool task_text_read(const char *text, size_t len, wall_time now, struct task_text *out);
+const char *task_text_read(const char *text, const char *end, wall_time now, struct task_text *out);
 
 #endif

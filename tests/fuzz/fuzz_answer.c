@@ -18,12 +18,13 @@ static void change(struct jmap_answer *answer, size_t call)
     MUST(answer_created_id(answer, call, "k") == NULL && !answer_is_placeholder(answer, call, "k"));
 }
 
-static bool drops(void *user, const char *element, size_t len)
+static const char *take_others(void *user, const char *element, const char *end)
 {
     struct task_text task;
+    const char *behind = task_text_read(element, end, (wall_time){0}, &task);
 
     (void)user;
-    return task_text_read(element, len, (wall_time){0}, &task) && strcmp(task.domain_id, "b") != 0;
+    return behind && strcmp(task.domain_id, "b") != 0 ? behind : NULL;
 }
 
 /* What is left of JSON is JSON, and no more than it was. */
@@ -31,7 +32,7 @@ static void pick(const char *body)
 {
     json_t *whole = json_loads(body, 0, NULL), *left;
     size_t len = 0;
-    char *picked = json_list_pick(body, strlen(body), drops, NULL, &len);
+    char *picked = json_list_pick(body, strlen(body), take_others, NULL, &len);
 
     MUST(len <= strlen(body));
     left = picked != NULL ? json_loadb(picked, len, 0, NULL) : NULL;

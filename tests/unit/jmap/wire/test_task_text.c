@@ -78,10 +78,10 @@ static bool compare(const char *text, size_t len)
     char *exact = malloc(len + 1); /* so that a look beyond its end shows */
     memcpy(exact, text, len);
     exact = realloc(exact, len > 0 ? len : 1);
-    bool plain = task_text_read(exact, len, now, &read);
+    const char *behind = task_text_read(exact, exact + len, now, &read);
 
-    if (plain) {
-        json_t *object = json_loadb(exact, len, JSON_ALLOW_NUL, NULL);
+    if (behind) {
+        json_t *object = json_loadb(exact, (size_t)(behind - exact), JSON_ALLOW_NUL, NULL);
         if (!object || !own_request_task(object, now, &task, &domain_id) ||
             strcmp(task.id, read.id) != 0 || strcmp(domain_id, read.domain_id) != 0 ||
             task.state != read.state ||
@@ -89,6 +89,7 @@ static bool compare(const char *text, size_t len)
             fail_msg("%.*s", (int)len, text);
         json_decref(object);
     }
+    bool plain = behind == exact + len && behind;
     free(exact);
     return plain;
 }
@@ -125,11 +126,24 @@ static void never_disagrees_with_a_parser(void **state)
     }
 }
 
+static void says_what_is_behind(void **state)
+{
+    static const char text[] = TASK("{\"@type\":\"Failed\"}") ",{\"id\":\"jpt\"}]";
+    const wall_time now = AT(0);
+    struct task_text read;
+    const char *behind = task_text_read(text, text + sizeof text - 1, now, &read);
+    (void)state;
+
+    assert_non_null(behind);
+    assert_string_equal(behind, ",{\"id\":\"jpt\"}]");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_the_server_writes),
         cmocka_unit_test(never_disagrees_with_a_parser),
+        cmocka_unit_test(says_what_is_behind),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
