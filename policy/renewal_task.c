@@ -24,6 +24,16 @@ enum task_state task_state_read(const char *name)
     return strcmp(name, task_state_name(TASK_FAILED)) == 0 ? TASK_FAILED : TASK_PENDING;
 }
 
+struct renewal_task renewal_task_waiting(const char *id, wall_time due, wall_time now)
+{
+    return (struct renewal_task){.id = id,
+                                 .state = TASK_PENDING,
+                                 .due = due,
+                                 .failed_at = now,
+                                 .seen = now,
+                                 .tried = WALL_TIME_NEVER};
+}
+
 wall_time renewal_task_tried(const struct renewal_task *task, int64_t max_attempts)
 {
     int64_t before = task->attempts - 1;

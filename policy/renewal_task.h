@@ -45,6 +45,9 @@ struct renewal_task {
     bool other_setup; /* Failed: with that, or with other settings of domain or provider */
 };
 
+/* One in Pending that says when it is due and no more, as it is at `now`. The id is borrowed. */
+struct renewal_task renewal_task_waiting(const char *id, wall_time due, wall_time now);
+
 /*
  * When a task in Retry last ran that had run out of attempts: from then on v0.16.18 retries after
  * one hour, doubled each time up to six, whatever the CA has said. NEVER for any other.

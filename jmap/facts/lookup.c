@@ -136,8 +136,9 @@ static enum lookup_state feed_next_tasks(struct lookup *lookup)
             memory_note_sought(lookup->memory, lookup->domains[i].id,
                                lookup->domains[i].renewal_due);
     }
-    lookup_note_others(lookup);
-    return lookup_add_next_tasks(lookup) ? lookup_end(lookup) : lookup_exhausted(lookup);
+    return lookup_add_plain_tasks(lookup) && lookup_add_next_tasks(lookup)
+               ? lookup_end(lookup)
+               : lookup_exhausted(lookup);
 }
 
 static enum lookup_state send_next_tasks(struct lookup *lookup)
@@ -207,9 +208,9 @@ static enum lookup_state next_certificates(struct lookup *lookup)
 
 static enum lookup_state feed_dns_tasks(struct lookup *lookup)
 {
-    lookup_note_others(lookup);
     lookup_read_dns_tasks(lookup, "M");
-    return lookup_add_tasks(lookup, "T") && lookup_add_tasks(lookup, "L")
+    return lookup_add_plain_tasks(lookup) && lookup_add_tasks(lookup, "T") &&
+                   lookup_add_tasks(lookup, "L")
                ? end_or_seek_next(lookup)
                : lookup_exhausted(lookup);
 }
@@ -323,8 +324,8 @@ static enum lookup_state end_more_tasks(struct lookup *lookup)
 
 static enum lookup_state feed_more_tasks(struct lookup *lookup)
 {
-    lookup_note_others(lookup);
-    if (!listing_read(&lookup->tasks, &lookup->request, lookup_add_listed_task, lookup))
+    if (!lookup_add_plain_tasks(lookup) ||
+        !listing_read(&lookup->tasks, &lookup->request, lookup_add_listed_task, lookup))
         return lookup_exhausted(lookup);
     return listing_is_done(&lookup->tasks) || !needs_more_tasks(lookup) ? end_more_tasks(lookup)
                                                                         : send_more_tasks(lookup);
@@ -456,7 +457,7 @@ enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char
     bool no_memory;
     size_t picked_len = 0;
     char *picked = status == 200 && lists_tasks(lookup)
-                       ? lookup_set_others_aside(lookup, body, len, &picked_len)
+                       ? lookup_set_plain_aside(lookup, body, len, &picked_len)
                        : NULL;
     const char *error = own_request_read_resource(&lookup->request, status, picked ? picked : body,
                                                   picked ? picked_len : len, &no_memory);
@@ -538,7 +539,7 @@ void lookup_destroy(struct lookup *lookup)
     certificate_search_end(&lookup->search);
     listing_clear(&lookup->tasks);
     own_request_clear(&lookup->request);
-    free(lookup->others);
+    free(lookup->plain);
     json_decref(lookup->hostnames);
     json_decref(lookup->certificates);
     json_decref(lookup->doubts);

@@ -161,8 +161,8 @@ bool lookup_read_facts(struct lookup *lookup)
     lookup->only_provider = json_array_size(providers) == 1
                                 ? own_request_string(json_array_get(providers, 0), "id")
                                 : NULL;
-    lookup_note_others(lookup);
-    if (lookup->first == 0 && !read_first_facts(lookup, settings))
+    if (!lookup_add_plain_tasks(lookup) ||
+        (lookup->first == 0 && !read_first_facts(lookup, settings)))
         return false;
     lookup_read_dns_tasks(lookup, "k");
     return lookup_add_tasks(lookup, "k") && note_known_lot(lookup) &&

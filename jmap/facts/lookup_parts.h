@@ -7,7 +7,7 @@
  *     lookup.c          the stages, from the first request to the end, and the driver's side
  *     lookup_facts.c    the first stage: what is known of the domains by id, and what all need
  *     lookup_tasks.c    tasks: how they are asked for, and whose they are
- *     lookup_others.c   other domains' tasks among them
+ *     lookup_plain_tasks.c  those of them that need no tree: all others', and what only waits
  *     lookup_hints.c    remembered tasks that the server cannot read
  *     lookup_domains.c  domains: how they are managed, and the names of their certificates
  *     lookup_review.c   what it all says of refusals, failures and orders, and is remembered
@@ -49,6 +49,11 @@ enum stage {
     STAGE_MORE_TASKS,
 };
 
+struct plain_task {
+    struct task_text text;
+    struct lookup_domain *domain; /* NULL: it is of none of the look-up's */
+};
+
 struct lookup {
     struct lookup_domain *domains;
     size_t count;
@@ -74,8 +79,8 @@ struct lookup {
     json_t
         *certificates; /* array: for each lot of domains where it ends, and those known already */
     json_t *hostnames; /* array: the server's own names */
-    struct task_text *others; /* of the last answer: tasks that were not parsed */
-    size_t other_count;
+    struct plain_task *plain; /* of the last answer: tasks that were not parsed */
+    size_t plain_count;
     bool needs_hostname;
     const char *only_provider; /* the one that all domains have, by the last facts; or NULL */
     bool certificates_read;    /* at least once */
@@ -120,6 +125,10 @@ bool lookup_add_next_tasks(struct lookup *lookup);
 /* The whole list. */
 extern const struct listing_kind lookup_renewal_tasks;
 
+/* A Pending task, unless it is known already. */
+bool lookup_add_waiting_task(struct lookup *lookup, struct lookup_domain *domain, const char *id,
+                             wall_time due);
+
 /* A get's answer, and one object of a list. Tasks of other domains in a list are remembered. */
 bool lookup_add_tasks(struct lookup *lookup, const char *call_id);
 bool lookup_add_listed_task(void *lookup, json_t *object);
@@ -129,18 +138,18 @@ size_t lookup_live_tasks(const struct lookup_domain *domain);
 /* NULL where it is none of the look-up's. */
 struct lookup_domain *lookup_domain_by_id(const struct lookup *lookup, const char *id);
 
-/* lookup_others.c */
+/* lookup_plain_tasks.c */
 
 /* One live task of a domain that is none of the look-up's, which is remembered. */
 void lookup_note_other(const struct lookup *lookup, const char *domain_id, const char *task_id,
                        wall_time due);
 
 /* An answer without those tasks, which are set aside: see json_list_pick(). */
-char *lookup_set_others_aside(struct lookup *lookup, const char *body, size_t len,
-                              size_t *picked_len);
+char *lookup_set_plain_aside(struct lookup *lookup, const char *body, size_t len,
+                             size_t *picked_len);
 
-/* Those that were set aside are remembered. */
-void lookup_note_others(const struct lookup *lookup);
+/* Those that were set aside become the domains', or are remembered. */
+bool lookup_add_plain_tasks(struct lookup *lookup);
 
 /* lookup_hints.c */
 

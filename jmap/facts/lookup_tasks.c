@@ -82,6 +82,18 @@ static bool add_task(struct lookup *lookup, json_t *object)
            json_array_append(lookup->responses, object) == 0;
 }
 
+bool lookup_add_waiting_task(struct lookup *lookup, struct lookup_domain *domain, const char *id,
+                             wall_time due)
+{
+    if (json_object_get(lookup->seen_tasks, id))
+        return true;
+    if (json_object_set_new(lookup->seen_tasks, id, json_true()) != 0)
+        return false;
+
+    const char *kept = json_object_iter_key(json_object_iter_at(lookup->seen_tasks, id));
+    return add_task_to(domain, renewal_task_waiting(kept, due, lookup->now), lookup->now);
+}
+
 bool lookup_add_listed_task(void *lookup, json_t *object)
 {
     return add_task(lookup, object);

@@ -40,7 +40,7 @@ static void put(struct reader *reader, const char *from, const char *to)
     reader->len += (size_t)(to - from);
 }
 
-/* One object, which is copied unless it is taken; `any`: one was before. */
+/* One, which is copied unless it is taken; `any`: one was before. */
 static bool pick_element(struct reader *reader, bool *any)
 {
     const char *from = reader->at, *behind = reader->take(reader->user, from, reader->end);
@@ -49,7 +49,7 @@ static bool pick_element(struct reader *reader, bool *any)
         reader->at = behind;
         return true;
     }
-    if (!skip_value(reader))
+    if (!skip_value(reader) || reader->at == from)
         return false;
     if (*any)
         reader->out[reader->len++] = ',';
@@ -64,7 +64,7 @@ static bool pick_elements(struct reader *reader)
     bool any = false;
 
     for (skip_space(reader); !is_at(reader, ']'); skip_space(reader)) {
-        if (!is_at(reader, '{') || !pick_element(reader, &any))
+        if (reader->at == reader->end || !pick_element(reader, &any))
             return false;
         skip_space(reader);
         if (is_at(reader, ']'))
@@ -76,14 +76,20 @@ static bool pick_elements(struct reader *reader)
     return true;
 }
 
+static bool is_name_of_list(const char *string, size_t len)
+{
+    static const char list[] = "\"list\"", ids[] = "\"ids\"";
+
+    return (len == sizeof list - 1 && memcmp(string, list, len) == 0) ||
+           (len == sizeof ids - 1 && memcmp(string, ids, len) == 0);
+}
+
 /* Behind a string: whether it is the name of a list, whose elements are next. */
 static bool begins_list(struct reader *reader, const char *string)
 {
-    static const char name[] = "\"list\"";
     struct reader ahead = *reader;
 
-    if ((size_t)(reader->at - string) != sizeof name - 1 ||
-        memcmp(string, name, sizeof name - 1) != 0)
+    if (!is_name_of_list(string, (size_t)(reader->at - string)))
         return false;
     skip_space(&ahead);
     if (!is_at(&ahead, ':'))

@@ -9,15 +9,15 @@
 #include <stddef.h>
 
 /*
- * Reads an object that begins at `element`, in a text that ends at `end`, and gives what is behind
- * it; NULL where it is to stay.
+ * Reads what begins at `element`, in a text that ends at `end`, and gives what is behind it; NULL
+ * where it is to stay.
  */
 typedef const char *json_list_taker(void *user, const char *element, const char *end);
 
 /*
- * The text without those elements of its lists ("list":[…], as a get answers) that `take` has read.
- * They are not looked at any further. The caller's to free(); NULL where memory ran out, or the
- * text ends early or has no such form: then all of it is to be read.
+ * The text without those elements of its lists that `take` has read: "list":[…], as a get answers,
+ * and "ids":[…], as a query does. They are not looked at any further. The caller's to free(); NULL
+ * where memory ran out, or the text ends early or has no such form: then all of it is to be read.
  */
 char *json_list_pick(const char *text, size_t len, json_list_taker *take, void *user,
                      size_t *picked_len);

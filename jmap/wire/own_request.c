@@ -243,17 +243,12 @@ static bool read_task(const json_t *object, const char *wanted_type, wall_time n
     if (!*domain_id || strlen(*domain_id) >= OBJECT_ID_SIZE || !id ||
         strlen(id) >= OBJECT_ID_SIZE || !state || !type || strcmp(type, wanted_type) != 0)
         return false;
-    *out = (struct renewal_task){
-        .id = id,
-        .state = task_state_read(state),
-        .due = own_request_time(status, "due", WALL_TIME_FOREVER),
-        .failed_at = own_request_time(status, "failedAt", now),
-        .seen = now,
-        .failure_reason = own_request_string(status, "failureReason"),
-        .restarted = json_is_integer(attempts) && json_integer_value(attempts) == 0,
-        .attempts = json_integer_value(attempts ? attempts : in_all),
-        .tried = WALL_TIME_NEVER,
-    };
+    *out = renewal_task_waiting(id, own_request_time(status, "due", WALL_TIME_FOREVER), now);
+    out->state = task_state_read(state);
+    out->failed_at = own_request_time(status, "failedAt", now);
+    out->failure_reason = own_request_string(status, "failureReason");
+    out->restarted = json_is_integer(attempts) && json_integer_value(attempts) == 0;
+    out->attempts = json_integer_value(attempts ? attempts : in_all);
     out->due = renewal_task_due(out, now);
     return true;
 }

@@ -138,7 +138,7 @@ static bool copy(const struct slice *slice, char *out, size_t size)
 
 struct parts {
     struct slice id, domain_id, type, status;
-    struct slice state, due, reason, attempts; /* of the status */
+    struct slice state, due, reason, attempts, failed_at, attempts_in_all; /* of the status */
 };
 
 /* When it is due: see own_request_task(). */
@@ -163,10 +163,13 @@ static bool read_due(const struct parts *parts, enum task_state state, wall_time
 /* What is behind the object; NULL where it is not plain. */
 static const char *read_parts(const char *text, const char *end, struct parts *parts)
 {
-    const struct member of_status[] = {{.name = "@type", .value = &parts->state},
-                                       {.name = "due", .value = &parts->due},
-                                       {.name = "failureReason", .value = &parts->reason},
-                                       {.name = "attemptNumber", .value = &parts->attempts}};
+    const struct member of_status[] = {
+        {.name = "@type", .value = &parts->state},
+        {.name = "due", .value = &parts->due},
+        {.name = "failureReason", .value = &parts->reason},
+        {.name = "attemptNumber", .value = &parts->attempts},
+        {.name = "failedAt", .value = &parts->failed_at},
+        {.name = "failedAttemptNumber", .value = &parts->attempts_in_all}};
     const struct member of_task[] = {
         {.name = "id", .value = &parts->id},
         {.name = "domainId", .value = &parts->domain_id},
@@ -190,6 +193,8 @@ const char *task_text_read(const char *text, const char *end, wall_time now, str
         return NULL;
     out->state = task_state_read(state);
     out->due = WALL_TIME_NEVER;
+    out->waits = out->state == TASK_PENDING && !parts.reason.text && !parts.attempts.text &&
+                 !parts.failed_at.text && !parts.attempts_in_all.text;
     bool readable = out->state == TASK_FAILED || read_due(&parts, out->state, now, &out->due);
     return readable ? behind : NULL;
 }

@@ -5,6 +5,8 @@
  * A renewal task read from the text of its object, without a tree (jmap/wire/json_list.h).
  */
 
+#include <stdbool.h>
+
 #include "jmap/wire/object_id.h"
 #include "policy/renewal_task.h"
 
@@ -13,6 +15,7 @@ struct task_text {
     char domain_id[OBJECT_ID_SIZE];
     enum task_state state;
     wall_time due; /* Pending, Retry */
+    bool waits;    /* Pending, and there is no more to it: see renewal_task_waiting() */
 };
 
 /*

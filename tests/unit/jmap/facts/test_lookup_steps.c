@@ -1,9 +1,9 @@
 /*
- * Of what a look-up reads most is other domains' tasks: they cost next to nothing, and are known
- * afterwards all the same. Counted in allocations, of which jansson's trees are made. As many
- * domains as can be share a request. And a server that takes fewer objects a call than most is
- * asked for fewer, whether or not memory runs out on the way. Linked with -Wl,--wrap for malloc,
- * calloc, realloc and str(n)dup.
+ * Of what a look-up reads most is other domains' tasks, and own ones that wait: they cost next to
+ * nothing, and are known afterwards all the same. Counted in allocations, of which jansson's trees
+ * are made. As many domains as can be share a request. And a server that takes fewer objects a call
+ * than most is asked for fewer, whether or not memory runs out on the way. Linked with -Wl,--wrap
+ * for malloc, calloc, realloc and str(n)dup.
  */
 
 #include "jmap/facts/lookup.h"
@@ -30,28 +30,40 @@ static bool may_allocate(void)
     return !counting || allocations++ < fails_at;
 }
 
-/* The tasks of so many other domains that are due, as the server answers them. */
-static json_t *others_due(size_t count)
+/* So many tasks that are due, of the domain itself and then of other ones. */
+static struct due {
+    size_t own, others;
+} due;
+
+static json_t *task(size_t number, const char *domain_id)
+{
+    char id[32];
+
+    snprintf(id, sizeof id, "jpt%zu", number);
+    return json_pack("{s:s, s:{s:s, s:s, s:s}, s:s, s:s, s:s}", "domainId", domain_id, "status",
+                     "createdAt", "2026-06-01T10:00:00Z", "due", "2026-06-01T10:00:00Z", "@type",
+                     "Pending", "@type", "AcmeRenewal", "due", "2026-06-01T10:00:00Z", "id", id);
+}
+
+/* As the server answers them. */
+static json_t *tasks_due(void)
 {
     json_t *list = json_array();
 
-    for (size_t i = 0; i < count; i++) {
-        char id[32], domain_id[32];
-        snprintf(id, sizeof id, "jpt%zu", i);
+    for (size_t i = 0; i < due.own; i++)
+        json_array_append_new(list, task(i, "b"));
+    for (size_t i = 0; i < due.others; i++) {
+        char domain_id[32];
         snprintf(domain_id, sizeof domain_id, "d%zu", i);
-        json_array_append_new(list,
-                              json_pack("{s:s, s:{s:s, s:s, s:s}, s:s, s:s, s:s}", "domainId",
-                                        domain_id, "status", "createdAt", "2026-06-01T10:00:00Z",
-                                        "due", "2026-06-01T10:00:00Z", "@type", "Pending", "@type",
-                                        "AcmeRenewal", "due", "2026-06-01T10:00:00Z", "id", id));
+        json_array_append_new(list, task(due.own + i, domain_id));
     }
     return list;
 }
 
-static json_t *objects_of(const char *name, const char *call_id, size_t others)
+static json_t *objects_of(const char *name, const char *call_id)
 {
     if (strcmp(name, "x:Task/get") == 0 && strcmp(call_id, "T") == 0)
-        return others_due(others);
+        return tasks_due();
     if (strcmp(name, "x:Domain/get") == 0)
         return json_pack("[{s:s, s:s, s:{s:s, s:s, s:{s:b}}}]", "id", "b", "name", "a.test",
                          "certificateManagement", "@type", "Automatic", "acmeProviderId", "jp1",
@@ -64,7 +76,7 @@ static json_t *objects_of(const char *name, const char *call_id, size_t others)
 /* So many requests are refused for having too many objects. */
 static size_t refusals;
 
-static char *answer(const char *body, size_t len, size_t others)
+static char *answer(const char *body, size_t len)
 {
     json_t *request = json_loadb(body, len, 0, NULL), *responses = json_array(), *call;
     size_t i;
@@ -73,11 +85,11 @@ static char *answer(const char *body, size_t len, size_t others)
     {
         const char *name = json_string_value(json_array_get(call, 0));
         const char *call_id = json_string_value(json_array_get(call, 2));
-        json_array_append_new(responses, strstr(name, "/query")
-                                             ? json_pack("[s, {s:[]}, s]", name, "ids", call_id)
-                                             : json_pack("[s, {s:o, s:[]}, s]", name, "list",
-                                                         objects_of(name, call_id, others),
-                                                         "notFound", call_id));
+        json_array_append_new(responses,
+                              strstr(name, "/query")
+                                  ? json_pack("[s, {s:[]}, s]", name, "ids", call_id)
+                                  : json_pack("[s, {s:o, s:[]}, s]", name, "list",
+                                              objects_of(name, call_id), "notFound", call_id));
     }
     if (refusals > 0) {
         refusals--;
@@ -91,9 +103,10 @@ static char *answer(const char *body, size_t len, size_t others)
     return text;
 }
 
-/* Looks up one domain beside so many others' tasks; allocations are counted. */
-static enum lookup_state drive(struct task_memory *memory, size_t others)
+/* Looks up one domain with these tasks; allocations are counted. */
+static enum lookup_state drive(struct task_memory *memory, struct due tasks)
 {
+    due = tasks;
     struct lookup_domain domain = {.id = "b", .asked = AT(0)};
 
     allocations = 0;
@@ -103,7 +116,7 @@ static enum lookup_state drive(struct task_memory *memory, size_t others)
     while (lookup && lookup_state(lookup) == LOOKUP_SEND_API) {
         size_t len;
         const char *body = lookup_body(lookup, &len);
-        char *text = answer(body, len, others);
+        char *text = answer(body, len);
         counting = true;
         lookup_feed(lookup, 200, text, strlen(text));
         counting = false;
@@ -111,15 +124,15 @@ static enum lookup_state drive(struct task_memory *memory, size_t others)
     }
     enum lookup_state state = lookup ? lookup_state(lookup) : LOOKUP_NO_MEMORY;
     if (state == LOOKUP_DONE)
-        assert_true(domain.renewable && domain.task_count == 0);
+        assert_true(domain.renewable && domain.task_count == due.own);
     lookup_destroy(lookup);
     return state;
 }
 
 /* How many allocations that takes. */
-static size_t look_up(struct task_memory *memory, size_t others)
+static size_t look_up(struct task_memory *memory, struct due tasks)
 {
-    assert_int_equal(drive(memory, others), LOOKUP_DONE);
+    assert_int_equal(drive(memory, tasks), LOOKUP_DONE);
     return allocations;
 }
 
@@ -128,10 +141,24 @@ static void other_domains_tasks_are_no_trees(void **state)
     (void)state;
     struct task_memory *memory = task_memory_create();
 
-    look_up(memory, 100); /* after which these domains are known */
-    size_t few = look_up(memory, 10), many = look_up(memory, 100);
+    look_up(memory, (struct due){.others = 100}); /* after which these domains are known */
+    size_t few = look_up(memory, (struct due){.others = 10});
+    size_t many = look_up(memory, (struct due){.others = 100});
     if (many - few > 90)
         fail_msg("%zu allocations beside 10 tasks, %zu beside 100", few, many);
+    task_memory_destroy(memory);
+}
+
+/* Each is noted in a table by its id: some three allocations, where a tree takes fifty. */
+static void own_tasks_that_wait_are_no_trees(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+    size_t few = look_up(memory, (struct due){.own = 10});
+    size_t many = look_up(memory, (struct due){.own = 100});
+
+    if (many - few > 4 * 90)
+        fail_msg("%zu allocations with 10 tasks, %zu with 100", few, many);
     task_memory_destroy(memory);
 }
 
@@ -144,7 +171,7 @@ static void other_domains_tasks_count_against_the_accounts_limit(void **state)
 
     for (size_t others = 0; others <= 3; others++) {
         struct task_memory *memory = task_memory_create();
-        look_up(memory, others);
+        look_up(memory, (struct due){.others = others});
         assert_int_equal(memory_foresee_time(memory, "b", "jp1", three, now, now).seconds - NOW,
                          others < 3 ? 0 : HOUR);
         task_memory_destroy(memory);
@@ -157,11 +184,11 @@ static void a_server_that_takes_fewer_objects_is_asked_for_fewer(void **state)
     struct task_memory *memory = task_memory_create();
 
     refusals = 3;
-    look_up(memory, 10);
+    look_up(memory, (struct due){.others = 10});
     assert_int_equal(memory_objects_a_call(memory), 500 / 8);
 
     refusals = 300; /* and one that takes none is given up */
-    assert_int_equal(drive(memory, 10), LOOKUP_FAILED);
+    assert_int_equal(drive(memory, (struct due){.others = 10}), LOOKUP_FAILED);
     assert_int_equal(memory_objects_a_call(memory), 1);
     refusals = 0;
     task_memory_destroy(memory);
@@ -175,7 +202,7 @@ static void memory_may_run_out_while_fewer_are_asked_for(void **state)
     for (fails_at = 0; ended == LOOKUP_NO_MEMORY; fails_at++) {
         struct task_memory *memory = task_memory_create();
         refusals = 2;
-        ended = drive(memory, 10);
+        ended = drive(memory, (struct due){.others = 10});
         task_memory_destroy(memory);
     }
     assert_int_equal(ended, LOOKUP_DONE);
@@ -206,6 +233,7 @@ static size_t requests_for(size_t count, size_t tasks)
     struct task_memory *memory = task_memory_create();
     size_t requests = 0, domains_asked = 0, tasks_asked = 0;
 
+    due = (struct due){0};
     for (size_t i = 0; i < count; i++) {
         snprintf(ids[i], sizeof ids[i], "d%03zu", i);
         domains[i] = (struct lookup_domain){.id = ids[i], .asked = AT(0)};
@@ -220,7 +248,7 @@ static size_t requests_for(size_t count, size_t tasks)
         size_t len;
         const char *body = lookup_body(lookup, &len);
         json_t *request = json_loadb(body, len, 0, NULL);
-        char *text = answer(body, len, 0);
+        char *text = answer(body, len);
         assert_in_range(ids_of(request, "x:Domain/get", "d"), 1, 400);
         assert_in_range(ids_of(request, "x:Task/get", "k"), 0, 400);
         domains_asked += ids_of(request, "x:Domain/get", "d");
@@ -254,6 +282,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(other_domains_tasks_are_no_trees),
+        cmocka_unit_test(own_tasks_that_wait_are_no_trees),
         cmocka_unit_test(other_domains_tasks_count_against_the_accounts_limit),
         cmocka_unit_test(as_many_domains_share_a_request_as_their_tasks_allow),
         cmocka_unit_test(a_server_that_takes_fewer_objects_is_asked_for_fewer),

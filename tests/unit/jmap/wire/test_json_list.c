@@ -19,7 +19,7 @@ static const char *take_other_words(void *user, const char *element, const char 
     const char *behind = json_walk_value(element, end);
     (void)user;
 
-    if (!behind || memmem(element, (size_t)(behind - element), "\"b\"", 3) ||
+    if (!behind || behind == element || memmem(element, (size_t)(behind - element), "\"b\"", 3) ||
         memmem(element, (size_t)(behind - element), "\"c\"", 3))
         return NULL;
     return behind;
@@ -46,7 +46,11 @@ static const struct {
      "{\"list\":[{\"d\":\"b\",\"list\":[{\"d\":\"a\"}]}]}"},
     {"{\"list\":{\"d\":\"a\"}}", "{\"list\":{\"d\":\"a\"}}"},
     {"{\"lists\":[{\"d\":\"a\"}]}", "{\"lists\":[{\"d\":\"a\"}]}"},
-    {"{\"list\":[\"a\"]}", NULL},
+    {"{\"ids\":[\"a\",\"b\",\"\\\"]\"],\"ids\":null}", "{\"ids\":[\"b\"],\"ids\":null}"},
+    {"{\"list\":[ 1 , [\"b\"],null,true ]}", "{\"list\":[[\"b\"]]}"},
+    {"{\"list\":[\"b\",1]x}", "{\"list\":[\"b\"]x}"},
+    {"{\"list\":[,]}", NULL},
+    {"{\"list\":[}]}", NULL},
     {"{\"list\":[{\"d\":\"a\"} {\"d\":\"b\"}]}", NULL},
     {"{\"list\":[{\"d\":\"a\"}", NULL},
     {"{\"list\":[{\"d\":\"a", NULL},

@@ -25,6 +25,9 @@ static const struct {
     bool plain;
 } rows[] = {
     {TASK("{" DUE "\"@type\":\"Pending\"}"), true},
+    {TASK("{" DUE "\"@type\":\"Pending\",\"attemptNumber\":3,\"failedAttemptNumber\":4,"
+          "\"failedAt\":\"2026-11-29T11:37:47Z\"}"),
+     true},
     {"{ \"id\" : \"jpt\",\n\"status\": { \"@type\": \"Pending\", \"due\":\"2026-12-29T11:37:47Z\" "
      "},"
      "\"due\":\"2026-12-29T11:37:47Z\",\"other\":null,\"domainId\":\"cb\",\t\"@type\":"
@@ -68,6 +71,15 @@ static const struct {
     {"", false},
 };
 
+static bool is_waiting(const struct renewal_task *task, wall_time now)
+{
+    const struct renewal_task waiting = renewal_task_waiting(task->id, task->due, now);
+
+    return task->state == waiting.state && wall_time_equal(task->failed_at, waiting.failed_at) &&
+           wall_time_equal(task->seen, waiting.seen) && !task->failure_reason && !task->restarted &&
+           task->attempts == 0 && wall_time_equal(task->tried, waiting.tried);
+}
+
 /* Whether it is plain; then it has to be what a parser finds. */
 static bool compare(const char *text, size_t len)
 {
@@ -86,6 +98,8 @@ static bool compare(const char *text, size_t len)
             strcmp(task.id, read.id) != 0 || strcmp(domain_id, read.domain_id) != 0 ||
             task.state != read.state ||
             (task.state != TASK_FAILED && !wall_time_equal(task.due, read.due)))
+            fail_msg("%.*s", (int)len, text);
+        if (read.waits && !is_waiting(&task, now))
             fail_msg("%.*s", (int)len, text);
         json_decref(object);
     }
@@ -126,6 +140,32 @@ static void never_disagrees_with_a_parser(void **state)
     }
 }
 
+static void says_which_only_wait(void **state)
+{
+    static const struct {
+        const char *text;
+        bool waits;
+    } tasks[] = {
+        {TASK("{" DUE "\"@type\":\"Pending\"}"), true},
+        {TASK("{" DUE "\"@type\":\"Pending\",\"attemptNumber\":0}"), false},
+        {TASK("{" DUE "\"@type\":\"Pending\",\"failedAttemptNumber\":1}"), false},
+        {TASK("{" DUE "\"@type\":\"Pending\",\"failureReason\":\"a\"}"), false},
+        {TASK("{" DUE "\"@type\":\"Pending\",\"failedAt\":\"2026-11-29T11:37:47Z\"}"), false},
+        {TASK("{" DUE "\"@type\":\"Retry\"}"), false},
+        {TASK("{\"@type\":\"Failed\"}"), false},
+    };
+    const wall_time now = AT(0);
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(tasks); i++) {
+        struct task_text read;
+        const char *end = tasks[i].text + strlen(tasks[i].text);
+        assert_ptr_equal(task_text_read(tasks[i].text, end, now, &read), end);
+        if (read.waits != tasks[i].waits)
+            fail_msg("%s", tasks[i].text);
+    }
+}
+
 static void says_what_is_behind(void **state)
 {
     static const char text[] = TASK("{\"@type\":\"Failed\"}") ",{\"id\":\"jpt\"}]";
@@ -143,6 +183,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_the_server_writes),
         cmocka_unit_test(never_disagrees_with_a_parser),
+        cmocka_unit_test(says_which_only_wait),
         cmocka_unit_test(says_what_is_behind),
     };
 
