@@ -203,9 +203,10 @@ static bool begin_domain(struct hold *hold, struct domain *domain)
 
 enum phase_step hold_begin_collapse(struct hold *hold)
 {
+    bool owned = hold_owns_domains(hold);
+
     verdict_settle_twins(hold);
-    for (; hold_owns_domains(hold) && hold->collapse.next < hold->domain_count;
-         hold->collapse.next++) {
+    for (; owned && hold->collapse.next < hold->domain_count; hold->collapse.next++) {
         hold_drop_collapse(hold);
         if (begin_domain(hold, &hold->domains[hold->collapse.next]))
             return PHASE_SEND;

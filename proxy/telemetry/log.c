@@ -41,8 +41,37 @@ static void put_text(struct line *line, const char *text)
     log_put(line, text, strlen(text));
 }
 
-/* A quoted string with JSON's escapes, which logfmt readers take too. All that is hidden is below
- * U+10000. */
+static bool stands_for_itself(char letter)
+{
+    return letter >= ' ' && letter <= '~' && letter != '"' && letter != '\\';
+}
+
+/* How many letters are as they are, up to `most`: nearly all. */
+static size_t plain_letters(const char *text, size_t most)
+{
+    size_t count = 0;
+    while (count < most && stands_for_itself(text[count]))
+        count++;
+    return count;
+}
+
+/* Any other, with JSON's escapes; its length. All that is hidden is below U+10000. */
+static size_t put_character(struct line *line, const char *text)
+{
+    struct plain_character character = plain_text_next(text);
+    char escape[8];
+    if (character.hidden) {
+        snprintf(escape, sizeof escape, "\\u%04x", (unsigned)(uint16_t)character.code);
+        put_text(line, escape);
+    } else if (*text == '"' || *text == '\\') {
+        log_put(line, (const char[]){'\\', *text}, 2);
+    } else {
+        log_put(line, text, character.len);
+    }
+    return character.len;
+}
+
+/* A quoted string, which logfmt readers take as JSON's do. */
 static void put_quoted(struct line *line, const char *text)
 {
     /* No text may use up the room of the quote that ends it. */
@@ -50,17 +79,10 @@ static void put_quoted(struct line *line, const char *text)
     const char *end = text + strnlen(text, TEXT_LIMIT);
     log_put(line, "\"", 1);
     while (text < end && line->len < limit) {
-        struct plain_character character = plain_text_next(text);
-        char escape[8];
-        if (character.hidden) {
-            snprintf(escape, sizeof escape, "\\u%04x", (unsigned)(uint16_t)character.code);
-            put_text(line, escape);
-        } else if (*text == '"' || *text == '\\') {
-            log_put(line, (const char[]){'\\', *text}, 2);
-        } else {
-            log_put(line, text, character.len);
-        }
-        text += character.len;
+        size_t left = (size_t)(end - text), room = limit - line->len;
+        size_t plain = plain_letters(text, left < room ? left : room);
+        log_put(line, text, plain);
+        text += plain > 0 ? plain : put_character(line, text);
     }
     log_put(line, "\"", 1);
 }
