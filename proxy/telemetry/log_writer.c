@@ -60,14 +60,14 @@ static void copy_in(struct log_writer *writer, uint64_t at, const char *bytes, s
     memcpy(writer->queue, bytes + first, len - first);
 }
 
-/* The first line behind `from`; its length, 0 where there is none. */
-static size_t read_line(const struct log_writer *writer, uint64_t from, char line[LOG_LINE_SIZE])
+/* The lines between the two, as many as fit; their length, 0 where there is none. */
+static size_t read_lines(const struct log_writer *writer, uint64_t from, uint64_t to,
+                         char lines[LOG_LINE_SIZE])
 {
-    uint64_t there = atomic_load(&writer->put) - from;
-    size_t len = there < LOG_LINE_SIZE ? (size_t)there : LOG_LINE_SIZE;
-    copy_out(writer, from, line, len);
-    const char *end = memchr(line, '\n', len);
-    return end == NULL ? 0 : (size_t)(end - line) + 1;
+    size_t len = to - from < LOG_LINE_SIZE ? (size_t)(to - from) : LOG_LINE_SIZE;
+    copy_out(writer, from, lines, len);
+    const char *end = memrchr(lines, '\n', len);
+    return end == NULL ? 0 : (size_t)(end - lines) + 1;
 }
 
 static void log_writer_wake(const struct log_writer *writer)
@@ -142,23 +142,19 @@ static bool wait_for_room(struct log_writer *writer)
     return poll(files, 1, (int)left) > 0;
 }
 
-/* With one write(2) wherever the file takes it whole. False where it does not take it at all. */
-static bool write_line(struct log_writer *writer, const char *line, size_t len)
+/* With one write(2) wherever the file takes them whole. How many bytes it has taken. */
+static size_t write_lines(struct log_writer *writer, const char *lines, size_t len)
 {
-    while (len > 0) {
-        if (!wait_for_room(writer))
-            return false;
+    size_t taken = 0;
+    while (taken < len && wait_for_room(writer)) {
         while (atomic_load(&writer->crashing))
             pause();
-        ssize_t written = write(writer->file, line, len);
+        ssize_t written = write(writer->file, lines + taken, len - taken);
         if (written < 0 && errno != EINTR && errno != EAGAIN)
-            return false;
-        if (written > 0) {
-            line += written;
-            len -= (size_t)written;
-        }
+            break;
+        taken += written > 0 ? (size_t)written : 0;
     }
-    return true;
+    return taken;
 }
 
 /* Where lines are missing, their number; false where that cannot be written. */
@@ -173,7 +169,7 @@ static bool write_lost(struct log_writer *writer)
     pthread_mutex_unlock(&writer->lock);
     if (len == 0)
         return true;
-    if (!write_line(writer, line, len))
+    if (write_lines(writer, line, len) < len)
         return false;
     pthread_mutex_lock(&writer->lock);
     writer->lost -= count;
@@ -182,19 +178,31 @@ static bool write_lost(struct log_writer *writer)
     return true;
 }
 
+/* Up to where lines are missing, if some are: there their number comes first. */
+static uint64_t next_end(struct log_writer *writer)
+{
+    pthread_mutex_lock(&writer->lock);
+    bool gap = writer->lost > 0 && writer->gap_at > atomic_load(&writer->taken);
+    uint64_t end = gap ? writer->gap_at : atomic_load(&writer->put);
+    pthread_mutex_unlock(&writer->lock);
+    return end;
+}
+
 /* False where the queue is empty. */
 static bool write_next(struct log_writer *writer)
 {
-    char line[LOG_LINE_SIZE];
+    char lines[LOG_LINE_SIZE];
     uint64_t taken = atomic_load(&writer->taken);
-    size_t len = read_line(writer, taken, line);
+    size_t len = read_lines(writer, taken, next_end(writer), lines);
     if (len == 0)
         return false;
-    bool fine = write_lost(writer) && write_line(writer, line, len);
+    size_t written = write_lost(writer) ? write_lines(writer, lines, len) : 0;
     pthread_mutex_lock(&writer->lock);
     atomic_store(&writer->taken, taken + len);
-    if (!fine)
-        lose(writer);
+    for (size_t i = written; i < len; i++) {
+        if (lines[i] == '\n')
+            lose(writer);
+    }
     pthread_mutex_unlock(&writer->lock);
     return true;
 }
@@ -266,13 +274,13 @@ static struct sigaction before_crash[CRASHES];
 /* Only what is safe within a signal handler, and without the lock, which may be held. */
 static void flush_at_once(struct log_writer *writer)
 {
-    char line[LOG_LINE_SIZE];
+    char lines[LOG_LINE_SIZE];
     atomic_store(&writer->crashing, true);
     struct pollfd file = {.fd = writer->file, .events = POLLOUT};
-    uint64_t from = atomic_load(&writer->taken);
+    uint64_t from = atomic_load(&writer->taken), to = atomic_load(&writer->put);
     size_t len;
-    while ((len = read_line(writer, from, line)) > 0 && poll(&file, 1, 0) > 0 &&
-           write(writer->file, line, len) == (ssize_t)len)
+    while ((len = read_lines(writer, from, to, lines)) > 0 && poll(&file, 1, 0) > 0 &&
+           write(writer->file, lines, len) == (ssize_t)len)
         from += len;
 }
 

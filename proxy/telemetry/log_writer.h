@@ -8,14 +8,14 @@
  * in its place once there is room again.
  *
  * The file may be shared with other processes, so its flags stay as they are: the thread waits
- * until it can be written, and writes each line with one write(2), so that lines of several
- * processes do not mix in a pipe.
+ * until it can be written, and writes whole lines with one write(2), as many as a pipe takes whole,
+ * so that lines of several processes do not mix in it.
  */
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of a line, with its line feed: pipes take that whole (PIPE_BUF). */
+/* Of a line, with its line feed: pipes take that whole (PIPE_BUF), be it one line or several. */
 #define LOG_LINE_SIZE ((size_t)4096)
 
 struct log_writer;
@@ -43,7 +43,7 @@ void log_writer_stop(struct log_writer *writer);
 
 /*
  * Should the process crash (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT) from now on, what is queued
- * is written first, as far as the file takes it at once; the line that the thread is just writing
+ * is written first, as far as the file takes it at once; the lines that the thread is just writing
  * may then come twice. One writer a process.
  */
 void log_writer_flush_on_crash(struct log_writer *writer);
