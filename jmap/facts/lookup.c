@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jmap/wire/json_text.h"
 #include "policy/url.h"
 
 enum {
@@ -492,6 +493,7 @@ struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
         .responses = json_array(),
         .seen_tasks = json_object(),
         .certificates = json_array(),
+        .provider_hash = json_text_hash(NULL),
         .hostnames = json_array(),
         .a_call = memory_objects_a_call(memory),
         .search = {.memory = memory, .stored = CERTIFICATES_UNCOUNTED},

@@ -47,6 +47,15 @@ static void read_attempts(struct lookup_domain *domain, const json_t *provider)
             renewal_task_tried(&domain->tasks[i], json_integer_value(max_retries));
 }
 
+/* Most domains have the same one. */
+static uint64_t hash_of_provider(struct lookup *lookup, const json_t *provider)
+{
+    if (lookup->hashed_provider != provider)
+        lookup->provider_hash = json_text_hash(provider);
+    lookup->hashed_provider = provider;
+    return lookup->provider_hash;
+}
+
 void lookup_read_domain(struct lookup *lookup, struct lookup_domain *domain, const json_t *object,
                         const json_t *providers)
 {
@@ -67,7 +76,7 @@ void lookup_read_domain(struct lookup *lookup, struct lookup_domain *domain, con
     domain->directory = own_request_string(provider, "directory");
     domain->ca = json_text_hash(json_object_get(provider, "id")) ^
                  json_text_hash(json_object_get(provider, "directory")) * 3;
-    domain->settings = json_text_hash(object) ^ json_text_hash(provider) * 3;
+    domain->settings = json_text_hash(object) ^ hash_of_provider(lookup, provider) * 3;
     domain->configured = json_object_get(management, "subjectAlternativeNames");
     if (domain->renewable && json_object_size(domain->configured) == 0 &&
         (domain->challenge == CHALLENGE_HTTP01 || domain->challenge == CHALLENGE_TLS_ALPN01))

@@ -82,8 +82,10 @@ struct lookup {
     struct plain_task *plain; /* of the last answer: tasks that were not parsed */
     size_t plain_count;
     bool needs_hostname;
-    const char *only_provider; /* the one that all domains have, by the last facts; or NULL */
-    bool certificates_read;    /* at least once */
+    const char *only_provider;     /* the one that all domains have, by the last facts; or NULL */
+    const json_t *hashed_provider; /* of the last domain that was read: its hash */
+    uint64_t provider_hash;
+    bool certificates_read; /* at least once */
     bool dns_tasks_read;
     bool next_sought; /* the next renewals of fresh domains were asked for */
     struct certificate_search search;
