@@ -88,7 +88,7 @@ PROGRAMS := $(if $(MAIN),$(OUT)/renewgate) \
 
 .DEFAULT_GOAL := all
 .PHONY: campaign all programs unit-tests test unit blackbox format format-check analyse bench \
-        bench-page bench-programs soak fuzz fuzz-server fuzz-memory fuzz-programs docs install uninstall dist sbom deb run clean help libraries
+        bench-beside bench-page bench-programs soak fuzz fuzz-server fuzz-memory fuzz-programs docs install uninstall dist sbom deb run clean help libraries
 
 all: programs ## build the gate, build/renewgate, and the stand-in server of the tests
 	@$(if $(MAIN),ln -sfn $(BUILD)/renewgate build/renewgate)
@@ -195,6 +195,10 @@ bench-programs: $(PROGRAMS) $(BENCH)
 bench: ## measure beside nginx and HAProxy, into build/bench; QUICK=1: a minute or two
 	@$(MAKE) --no-print-directory BUILD=release bench-programs
 	/usr/bin/python3 tests/bench/bench.py $(if $(QUICK),--quick)
+
+bench-beside: ## held creates beside another build; OTHER=path/to/renewgate
+	@$(MAKE) --no-print-directory BUILD=release bench-programs
+	/usr/bin/python3 tests/bench/beside.py $(OTHER)
 
 bench-page: ## take what bench and soak have measured over into docs/performance.md
 	/usr/bin/python3 tests/bench/page.py

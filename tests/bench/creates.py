@@ -13,7 +13,7 @@ import random
 import re
 from dataclasses import dataclass
 
-from programs import Failure, Gate, basic, start_standin
+from programs import BUILD, Failure, Gate, basic, start_standin
 
 SECTION = "Held creates"
 SIZES = (10, 1_000, 100_000)
@@ -115,8 +115,8 @@ def fill(standin, count, age):
                        for number in range(1, count + 1, 100)])
 
 
-def new_client(stack, standin, count):
-    client = Client(stack, standin)
+def new_client(stack, standin, count, binary=BUILD / "renewgate"):
+    client = Client(stack, standin, binary=binary)
     for _ in range(50):
         client.renew([count + 1])
     return client

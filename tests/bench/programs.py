@@ -110,7 +110,8 @@ class Upstream(Program):
 class Gate(Program):
     name = "renewgate"
 
-    def __init__(self, stack, upstream_port, certificate=None, tls=None, **settings):
+    def __init__(self, stack, upstream_port, certificate=None, tls=None,
+                 binary=BUILD / "renewgate", **settings):
         environment = {key: value for key, value in os.environ.items()
                        if not key.startswith("RENEWGATE_")}
         scheme = "http"
@@ -123,7 +124,7 @@ class Gate(Program):
                         "RENEWGATE_LISTEN": "127.0.0.1:0", "RENEWGATE_WORKERS": "1",
                         "RENEWGATE_ADMIN_LISTEN": "127.0.0.1:0"}
         environment |= {"RENEWGATE_" + key: str(value) for key, value in settings.items()}
-        super().__init__(stack, [BUILD / "renewgate"], env=environment, stderr=subprocess.PIPE)
+        super().__init__(stack, [binary], env=environment, stderr=subprocess.PIPE)
         ready = self._wait_until_ready()
         self.ready_after = time.monotonic() - self.began
         self.port, self.admin_port = (int(ready[key].rsplit(":", 1)[1])
