@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "jmap/wire/json_text.h"
+#include "policy/collapse.h"
 #include "policy/url.h"
 
 enum {
@@ -48,10 +49,46 @@ static enum lookup_state send_facts(struct lookup *lookup)
     return send_request(lookup);
 }
 
+/* A task that was known is gone: it may have run. */
+static bool lost_task(const struct lookup_domain *domain)
+{
+    bool lost = false;
+
+    for (size_t t = 0; t < MEMORY_TASKS; t++) {
+        const char *id = domain->known.task_ids[t];
+        bool found = !id[0];
+        for (size_t i = 0; !found && i < domain->task_count; i++)
+            found = strcmp(domain->tasks[i].id, id) == 0;
+        lost |= !found;
+    }
+    return lost;
+}
+
+/*
+ * Its tasks are not as they were, or should be, by the certificate that is known: a newer one may
+ * have been stored since, and by that they may be.
+ */
+static bool is_doubtful(const struct lookup_domain *domain)
+{
+    if (!lookup_is_fresh(domain))
+        return false;
+    const struct collapse_plan plan =
+        collapse_plan(&(struct collapse_facts){.now = domain->asked,
+                                               .refused_until = WALL_TIME_NEVER,
+                                               .renewal_due = domain->renewal_due,
+                                               .expires = domain->newest_expiry,
+                                               .not_before = WALL_TIME_NEVER,
+                                               .upkeep = true,
+                                               .tasks = domain->tasks,
+                                               .task_count = domain->task_count},
+                      NULL);
+    return plan.changes > plan.makes || lost_task(domain);
+}
+
 static bool needs_search(const struct lookup_domain *domain)
 {
     return domain->renewable && domain->names.count > 0 &&
-           (domain->every_certificate || !lookup_is_fresh(domain));
+           (domain->every_certificate || !lookup_is_fresh(domain) || is_doubtful(domain));
 }
 
 /*

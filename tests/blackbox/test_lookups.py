@@ -6,7 +6,7 @@ from gate import Gate
 from standin import basic
 from test_gate import (DUE, EXPIRED, FRESH, NO_OP, TASK, certificate, days, domain, live_tasks,
                        state, task)
-from test_sweep import Watcher
+from test_sweep import Watcher, changes
 
 
 def requests(standin):
@@ -483,6 +483,31 @@ def test_twins_are_read_before_certificates_all_the_same(standin):
         standin.reset_counters()
         gate.renew()
         assert (requests(standin), searches(standin)) == (3 + 1, 2)
+
+
+@pytest.mark.parametrize("left", [["new"], ["old", "new"]], ids=["one", "twins"])
+def test_a_next_renewal_is_the_newest_certificates_whatever_is_known(standin, left):
+    """A certificate that comes while the known one is fresh, and the renewal that follows it."""
+    dates = {"old": (days(-8), days(82), days(52)), "new": (days(-1), days(89), days(59))}
+    old, new = ({"notValidBefore": begins, "notValidAfter": ends}
+                for begins, ends, _ in dates.values())
+    standin.put_state(**state([certificate(old)], [task(days(52))]))
+    with Gate(standin.port) as gate:
+        assert gate.renew() == TASK
+        standin.add(certificates=[certificate(new)])
+        kept = [task(dates[which][2], id={"old": TASK, "new": "jp173xlcamqb"}[which])
+                for which in left]
+        standin.put_state(**{**standin.state(), "tasks": kept})
+        for _ in range(2):
+            assert gate.renew() == "jp173xlcamqb"
+        with Gate(standin.port) as cold:
+            assert cold.renew() == "jp173xlcamqb"
+        for _ in range(2):
+            standin.reset_counters()
+            assert gate.renew() == "jp173xlcamqb" and requests(standin) == 2
+    only, = live_tasks(standin)
+    assert (only["id"], only["status"]["due"]) == ("jp173xlcamqb", days(59))
+    assert changes(standin.port, "--dry-run") == []
 
 
 def test_a_known_certificate_that_is_gone_is_searched_for_at_once(standin):
