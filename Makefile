@@ -64,6 +64,7 @@ UNIT_LDFLAGS_test_frames_memory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_twins := -Wl,--wrap=strcmp,--wrap=realloc
 UNIT_LDFLAGS_test_pace := -Wl,--wrap=memmove
 UNIT_LDFLAGS_test_order_book := -Wl,--wrap=account_replay_begin,--wrap=memmove
+UNIT_LDFLAGS_test_inventory := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_listing := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_lookup_steps := $(UNIT_LDFLAGS_test_hold_memory)
 UNIT_LDFLAGS_test_upstream_request := -Wl,--wrap=sendmsg

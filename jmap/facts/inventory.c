@@ -5,8 +5,12 @@
 #include <strings.h>
 
 #include "jmap/wire/array.h"
+#include "jmap/wire/json_list.h"
+#include "jmap/wire/object_text.h"
+#include "jmap/wire/task_text.h"
 #include "policy/refusal.h"
 
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 /* More than any that is read for what it says. */
 #define REASON_MAX 512
 /* A server that never ends its list: 4,000,000 objects, and fewer if it lists fewer at a time than
@@ -91,13 +95,9 @@ static void send_page(struct inventory *inventory)
 
 /* Reading. */
 
-static bool add_task(struct inventory *inventory, const json_t *object)
+static bool append_task(struct inventory *inventory, const struct renewal_task *task,
+                        const char *domain_id)
 {
-    struct renewal_task task;
-    const char *domain_id;
-
-    if (!own_request_task(object, inventory->now, &task, &domain_id))
-        return true;
     struct inventory_task *tasks =
         array_grow(inventory->tasks, inventory->task_count, sizeof *tasks);
     if (!tasks)
@@ -105,14 +105,14 @@ static bool add_task(struct inventory *inventory, const json_t *object)
     inventory->tasks = tasks;
 
     struct inventory_task *added = &inventory->tasks[inventory->task_count];
-    *added = (struct inventory_task){.task = task};
-    strncpy(added->id, task.id, OBJECT_ID_SIZE - 1);
+    *added = (struct inventory_task){.task = *task};
+    strncpy(added->id, task->id, OBJECT_ID_SIZE - 1);
     strncpy(added->domain_id, domain_id, OBJECT_ID_SIZE - 1);
-    added->not_due = task.state == TASK_FAILED && refusal_is_not_due(task.failure_reason);
+    added->not_due = task->state == TASK_FAILED && refusal_is_not_due(task->failure_reason);
     added->task.id = NULL;
     added->task.failure_reason = NULL;
-    if (task.failure_reason) {
-        added->task.failure_reason = strndup(task.failure_reason, REASON_MAX);
+    if (task->failure_reason) {
+        added->task.failure_reason = strndup(task->failure_reason, REASON_MAX);
         if (!added->task.failure_reason)
             return false;
     }
@@ -120,15 +120,25 @@ static bool add_task(struct inventory *inventory, const json_t *object)
     return true;
 }
 
-/* `management` is its certificateManagement; NULL where it was not listed. */
-static bool add_domain(struct inventory *inventory, const char *id, const char *name,
-                       const json_t *management)
+static bool add_task(struct inventory *inventory, const json_t *object)
 {
-    const char *type = own_request_string(management, "@type");
-    const char *provider = own_request_string(management, "acmeProviderId");
-    bool automatic = type && strcmp(type, "Automatic") == 0;
+    struct renewal_task task;
+    const char *domain_id;
 
-    if (!id || strlen(id) >= OBJECT_ID_SIZE)
+    return !own_request_task(object, inventory->now, &task, &domain_id) ||
+           append_task(inventory, &task, domain_id);
+}
+
+/* What is listed of one; `name` NULL where it was not. */
+struct listed_domain {
+    const char *id, *name;
+    bool automatic;
+    const char *provider_id; /* or NULL */
+};
+
+static bool add_domain(struct inventory *inventory, struct listed_domain listed)
+{
+    if (!listed.id || strlen(listed.id) >= OBJECT_ID_SIZE)
         return true;
     struct inventory_domain *domains =
         array_grow(inventory->domains, inventory->domain_count, sizeof *domains);
@@ -136,13 +146,26 @@ static bool add_domain(struct inventory *inventory, const char *id, const char *
         return false;
     inventory->domains = domains;
 
-    struct inventory_domain *added = &inventory->domains[inventory->domain_count++];
-    *added = (struct inventory_domain){.name = name ? strdup(name) : NULL, .automatic = automatic};
-    strncpy(added->id, id, OBJECT_ID_SIZE - 1);
-    if (provider)
-        strncpy(added->provider_id, provider, OBJECT_ID_SIZE - 1);
-    inventory->manual_count += name && !automatic;
-    return !name || added->name;
+    struct inventory_domain *added = &inventory->domains[inventory->domain_count];
+    *added = (struct inventory_domain){.name = listed.name ? strdup(listed.name) : NULL,
+                                       .automatic = listed.automatic};
+    if (listed.name && !added->name)
+        return false;
+    strncpy(added->id, listed.id, OBJECT_ID_SIZE - 1);
+    if (listed.provider_id)
+        strncpy(added->provider_id, listed.provider_id, OBJECT_ID_SIZE - 1);
+    inventory->manual_count += listed.name && !listed.automatic;
+    inventory->domain_count++;
+    return true;
+}
+
+/* One that was asked for. */
+static bool add_listed_domain(struct inventory *inventory, struct listed_domain listed)
+{
+    bool wanted =
+        !inventory->only || (listed.name && strcasecmp(listed.name, inventory->only) == 0);
+
+    return !wanted || add_domain(inventory, listed);
 }
 
 static bool add_issue(struct inventory *inventory, const json_t *object)
@@ -160,11 +183,73 @@ static bool add_object(struct inventory *inventory, const json_t *object)
     if (inventory->stage != INVENTORY_DOMAINS)
         return add_task(inventory, object);
 
-    const char *name = own_request_string(object, "name");
-    if (inventory->only && (!name || strcasecmp(name, inventory->only) != 0))
-        return true;
-    return add_domain(inventory, own_request_string(object, "id"), name,
-                      json_object_get(object, "certificateManagement"));
+    const json_t *management = json_object_get(object, "certificateManagement");
+    const char *type = own_request_string(management, "@type");
+    return add_listed_domain(
+        inventory,
+        (struct listed_domain){.id = own_request_string(object, "id"),
+                               .name = own_request_string(object, "name"),
+                               .automatic = type && strcmp(type, "Automatic") == 0,
+                               .provider_id = own_request_string(management, "acmeProviderId")});
+}
+
+/*
+ * Most tasks wait and say no more than when they are due, and of a domain little is wanted: no tree
+ * is made of these. NULL where one is to be parsed, or memory runs out.
+ */
+
+static const char *take_task(struct inventory *inventory, const char *text, const char *end)
+{
+    struct task_text read;
+    const char *behind = task_text_read(text, end, inventory->now, &read);
+
+    if (!behind || !read.waits)
+        return NULL;
+    struct renewal_task task = renewal_task_waiting(read.id, read.due, inventory->now);
+    return append_task(inventory, &task, read.domain_id) ? behind : NULL;
+}
+
+static const char *take_domain(struct inventory *inventory, const char *text, const char *end)
+{
+    static const struct text_member none[1];
+    struct text_slice id = {0}, name = {0}, management = {0}, type = {0}, provider = {0},
+                      names = {0};
+    const struct text_member of_management[] = {
+        {"@type", &type, NULL, 0},
+        {"acmeProviderId", &provider, NULL, 0},
+        {"subjectAlternativeNames", &names, none, 0},
+    };
+    const struct text_member of_domain[] = {
+        {"id", &id, NULL, 0},
+        {"name", &name, NULL, 0},
+        {"certificateManagement", &management, of_management, COUNT(of_management)},
+    };
+    char id_text[OBJECT_ID_SIZE], name_text[HOSTNAME_SIZE], provider_text[OBJECT_ID_SIZE] = "";
+    const char *behind = object_text_read(text, end, of_domain, COUNT(of_domain));
+
+    if (!behind || !object_text_copy(&id, id_text, sizeof id_text) ||
+        !object_text_copy(&name, name_text, sizeof name_text) ||
+        (provider.text && !object_text_copy(&provider, provider_text, sizeof provider_text)))
+        return NULL;
+    const struct listed_domain listed = {.id = id_text,
+                                         .name = name_text,
+                                         .automatic = object_text_is(&type, "Automatic"),
+                                         .provider_id = provider_text};
+    return add_listed_domain(inventory, listed) ? behind : NULL;
+}
+
+static const char *take_object(void *user, const char *text, const char *end)
+{
+    struct inventory *inventory = user;
+
+    switch (inventory->stage) {
+    case INVENTORY_TASKS:
+        return take_task(inventory, text, end);
+    case INVENTORY_DOMAINS:
+        return take_domain(inventory, text, end);
+    default:
+        return NULL;
+    }
 }
 
 /* When the last task of this page that is not Failed is due; NEVER where all are. */
@@ -252,7 +337,7 @@ static bool enter_task_domains(struct inventory *inventory)
     for (size_t i = 0; i < inventory->task_count; i++) {
         if ((i == 0 ||
              strcmp(inventory->tasks[i - 1].domain_id, inventory->tasks[i].domain_id) != 0) &&
-            !add_domain(inventory, inventory->tasks[i].domain_id, NULL, NULL))
+            !add_domain(inventory, (struct listed_domain){.id = inventory->tasks[i].domain_id}))
             return false;
     }
     return true;
@@ -324,12 +409,21 @@ static bool ask_for_fewer(struct inventory *inventory)
     return true;
 }
 
-static void feed_page(struct inventory *inventory)
+/* Those of an answer that is to be read otherwise, or again. */
+static void forget_taken(struct inventory *inventory, size_t tasks, size_t domains, size_t manual)
+{
+    while (inventory->domain_count > domains)
+        free(inventory->domains[--inventory->domain_count].name);
+    inventory->task_count = tasks;
+    inventory->manual_count = manual;
+}
+
+static void feed_page(struct inventory *inventory, size_t before)
 {
     const json_t *query = own_request_answer(&inventory->request, "q");
     const json_t *ids = json_object_get(query, "ids");
     const json_t *list = json_object_get(own_request_answer(&inventory->request, "g"), "list");
-    size_t before = inventory->task_count, listed = json_array_size(ids), i;
+    size_t listed = json_array_size(ids), i;
     size_t issued = inventory->issued.count;
     json_t *object;
 
@@ -381,12 +475,19 @@ const char *inventory_body(const struct inventory *inventory, size_t *len)
 
 void inventory_feed(struct inventory *inventory, unsigned status, const char *body, size_t len)
 {
-    const char *error = own_request_read(&inventory->request, status, body, len);
+    size_t tasks = inventory->task_count, domains = inventory->domain_count;
+    size_t manual = inventory->manual_count, left_len = len;
+    char *left =
+        status == 200 ? json_list_pick(body, len, take_object, inventory, &left_len) : NULL;
 
+    if (!left)
+        forget_taken(inventory, tasks, domains, manual);
+    const char *error = own_request_read(&inventory->request, status, left ? left : body, left_len);
+    free(left);
     if (error)
         inventory_end(inventory, error);
     else
-        feed_page(inventory);
+        feed_page(inventory, tasks);
 }
 
 const struct inventory_domain *inventory_find(const struct inventory *inventory, const char *id)
