@@ -117,8 +117,7 @@ void hold_remember(struct hold *hold, const struct domain *domain)
     memory_recall(hold->context->memory, domain->id, &known);
     if (seen) {
         remember_tasks(&known, domain);
-        strncpy(known.certificate_id, facts->certificate_id ? facts->certificate_id : "",
-                OBJECT_ID_SIZE - 1);
+        memcpy(known.certificate_id, facts->certificate_id, OBJECT_ID_SIZE);
         memcpy(known.refused_id, facts->known.refused_id, OBJECT_ID_SIZE);
         known.refused_seen = facts->known.refused_seen;
     }

@@ -190,8 +190,7 @@ static void keep_answer(const struct domain *domain, struct verdict *verdict)
     snprintf(verdict->id, OBJECT_ID_SIZE, "%s", decision->id ? decision->id : "");
     decision->id = NULL;
     if (decision->outcome == OUTCOME_NO_OP)
-        no_op_id(domain->id, domain->facts->certificate_id ? domain->facts->certificate_id : "",
-                 verdict->id);
+        no_op_id(domain->id, domain->facts->certificate_id, verdict->id);
 }
 
 /*

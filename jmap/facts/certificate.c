@@ -3,27 +3,13 @@
 #include <string.h>
 
 #include "jmap/wire/array.h"
+#include "jmap/wire/object_text.h"
 #include "jmap/wire/utf8.h"
 
 json_t *certificate_properties(void)
 {
     return json_pack("[s, s, s, s]", "notValidBefore", "notValidAfter", "subjectAlternativeNames",
                      "issuer");
-}
-
-bool certificate_read_names(const json_t *certificate, struct san_set *names)
-{
-    const char *name;
-    json_t *value;
-    bool done = true;
-
-    *names = SAN_SET_EMPTY;
-    json_object_foreach(json_object_get(certificate, "subjectAlternativeNames"), name, value)
-    {
-        done = done && san_set_append(names, name, strlen(name));
-    }
-    san_set_settle(names);
-    return done;
 }
 
 static bool read_time(const json_t *certificate, const char *key, wall_time *out)
@@ -33,10 +19,76 @@ static bool read_time(const json_t *certificate, const char *key, wall_time *out
     return text && wall_time_parse(text, out);
 }
 
-bool certificate_read_times(const json_t *certificate, wall_time *begins, wall_time *ends)
+/* False when memory runs out. */
+static bool read_names(const json_t *object, struct san_set *names)
 {
-    return read_time(certificate, "notValidBefore", begins) &&
-           read_time(certificate, "notValidAfter", ends);
+    const char *name;
+    json_t *value;
+    bool done = true;
+
+    json_object_foreach(json_object_get(object, "subjectAlternativeNames"), name, value)
+    {
+        done = done && san_set_append(names, name, strlen(name));
+    }
+    san_set_settle(names);
+    if (!done)
+        san_set_clear(names);
+    return done;
+}
+
+bool certificate_read(const json_t *object, struct certificate *out)
+{
+    const char *id = json_string_value(json_object_get(object, "id"));
+    const char *issuer = json_string_value(json_object_get(object, "issuer"));
+
+    *out = (struct certificate){.names = SAN_SET_EMPTY};
+    if (read_time(object, "notValidBefore", &out->begins) &&
+        read_time(object, "notValidAfter", &out->ends) && id && strlen(id) < sizeof out->id)
+        memcpy(out->id, id, strlen(id) + 1);
+    if (issuer)
+        utf8_copy(out->issuer, ISSUER_SIZE, issuer);
+    return read_names(object, &out->names);
+}
+
+/* False where one stands for another text, or memory runs out. */
+static bool read_text_names(struct text_slice object, struct san_set *names)
+{
+    struct text_slice name;
+    bool done = object.kind == TEXT_OBJECT;
+
+    while (done && object_text_next_name(&object, &name))
+        done = san_set_append(names, name.text, name.len);
+    san_set_settle(names);
+    if (done && object.len == 0)
+        return true;
+    san_set_clear(names);
+    return false;
+}
+
+const char *certificate_read_text(const char *text, const char *end, struct certificate *out)
+{
+    static const struct text_member none[1];
+    struct text_slice id = {0}, begins = {0}, ends = {0}, issuer = {0}, names = {0};
+    const struct text_member wanted[] = {
+        {"id", &id, NULL, 0},
+        {"notValidBefore", &begins, NULL, 0},
+        {"notValidAfter", &ends, NULL, 0},
+        {"issuer", &issuer, NULL, 0},
+        {"subjectAlternativeNames", &names, none, 0},
+    };
+    const char *behind = object_text_read(text, end, wanted, sizeof wanted / sizeof *wanted);
+
+    *out = (struct certificate){.names = SAN_SET_EMPTY};
+    if (!behind || !object_text_copy(&id, out->id, sizeof out->id) ||
+        !object_text_time(&begins, &out->begins) || !object_text_time(&ends, &out->ends) ||
+        (issuer.text && !object_text_copy(&issuer, out->issuer, sizeof out->issuer)))
+        return NULL;
+    return read_text_names(names, &out->names) ? behind : NULL;
+}
+
+void certificate_clear(struct certificate *certificate)
+{
+    san_set_clear(&certificate->names);
 }
 
 static bool grow_list(struct lookup_domain *domain)
@@ -61,43 +113,39 @@ static bool note_id(struct lookup_domain *domain, const char *id)
     return json_object_set_new(domain->noted, id, json_true()) == 0;
 }
 
-bool certificate_note(struct lookup_domain *domain, const json_t *certificate)
+bool certificate_note(struct lookup_domain *domain, const struct certificate *certificate)
 {
-    wall_time begins, ends;
-    const char *id = json_string_value(json_object_get(certificate, "id"));
-    const char *issuer = json_string_value(json_object_get(certificate, "issuer"));
-
-    if (!id || !certificate_read_times(certificate, &begins, &ends) || is_noted(domain, id))
+    if (!certificate->id[0] || is_noted(domain, certificate->id))
         return true;
-
-    if (!grow_list(domain) || !note_id(domain, id))
+    if (!grow_list(domain) || !note_id(domain, certificate->id))
         return false;
     struct lookup_certificate *stored = &domain->stored[domain->stored_count++];
     *stored = (struct lookup_certificate){
-        .begins = begins,
-        .ends = ends,
+        .begins = certificate->begins,
+        .ends = certificate->ends,
         .renewal_due =
-            wall_time_earlier(due_at(begins, ends, domain->renew_before), WALL_TIME_LAST_WRITABLE)};
-    strncpy(stored->id, id, OBJECT_ID_SIZE - 1);
-    if (issuer)
-        utf8_copy(stored->issuer, ISSUER_SIZE, issuer);
+            wall_time_earlier(due_at(certificate->begins, certificate->ends, domain->renew_before),
+                              WALL_TIME_LAST_WRITABLE)};
+    memcpy(stored->id, certificate->id, sizeof stored->id);
+    memcpy(stored->issuer, certificate->issuer, sizeof stored->issuer);
 
-    if (!domain->certificate_id || wall_time_before(domain->newest_expiry, ends)) {
-        domain->certificate_id = id;
-        domain->newest_begin = begins;
-        domain->newest_expiry = ends;
+    if (!domain->certificate_id[0] || wall_time_before(domain->newest_expiry, stored->ends)) {
+        memcpy(domain->certificate_id, stored->id, sizeof stored->id);
+        domain->newest_begin = stored->begins;
+        domain->newest_expiry = stored->ends;
         domain->renewal_due = stored->renewal_due;
     }
     return true;
 }
 
-bool certificate_add(struct lookup_domain *domain, const json_t *certificate)
+bool certificate_add(struct lookup_domain *domain, const json_t *object)
 {
-    struct san_set names;
-    bool done = certificate_read_names(certificate, &names);
+    struct certificate certificate;
 
-    if (done && san_set_compare(&names, &domain->names) == 0)
-        done = certificate_note(domain, certificate);
-    san_set_clear(&names);
+    if (!certificate_read(object, &certificate))
+        return false;
+    bool done = san_set_compare(&certificate.names, &domain->names) != 0 ||
+                certificate_note(domain, &certificate);
+    certificate_clear(&certificate);
     return done;
 }

@@ -13,19 +13,31 @@
 /* What a certificate's object must show. NULL when memory runs out. */
 json_t *certificate_properties(void);
 
-/* The names that it is for. False when memory runs out; they are to be cleared even so. */
-bool certificate_read_names(const json_t *certificate, struct san_set *names);
+/* What is read of it. */
+struct certificate {
+    char id[OBJECT_ID_SIZE]; /* "" where it says no id, or not when its life begins and ends */
+    wall_time begins, ends;
+    char issuer[ISSUER_SIZE]; /* as the server tells it, cut where long; or "" */
+    struct san_set names;     /* its own */
+};
 
-/* False where it does not say both. */
-bool certificate_read_times(const json_t *certificate, wall_time *begins, wall_time *ends);
+/* Reads one, which then is to be cleared. False, with nothing to be cleared, without memory. */
+bool certificate_read(const json_t *object, struct certificate *out);
 
 /*
- * Adds one that has the domain's names to what is known of the domain. Its id is borrowed from the
- * object. False when memory runs out.
+ * The same from the text of its object (jmap/wire/object_text.h): what is behind it, or NULL where
+ * it is to be parsed; then there is nothing to be cleared.
  */
-bool certificate_note(struct lookup_domain *domain, const json_t *certificate);
+const char *certificate_read_text(const char *text, const char *end, struct certificate *out);
+
+void certificate_clear(struct certificate *certificate);
+
+/*
+ * Adds one that has the domain's names to what is known of the domain. False when memory runs out.
+ */
+bool certificate_note(struct lookup_domain *domain, const struct certificate *certificate);
 
 /* The same, if it has exactly the domain's names. */
-bool certificate_add(struct lookup_domain *domain, const json_t *certificate);
+bool certificate_add(struct lookup_domain *domain, const json_t *object);
 
 #endif

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jmap/facts/certificate.h"
+#include "jmap/wire/array.h"
+#include "jmap/wire/json_list.h"
 
 enum {
     SINCE_COUNTED = 500,    /* some may be stored while they are read */
@@ -14,16 +15,6 @@ enum {
 };
 
 /* What is found. */
-
-/* The domain outlives the answer, so what it borrows is kept. */
-static bool keep_id(struct certificate_search *search, const struct lookup_domain *domain,
-                    const json_t *certificate)
-{
-    json_t *id = json_object_get(certificate, "id");
-
-    return !id || domain->certificate_id != json_string_value(id) ||
-           json_array_append(search->ids, id) == 0;
-}
 
 /* The first of the wanted domains whose names do not sort before these. */
 static size_t first_with(const struct certificate_search *search, const struct san_set *names)
@@ -40,40 +31,83 @@ static size_t first_with(const struct certificate_search *search, const struct s
     return low;
 }
 
-static void remember(const struct certificate_search *search, const struct san_set *names,
-                     const json_t *certificate)
+static void remember(const struct certificate_search *search, const struct certificate *certificate)
 {
-    struct indexed_certificate seen = {0};
-    const char *id = json_string_value(json_object_get(certificate, "id"));
+    struct indexed_certificate seen = {.begins = certificate->begins, .ends = certificate->ends};
 
-    if (!id || strlen(id) >= sizeof seen.id ||
-        !certificate_read_times(certificate, &seen.begins, &seen.ends))
-        return;
-    strncpy(seen.id, id, sizeof seen.id - 1);
-    memory_note_certificate(search->memory, names, &seen);
+    memcpy(seen.id, certificate->id, sizeof seen.id);
+    if (seen.id[0])
+        memory_note_certificate(search->memory, &certificate->names, &seen);
 }
 
 /* Gives a certificate to each domain that has its names. */
-static bool hand_out(struct certificate_search *search, const json_t *certificate)
+static bool hand_out(struct certificate_search *search, const struct certificate *certificate)
 {
-    struct san_set names;
-    bool done = certificate_read_names(certificate, &names);
+    bool done = true;
 
-    if (done)
-        remember(search, &names, certificate);
-    for (size_t i = done ? first_with(search, &names) : 0; done && i < search->count; i++) {
+    remember(search, certificate);
+    for (size_t i = first_with(search, &certificate->names); done && i < search->count; i++) {
         struct lookup_domain *domain = search->wanted[i].domain;
-        if (san_set_compare(&domain->names, &names) != 0)
+        if (san_set_compare(&domain->names, &certificate->names) != 0)
             break;
-        done = certificate_note(domain, certificate) && keep_id(search, domain, certificate);
+        done = certificate_note(domain, certificate);
     }
-    san_set_clear(&names);
     return done;
 }
 
-static bool hand_out_one(void *search, json_t *certificate)
+static bool hand_out_one(void *search, json_t *object)
 {
-    return hand_out(search, certificate);
+    struct certificate certificate;
+
+    if (!certificate_read(object, &certificate))
+        return false;
+    bool done = hand_out(search, &certificate);
+    certificate_clear(&certificate);
+    return done;
+}
+
+/* What is set aside. */
+
+static void forget_aside(struct certificate_search *search)
+{
+    while (search->aside_count > 0)
+        certificate_clear(&search->aside[--search->aside_count]);
+}
+
+/* NULL, so that it is parsed, where memory runs out, too. */
+static const char *set_one_aside(void *user, const char *element, const char *end)
+{
+    struct certificate_search *search = user;
+    struct certificate *aside = array_grow(search->aside, search->aside_count, sizeof *aside);
+
+    if (!aside)
+        return NULL;
+    search->aside = aside;
+    const char *behind = certificate_read_text(element, end, &aside[search->aside_count]);
+    search->aside_count += behind != NULL;
+    return behind;
+}
+
+char *certificate_search_set_aside(struct certificate_search *search, const char *body, size_t len,
+                                   size_t *left_len)
+{
+    forget_aside(search);
+    if (search->way == SEARCH_BY_NAME)
+        return NULL;
+    char *left = json_list_pick(body, len, set_one_aside, search, left_len);
+    if (!left)
+        forget_aside(search);
+    return left;
+}
+
+static bool hand_out_aside(struct certificate_search *search)
+{
+    bool done = true;
+
+    for (size_t i = 0; done && i < search->aside_count; i++)
+        done = hand_out(search, &search->aside[i]);
+    forget_aside(search);
+    return done;
 }
 
 /* What is asked for. */
@@ -149,16 +183,16 @@ static json_t *page_of(const struct certificate_search *search, const struct own
 
 /* To no other domain: these move about. */
 static bool add_found(struct certificate_search *search, struct lookup_domain *domain,
-                      const json_t *certificate)
+                      const json_t *object)
 {
-    struct san_set names;
-    bool done = certificate_read_names(certificate, &names);
+    struct certificate certificate;
 
-    if (done)
-        remember(search, &names, certificate);
-    if (done && san_set_equal(&domain->names, &names))
-        done = certificate_note(domain, certificate) && keep_id(search, domain, certificate);
-    san_set_clear(&names);
+    if (!certificate_read(object, &certificate))
+        return false;
+    remember(search, &certificate);
+    bool done = !san_set_equal(&domain->names, &certificate.names) ||
+                certificate_note(domain, &certificate);
+    certificate_clear(&certificate);
     return done;
 }
 
@@ -256,7 +290,7 @@ static struct certificate_wanted *want(struct certificate_search *search,
 
     domain->stored_count = 0;
     json_object_clear(domain->noted);
-    domain->certificate_id = NULL;
+    domain->certificate_id[0] = '\0';
     domain->renewal_due = WALL_TIME_NEVER;
     *wanted = (struct certificate_wanted){.domain = domain};
     return wanted;
@@ -301,11 +335,10 @@ bool certificate_search_begin(struct certificate_search *search, struct lookup_d
 {
     free(search->wanted);
     search->wanted = calloc(count + 1, sizeof *search->wanted);
-    search->ids = search->ids ? search->ids : json_array(); /* some are borrowed from before */
     search->needed = needed;
     search->count = search->first = search->last = 0;
     search->way = SEARCH_BY_ID;
-    if (!search->wanted || !search->ids)
+    if (!search->wanted)
         return false;
     for (size_t i = 0; i < count; i++) {
         if (needed(&domains[i]) && !want_what_is_left(search, &domains[i]))
@@ -325,7 +358,8 @@ void certificate_search_end(struct certificate_search *search)
 {
     certificate_search_forget_prefetched(search);
     free(search->wanted);
-    json_decref(search->ids);
+    forget_aside(search);
+    free(search->aside);
     listing_clear(&search->listing);
     *search = (struct certificate_search){0};
 }
@@ -371,7 +405,7 @@ static bool read_gets(struct certificate_search *search, const struct own_reques
         snprintf(call_id, sizeof call_id, "g%zu", n);
         const json_t *list = own_request_list(request, call_id);
         for (size_t i = 0; i < json_array_size(list); i++) {
-            if (!hand_out(search, json_array_get(list, i)))
+            if (!hand_out_one(search, json_array_get(list, i)))
                 return false;
         }
     }
@@ -449,6 +483,8 @@ bool certificate_search_write(struct certificate_search *search, struct own_requ
 
 bool certificate_search_read(struct certificate_search *search, const struct own_request *request)
 {
+    if (!hand_out_aside(search))
+        return false;
     switch (search->way) {
     case SEARCH_BY_ID:
         return read_gets(search, request);

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "jmap/facts/certificate.h"
 #include "jmap/facts/domain_facts.h"
 #include "jmap/facts/listing.h"
 #include "jmap/facts/memory.h"
@@ -52,7 +53,8 @@ struct certificate_search {
     struct listing listing;
     struct certificate_prefetched prefetched[CERTIFICATES_PREFETCHED];
     size_t prefetched_count;
-    json_t *ids; /* array: owns the certificates' ids that domains borrow */
+    struct certificate *aside; /* of the last answer: those that were not parsed */
+    size_t aside_count;
 };
 
 /* How many domains a request can ask for by name. */
@@ -93,6 +95,13 @@ void certificate_search_lower(struct certificate_search *search, size_t a_call);
 
 /* Adds the next request's calls; none once all is read. False when memory runs out. */
 bool certificate_search_write(struct certificate_search *search, struct own_request *request);
+
+/*
+ * An answer to them without the certificates that need no tree, which are set aside: see
+ * json_list_pick(). Of a search by name there are none, for it counts to whom each belongs.
+ */
+char *certificate_search_set_aside(struct certificate_search *search, const char *body, size_t len,
+                                   size_t *left_len);
 
 /* The answer to them. False when memory runs out. */
 bool certificate_search_read(struct certificate_search *search, const struct own_request *request);

@@ -45,8 +45,8 @@ struct lookup_domain {
     struct renewal_task follower; /* of such DNS tasks that are live the one due last; or no id */
     size_t removed_count;  /* of those behind them, that the request itself removes; the hold's */
     wall_time renewal_due; /* of the newest-expiring certificate with the exact set */
-    const char *certificate_id; /* that one's, NULL where there is none */
-    wall_time newest_begin;     /* that one's life, where there is one */
+    char certificate_id[OBJECT_ID_SIZE]; /* that one's, "" where there is none */
+    wall_time newest_begin;              /* that one's life, where there is one */
     wall_time newest_expiry;
     struct lookup_certificate *stored; /* all certificates with that set that were read */
     size_t stored_count;

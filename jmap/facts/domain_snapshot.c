@@ -27,8 +27,8 @@ struct domain_snapshot domain_snapshot_of(const struct lookup_domain *found,
                                           const struct held *held, wall_time now)
 {
     struct domain_snapshot snapshot = {
-        .not_before = found->certificate_id ? found->newest_begin : WALL_TIME_NEVER,
-        .not_after = found->certificate_id ? found->newest_expiry : WALL_TIME_NEVER,
+        .not_before = found->certificate_id[0] ? found->newest_begin : WALL_TIME_NEVER,
+        .not_after = found->certificate_id[0] ? found->newest_expiry : WALL_TIME_NEVER,
         .renewal_due = found->renewal_due,
         .refused_until = held->until,
         .held_by = held->by,

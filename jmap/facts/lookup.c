@@ -490,13 +490,21 @@ static bool lists_tasks(const struct lookup *lookup)
            lookup->stage == STAGE_NEXT_TASKS || lookup->stage == STAGE_MORE_TASKS;
 }
 
+/* What is left of an answer to be parsed, once what needs no tree is set aside; NULL: all of it. */
+static char *set_aside(struct lookup *lookup, const char *body, size_t len, size_t *left_len)
+{
+    if (lists_tasks(lookup))
+        return lookup_set_plain_aside(lookup, body, len, left_len);
+    return lookup->stage == STAGE_CERTIFICATES
+               ? certificate_search_set_aside(&lookup->search, body, len, left_len)
+               : NULL;
+}
+
 enum lookup_state lookup_feed(struct lookup *lookup, unsigned status, const char *body, size_t len)
 {
     bool no_memory;
     size_t picked_len = 0;
-    char *picked = status == 200 && lists_tasks(lookup)
-                       ? lookup_set_plain_aside(lookup, body, len, &picked_len)
-                       : NULL;
+    char *picked = status == 200 ? set_aside(lookup, body, len, &picked_len) : NULL;
     const char *error = own_request_read_resource(&lookup->request, status, picked ? picked : body,
                                                   picked ? picked_len : len, &no_memory);
 

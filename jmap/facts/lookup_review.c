@@ -9,7 +9,7 @@
 static void remember_renewal(const struct lookup *lookup, const struct lookup_domain *domain)
 {
     const struct domain_memory *known = &domain->known;
-    const char *id = domain->certificate_id ? domain->certificate_id : "";
+    const char *id = domain->certificate_id;
     const char *name = certificate_search_name(&domain->names);
 
     if (strlen(id) >= OBJECT_ID_SIZE ||
@@ -223,7 +223,7 @@ void lookup_keep_hold(struct task_memory *memory, const struct lookup_domain *fo
 
 void lookup_forget_certificate(struct task_memory *memory, const struct lookup_domain *found)
 {
-    if (!found->certificate_id)
+    if (!found->certificate_id[0])
         return;
     memory_note_renewal(memory, found->id, "", WALL_TIME_NEVER,
                         certificate_search_name(&found->names));

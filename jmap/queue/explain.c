@@ -62,8 +62,7 @@ static void judge(struct explain *explain, const char *unread)
     if (result->facts.held_by == HELD_BY_ACCOUNT)
         result->held.by_source[HELD_BY_ACCOUNT] = result->facts.refused_until;
     if (result->decision.outcome == OUTCOME_NO_OP)
-        no_op_id(result->id, explain->found.certificate_id ? explain->found.certificate_id : "",
-                 result->answered);
+        no_op_id(result->id, explain->found.certificate_id, result->answered);
     else if (result->decision.id)
         strncpy(result->answered, result->decision.id, OBJECT_ID_SIZE - 1);
     explain_end(explain, NULL);

@@ -39,7 +39,7 @@ static json_t *names_json(const struct san_set *names)
 
 static json_t *certificate_json(const struct lookup_domain *found)
 {
-    if (found->certificate_id == NULL)
+    if (found->certificate_id[0] == '\0')
         return json_null();
     return json_pack("{s:o,s:o,s:o,s:o,s:I}", "id", json_value_of_text(found->certificate_id),
                      "issued", json_value_of_time(found->newest_begin), "expires",

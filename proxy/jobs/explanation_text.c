@@ -58,7 +58,7 @@ static void print_certificate(const struct explanation *explanation, FILE *out)
         fputc('\n', out);
     }
     fputs("\ncertificate with exactly these names\n", out);
-    if (found->certificate_id == NULL) {
+    if (found->certificate_id[0] == '\0') {
         fputs("  none\n", out);
         return;
     }
