@@ -156,7 +156,7 @@ def test_domains_without_anything_to_change_are_read_together(standin):
                        for i, letter in enumerate(DIGITS)])
     standin.reset_counters()
     assert changes(standin.port) == []
-    pages_of_the_list, facts, certificates = 2 + 2 + 1 + 1, 4, 2
+    pages_of_the_list, facts, certificates = 2 + 2 + 1 + 1, 2, 2
     assert standin.counters()["http_requests"] <= pages_of_the_list + facts + certificates
 
 
