@@ -74,7 +74,7 @@ static void log_writer_wake(const struct log_writer *writer)
 {
     uint64_t one = 1;
     ssize_t written = write(writer->wake, &one, sizeof one);
-    (void)written; /* it is awake already where the count is full */
+    (void)written; /* it would wait where the count is full, at 2^64 - 2 */
 }
 
 /* ---- whoever writes ---- */
@@ -117,11 +117,8 @@ static bool is_stopping(struct log_writer *writer)
 static void sleep_until_woken(struct log_writer *writer)
 {
     uint64_t count;
-    struct pollfd file = {.fd = writer->wake, .events = POLLIN};
-    if (poll(&file, 1, -1) > 0) {
-        ssize_t got = read(writer->wake, &count, sizeof count);
-        (void)got;
-    }
+    ssize_t got = read(writer->wake, &count, sizeof count);
+    (void)got;
 }
 
 /*
@@ -132,7 +129,8 @@ static bool wait_for_room(struct log_writer *writer)
     struct pollfd files[] = {{.fd = writer->file, .events = POLLOUT},
                              {.fd = writer->wake, .events = POLLIN}};
     while (!is_stopping(writer)) {
-        poll(files, 2, -1);
+        if (poll(files, 2, -1) < 0)
+            continue;
         if (files[0].revents != 0)
             return true;
         if (files[1].revents != 0)
@@ -249,7 +247,7 @@ struct log_writer *log_writer_start(int file, const struct log_writer_handler *h
         return NULL;
     writer->file = file;
     writer->handler = *handler;
-    writer->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    writer->wake = eventfd(0, EFD_CLOEXEC);
     pthread_mutex_init(&writer->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
