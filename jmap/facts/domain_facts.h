@@ -42,7 +42,7 @@ struct lookup_domain {
     struct san_set names;
     struct renewal_task *tasks; /* live and Failed; strings are the look-up's */
     size_t task_count;
-    struct renewal_task follower; /* of such DNS tasks that are live the one due last; or no id */
+    struct renewal_task follower; /* of such DNS tasks that are live the first to renew; or no id */
     size_t removed_count;  /* of those behind them, that the request itself removes; the hold's */
     wall_time renewal_due; /* of the newest-expiring certificate with the exact set */
     char certificate_id[OBJECT_ID_SIZE]; /* that one's, "" where there is none */

@@ -191,6 +191,21 @@ void lookup_append_dns_tasks(struct lookup *lookup)
     append_tasks(lookup, json_pack("{s:s}", "@type", "DnsManagement"), 0, DNS_TASKS, "m", "M");
 }
 
+/*
+ * Which of two DNS tasks renews first: one that is stuck does not, as far as one can tell here, and
+ * one that is retried was to have done so already.
+ */
+static bool renews_sooner(const struct renewal_task *a, const struct renewal_task *b, wall_time now)
+{
+    bool stuck = renewal_task_stuck(a, now, RENEWAL_TASK_STUCK_SECONDS);
+
+    if (stuck != renewal_task_stuck(b, now, RENEWAL_TASK_STUCK_SECONDS))
+        return !stuck;
+    if ((a->state == TASK_RETRY) != (b->state == TASK_RETRY))
+        return a->state == TASK_RETRY;
+    return renewal_task_sooner(a, b);
+}
+
 void lookup_read_dns_tasks(struct lookup *lookup, const char *call_id)
 {
     struct renewal_task task;
@@ -204,7 +219,8 @@ void lookup_read_dns_tasks(struct lookup *lookup, const char *call_id)
             task.state == TASK_FAILED)
             continue;
         struct lookup_domain *domain = lookup_domain_by_id(lookup, domain_id);
-        if (domain && (!domain->follower.id || renewal_task_sooner(&domain->follower, &task)))
+        if (domain &&
+            (!domain->follower.id || renews_sooner(&task, &domain->follower, lookup->now)))
             domain->follower = task;
     }
 }

@@ -174,6 +174,18 @@ def test_a_dns_task_that_does_not_stand_for_a_create(standin, gate, left):
     assert [task["id"] for task in renewals(standin)] == [made]
 
 
+@pytest.mark.parametrize("later", [
+    dns_task(id="jp173xlcamdb", due=days(20)), dns_task(id="jp173xlcamdb", due=days(-2)),
+    dns_task(id="jp173xlcamcb", due=days(-2)),
+], ids=["for later", "stuck", "stuck, and listed first"])
+@pytest.mark.parametrize("first", [dns_task(due=SOON), dns_task("Retry")], ids=["due", "retried"])
+def test_of_several_dns_tasks_the_first_to_renew_counts(standin, gate, first, later):
+    standin.put_state(**state([certificate(DUE)], [first, later]))
+    assert changes(standin.port, "--dry-run") == []
+    assert gate.renew() == DNS_TASK
+    assert not renewals(standin)
+
+
 @pytest.mark.parametrize("left, moved", [
     (dns_task(due=SOON), 0), (dns_task("Retry"), 0), (dns_task(), 1),
 ], ids=["is due", "is retried", "is for later"])
