@@ -156,6 +156,24 @@ static struct validations list_validations(const struct held_facts *facts)
     return list;
 }
 
+static bool has_validated(const struct renewal_task *task)
+{
+    return task->state == TASK_FAILED && refusal_is_invalid(task->failure_reason);
+}
+
+static bool any_has_validated(const struct validations *list)
+{
+    for (size_t i = 0; i < list->facts->task_count; i++) {
+        if (has_validated(&list->facts->tasks[i]))
+            return true;
+    }
+    for (size_t n = 0; n < SETBACK_INVALID; n++) {
+        if (list->gone[n])
+            return true;
+    }
+    return false;
+}
+
 static wall_time validated_at(const void *user, size_t i)
 {
     const struct validations *list = user;
@@ -166,7 +184,7 @@ static wall_time validated_at(const void *user, size_t i)
 
     if (which < facts->task_count) {
         const struct renewal_task *task = &facts->tasks[which];
-        if (task->state == TASK_FAILED && refusal_is_invalid(task->failure_reason))
+        if (has_validated(task))
             failed_at = task->failed_at;
         attempts = task->attempts;
     } else if (list->gone[which - facts->task_count]) {
@@ -195,7 +213,9 @@ static wall_time validated_from(const struct held_facts *facts)
                                           (facts->task_count + SETBACK_INVALID) * VALIDATIONS_MAX,
                                       .tokens = VALIDATIONS_A_RUN};
 
-    return issue_limit_next_of(facts->limits.validation, &times, facts->now);
+    return any_has_validated(&list)
+               ? issue_limit_next_of(facts->limits.validation, &times, facts->now)
+               : WALL_TIME_NEVER;
 }
 
 /* By its words: those of the tasks that are there, or else those that are remembered. */
