@@ -138,14 +138,8 @@ bool certificate_note(struct lookup_domain *domain, const struct certificate *ce
     return true;
 }
 
-bool certificate_add(struct lookup_domain *domain, const json_t *object)
+bool certificate_add(struct lookup_domain *domain, const struct certificate *certificate)
 {
-    struct certificate certificate;
-
-    if (!certificate_read(object, &certificate))
-        return false;
-    bool done = san_set_compare(&certificate.names, &domain->names) != 0 ||
-                certificate_note(domain, &certificate);
-    certificate_clear(&certificate);
-    return done;
+    return !san_set_equal(&certificate->names, &domain->names) ||
+           certificate_note(domain, certificate);
 }

@@ -38,6 +38,6 @@ void certificate_clear(struct certificate *certificate);
 bool certificate_note(struct lookup_domain *domain, const struct certificate *certificate);
 
 /* The same, if it has exactly the domain's names. */
-bool certificate_add(struct lookup_domain *domain, const json_t *object);
+bool certificate_add(struct lookup_domain *domain, const struct certificate *certificate);
 
 #endif

@@ -190,8 +190,7 @@ static bool add_found(struct certificate_search *search, struct lookup_domain *d
     if (!certificate_read(object, &certificate))
         return false;
     remember(search, &certificate);
-    bool done = !san_set_equal(&domain->names, &certificate.names) ||
-                certificate_note(domain, &certificate);
+    bool done = certificate_add(domain, &certificate);
     certificate_clear(&certificate);
     return done;
 }

@@ -537,7 +537,6 @@ struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
         .moment = memory_moment(memory),
         .responses = json_array(),
         .seen_tasks = json_object(),
-        .certificates = json_array(),
         .provider_hash = json_text_hash(NULL),
         .hostnames = json_array(),
         .a_call = memory_objects_a_call(memory),
@@ -548,7 +547,7 @@ struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
         domains[i].renewal_due = WALL_TIME_NEVER;
         memory_recall(memory, domains[i].id, &domains[i].known);
     }
-    if (!lookup->responses || !lookup->seen_tasks || !lookup->certificates || !lookup->hostnames ||
+    if (!lookup->responses || !lookup->seen_tasks || !lookup->hostnames ||
         send_facts(lookup) != LOOKUP_SEND_API) {
         lookup_destroy(lookup);
         return NULL;
@@ -588,7 +587,9 @@ void lookup_destroy(struct lookup *lookup)
     own_request_clear(&lookup->request);
     free(lookup->plain);
     json_decref(lookup->hostnames);
-    json_decref(lookup->certificates);
+    while (lookup->known_count > 0)
+        certificate_clear(&lookup->known_certificates[--lookup->known_count]);
+    free(lookup->known_certificates);
     json_decref(lookup->doubts);
     json_decref(lookup->seen_tasks);
     json_decref(lookup->responses);

@@ -1,6 +1,10 @@
 #include "jmap/facts/lookup_parts.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "jmap/facts/certificate.h"
+#include "jmap/wire/array.h"
 
 /* What is asked. */
 
@@ -134,12 +138,43 @@ static bool read_domains(struct lookup *lookup, const json_t *providers)
     return done;
 }
 
-static bool note_known_lot(const struct lookup *lookup)
+/* Room for one more of the remembered certificates that were read; NULL when memory runs out. */
+static struct certificate *next_known(struct lookup *lookup)
 {
-    json_t *lot =
-        json_pack("[I, O]", (json_int_t)lookup->last, own_request_list(&lookup->request, "c"));
+    struct certificate *known =
+        array_grow(lookup->known_certificates, lookup->known_count, sizeof *known);
 
-    return json_array_append_new(lookup->certificates, lot) == 0;
+    if (!known)
+        return NULL;
+    lookup->known_certificates = known;
+    return &known[lookup->known_count];
+}
+
+/* What was prefetched is of the same kind, but is to stay with whom it was searched for. */
+const char *lookup_set_certificate_aside(struct lookup *lookup, const char *element,
+                                         const char *end)
+{
+    bool known = lookup->stage == STAGE_FACTS && lookup->search.prefetched_count == 0;
+    struct certificate *certificate = known ? next_known(lookup) : NULL;
+    const char *behind = certificate ? certificate_read_text(element, end, certificate) : NULL;
+
+    lookup->known_count += behind != NULL;
+    return behind;
+}
+
+static bool read_known_certificates(struct lookup *lookup)
+{
+    size_t i;
+    json_t *object;
+
+    json_array_foreach(own_request_list(&lookup->request, "c"), i, object)
+    {
+        struct certificate *certificate = next_known(lookup);
+        if (!certificate || !certificate_read(object, certificate))
+            return false;
+        lookup->known_count++;
+    }
+    return true;
 }
 
 static bool read_first_facts(struct lookup *lookup, const json_t *settings)
@@ -165,38 +200,36 @@ bool lookup_read_facts(struct lookup *lookup)
         (lookup->first == 0 && !read_first_facts(lookup, settings)))
         return false;
     lookup_read_dns_tasks(lookup, "k");
-    return lookup_add_tasks(lookup, "k") && note_known_lot(lookup) &&
+    return lookup_add_tasks(lookup, "k") && read_known_certificates(lookup) &&
            read_domains(lookup, providers) &&
            (lookup->last < lookup->count || lookup_read_other_hostnames(lookup, settings));
 }
 
-/* The remembered certificates of one request's domains: [first, last). */
-static bool add_known_lot(struct lookup *lookup, size_t first, size_t last, const json_t *list)
+static int by_id(const void *a, const void *b)
 {
-    json_t *index = lookup_index(list);
-    bool done = index != NULL;
+    return strcmp(((const struct certificate *)a)->id, ((const struct certificate *)b)->id);
+}
 
-    for (size_t i = first; done && i < last; i++) {
-        struct lookup_domain *domain = &lookup->domains[i];
-        const json_t *certificate = json_object_get(index, domain->known.certificate_id);
-        if (certificate && domain->names.count > 0)
-            done = certificate_add(domain, certificate);
-    }
-    json_decref(index);
-    return done;
+static int known_compare(const void *id, const void *certificate)
+{
+    return strcmp(id, ((const struct certificate *)certificate)->id);
 }
 
 bool lookup_add_known_certificates(struct lookup *lookup)
 {
-    size_t i, first = 0, last;
-    json_t *lot;
+    bool done = true;
 
-    json_array_foreach(lookup->certificates, i, lot)
-    {
-        last = (size_t)json_integer_value(json_array_get(lot, 0));
-        if (!add_known_lot(lookup, first, last, json_array_get(lot, 1)))
-            return false;
-        first = last;
+    if (lookup->known_count == 0)
+        return true;
+    qsort(lookup->known_certificates, lookup->known_count, sizeof *lookup->known_certificates,
+          by_id);
+    for (size_t i = 0; done && i < lookup->count; i++) {
+        struct lookup_domain *domain = &lookup->domains[i];
+        const struct certificate *certificate =
+            bsearch(domain->known.certificate_id, lookup->known_certificates, lookup->known_count,
+                    sizeof *lookup->known_certificates, known_compare);
+        if (certificate && domain->names.count > 0)
+            done = certificate_add(domain, certificate);
     }
-    return true;
+    return done;
 }

@@ -76,9 +76,9 @@ struct lookup {
     struct listing tasks; /* more of it, or all */
     json_t *responses;    /* array: owns all strings that were found, but for those of the search */
     json_t *seen_tasks;   /* object: the ids of the domains' tasks, since lists overlap */
-    json_t
-        *certificates; /* array: for each lot of domains where it ends, and those known already */
-    json_t *hostnames; /* array: the server's own names */
+    struct certificate *known_certificates; /* those that are remembered, as they were read */
+    size_t known_count;
+    json_t *hostnames;        /* array: the server's own names */
     struct plain_task *plain; /* of the last answer: tasks that were not parsed */
     size_t plain_count;
     bool needs_hostname;
@@ -99,7 +99,12 @@ struct lookup {
 void lookup_write_facts(struct lookup *lookup);
 bool lookup_read_facts(struct lookup *lookup);
 
-/* The certificates that were known, once the names of all domains are. */
+/*
+ * One of the certificates that were known, where it needs no tree: see certificate_read_text(). And
+ * all of them, once the names of all domains are.
+ */
+const char *lookup_set_certificate_aside(struct lookup *lookup, const char *element,
+                                         const char *end);
 bool lookup_add_known_certificates(struct lookup *lookup);
 
 /* lookup_tasks.c */

@@ -61,7 +61,8 @@ static const char *set_aside(void *user, const char *element, const char *end)
 
     if (*element == '"')
         return lookup->stage == STAGE_NEXT_TASKS ? json_walk_string(element, end) : NULL;
-    return set_task_aside(lookup, element, end);
+    const char *behind = set_task_aside(lookup, element, end);
+    return behind ? behind : lookup_set_certificate_aside(lookup, element, end);
 }
 
 char *lookup_set_plain_aside(struct lookup *lookup, const char *body, size_t len,
