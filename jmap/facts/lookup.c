@@ -49,12 +49,12 @@ static enum lookup_state send_facts(struct lookup *lookup)
     return send_request(lookup);
 }
 
-/* A task that was known is gone: it may have run. */
+/* None is there, and one that was known is gone: it may have run. */
 static bool lost_task(const struct lookup_domain *domain)
 {
     bool lost = false;
 
-    for (size_t t = 0; t < MEMORY_TASKS; t++) {
+    for (size_t t = 0; lookup_live_tasks(domain) == 0 && t < MEMORY_TASKS; t++) {
         const char *id = domain->known.task_ids[t];
         bool found = !id[0];
         for (size_t i = 0; !found && i < domain->task_count; i++)
