@@ -75,11 +75,12 @@ static void forget_aside(struct certificate_search *search)
 }
 
 /* NULL, so that it is parsed, where memory runs out, too. */
-static const char *set_one_aside(void *user, const char *element, const char *end)
+static const char *set_one_aside(void *user, size_t lists, const char *element, const char *end)
 {
     struct certificate_search *search = user;
     struct certificate *aside = array_grow(search->aside, search->aside_count, sizeof *aside);
 
+    (void)lists;
     if (!aside)
         return NULL;
     search->aside = aside;

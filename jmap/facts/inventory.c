@@ -238,10 +238,11 @@ static const char *take_domain(struct inventory *inventory, const char *text, co
     return add_listed_domain(inventory, listed) ? behind : NULL;
 }
 
-static const char *take_object(void *user, const char *text, const char *end)
+static const char *take_object(void *user, size_t lists, const char *text, const char *end)
 {
     struct inventory *inventory = user;
 
+    (void)lists;
     switch (inventory->stage) {
     case INVENTORY_TASKS:
         return take_task(inventory, text, end);

@@ -174,7 +174,7 @@ static enum lookup_state feed_next_tasks(struct lookup *lookup)
             memory_note_sought(lookup->memory, lookup->domains[i].id,
                                lookup->domains[i].renewal_due);
     }
-    return lookup_add_plain_tasks(lookup) && lookup_add_next_tasks(lookup)
+    return lookup_add_plain_tasks(lookup, 0, lookup->plain_count) && lookup_add_next_tasks(lookup)
                ? lookup_end(lookup)
                : lookup_exhausted(lookup);
 }
@@ -247,8 +247,8 @@ static enum lookup_state next_certificates(struct lookup *lookup)
 static enum lookup_state feed_dns_tasks(struct lookup *lookup)
 {
     lookup_read_dns_tasks(lookup, "M");
-    return lookup_add_plain_tasks(lookup) && lookup_add_tasks(lookup, "T") &&
-                   lookup_add_tasks(lookup, "L")
+    return lookup_add_plain_tasks(lookup, 0, lookup->plain_count) &&
+                   lookup_add_tasks(lookup, "T") && lookup_add_tasks(lookup, "L")
                ? end_or_seek_next(lookup)
                : lookup_exhausted(lookup);
 }
@@ -362,7 +362,7 @@ static enum lookup_state end_more_tasks(struct lookup *lookup)
 
 static enum lookup_state feed_more_tasks(struct lookup *lookup)
 {
-    if (!lookup_add_plain_tasks(lookup) ||
+    if (!lookup_add_plain_tasks(lookup, 0, lookup->plain_count) ||
         !listing_read(&lookup->tasks, &lookup->request, lookup_add_listed_task, lookup))
         return lookup_exhausted(lookup);
     return listing_is_done(&lookup->tasks) || !needs_more_tasks(lookup) ? end_more_tasks(lookup)

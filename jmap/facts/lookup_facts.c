@@ -106,6 +106,7 @@ void lookup_write_facts(struct lookup *lookup)
         if (lookup->count > CERTIFICATE_SEARCHES)
             append_certificate_count(lookup);
     }
+    lookup->first_lists = own_request_count(&lookup->request);
     append_known(lookup);
     /* With so few domains there is room for what the next request would ask for. */
     if (lookup->count <= CERTIFICATES_PREFETCHED)
@@ -179,8 +180,8 @@ static bool read_known_certificates(struct lookup *lookup)
 
 static bool read_first_facts(struct lookup *lookup, const json_t *settings)
 {
-    if (!lookup_add_tasks(lookup, "T") || !lookup_add_tasks(lookup, "L") ||
-        !lookup_add_tasks(lookup, "F"))
+    if (!lookup_add_plain_tasks(lookup, 0, lookup->plain_first) || !lookup_add_tasks(lookup, "T") ||
+        !lookup_add_tasks(lookup, "L") || !lookup_add_tasks(lookup, "F"))
         return false;
     lookup_note_first_pages(lookup);
     lookup_read_dns_tasks(lookup, "M");
@@ -196,8 +197,8 @@ bool lookup_read_facts(struct lookup *lookup)
     lookup->only_provider = json_array_size(providers) == 1
                                 ? own_request_string(json_array_get(providers, 0), "id")
                                 : NULL;
-    if (!lookup_add_plain_tasks(lookup) ||
-        (lookup->first == 0 && !read_first_facts(lookup, settings)))
+    if ((lookup->first == 0 && !read_first_facts(lookup, settings)) ||
+        !lookup_add_plain_tasks(lookup, lookup->plain_first, lookup->plain_count))
         return false;
     lookup_read_dns_tasks(lookup, "k");
     return lookup_add_tasks(lookup, "k") && read_known_certificates(lookup) &&

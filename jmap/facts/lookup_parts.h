@@ -81,6 +81,8 @@ struct lookup {
     json_t *hostnames;        /* array: the server's own names */
     struct plain_task *plain; /* of the last answer: tasks that were not parsed */
     size_t plain_count;
+    size_t first_lists; /* of the facts: those before the remembered tasks */
+    size_t plain_first; /* how many were set aside of these */
     bool needs_hostname;
     const char *only_provider;     /* the one that all domains have, by the last facts; or NULL */
     const json_t *hashed_provider; /* of the last domain that was read: its hash */
@@ -155,8 +157,8 @@ void lookup_note_other(const struct lookup *lookup, const char *domain_id, const
 char *lookup_set_plain_aside(struct lookup *lookup, const char *body, size_t len,
                              size_t *picked_len);
 
-/* Those that were set aside become the domains', or are remembered. */
-bool lookup_add_plain_tasks(struct lookup *lookup);
+/* Of those that were set aside [first, last) become the domains', or are remembered. */
+bool lookup_add_plain_tasks(struct lookup *lookup, size_t first, size_t last);
 
 /* lookup_hints.c */
 

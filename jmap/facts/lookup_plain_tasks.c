@@ -21,9 +21,9 @@ void lookup_note_other(const struct lookup *lookup, const char *domain_id, const
         memory_note_task(lookup->memory, domain_id, task_id);
 }
 
-bool lookup_add_plain_tasks(struct lookup *lookup)
+bool lookup_add_plain_tasks(struct lookup *lookup, size_t first, size_t last)
 {
-    for (size_t i = 0; i < lookup->plain_count; i++) {
+    for (size_t i = first; i < last; i++) {
         const struct plain_task *task = &lookup->plain[i];
         if (!task->domain)
             lookup_note_other(lookup, task->text.domain_id, task->text.id, task->text.due);
@@ -55,22 +55,24 @@ static const char *set_task_aside(struct lookup *lookup, const char *element, co
 }
 
 /* Of the next tasks there are hundreds, and nobody asks for their ids alone. */
-static const char *set_aside(void *user, const char *element, const char *end)
+static const char *set_aside(void *user, size_t lists, const char *element, const char *end)
 {
     struct lookup *lookup = user;
 
     if (*element == '"')
         return lookup->stage == STAGE_NEXT_TASKS ? json_walk_string(element, end) : NULL;
     const char *behind = set_task_aside(lookup, element, end);
+    if (lists < lookup->first_lists)
+        lookup->plain_first = lookup->plain_count;
     return behind ? behind : lookup_set_certificate_aside(lookup, element, end);
 }
 
 char *lookup_set_plain_aside(struct lookup *lookup, const char *body, size_t len,
                              size_t *picked_len)
 {
-    lookup->plain_count = 0;
+    lookup->plain_count = lookup->plain_first = 0;
     char *picked = json_list_pick(body, len, set_aside, lookup, picked_len);
     if (!picked)
-        lookup->plain_count = 0;
+        lookup->plain_count = lookup->plain_first = 0;
     return picked;
 }

@@ -12,6 +12,7 @@ struct reader {
     size_t len;
     json_list_taker *take;
     void *user;
+    size_t lists; /* that were read */
 };
 
 static bool is_at(const struct reader *reader, char letter)
@@ -43,7 +44,9 @@ static void put(struct reader *reader, const char *from, const char *to)
 /* One, which is copied unless it is taken; `any`: one was before. */
 static bool pick_element(struct reader *reader, bool *any)
 {
-    const char *from = reader->at, *behind = reader->take(reader->user, from, reader->end);
+    const char *from = reader->at, *behind;
+
+    behind = reader->take(reader->user, reader->lists, from, reader->end);
 
     if (behind) {
         reader->at = behind;
@@ -115,6 +118,7 @@ static bool pick(struct reader *reader)
         put(reader, from, reader->at);
         if (list && !pick_elements(reader))
             return false;
+        reader->lists += list;
     }
     return true;
 }

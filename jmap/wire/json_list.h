@@ -10,9 +10,9 @@
 
 /*
  * Reads what begins at `element`, in a text that ends at `end`, and gives what is behind it; NULL
- * where it is to stay.
+ * where it is to stay. So many lists are before its own.
  */
-typedef const char *json_list_taker(void *user, const char *element, const char *end);
+typedef const char *json_list_taker(void *user, size_t lists, const char *element, const char *end);
 
 /*
  * The text without those elements of its lists that `take` has read: "list":[…], as a get answers,

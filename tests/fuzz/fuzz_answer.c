@@ -18,12 +18,12 @@ static void change(struct jmap_answer *answer, size_t call)
     MUST(answer_created_id(answer, call, "k") == NULL && !answer_is_placeholder(answer, call, "k"));
 }
 
-static const char *take_others(void *user, const char *element, const char *end)
+static const char *take_others(void *user, size_t lists, const char *element, const char *end)
 {
     struct task_text task;
     const char *behind = task_text_read(element, end, (wall_time){0}, &task);
 
-    (void)user;
+    (void)user, (void)lists;
     return behind && strcmp(task.domain_id, "b") != 0 ? behind : NULL;
 }
 

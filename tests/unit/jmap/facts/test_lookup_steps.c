@@ -22,6 +22,7 @@
 #include "tests/unit/renewal_tasks.h"
 #include "tests/unit/wrapped_memory.h"
 
+static size_t requests;                         /* that the last look-up has made */
 static size_t allocations, fails_at = SIZE_MAX; /* the one from which on all fail */
 static bool counting;
 
@@ -33,6 +34,8 @@ static bool may_allocate(void)
 /* So many tasks that are due, of the domain itself and then of other ones. */
 static struct due {
     size_t own, others;
+    bool remembered; /* and one that is asked for by its id */
+    bool far_more;   /* the list does not end with them */
 } due;
 
 static json_t *task(size_t number, const char *domain_id)
@@ -64,6 +67,8 @@ static json_t *objects_of(const char *name, const char *call_id)
 {
     if (strcmp(name, "x:Task/get") == 0 && strcmp(call_id, "T") == 0)
         return tasks_due();
+    if (strcmp(name, "x:Task/get") == 0 && strcmp(call_id, "k") == 0 && due.remembered)
+        return json_pack("[o]", task(due.own + due.others, "b"));
     if (strcmp(name, "x:Domain/get") == 0)
         return json_pack("[{s:s, s:s, s:{s:s, s:s, s:{s:b}}}]", "id", "b", "name", "a.test",
                          "certificateManagement", "@type", "Automatic", "acmeProviderId", "jp1",
@@ -76,6 +81,15 @@ static json_t *objects_of(const char *name, const char *call_id)
 /* So many requests are refused for having too many objects. */
 static size_t refusals;
 
+static json_t *ids_found(const char *call_id)
+{
+    json_t *ids = json_array();
+
+    for (size_t i = 0; due.far_more && strcmp(call_id, "l") == 0 && i < 10; i++)
+        json_array_append_new(ids, json_string("jpl"));
+    return ids;
+}
+
 static char *answer(const char *body, size_t len)
 {
     json_t *request = json_loadb(body, len, 0, NULL), *responses = json_array(), *call;
@@ -85,11 +99,11 @@ static char *answer(const char *body, size_t len)
     {
         const char *name = json_string_value(json_array_get(call, 0));
         const char *call_id = json_string_value(json_array_get(call, 2));
-        json_array_append_new(responses,
-                              strstr(name, "/query")
-                                  ? json_pack("[s, {s:[]}, s]", name, "ids", call_id)
-                                  : json_pack("[s, {s:o, s:[]}, s]", name, "list",
-                                              objects_of(name, call_id), "notFound", call_id));
+        json_array_append_new(
+            responses, strstr(name, "/query")
+                           ? json_pack("[s, {s:o}, s]", name, "ids", ids_found(call_id), call_id)
+                           : json_pack("[s, {s:o, s:[]}, s]", name, "list",
+                                       objects_of(name, call_id), "notFound", call_id));
     }
     if (refusals > 0) {
         refusals--;
@@ -109,7 +123,7 @@ static enum lookup_state drive(struct task_memory *memory, struct due tasks)
     due = tasks;
     struct lookup_domain domain = {.id = "b", .asked = AT(0)};
 
-    allocations = 0;
+    allocations = requests = 0;
     counting = true;
     struct lookup *lookup = lookup_create(&domain, 1, memory, (wall_time)AT(0));
     counting = false;
@@ -120,11 +134,12 @@ static enum lookup_state drive(struct task_memory *memory, struct due tasks)
         counting = true;
         lookup_feed(lookup, 200, text, strlen(text));
         counting = false;
+        requests++;
         free(text);
     }
     enum lookup_state state = lookup ? lookup_state(lookup) : LOOKUP_NO_MEMORY;
     if (state == LOOKUP_DONE)
-        assert_true(domain.renewable && domain.task_count == due.own);
+        assert_true(domain.renewable && domain.task_count == due.own + due.remembered);
     lookup_destroy(lookup);
     return state;
 }
@@ -159,6 +174,22 @@ static void own_tasks_that_wait_are_no_trees(void **state)
 
     if (many - few > 4 * 90)
         fail_msg("%zu allocations with 10 tasks, %zu with 100", few, many);
+    task_memory_destroy(memory);
+}
+
+/* Several of a domain at the beginning of the list tell of a storm, one that is remembered not. */
+static void only_tasks_at_the_beginning_make_it_look_further(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+
+    look_up(memory, (struct due){.own = 1, .far_more = true}); /* searches for certificates */
+    look_up(memory, (struct due){.own = 1, .far_more = true});
+    size_t one = requests;
+    look_up(memory, (struct due){.own = 1, .far_more = true, .remembered = true});
+    assert_int_equal(requests, one);
+    look_up(memory, (struct due){.own = 2, .far_more = true});
+    assert_true(requests > one);
     task_memory_destroy(memory);
 }
 
@@ -231,9 +262,10 @@ static size_t requests_for(size_t count, size_t tasks)
     static char ids[1000][32];
     static struct lookup_domain domains[1000];
     struct task_memory *memory = task_memory_create();
-    size_t requests = 0, domains_asked = 0, tasks_asked = 0;
+    size_t domains_asked = 0, tasks_asked = 0;
 
     due = (struct due){0};
+    requests = 0;
     for (size_t i = 0; i < count; i++) {
         snprintf(ids[i], sizeof ids[i], "d%03zu", i);
         domains[i] = (struct lookup_domain){.id = ids[i], .asked = AT(0)};
@@ -283,6 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(other_domains_tasks_are_no_trees),
         cmocka_unit_test(own_tasks_that_wait_are_no_trees),
+        cmocka_unit_test(only_tasks_at_the_beginning_make_it_look_further),
         cmocka_unit_test(other_domains_tasks_count_against_the_accounts_limit),
         cmocka_unit_test(as_many_domains_share_a_request_as_their_tasks_allow),
         cmocka_unit_test(a_server_that_takes_fewer_objects_is_asked_for_fewer),

@@ -14,10 +14,10 @@
 
 #include "jmap/wire/json_walk.h"
 
-static const char *take_other_words(void *user, const char *element, const char *end)
+static const char *take_other_words(void *user, size_t lists, const char *element, const char *end)
 {
     const char *behind = json_walk_value(element, end);
-    (void)user;
+    (void)user, (void)lists;
 
     if (!behind || behind == element || memmem(element, (size_t)(behind - element), "\"b\"", 3) ||
         memmem(element, (size_t)(behind - element), "\"c\"", 3))
@@ -79,10 +79,34 @@ static void picks_what_has_one_of_the_words(void **state)
     }
 }
 
+static const char *note_list(void *user, size_t lists, const char *element, const char *end)
+{
+    char **at = user;
+
+    (void)end;
+    *(*at)++ = *element;
+    *(*at)++ = (char)('0' + lists);
+    return NULL;
+}
+
+static void says_how_many_lists_are_before(void **state)
+{
+    static const char text[] = "[[\"q\",{\"ids\":[1,2]}],[\"g\",{\"list\":[]}],[\"list\"],"
+                               "[\"g\",{\"list\":[3,[{\"list\":[4]}]],\"ids\":[5]}]]";
+    char noted[16], *at = noted;
+    size_t len;
+    (void)state;
+
+    free(json_list_pick(text, sizeof text - 1, note_list, &at, &len));
+    *at = '\0';
+    assert_string_equal(noted, "102032[253");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(picks_what_has_one_of_the_words),
+        cmocka_unit_test(says_how_many_lists_are_before),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
