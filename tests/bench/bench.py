@@ -39,16 +39,19 @@ def machine():
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--quick", action="store_true", help="a minute or two, rough numbers")
-    arguments.add_argument("--only", choices=PARTS, action="append", help="this part; repeatable")
+    arguments.add_argument("--only", choices=PARTS, action="append",
+                           help="this part; repeatable; of the others an earlier run's results stay")
     options = arguments.parse_args()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    report = Report(ROOT / "build" / "bench")
-    preface = machine() + ("\n\nThe short form: rough numbers." if options.quick else "")
+    measured = machine() + (" The short form: rough numbers." if options.quick else "")
     if MEASURED == OTHERS:
-        preface += "\n\nThere was one processor for all: times are worth little."
+        measured += " There was one processor for all: times are worth little."
+    report = Report(ROOT / "build" / "bench", measured)
     try:
-        for name in options.only or PARTS:
-            part = PARTS[name]
+        for name, part in PARTS.items():
+            if options.only and name not in options.only:
+                report.keep([part.SECTION])
+                continue
             print(f"== {part.SECTION}", flush=True)
             part.measure(report, options.quick)
     except Failure as failure:
@@ -56,7 +59,7 @@ def main():
         return 1
     finally:
         report.write_csv()
-        report.write_markdown("Measurements", preface)
+        report.write_markdown("Measurements")
     print(f"results: {report.folder}/results.md")
     return 0
 

@@ -84,7 +84,7 @@ def main():
     arguments.add_argument("other", type=Path, help="the other renewgate")
     arguments.add_argument("--rounds", type=int, default=11)
     options = arguments.parse_args()
-    report = Report(ROOT / "build" / "bench" / "beside")
+    report = Report(ROOT / "build" / "bench" / "beside", machine())
     try:
         measure(report, {"other": options.other.resolve(), "this": BUILD / "renewgate"},
                 options.rounds)
@@ -93,7 +93,7 @@ def main():
         return 1
     finally:
         report.write_csv()
-        report.write_markdown("Held creates beside another build", machine())
+        report.write_markdown("Held creates beside another build")
     return 0
 
 

@@ -3,7 +3,7 @@
 import csv
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 
 from programs import Failure
 
@@ -15,6 +15,7 @@ class Value:
     subject: str
     value: float
     unit: str
+    measured: str  # when and where
 
 
 def shown(value):
@@ -24,15 +25,19 @@ def shown(value):
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
 
 
+FIELDS = [field.name for field in fields(Value)]
+
+
 class Report:
-    def __init__(self, folder):
+    def __init__(self, folder, measured=""):
         self.folder = folder
+        self.measured = measured
         self.values = []
         self.notes = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, section, measure, subject, value, unit):
-        self.values.append(Value(section, measure, subject, value, unit))
+        self.values.append(Value(section, measure, subject, value, unit, self.measured))
         print(f"  {measure}, {subject}: {shown(value)} {unit}", flush=True)
 
     def note(self, section, text):
@@ -43,17 +48,27 @@ class Report:
     def write_csv(self):
         with open(self.folder / "results.csv", "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["section", "measure", "subject", "value", "unit"])
+            writer.writerow(FIELDS)
             for each in self.values:
-                writer.writerow([each.section, each.measure, each.subject, f"{each.value:.6g}",
-                                 each.unit])
+                writer.writerow(f"{value:.6g}" if isinstance(value, float) else value
+                                for value in astuple(each))
 
-    def write_markdown(self, title, preface):
+    def keep(self, sections):
+        """Takes over what an earlier run has measured of these, if any has."""
+        results = self.folder / "results.csv"
+        if results.exists():
+            with open(results, newline="", encoding="utf-8") as file:
+                self.values += [Value(**{**row, "value": float(row["value"])})
+                                for row in csv.DictReader(file) if row["section"] in sections]
+
+    def write_markdown(self, title):
         """A table for each section: a row a measure, a column a subject."""
         sections = dict.fromkeys([value.section for value in self.values] + list(self.notes))
-        parts = [f"# {title}", preface]
+        parts = [f"# {title}"]
         for section in sections:
-            parts += [f"## {section}", *self._table(section),
+            measured = dict.fromkeys(value.measured for value in self.values
+                                     if value.section == section)
+            parts += [f"## {section}", *filter(None, measured), *self._table(section),
                       *(f"- {note}" for note in self.notes.get(section, []))]
         (self.folder / "results.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
