@@ -66,17 +66,17 @@ static bool pick_elements(struct reader *reader)
 {
     bool any = false;
 
-    for (skip_space(reader); !is_at(reader, ']'); skip_space(reader)) {
+    skip_space(reader);
+    if (is_at(reader, ']'))
+        return true;
+    for (;; reader->at++) {
+        skip_space(reader);
         if (reader->at == reader->end || !pick_element(reader, &any))
             return false;
         skip_space(reader);
-        if (is_at(reader, ']'))
-            break;
         if (!is_at(reader, ','))
-            return false;
-        reader->at++;
+            return is_at(reader, ']');
     }
-    return true;
 }
 
 static bool is_name_of_list(const char *string, size_t len)
