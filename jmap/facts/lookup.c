@@ -545,6 +545,7 @@ struct lookup *lookup_create(struct lookup_domain *domains, size_t count,
     certificate_search_lower(&lookup->search, lookup->a_call);
     for (size_t i = 0; i < count; i++) {
         domains[i].renewal_due = WALL_TIME_NEVER;
+        domains[i].kept = setback_kept(&(struct setback){0});
         memory_recall(memory, domains[i].id, &domains[i].known);
     }
     if (!lookup->responses || !lookup->seen_tasks || !lookup->hostnames ||

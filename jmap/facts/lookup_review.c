@@ -12,9 +12,8 @@ static void remember_renewal(const struct lookup *lookup, const struct lookup_do
     const char *id = domain->certificate_id;
     const char *name = certificate_search_name(&domain->names);
 
-    if (strlen(id) >= OBJECT_ID_SIZE ||
-        (strcmp(id, known->certificate_id) == 0 && strcmp(name, known->search_name) == 0 &&
-         wall_time_equal(domain->renewal_due, known->renewal_due)))
+    if (strcmp(id, known->certificate_id) == 0 && strcmp(name, known->search_name) == 0 &&
+        wall_time_equal(domain->renewal_due, known->renewal_due))
         return;
     memory_note_renewal(lookup->memory, domain->id, id, domain->renewal_due, name);
 }

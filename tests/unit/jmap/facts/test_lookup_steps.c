@@ -310,9 +310,31 @@ static void as_many_domains_share_a_request_as_their_tasks_allow(void **state)
     assert_int_equal(requests_for(201, 2), 2);
 }
 
+static void what_is_not_there_is_held_by_nothing(void **state)
+{
+    (void)state;
+    struct task_memory *memory = task_memory_create();
+    struct lookup_domain domain = {.id = "zz", .asked = AT(0)};
+    struct lookup *lookup = lookup_create(&domain, 1, memory, (wall_time)AT(0));
+    size_t len;
+    const char *body = lookup_body(lookup, &len);
+
+    due = (struct due){0};
+    char *text = answer(body, len);
+    assert_int_equal(lookup_feed(lookup, 200, text, strlen(text)), LOOKUP_DONE);
+    free(text);
+    const struct held_facts facts =
+        lookup_held_facts(&domain, (struct held_limits){0}, (wall_time)AT(0));
+    assert_true(wall_time_equal(facts.kept_refused, WALL_TIME_NEVER));
+    assert_true(wall_time_equal(facts.kept_failing, WALL_TIME_NEVER));
+    lookup_destroy(lookup);
+    task_memory_destroy(memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_not_there_is_held_by_nothing),
         cmocka_unit_test(other_domains_tasks_are_no_trees),
         cmocka_unit_test(own_tasks_that_wait_are_no_trees),
         cmocka_unit_test(only_tasks_at_the_beginning_make_it_look_further),
