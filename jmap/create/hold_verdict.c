@@ -24,6 +24,13 @@ static size_t tasks_left(const struct hold *hold, struct lookup_domain *facts)
     return facts->task_count = kept;
 }
 
+/* What it removes was there, whichever of its creates is decided next. */
+static void take_removed_back(struct lookup_domain *facts)
+{
+    facts->task_count += facts->removed_count;
+    facts->removed_count = 0;
+}
+
 /* Whether one of those behind the others would have been a renewal on its way. */
 static bool has_removed_live(const struct lookup_domain *facts)
 {
@@ -109,6 +116,8 @@ static void keep_hold(const struct hold *hold, const struct lookup_domain *found
 static void take_facts(const struct hold *hold, struct domain *domain, struct decision_facts *out)
 {
     struct lookup_domain *found = domain->facts;
+
+    take_removed_back(found);
     struct held held = judgement_add(out, hold->context->settings, found);
     struct setback_hold now = hold_of(found, &held);
     bool failures_go =

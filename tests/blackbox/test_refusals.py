@@ -607,6 +607,20 @@ def test_the_wait_goes_on_though_the_request_destroys_what_failed(standin, gate,
     assert standin.counters()["orders"] == 4
 
 
+@pytest.mark.parametrize("reason", ["Order is invalid: no",
+                                    "Rate limited. Retry after 604800 seconds"])
+def test_the_wait_goes_on_for_a_create_in_place_of_one_that_is_refused(standin, gate, reason):
+    there = fails(reason, 0.1, "jp173xlcamqb")
+    standin.put_state(**state(tasks=[there]))
+    create = {"@type": "AcmeRenewal", "domainId": "b"}
+    (_, answer), = gate.call(["x:Task/set", {"create": {"bad": {**create, "bogus": 1}, "k": create},
+                                             "destroy": [there["id"]]}])
+    waiting, = live_tasks(standin)
+    assert waiting["id"] == answer["created"]["k"]["id"]
+    assert parse(waiting["status"]["due"]) - now_of(standin) > HOUR / 2
+    assert standin.run() == 0
+
+
 def test_failed_validations_count_on_after_their_tasks(standin):
     there = failed('Authentication failed: "Status: invalid"')
     standin.put_state(**state(tasks=[there]))
