@@ -125,6 +125,7 @@ struct lookup_domain hold_unknown(const struct hold *hold, const struct domain *
         .id = domain->id,
         .asked = lookup_asked(hold, domain),
         .with_dns_tasks = true,
+        .stuck_after_seconds = hold->context->settings->table.stuck_after_seconds,
         .scheduled = hold->context->settings->table.not_due == NOT_DUE_SCHEDULE,
         .every_certificate = hold->batch.sets_certificates,
     };

@@ -34,7 +34,8 @@ struct lookup_domain {
     wall_time asked;     /* the latest due time asked for: fresh means due after it */
     bool scheduled;      /* one that is fresh and has no task gets one: all tasks are to be read */
     bool with_dns_tasks; /* those that end with a renewal are wanted, if one is due */
-    bool every_certificate; /* beside a fresh one, which is all that a decision needs */
+    int64_t stuck_after_seconds; /* of those one that is due for so long is stuck; 0: none */
+    bool every_certificate;      /* beside a fresh one, which is all that a decision needs */
 
     bool renewable;        /* exists, and its certificates are managed automatically */
     const char *name;      /* NULL where it does not exist; borrowed from the look-up */

@@ -581,6 +581,7 @@ void lookup_destroy(struct lookup *lookup)
                                          .asked = domain->asked,
                                          .scheduled = domain->scheduled,
                                          .with_dns_tasks = domain->with_dns_tasks,
+                                         .stuck_after_seconds = domain->stuck_after_seconds,
                                          .every_certificate = domain->every_certificate};
     }
     certificate_search_end(&lookup->search);

@@ -192,14 +192,15 @@ void lookup_append_dns_tasks(struct lookup *lookup)
 }
 
 /*
- * Which of two DNS tasks renews first: one that is stuck does not, as far as one can tell here, and
- * one that is retried was to have done so already.
+ * Which of two DNS tasks renews first: one that is stuck does not, and one that is retried was to
+ * have done so already.
  */
-static bool renews_sooner(const struct renewal_task *a, const struct renewal_task *b, wall_time now)
+static bool renews_sooner(const struct renewal_task *a, const struct renewal_task *b, wall_time now,
+                          int64_t stuck_after_seconds)
 {
-    bool stuck = renewal_task_stuck(a, now, RENEWAL_TASK_STUCK_SECONDS);
+    bool stuck = renewal_task_stuck(a, now, stuck_after_seconds);
 
-    if (stuck != renewal_task_stuck(b, now, RENEWAL_TASK_STUCK_SECONDS))
+    if (stuck != renewal_task_stuck(b, now, stuck_after_seconds))
         return !stuck;
     if ((a->state == TASK_RETRY) != (b->state == TASK_RETRY))
         return a->state == TASK_RETRY;
@@ -219,8 +220,8 @@ void lookup_read_dns_tasks(struct lookup *lookup, const char *call_id)
             task.state == TASK_FAILED)
             continue;
         struct lookup_domain *domain = lookup_domain_by_id(lookup, domain_id);
-        if (domain &&
-            (!domain->follower.id || renews_sooner(&task, &domain->follower, lookup->now)))
+        if (domain && (!domain->follower.id || renews_sooner(&task, &domain->follower, lookup->now,
+                                                             domain->stuck_after_seconds)))
             domain->follower = task;
     }
 }

@@ -82,11 +82,12 @@ static enum machine_step look_at_some(struct audit *audit)
         if (!domain->automatic)
             continue;
         audit->listed[audit->count] = domain;
-        audit->found[audit->count++] =
-            (struct lookup_domain){.id = domain->id,
-                                   .asked = audit_now(audit),
-                                   .with_dns_tasks = true,
-                                   .every_certificate = audit->context->every_certificate};
+        audit->found[audit->count++] = (struct lookup_domain){
+            .id = domain->id,
+            .asked = audit_now(audit),
+            .with_dns_tasks = true,
+            .stuck_after_seconds = audit->context->settings->table.stuck_after_seconds,
+            .every_certificate = audit->context->every_certificate};
     }
     if (audit->count == 0)
         return audit_end(audit, NULL);

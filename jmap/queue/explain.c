@@ -74,6 +74,7 @@ static void start_lookup(struct explain *explain)
         .id = explain->result.id,
         .asked = explain_now(explain),
         .with_dns_tasks = true,
+        .stuck_after_seconds = explain->context->settings->table.stuck_after_seconds,
         .scheduled = explain->context->settings->table.not_due == NOT_DUE_SCHEDULE,
     };
     explain->lookup =

@@ -200,7 +200,10 @@ static void choose_some(struct sweep *sweep)
             continue;
         sweep->listed[sweep->count] = domain;
         sweep->some[sweep->count++] = (struct lookup_domain){
-            .id = domain->id, .asked = sweep_now(sweep), .with_dns_tasks = true};
+            .id = domain->id,
+            .asked = sweep_now(sweep),
+            .with_dns_tasks = true,
+            .stuck_after_seconds = sweep->context->settings->table.stuck_after_seconds};
     }
 }
 

@@ -207,8 +207,11 @@ static enum upkeep_step start_lookup(struct upkeep *upkeep)
 {
     wall_time now = upkeep_now(upkeep);
 
-    upkeep->found =
-        (struct lookup_domain){.id = upkeep->domain->id, .asked = now, .with_dns_tasks = true};
+    upkeep->found = (struct lookup_domain){
+        .id = upkeep->domain->id,
+        .asked = now,
+        .with_dns_tasks = true,
+        .stuck_after_seconds = upkeep->context->settings->table.stuck_after_seconds};
     upkeep->lookup = lookup_create(&upkeep->found, 1, upkeep->context->memory, now);
     if (!upkeep->lookup)
         return give_up(upkeep, "out of memory");

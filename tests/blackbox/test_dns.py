@@ -186,6 +186,18 @@ def test_of_several_dns_tasks_the_first_to_renew_counts(standin, gate, first, la
     assert not renewals(standin)
 
 
+@pytest.mark.parametrize("after, counts, passed_over", [
+    ("1h", dns_task(due=SOON), dns_task(id="jp173xlcamdb", due=days(-1 / 12))),
+    ("off", dns_task(due=days(-2)), dns_task(id="jp173xlcamdb", due=days(20))),
+], ids=["after an hour", "never"])
+def test_of_several_dns_tasks_one_that_is_stuck_does_not_count(standin, after, counts, passed_over):
+    standin.put_state(**state([certificate(DUE)], [counts, passed_over]))
+    assert changes(standin.port, "--dry-run", STUCK_AFTER=after) == []
+    with Gate(standin.port, STUCK_AFTER=after) as gate:
+        assert gate.renew() == counts["id"]
+    assert not renewals(standin)
+
+
 @pytest.mark.parametrize("left, moved", [
     (dns_task(due=SOON), 0), (dns_task("Retry"), 0), (dns_task(), 1),
 ], ids=["is due", "is retried", "is for later"])
