@@ -528,15 +528,16 @@ void inventory_note_tasks(const struct inventory *inventory, struct task_memory 
     for (size_t d = 0; d < inventory->domain_count; d++) {
         const struct inventory_domain *domain = &inventory->domains[d];
         const struct inventory_task *tasks = inventory->tasks + domain->first;
-        size_t noted = 0;
+        const char *live[MEMORY_TASKS];
+        size_t count = 0;
 
-        for (size_t i = 0; domain->automatic && i < domain->count && noted < MEMORY_TASKS; i++) {
-            if (tasks[i].task.state == TASK_FAILED)
-                continue;
-            memory_note_task(memory, domain->id, tasks[i].id);
-            noted++;
+        for (size_t i = 0; domain->automatic && i < domain->count && count < MEMORY_TASKS; i++) {
+            if (tasks[i].task.state != TASK_FAILED)
+                live[count++] = tasks[i].id;
         }
-        if (noted > 0 && domain->provider_id[0])
+        if (count > 0)
+            memory_note_listed(memory, domain->id, live, count);
+        if (count > 0 && domain->provider_id[0])
             memory_note_queued(memory, domain->id, domain->provider_id,
                                inventory_queued(inventory, domain), inventory->now, moment);
     }

@@ -53,6 +53,33 @@ void memory_note_task(struct task_memory *memory, const char *domain_id, const c
     pthread_mutex_unlock(&memory->lock);
 }
 
+static void put_listed(struct domain_memory *domain, const char *const *task_ids, size_t count)
+{
+    const struct domain_memory before = *domain;
+    size_t kept = 0;
+
+    memset(domain->task_ids, 0, sizeof domain->task_ids);
+    for (; kept < count; kept++)
+        strncpy(domain->task_ids[kept], task_ids[kept], OBJECT_ID_SIZE - 1);
+    for (size_t i = MEMORY_TASKS; i-- > 0 && kept < MEMORY_TASKS;) {
+        bool listed = false;
+        for (size_t n = 0; n < count; n++)
+            listed |= strcmp(before.task_ids[i], task_ids[n]) == 0;
+        if (before.task_ids[i][0] && !listed)
+            memcpy(domain->task_ids[kept++], before.task_ids[i], OBJECT_ID_SIZE);
+    }
+}
+
+void memory_note_listed(struct task_memory *memory, const char *domain_id,
+                        const char *const *task_ids, size_t count)
+{
+    pthread_mutex_lock(&memory->lock);
+    struct record *place = record_of(memory, domain_id);
+    if (place)
+        put_listed(&place->domain, task_ids, count);
+    pthread_mutex_unlock(&memory->lock);
+}
+
 void memory_forget_task(struct task_memory *memory, const char *domain_id, const char *task_id)
 {
     pthread_mutex_lock(&memory->lock);

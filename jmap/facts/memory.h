@@ -61,10 +61,17 @@ void memory_store(struct task_memory *memory, const struct domain_memory *domain
 void memory_forget(struct task_memory *memory, const char *domain_id);
 
 /*
- * A live task of a domain that was seen on the way to something else, as by who reads the whole
- * list. It takes a free place, else that of the later one. Forgets silently when memory runs out.
+ * A live task of a domain that was seen on the way to something else, or made. It takes a free
+ * place, else that of the later one. Forgets silently when memory runs out.
  */
 void memory_note_task(struct task_memory *memory, const char *domain_id, const char *task_id);
+
+/*
+ * Up to MEMORY_TASKS live tasks of a domain, as whoever reads the whole list finds them. Of those
+ * that were known the later one stays where there is room: it may be newer than the list. Likewise.
+ */
+void memory_note_listed(struct task_memory *memory, const char *domain_id,
+                        const char *const *task_ids, size_t count);
 
 /*
  * A task that the server cannot read for anyone (jmap/facts/lookup_hints.c): it is no hint any

@@ -6,7 +6,7 @@ from gate import Gate
 from standin import basic
 from test_gate import (DUE, EXPIRED, FRESH, NO_OP, TASK, certificate, days, domain, live_tasks,
                        state, task)
-from test_sweep import Watcher, changes
+from test_sweep import Watcher, changes, until
 
 
 def requests(standin):
@@ -508,6 +508,28 @@ def test_a_next_renewal_is_the_newest_certificates_whatever_is_known(standin, le
     only, = live_tasks(standin)
     assert (only["id"], only["status"]["due"]) == ("jp173xlcamqb", days(59))
     assert changes(standin.port, "--dry-run") == []
+
+
+@pytest.mark.parametrize("ids", [("jp173xlcamqb", "jp173xlcamqc"), ("jp173xlcamqc", "jp173xlcamqb")],
+                         ids=["listed first", "listed last"])
+def test_a_sweep_leaves_the_newest_certificates_renewal_in_a_long_queue(standin, ids):
+    """Both were queued by others; the renewal that the gate knew has run."""
+    old = {"notValidBefore": days(-8), "notValidAfter": days(82)}
+    new = {"notValidBefore": days(-1), "notValidAfter": days(89)}
+    others = [task(days(1), domain=f"c{letter}", id=f"jp173xlcaa{letter}a")
+              for letter in "abcdefghijkl"]
+    standin.put_state(**state([certificate(old, id="ca")], [*others, task(days(52))]))
+
+    def own():
+        return [each for each in live_tasks(standin) if each["domainId"] == "b"]
+
+    with Gate(standin.port, SERVICE_AUTHORIZATION=basic("admin"), SWEEP_INTERVAL="1s",
+              SWEEP_RATE=1000, SURVEY_INTERVAL="off") as gate:
+        until(lambda: 'renewgate_sweeps_total{result="done"} 0' not in gate.admin("/metrics")[1])
+        standin.put_state(**state([certificate(old, id="ca"), certificate(new, id="cb")], [
+            *others, task(days(52), id=ids[0]), task(days(59), id=ids[1])]))
+        until(lambda: len(own()) == 1)
+    assert (own()[0]["id"], own()[0]["status"]["due"]) == (ids[1], days(59))
 
 
 def test_a_known_certificate_that_is_gone_is_searched_for_at_once(standin):

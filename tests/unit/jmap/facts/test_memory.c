@@ -537,9 +537,37 @@ static void without_memory_a_task_is_forgotten_all_the_same(void **state)
     task_memory_destroy(memory);
 }
 
+static void what_is_listed_takes_the_place_of_what_was_known(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *known[MEMORY_TASKS], *listed[MEMORY_TASKS], *then[MEMORY_TASKS];
+    } rows[] = {
+        {{"jp1", "jp2"}, {"jp3", "jp4"}, {"jp3", "jp4"}},
+        {{"jp1", "jp2"}, {"jp3", ""}, {"jp3", "jp2"}},
+        {{"jp1", "jp2"}, {"jp2", ""}, {"jp2", "jp1"}},
+        {{"jp1", ""}, {"jp1", ""}, {"jp1", ""}},
+        {{"jplonger", ""}, {"jp1", ""}, {"jp1", "jplonger"}},
+        {{"", ""}, {"jp1", "jp2"}, {"jp1", "jp2"}},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct task_memory *memory = task_memory_create();
+        struct domain_memory known;
+        for (size_t t = 0; t < MEMORY_TASKS && rows[i].known[t][0]; t++)
+            memory_note_task(memory, "b", rows[i].known[t]);
+        memory_note_listed(memory, "b", rows[i].listed, rows[i].listed[1][0] ? 2 : 1);
+        memory_recall(memory, "b", &known);
+        for (size_t t = 0; t < MEMORY_TASKS; t++)
+            assert_string_equal(known.task_ids[t], rows[i].then[t]);
+        task_memory_destroy(memory);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_listed_takes_the_place_of_what_was_known),
         cmocka_unit_test(what_was_issued_is_told_when_it_is_gone),
         cmocka_unit_test(what_was_issued_counts_for_the_account),
         cmocka_unit_test(without_memory_as_many_issues_stay_as_there_were),
