@@ -9,8 +9,9 @@
 #include <cmocka.h>
 
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/object_rows.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define BEGINS "\"notValidBefore\":\"2026-11-19T16:55:29Z\""
@@ -20,10 +21,7 @@
 #define TEN "0123456789"
 #define LONG TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
 
-static const struct {
-    const char *text;
-    bool plain;
-} rows[] = {
+static const struct object_row rows[] = {
     {"{" NAMES "," ENDS "," BEGINS "," ISSUER ",\"id\":\"jq2\"}", true},
     {"{\"id\":\"jq2\"," BEGINS "," ENDS ",\"subjectAlternativeNames\":{}}", true},
     {"{\"id\":\"jq2\"," BEGINS "," ENDS "," ISSUER "}", false},
@@ -46,59 +44,34 @@ static bool is_same(const struct certificate *a, const struct certificate *b)
            san_set_equal(&a->names, &b->names);
 }
 
-/* Whether it needs no tree; then it has to be what is read from one. */
-static bool compare(const char *text, size_t len)
+/* Where it needs no tree it has to be what is read from one. */
+static const char *check(const char *text, const char *end)
 {
     struct certificate read, of_tree;
-    char *exact = malloc(len + 1); /* so that a look beyond its end shows */
-    memcpy(exact, text, len);
-    exact = realloc(exact, len > 0 ? len : 1);
-    const char *behind = certificate_read_text(exact, exact + len, &read);
+    const char *behind = certificate_read_text(text, end, &read);
 
     if (behind) {
-        json_t *object = json_loadb(exact, (size_t)(behind - exact), JSON_ALLOW_NUL, NULL);
+        json_t *object = json_loadb(text, (size_t)(behind - text), JSON_ALLOW_NUL, NULL);
         assert_true(object && certificate_read(object, &of_tree));
         if (!is_same(&read, &of_tree))
-            fail_msg("%.*s", (int)len, text);
+            fail_msg("%.*s", (int)(end - text), text);
         certificate_clear(&read);
         certificate_clear(&of_tree);
         json_decref(object);
     }
-    bool plain = behind == exact + len && behind;
-    free(exact);
-    return plain;
+    return behind;
 }
 
 static void reads_what_the_server_writes(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        if (compare(rows[i].text, strlen(rows[i].text)) != rows[i].plain)
-            fail_msg("%s", rows[i].text);
-    }
+    objects_are_read(rows, COUNT(rows), check);
 }
 
-/* Each byte of each row replaced by each of some others, or left out; and each beginning. */
 static void never_disagrees_with_a_tree(void **state)
 {
-    static const char others[] = "\"\\{}[],: 0a\x80\n\x01u9-";
     (void)state;
-
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        size_t len = strlen(rows[i].text);
-        char *text = malloc(len + 1);
-        for (size_t at = 0; at < len; at++) {
-            memcpy(text, rows[i].text, len + 1);
-            compare(text, at);
-            for (size_t o = 0; o < sizeof others; o++) {
-                text[at] = others[o];
-                compare(text, len);
-            }
-            memmove(text + at, rows[i].text + at + 1, len - at);
-            compare(text, len - 1);
-        }
-        free(text);
-    }
+    changed_objects_are_read(rows, COUNT(rows), check);
 }
 
 static void what_tells_too_little_has_no_id(void **state)
