@@ -156,15 +156,10 @@ static struct validations list_validations(const struct held_facts *facts)
     return list;
 }
 
-static bool has_validated(const struct renewal_task *task)
-{
-    return task->state == TASK_FAILED && refusal_is_invalid(task->failure_reason);
-}
-
 static bool any_has_validated(const struct validations *list)
 {
     for (size_t i = 0; i < list->facts->task_count; i++) {
-        if (has_validated(&list->facts->tasks[i]))
+        if (renewal_task_is_invalid(&list->facts->tasks[i]))
             return true;
     }
     for (size_t n = 0; n < SETBACK_INVALID; n++) {
@@ -184,7 +179,7 @@ static wall_time validated_at(const void *user, size_t i)
 
     if (which < facts->task_count) {
         const struct renewal_task *task = &facts->tasks[which];
-        if (has_validated(task))
+        if (renewal_task_is_invalid(task))
             failed_at = task->failed_at;
         attempts = task->attempts;
     } else if (list->gone[which - facts->task_count]) {

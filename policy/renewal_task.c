@@ -77,6 +77,11 @@ bool renewal_task_has_failed(const struct renewal_task *task)
            refusal_is_failure(task->failure_reason);
 }
 
+bool renewal_task_is_invalid(const struct renewal_task *task)
+{
+    return task->state == TASK_FAILED && refusal_is_invalid(task->failure_reason);
+}
+
 const char *renewal_task_released(const struct renewal_task *tasks, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

@@ -77,6 +77,9 @@ bool renewal_task_rate_limited(const struct renewal_task *task);
  */
 bool renewal_task_has_failed(const struct renewal_task *task);
 
+/* It has Failed since the CA could not validate a name. */
+bool renewal_task_is_invalid(const struct renewal_task *task);
+
 /*
  * The id of one that the CA has refused for another order, so that it only waits; or NULL. For the
  * server it is in Retry, so whoever reads it again has to know.

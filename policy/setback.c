@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "policy/hash.h"
-#include "policy/refusal.h"
 
 /* Never 0. */
 static uint64_t hash_of(const char *text)
@@ -175,7 +174,7 @@ static bool note_invalid(struct setback *known, const struct setback_look *look)
         const struct renewal_task *task = &look->tasks[i];
         struct setback_invalid *place = place_of_invalid(known, task->id);
 
-        if (task->state != TASK_FAILED || !refusal_is_invalid(task->failure_reason) ||
+        if (!renewal_task_is_invalid(task) ||
             (place->id[0] && wall_time_before(task->failed_at, place->failed_at)))
             continue;
         *place = (struct setback_invalid){.failed_at = task->failed_at, .attempts = task->attempts};
