@@ -67,14 +67,13 @@ static bool read_text_names(struct text_slice object, struct san_set *names)
 
 const char *certificate_read_text(const char *text, const char *end, struct certificate *out)
 {
-    static const struct text_member none[1];
     struct text_slice id = {0}, begins = {0}, ends = {0}, issuer = {0}, names = {0};
     const struct text_member wanted[] = {
         {"id", &id, NULL, 0},
         {"notValidBefore", &begins, NULL, 0},
         {"notValidAfter", &ends, NULL, 0},
         {"issuer", &issuer, NULL, 0},
-        {"subjectAlternativeNames", &names, none, 0},
+        {"subjectAlternativeNames", &names, object_text_any, 0},
     };
     const char *behind = object_text_read(text, end, wanted, sizeof wanted / sizeof *wanted);
 

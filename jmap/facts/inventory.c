@@ -211,13 +211,12 @@ static const char *take_task(struct inventory *inventory, const char *text, cons
 
 static const char *take_domain(struct inventory *inventory, const char *text, const char *end)
 {
-    static const struct text_member none[1];
     struct text_slice id = {0}, name = {0}, management = {0}, type = {0}, provider = {0},
                       names = {0};
     const struct text_member of_management[] = {
         {"@type", &type, NULL, 0},
         {"acmeProviderId", &provider, NULL, 0},
-        {"subjectAlternativeNames", &names, none, 0},
+        {"subjectAlternativeNames", &names, object_text_any, 0},
     };
     const struct text_member of_domain[] = {
         {"id", &id, NULL, 0},

@@ -4,6 +4,8 @@
 
 #include "jmap/wire/json_walk.h"
 
+const struct text_member object_text_any[1];
+
 struct reader {
     const char *at, *end;
 };

@@ -32,6 +32,9 @@ struct text_member {
     size_t count;
 };
 
+/* The members of an object that may have any, none of which is wanted: a count of 0. */
+extern const struct text_member object_text_any[1];
+
 /* What is behind the object that begins at `text`; NULL where it is not plain. */
 const char *object_text_read(const char *text, const char *end, const struct text_member *members,
                              size_t count);

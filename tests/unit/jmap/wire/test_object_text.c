@@ -49,9 +49,8 @@ struct wanted {
 
 static const char *read_wanted(const char *text, const char *end, struct wanted *wanted)
 {
-    static const struct text_member none[1];
     const struct text_member of_in[] = {{"@type", &wanted->type, NULL, 0},
-                                        {"names", &wanted->names, none, 0}};
+                                        {"names", &wanted->names, object_text_any, 0}};
     const struct text_member of_object[] = {{"id", &wanted->id, NULL, 0},
                                             {"in", &wanted->in, of_in, COUNT(of_in)}};
 
