@@ -54,7 +54,9 @@ static bool lost_task(const struct lookup_domain *domain)
 {
     bool lost = false;
 
-    for (size_t t = 0; lookup_live_tasks(domain) == 0 && t < MEMORY_TASKS; t++) {
+    if (lookup_live_tasks(domain) > 0)
+        return false;
+    for (size_t t = 0; t < MEMORY_TASKS; t++) {
         const char *id = domain->known.task_ids[t];
         bool found = !id[0];
         for (size_t i = 0; !found && i < domain->task_count; i++)
